@@ -1,0 +1,404 @@
+//! What a store is told to hold: entities, feature views, feature services.
+//!
+//! The same structures come from `asof.toml` and from code. They are plain data; the registry
+//! stores them as JSON, so a field added later needs a default.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::key::KeySchema;
+use crate::value::DataType;
+
+/// Longest name of anything, in bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Everything one definitions file says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Definitions {
+    /// The project's name.
+    pub project: String,
+    /// Where and how the store is kept; `None` for definitions built in code.
+    #[serde(skip)]
+    pub store: StoreSettings,
+    /// Entities by name.
+    pub entities: BTreeMap<String, Entity>,
+    /// Feature views, each name and version once, in file order.
+    pub views: Vec<FeatureView>,
+    /// Feature services by name.
+    pub services: BTreeMap<String, FeatureService>,
+}
+
+/// The `[store]` table: about the directory, not about the data.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoreSettings {
+    /// The store directory, relative to the definitions file.
+    pub path: Option<PathBuf>,
+    /// When a write counts as done.
+    pub durability: Option<crate::options::Durability>,
+    /// How far ahead of the clock an event timestamp may lie, in microseconds.
+    pub max_future_skew_us: Option<i64>,
+}
+
+/// A thing that features describe, and the columns that identify it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entity {
+    /// Join key columns in key order.
+    pub join_keys: Vec<(String, DataType)>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// For people and tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What a row of a view means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ViewKind {
+    /// The state of an entity from that time on; a second row with equal key and clocks corrects the first.
+    #[default]
+    State,
+    /// Something that happened; every row counts.
+    Event,
+}
+
+/// A named, versioned set of features of the same entities, written together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureView {
+    /// Its name, without the version.
+    pub name: String,
+    /// Incompatible changes make a new one; both live side by side.
+    pub version: u32,
+    /// State or event.
+    #[serde(default)]
+    pub kind: ViewKind,
+    /// Names of the entities, in key order; empty means one key for the whole store.
+    pub entities: Vec<String>,
+    /// The join key columns of those entities, in key order.
+    pub join_keys: Vec<(String, DataType)>,
+    /// The features, in file order.
+    pub features: Vec<Feature>,
+    /// Lookback and serving age in microseconds; 0 means none.
+    #[serde(default)]
+    pub ttl_us: i64,
+    /// When history may be dropped, in microseconds; 0 means never.
+    #[serde(default)]
+    pub retention_us: i64,
+    /// The age at which monitoring complains, in microseconds; 0 means never.
+    #[serde(default)]
+    pub freshness_sla_us: i64,
+    /// Columns that tell apart events of equal key and time; only in event views.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub event_id: Vec<(String, DataType)>,
+    /// Where rows come from.
+    #[serde(default)]
+    pub source: Source,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// For people and tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl FeatureView {
+    /// The entity key's columns.
+    pub fn key_schema(&self) -> KeySchema {
+        KeySchema::new(self.join_keys.clone())
+    }
+
+    /// Whether rows carry a created timestamp.
+    pub fn has_created(&self) -> bool {
+        self.source.created_timestamp.is_some()
+    }
+
+    /// The position of a feature by name.
+    pub fn feature_index(&self, name: &str) -> Option<usize> {
+        self.features.iter().position(|feature| feature.name == name)
+    }
+
+    /// Name and version as they are written: `weather`, `weather@2`.
+    pub fn reference(&self) -> ViewRef {
+        ViewRef { name: self.name.clone(), version: Some(self.version) }
+    }
+}
+
+/// One column of a feature view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub dtype: DataType,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What a value must be.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
+    /// For people and tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What a feature's values must satisfy; a row that breaks one is refused like a wrong type.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Null is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_null: bool,
+    /// Least value allowed, in the type's text form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<String>,
+    /// Greatest value allowed, in the type's text form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
+    /// The only values allowed, in the type's text form; empty allows all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<String>,
+}
+
+impl Rules {
+    /// Whether every value passes.
+    pub fn is_empty(&self) -> bool {
+        *self == Rules::default()
+    }
+}
+
+/// Where a view's rows come from, and how its columns are called there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The file that `import --all` reads, relative to the definitions file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The event time.
+    #[serde(default)]
+    pub event_timestamp: EventTime,
+    /// The column that says when the source system recorded the row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_timestamp: Option<String>,
+    /// Source column -> feature or join key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rename: BTreeMap<String, String>,
+    /// The push source's name, where it is not the view's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<String>,
+    /// CSV: the column delimiter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
+    /// CSV and JSON Lines: the strftime format of timestamps, where they are not RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp_format: Option<String>,
+}
+
+/// Which column holds the event time, or the one instant that all rows have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventTime {
+    /// A column of the source.
+    Column(String),
+    /// Microseconds since 1970: rows that were always true.
+    Constant(i64),
+}
+
+impl Default for EventTime {
+    fn default() -> Self {
+        EventTime::Column("event_timestamp".to_owned())
+    }
+}
+
+/// A named list of features that a model is served with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FeatureService {
+    /// What it selects, in order.
+    pub features: Vec<Selection>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// For people and tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Features of one view, under one name, joined through given spine columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The view.
+    pub view: ViewRef,
+    /// The name its columns carry in full names; the view's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Join key -> spine column, where they differ.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub join_keys: BTreeMap<String, String>,
+    /// Feature names, in order; empty means all of the view's.
+    pub features: Vec<String>,
+}
+
+impl Selection {
+    /// The name its columns carry in full names.
+    pub fn label(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.view.name)
+    }
+}
+
+/// A view by name, with a version where one is pinned: `weather`, `weather@2`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ViewRef {
+    /// The name.
+    pub name: String,
+    /// `None` means the newest version.
+    pub version: Option<u32>,
+}
+
+impl fmt::Display for ViewRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            Some(version) => write!(f, "{}@{version}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+impl FromStr for ViewRef {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, version) = match text.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        check_name("view", name)?;
+        let version = match version {
+            None => None,
+            Some(digits) => match digits.parse::<u32>() {
+                Ok(version) if version >= 1 => Some(version),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "'{text}': a version is a whole number from 1, as in {name}@2"
+                    )));
+                }
+            },
+        };
+        Ok(ViewRef { name: name.to_owned(), version })
+    }
+}
+
+impl TryFrom<String> for ViewRef {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<ViewRef> for String {
+    fn from(view: ViewRef) -> String {
+        view.to_string()
+    }
+}
+
+/// One feature by reference: `weather:temp`, `weather@2:temp`; `weather:*` is every feature.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FeatureRef {
+    /// The view.
+    pub view: ViewRef,
+    /// The feature's name, or `*`.
+    pub feature: String,
+}
+
+impl FromStr for FeatureRef {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let Some((view, feature)) = text.split_once(':') else {
+            return Err(Error::invalid(format!("'{text}' is no feature reference"))
+                .remedy("write view:feature, as in weather:temp"));
+        };
+        if feature != "*" {
+            check_name("feature", feature)?;
+        }
+        Ok(FeatureRef { view: view.parse()?, feature: feature.to_owned() })
+    }
+}
+
+impl fmt::Display for FeatureRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.view, self.feature)
+    }
+}
+
+/// Groups feature references into selections, keeping their order; neighbours of one view share one.
+pub fn selections_of(references: &[FeatureRef]) -> Vec<Selection> {
+    let mut selections: Vec<Selection> = Vec::new();
+    for reference in references {
+        let names = if reference.feature == "*" { Vec::new() } else { vec![reference.feature.clone()] };
+        match selections.last_mut() {
+            Some(last) if last.view == reference.view && !last.features.is_empty() && !names.is_empty() => {
+                last.features.extend(names);
+            }
+            _ => selections.push(Selection {
+                view: reference.view.clone(),
+                alias: None,
+                join_keys: BTreeMap::new(),
+                features: names,
+            }),
+        }
+    }
+    selections
+}
+
+/// Checks a name: `[A-Za-z][A-Za-z0-9_]{0,127}`. A leading `_` is asof's own.
+///
+/// # Errors
+/// `what` and the name, and what a name must look like.
+pub fn check_name(what: &str, name: &str) -> Result<()> {
+    let mut bytes = name.bytes();
+    let starts_well = bytes.next().is_some_and(|b| b.is_ascii_alphabetic());
+    if starts_well && name.len() <= NAME_BYTES_MAX && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Ok(());
+    }
+    let error = Error::invalid(format!("'{name}' is no {what} name"));
+    Err(if name.starts_with('_') {
+        error.remedy("names that begin with _ are reserved")
+    } else {
+        error.remedy(format!("a letter, then letters, digits or _, at most {NAME_BYTES_MAX} in all"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_read_and_print() {
+        for text in ["weather:temp", "weather@2:temp", "weather:*"] {
+            assert_eq!(text.parse::<FeatureRef>().unwrap().to_string(), text);
+        }
+        for bad in ["weather", "weather@0:temp", "_w:temp", "w:1x", "w@x:y"] {
+            assert!(bad.parse::<FeatureRef>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn neighbouring_references_of_a_view_make_one_selection() {
+        let references: Vec<FeatureRef> =
+            ["a:x", "a:y", "b:z", "a:w"].iter().map(|text| text.parse().unwrap()).collect();
+        let selections = selections_of(&references);
+        assert_eq!(selections.len(), 3);
+        assert_eq!(selections[0].features, ["x", "y"]);
+    }
+}

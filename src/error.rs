@@ -1,0 +1,200 @@
+//! The one error type: what is wrong, where, and what to do about it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of trouble an [`Error`] is. Callers branch on it; people read the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller's input is wrong: a type, a name, a missing column, a timestamp out of range.
+    Invalid,
+    /// A name that nothing answers to: a view, a feature, a service, a snapshot, a file.
+    NotFound,
+    /// The request is understood and refused: an incompatible change, a folder that is no store.
+    Refused,
+    /// Another process holds the store for writing.
+    Locked,
+    /// The bytes on disk are not what was written.
+    Damaged,
+    /// The store was written by a newer release.
+    NewerFormat,
+    /// The disk has no room for the write; nothing of it was kept.
+    NoSpace,
+    /// An earlier write could not be made durable; this writer accepts no more.
+    Poisoned,
+    /// The operating system refused an operation.
+    Io,
+}
+
+/// What went wrong, where, and what to do.
+///
+/// `Display` prints the three parts in that order, separated by semicolons.
+pub struct Error(Box<Parts>);
+
+struct Parts {
+    kind: ErrorKind,
+    what: String,
+    place: Option<String>,
+    remedy: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`; `what` is a clause without a full stop.
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Error(Box::new(Parts { kind, what: what.into(), place: None, remedy: None, source: None }))
+    }
+
+    /// The caller's input is wrong.
+    pub fn invalid(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, what)
+    }
+
+    /// Nothing goes by that name.
+    pub fn not_found(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, what)
+    }
+
+    /// Understood, and refused.
+    pub fn refused(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Refused, what)
+    }
+
+    /// Bytes on disk that are not what was written.
+    pub fn damaged(path: &Path, what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Damaged, what).at(path.display())
+    }
+
+    /// An operation of the operating system that failed on `path`.
+    pub fn io(what: impl Into<String>, path: &Path, source: std::io::Error) -> Self {
+        let kind = match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
+            _ => ErrorKind::Io,
+        };
+        let mut error = Self::new(kind, format!("{}: {source}", what.into())).at(path.display());
+        if kind == ErrorKind::NoSpace {
+            error = error.remedy("free some space; nothing of this write was kept");
+        }
+        error.0.source = Some(Box::new(source));
+        error
+    }
+
+    /// Says where: a file, a view, a row. A place set earlier stays, as the more exact one.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.0.place = Some(match self.0.place.take() {
+            Some(inner) => format!("{place}: {inner}"),
+            None => place.to_string(),
+        });
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.0.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Keeps the error that caused this one.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The sort of trouble.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The operating system's error, where one was the cause.
+    pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        let source = self.0.source.as_deref()?;
+        source.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+    }
+
+    /// Whether the cause is a path that does not exist.
+    pub fn is_missing_file(&self) -> bool {
+        self.io_kind() == Some(std::io::ErrorKind::NotFound)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.what)?;
+        if let Some(remedy) = &self.0.remedy {
+            write!(f, "; {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({self})", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// A path and a section of a file, for messages: `latest/3-weather@1: section 4`.
+pub(crate) fn place(path: &Path, part: impl fmt::Display) -> String {
+    format!("{}: {part}", path.display())
+}
+
+/// The nearest of `names` to `wanted`, where one is near enough to be a slip of the keyboard.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
+        .filter(|&(distance, name)| distance <= 1.max(wanted.len().max(name.len()) / 3))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// `path` relative to `base` where it lies below it: what a person wants to read.
+pub(crate) fn short_path(path: &Path, base: &Path) -> PathBuf {
+    path.strip_prefix(base).unwrap_or(path).to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_where_then_what_then_the_way_out() {
+        let error = Error::invalid("wants float64, got string 'abc'")
+            .at("row 12")
+            .at("weather:temp")
+            .remedy("mend the row, or import with --bad-rows quarantine");
+        assert_eq!(
+            error.to_string(),
+            "weather:temp: row 12: wants float64, got string 'abc'; mend the row, or import with --bad-rows quarantine"
+        );
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn a_full_disk_has_a_kind_of_its_own() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(Error::io("write", Path::new("log/1"), full).kind(), ErrorKind::NoSpace);
+    }
+
+    #[test]
+    fn the_nearest_name_is_a_slip_not_a_guess() {
+        assert_eq!(nearest("wether", ["weather", "plane"]), Some("weather"));
+        assert_eq!(nearest("passengers", ["weather", "plane"]), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Bytes to structs and back, without I/O. What these modules say in code, storage_format.md says
+//! in tables.
+
+pub mod row;

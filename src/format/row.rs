@@ -1,0 +1,640 @@
+//! The row: one encoding, shared by the log, the in-memory tail and the latest table.
+//!
+//! ```text
+//! record := u32 length of what follows
+//!           u8 kind | u8 flags | u16 key length | u16 field count | u16 zero
+//!           i64 event timestamp
+//!           [i64 created] [i64 row deadline] [u16 count, count x (u16 field, i64 deadline)] [u16 length, event id]
+//!           key bytes
+//!           image
+//! image  := field states, 2 bits each, 4 to a byte | fixed part | variable part
+//! ```
+//!
+//! The fixed part holds each field in the order fields were added to the view version, packed.
+//! A variable-length field keeps a 16-byte reference there: its length (u32), then either its
+//! bytes, when they are at most 12, or its first 4 bytes and a u64 position: within the variable
+//! part here, within the table's heap in a slot.
+
+use crate::error::{Error, Result};
+use crate::key::check_key_len;
+use crate::value::{DataType, Value};
+
+/// Most features a view version may have.
+pub const FIELDS_MAX: usize = 4_096;
+/// Longest variable-length value, in bytes.
+pub const VARIABLE_BYTES_MAX: usize = 16 << 20;
+/// Variable-length values up to this length lie in the fixed part.
+pub const INLINE_BYTES_MAX: usize = 12;
+/// Width of a reference to a variable-length value.
+pub const REFERENCE_BYTES: usize = 16;
+/// Bytes of a record before its optional parts, the length included.
+pub const RECORD_HEADER_BYTES: usize = 20;
+
+/// What a row says. Kinds 16 to 31 belong to the RESP keyspace, which this release does not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RowKind {
+    /// Values of the features.
+    Value = 1,
+    /// From here on the key has no row.
+    Delete = 2,
+    /// From here on no key of the view has a row.
+    ViewTruncate = 3,
+    /// Rows of the key were physically removed.
+    EraseMark = 4,
+}
+
+impl RowKind {
+    /// The kind that `byte` stands for.
+    pub fn from_byte(byte: u8) -> Option<RowKind> {
+        match byte {
+            1 => Some(RowKind::Value),
+            2 => Some(RowKind::Delete),
+            3 => Some(RowKind::ViewTruncate),
+            4 => Some(RowKind::EraseMark),
+            _ => None,
+        }
+    }
+}
+
+/// The state of one field of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FieldState {
+    /// The row does not speak of this field: NOT_FOUND.
+    Absent = 0,
+    /// The field is null.
+    Null = 1,
+    /// The field has a value.
+    Value = 2,
+}
+
+impl FieldState {
+    fn from_bits(bits: u8) -> Option<FieldState> {
+        match bits & 3 {
+            0 => Some(FieldState::Absent),
+            1 => Some(FieldState::Null),
+            2 => Some(FieldState::Value),
+            _ => None,
+        }
+    }
+}
+
+const FLAG_CREATED: u8 = 1;
+const FLAG_ROW_DEADLINE: u8 = 2;
+const FLAG_FIELD_DEADLINES: u8 = 4;
+const FLAG_EVENT_ID: u8 = 8;
+const FLAGS_KNOWN: u8 = FLAG_CREATED | FLAG_ROW_DEADLINE | FLAG_FIELD_DEADLINES | FLAG_EVENT_ID;
+
+/// Bytes that the states of `field_count` fields take.
+pub const fn states_len_bytes(field_count: usize) -> usize {
+    field_count.div_ceil(4)
+}
+
+/// Where each field of a view version lies in an image. Fields are only ever added, so an image
+/// with fewer fields than the layout is an older row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowLayout {
+    types: Vec<DataType>,
+    /// Start of each field in the fixed part; one more entry for its end.
+    offsets: Vec<usize>,
+}
+
+impl RowLayout {
+    /// The layout of fields of these types, in the order they were added.
+    pub fn new(types: impl IntoIterator<Item = DataType>) -> Self {
+        let types: Vec<DataType> = types.into_iter().collect();
+        let mut offsets = vec![0];
+        let mut end = 0;
+        for data_type in &types {
+            end += data_type.fixed_width_bytes();
+            offsets.push(end);
+        }
+        RowLayout { types, offsets }
+    }
+
+    /// The fields' types.
+    pub fn types(&self) -> &[DataType] {
+        &self.types
+    }
+
+    /// How many fields there are.
+    pub fn field_count(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Where the fixed part begins in an image of `field_count` fields.
+    pub fn fixed_start(&self, field_count: usize) -> usize {
+        states_len_bytes(field_count)
+    }
+
+    /// The range of `field` in an image of `field_count` fields.
+    pub fn fixed_range(&self, field_count: usize, field: usize) -> std::ops::Range<usize> {
+        let start = states_len_bytes(field_count);
+        start + self.offsets[field]..start + self.offsets[field + 1]
+    }
+
+    /// Where the variable part begins in an image of `field_count` fields: the length of a slot's image.
+    pub fn variable_start(&self, field_count: usize) -> usize {
+        states_len_bytes(field_count) + self.offsets[field_count]
+    }
+}
+
+/// The state of `field` in the states that begin `image`.
+///
+/// A bit pair that no writer writes reads as absent; [`RowRef::parse`] refuses it beforehand.
+pub fn field_state(image: &[u8], field: usize) -> FieldState {
+    FieldState::from_bits(image[field / 4] >> (field % 4 * 2)).unwrap_or(FieldState::Absent)
+}
+
+/// Sets the state of `field` in the states that begin `image`.
+pub fn set_field_state(image: &mut [u8], field: usize, state: FieldState) {
+    let shift = field % 4 * 2;
+    let byte = &mut image[field / 4];
+    *byte = *byte & !(3 << shift) | (state as u8) << shift;
+}
+
+/// A reference to a variable-length value, as it stands in the fixed part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference<'a> {
+    /// The bytes themselves, at most [`INLINE_BYTES_MAX`].
+    Inline(&'a [u8]),
+    /// Length and position of the bytes elsewhere.
+    Elsewhere {
+        /// The bytes' length.
+        len_bytes: usize,
+        /// Their start, in the variable part or the heap.
+        position: u64,
+    },
+}
+
+impl<'a> Reference<'a> {
+    /// Reads a reference from its [`REFERENCE_BYTES`].
+    pub fn read(fixed: &'a [u8]) -> Reference<'a> {
+        let len_bytes = u32::from_le_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]) as usize;
+        if len_bytes <= INLINE_BYTES_MAX {
+            return Reference::Inline(&fixed[4..4 + len_bytes]);
+        }
+        let mut position = [0; 8];
+        position.copy_from_slice(&fixed[8..16]);
+        Reference::Elsewhere { len_bytes, position: u64::from_le_bytes(position) }
+    }
+
+    /// Writes the reference to `bytes`, which lie at `position` unless they fit inline.
+    pub fn write(bytes: &[u8], position: u64, fixed: &mut [u8]) {
+        fixed.fill(0);
+        let len_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        fixed[..4].copy_from_slice(&len_bytes.to_le_bytes());
+        if bytes.len() <= INLINE_BYTES_MAX {
+            fixed[4..4 + bytes.len()].copy_from_slice(bytes);
+        } else {
+            fixed[4..8].copy_from_slice(&bytes[..4]);
+            fixed[8..16].copy_from_slice(&position.to_le_bytes());
+        }
+    }
+}
+
+/// The parts of a row before its key and image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowHead<'a> {
+    /// What the row says.
+    pub kind: RowKind,
+    /// When it was true, in microseconds since 1970.
+    pub event_ts: i64,
+    /// When the source recorded it.
+    pub created: Option<i64>,
+    /// From this instant on the row is NOT_FOUND.
+    pub deadline: Option<i64>,
+    /// Encoded (u16 field, i64 deadline) pairs, fields ascending; empty for none.
+    pub field_deadlines: &'a [u8],
+    /// What tells it apart from events of equal key and time; empty for none.
+    pub event_id: &'a [u8],
+}
+
+impl RowHead<'_> {
+    /// A head without the optional parts.
+    pub fn new(kind: RowKind, event_ts: i64) -> RowHead<'static> {
+        RowHead { kind, event_ts, created: None, deadline: None, field_deadlines: &[], event_id: &[] }
+    }
+}
+
+/// A row record in place. Whoever holds one holds a well-formed row of its layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowRef<'a> {
+    /// The parts before the key.
+    pub head: RowHead<'a>,
+    /// The encoded entity key.
+    pub key: &'a [u8],
+    /// How many fields the image has.
+    pub field_count: usize,
+    /// States, fixed part, variable part; empty for rows that are no values.
+    pub image: &'a [u8],
+}
+
+impl<'a> RowRef<'a> {
+    /// Takes the record at the front of `bytes`; gives it and what follows.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes, without a place.
+    pub fn parse(bytes: &'a [u8], layout: &RowLayout) -> std::result::Result<(RowRef<'a>, &'a [u8]), &'static str> {
+        let (row, rest) = Self::parse_unchecked_image(bytes)?;
+        row.check_image(layout)?;
+        Ok((row, rest))
+    }
+
+    /// [`RowRef::parse`] without a look at the image: for bytes that were checked before.
+    pub fn parse_unchecked_image(bytes: &'a [u8]) -> std::result::Result<(RowRef<'a>, &'a [u8]), &'static str> {
+        let (len, body) = bytes.split_first_chunk::<4>().ok_or("row cut short")?;
+        let (mut body, rest) =
+            body.split_at_checked(u32::from_le_bytes(*len) as usize).ok_or("row longer than its frame")?;
+        let fixed = take_front(&mut body, 16)?;
+        let kind = RowKind::from_byte(fixed[0]).ok_or("unknown row kind")?;
+        let flags = fixed[1];
+        if flags & !FLAGS_KNOWN != 0 || fixed[6..8] != [0, 0] {
+            return Err("unknown row flags");
+        }
+        let key_len = usize::from(u16::from_le_bytes([fixed[2], fixed[3]]));
+        let field_count = usize::from(u16::from_le_bytes([fixed[4], fixed[5]]));
+        let event_ts = read_i64(&fixed[8..16]);
+        let created = if flags & FLAG_CREATED != 0 { Some(read_i64(take_front(&mut body, 8)?)) } else { None };
+        let deadline = if flags & FLAG_ROW_DEADLINE != 0 { Some(read_i64(take_front(&mut body, 8)?)) } else { None };
+        let mut field_deadlines: &[u8] = &[];
+        if flags & FLAG_FIELD_DEADLINES != 0 {
+            let count = take_front(&mut body, 2)?;
+            field_deadlines = take_front(&mut body, usize::from(u16::from_le_bytes([count[0], count[1]])) * 10)?;
+        }
+        let mut event_id: &[u8] = &[];
+        if flags & FLAG_EVENT_ID != 0 {
+            let len = take_front(&mut body, 2)?;
+            event_id = take_front(&mut body, usize::from(u16::from_le_bytes([len[0], len[1]])))?;
+        }
+        let key = take_front(&mut body, key_len)?;
+        let head = RowHead { kind, event_ts, created, deadline, field_deadlines, event_id };
+        Ok((RowRef { head, key, field_count, image: body }, rest))
+    }
+
+    fn check_image(&self, layout: &RowLayout) -> std::result::Result<(), &'static str> {
+        if self.head.kind != RowKind::Value {
+            return if self.image.is_empty() { Ok(()) } else { Err("a row without values has an image") };
+        }
+        if self.field_count > layout.field_count() {
+            return Err("row has more fields than its view");
+        }
+        let variable_start = layout.variable_start(self.field_count);
+        if self.image.len() < variable_start {
+            return Err("image cut short");
+        }
+        let variable_len = self.image.len() - variable_start;
+        for field in 0..self.field_count {
+            let bits = self.image[field / 4] >> (field % 4 * 2);
+            let state = FieldState::from_bits(bits).ok_or("unknown field state")?;
+            if state != FieldState::Value || !layout.types[field].is_variable() {
+                continue;
+            }
+            if let Reference::Elsewhere { len_bytes, position } =
+                Reference::read(&self.image[layout.fixed_range(self.field_count, field)])
+            {
+                let start = usize::try_from(position).map_err(|_| "reference out of the variable part")?;
+                if start.checked_add(len_bytes).is_none_or(|end| end > variable_len) {
+                    return Err("reference out of the variable part");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of `field`. A field added after the row was written is null; a row that is no
+    /// value has no fields.
+    pub fn state(&self, field: usize) -> FieldState {
+        if self.head.kind != RowKind::Value {
+            FieldState::Absent
+        } else if field >= self.field_count {
+            FieldState::Null
+        } else {
+            field_state(self.image, field)
+        }
+    }
+
+    /// The bytes of a field whose state is [`FieldState::Value`]: its fixed bytes, or what its reference points to.
+    pub fn field_bytes(&self, layout: &RowLayout, field: usize) -> &'a [u8] {
+        let fixed = &self.image[layout.fixed_range(self.field_count, field)];
+        if !layout.types[field].is_variable() {
+            return fixed;
+        }
+        match Reference::read(fixed) {
+            Reference::Inline(bytes) => bytes,
+            Reference::Elsewhere { len_bytes, position } => {
+                let start = layout.variable_start(self.field_count) + usize::try_from(position).unwrap_or(usize::MAX);
+                &self.image[start..start + len_bytes]
+            }
+        }
+    }
+
+    /// The value of `field`: null where its state is not a value.
+    pub fn value(&self, layout: &RowLayout, field: usize) -> Value {
+        match self.state(field) {
+            FieldState::Value => {
+                decode_value(&layout.types[field], self.field_bytes(layout, field)).unwrap_or(Value::Null)
+            }
+            FieldState::Null | FieldState::Absent => Value::Null,
+        }
+    }
+}
+
+fn take_front<'a>(bytes: &mut &'a [u8], len: usize) -> std::result::Result<&'a [u8], &'static str> {
+    let (front, rest) = bytes.split_at_checked(len).ok_or("row cut short")?;
+    *bytes = rest;
+    Ok(front)
+}
+
+fn read_i64(bytes: &[u8]) -> i64 {
+    let mut array = [0; 8];
+    array.copy_from_slice(bytes);
+    i64::from_le_bytes(array)
+}
+
+/// Appends the record of a row whose image is already encoded.
+///
+/// # Errors
+/// The key, the event id or the field deadlines are too long.
+pub fn push_record(head: &RowHead<'_>, key: &[u8], field_count: usize, image: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    check_key_len(key.len())?;
+    let too_long = |what: &str| Error::invalid(format!("{what} is too long to store"));
+    let key_len = u16::try_from(key.len()).map_err(|_| too_long("the entity key"))?;
+    let field_count = u16::try_from(field_count).map_err(|_| too_long("the list of features"))?;
+    let start = out.len();
+    let mut flags = 0;
+    out.extend([0; 4]);
+    out.extend([head.kind as u8, 0]);
+    out.extend(key_len.to_le_bytes());
+    out.extend(field_count.to_le_bytes());
+    out.extend([0, 0]);
+    out.extend(head.event_ts.to_le_bytes());
+    if let Some(created) = head.created {
+        flags |= FLAG_CREATED;
+        out.extend(created.to_le_bytes());
+    }
+    if let Some(deadline) = head.deadline {
+        flags |= FLAG_ROW_DEADLINE;
+        out.extend(deadline.to_le_bytes());
+    }
+    if !head.field_deadlines.is_empty() {
+        flags |= FLAG_FIELD_DEADLINES;
+        let count = u16::try_from(head.field_deadlines.len() / 10).map_err(|_| too_long("the list of deadlines"))?;
+        out.extend(count.to_le_bytes());
+        out.extend(head.field_deadlines);
+    }
+    if !head.event_id.is_empty() {
+        flags |= FLAG_EVENT_ID;
+        out.extend(u16::try_from(head.event_id.len()).map_err(|_| too_long("the event id"))?.to_le_bytes());
+        out.extend(head.event_id);
+    }
+    out[start + 5] = flags;
+    out.extend(key);
+    out.extend(image);
+    let len = u32::try_from(out.len() - start - 4).map_err(|_| too_long("the row"))?;
+    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    Ok(())
+}
+
+/// Encodes the image of a row of `values` onto `out`, one value per field of the layout.
+///
+/// # Errors
+/// A value is not of its field's type, or too long; the error names the field by position.
+pub fn push_image(layout: &RowLayout, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
+    let field_count = layout.field_count();
+    assert_eq!(values.len(), field_count, "one value per field");
+    let start = out.len();
+    let variable_start = layout.variable_start(field_count);
+    out.resize(start + variable_start, 0);
+    let mut encoded = Vec::new();
+    for (field, value) in values.iter().enumerate() {
+        if value.is_null() {
+            set_field_state(&mut out[start..], field, FieldState::Null);
+            continue;
+        }
+        set_field_state(&mut out[start..], field, FieldState::Value);
+        encoded.clear();
+        encode_value(&layout.types[field], value, &mut encoded).map_err(|error| error.at(format!("field {field}")))?;
+        let range = layout.fixed_range(field_count, field);
+        if layout.types[field].is_variable() {
+            let position = (out.len() - start - variable_start) as u64;
+            if encoded.len() > INLINE_BYTES_MAX {
+                out.extend(&encoded);
+            }
+            Reference::write(&encoded, position, &mut out[start + range.start..start + range.end]);
+        } else {
+            out[start + range.start..start + range.end].copy_from_slice(&encoded);
+        }
+    }
+    Ok(())
+}
+
+/// The one bit pattern that a NaN is stored as, so that equal rows are equal bytes.
+pub fn canonical_f64(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
+}
+
+/// [`canonical_f64`] for float32.
+pub fn canonical_f32(value: f32) -> f32 {
+    if value.is_nan() { f32::NAN } else { value }
+}
+
+/// Encodes one value that is not null: its fixed bytes, or the bytes behind its reference.
+///
+/// A list is its count (u32), one validity bit per element, and the elements: fixed-width ones
+/// packed, variable-length ones each with its length (u32). A vector is its float32s.
+///
+/// # Errors
+/// The value is not of `data_type`, or too long.
+pub fn encode_value(data_type: &DataType, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    let start = out.len();
+    match (data_type, value) {
+        (DataType::Bool, Value::Bool(v)) => out.push(u8::from(*v)),
+        (DataType::Int32, Value::Int32(v)) | (DataType::Date, Value::Date(v)) => out.extend(v.to_le_bytes()),
+        (DataType::Int64, Value::Int64(v)) | (DataType::Timestamp, Value::Timestamp(v)) => out.extend(v.to_le_bytes()),
+        (DataType::Float32, Value::Float32(v)) => out.extend(canonical_f32(*v).to_le_bytes()),
+        (DataType::Float64, Value::Float64(v)) => out.extend(canonical_f64(*v).to_le_bytes()),
+        (DataType::Decimal { .. }, Value::Decimal(v)) => out.extend(v.to_le_bytes()),
+        (DataType::Uuid, Value::Uuid(v)) => out.extend(v),
+        (DataType::String, Value::String(v)) | (DataType::Json, Value::Json(v)) => out.extend(v.as_bytes()),
+        (DataType::Bytes, Value::Bytes(v)) => out.extend(v),
+        (DataType::Vector(len), Value::Vector(v)) if v.len() == *len as usize => {
+            out.extend(v.iter().flat_map(|x| canonical_f32(*x).to_le_bytes()));
+        }
+        (DataType::List(element), Value::List(values)) => {
+            let count = u32::try_from(values.len()).map_err(|_| Error::invalid("the list is too long"))?;
+            out.extend(count.to_le_bytes());
+            let validity = out.len();
+            out.resize(validity + values.len().div_ceil(8), 0);
+            for (i, value) in values.iter().enumerate() {
+                if !value.is_null() {
+                    out[validity + i / 8] |= 1 << (i % 8);
+                }
+                let at = out.len();
+                if element.is_variable() {
+                    out.extend([0; 4]);
+                }
+                if value.is_null() {
+                    if !element.is_variable() {
+                        out.resize(at + element.fixed_width_bytes(), 0);
+                    }
+                    continue;
+                }
+                encode_value(element, value, out)?;
+                if element.is_variable() {
+                    let len =
+                        u32::try_from(out.len() - at - 4).map_err(|_| Error::invalid("the element is too long"))?;
+                    out[at..at + 4].copy_from_slice(&len.to_le_bytes());
+                }
+            }
+        }
+        _ => return Err(Error::invalid(format!("wants {data_type}, got {}", value.type_name()))),
+    }
+    if out.len() - start > VARIABLE_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the value takes {} bytes, at most {VARIABLE_BYTES_MAX} are stored",
+            out.len() - start
+        )));
+    }
+    Ok(())
+}
+
+/// The inverse of [`encode_value`]; `None` when the bytes are no value of `data_type`.
+pub fn decode_value(data_type: &DataType, bytes: &[u8]) -> Option<Value> {
+    Some(match data_type {
+        DataType::Bool => Value::Bool(*bytes.first()? != 0),
+        DataType::Int32 => Value::Int32(i32::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Date => Value::Date(i32::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Int64 => Value::Int64(i64::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Timestamp => Value::Timestamp(i64::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Float32 => Value::Float32(f32::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Float64 => Value::Float64(f64::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Decimal { .. } => Value::Decimal(i128::from_le_bytes(bytes.try_into().ok()?)),
+        DataType::Uuid => Value::Uuid(bytes.try_into().ok()?),
+        DataType::String => Value::String(std::str::from_utf8(bytes).ok()?.to_owned()),
+        DataType::Json => Value::Json(std::str::from_utf8(bytes).ok()?.to_owned()),
+        DataType::Bytes => Value::Bytes(bytes.to_vec()),
+        DataType::Vector(len) => {
+            let (floats, rest) = bytes.as_chunks::<4>();
+            if !rest.is_empty() || floats.len() != *len as usize {
+                return None;
+            }
+            Value::Vector(floats.iter().map(|four| f32::from_le_bytes(*four)).collect())
+        }
+        DataType::List(element) => Value::List(decode_list(element, bytes)?),
+    })
+}
+
+fn decode_list(element: &DataType, bytes: &[u8]) -> Option<Vec<Value>> {
+    let (count, rest) = bytes.split_first_chunk::<4>()?;
+    let count = u32::from_le_bytes(*count) as usize;
+    let (validity, mut rest) = rest.split_at_checked(count.div_ceil(8))?;
+    let mut values = Vec::new();
+    for i in 0..count {
+        let len = if element.is_variable() {
+            let (len, after) = rest.split_first_chunk::<4>()?;
+            rest = after;
+            u32::from_le_bytes(*len) as usize
+        } else {
+            element.fixed_width_bytes()
+        };
+        let (bytes, after) = rest.split_at_checked(len)?;
+        rest = after;
+        let is_valid = validity[i / 8] >> (i % 8) & 1 == 1;
+        values.push(if is_valid { decode_value(element, bytes)? } else { Value::Null });
+    }
+    rest.is_empty().then_some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn everything() -> (RowLayout, Vec<Value>) {
+        let list = |t: DataType| DataType::List(Box::new(t));
+        let pairs = vec![
+            (DataType::Bool, Value::Bool(true)),
+            (DataType::Int32, Value::Int32(-1)),
+            (DataType::String, Value::String("a string of more than twelve bytes".into())),
+            (DataType::Int64, Value::Int64(i64::MIN)),
+            (DataType::Float32, Value::Float32(1.5)),
+            (DataType::Float64, Value::Null),
+            (DataType::String, Value::String("short".into())),
+            (DataType::Bytes, Value::Bytes(vec![0; 13])),
+            (DataType::Timestamp, Value::Timestamp(7)),
+            (DataType::Date, Value::Date(-1)),
+            (DataType::Decimal { precision: 12, scale: 2 }, Value::Decimal(-123)),
+            (DataType::Uuid, Value::Uuid([3; 16])),
+            (DataType::Json, Value::Json("{\"a\":[1,2,3,4]}".into())),
+            (list(DataType::Int64), Value::List(vec![Value::Int64(1), Value::Null])),
+            (list(DataType::String), Value::List(vec![Value::Null, "x".into(), "".into()])),
+            (list(DataType::Bool), Value::List(vec![])),
+            (DataType::Vector(3), Value::Vector(vec![1.0, 2.0, 3.0])),
+        ];
+        let (types, values): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        (RowLayout::new(types), values)
+    }
+
+    #[test]
+    fn a_row_of_every_type_comes_back() {
+        let (layout, values) = everything();
+        let (mut image, mut record) = (Vec::new(), Vec::new());
+        push_image(&layout, &values, &mut image).unwrap();
+        let head = RowHead {
+            created: Some(5),
+            deadline: Some(6),
+            field_deadlines: &[1; 20],
+            event_id: b"e1",
+            ..RowHead::new(RowKind::Value, 99)
+        };
+        push_record(&head, b"key", values.len(), &image, &mut record).unwrap();
+        record.extend(b"next");
+        let (row, rest) = RowRef::parse(&record, &layout).unwrap();
+        assert_eq!(rest, b"next");
+        assert_eq!((row.head, row.key), (head, b"key".as_slice()));
+        let read: Vec<Value> = (0..values.len()).map(|field| row.value(&layout, field)).collect();
+        assert_eq!(read, values);
+        assert_eq!(row.state(5), FieldState::Null);
+    }
+
+    #[test]
+    fn a_row_older_than_a_feature_reads_it_as_null() {
+        let old = RowLayout::new([DataType::Int32]);
+        let new = RowLayout::new([DataType::Int32, DataType::String]);
+        let (mut image, mut record) = (Vec::new(), Vec::new());
+        push_image(&old, &[Value::Int32(4)], &mut image).unwrap();
+        push_record(&RowHead::new(RowKind::Value, 0), b"", 1, &image, &mut record).unwrap();
+        let (row, _) = RowRef::parse(&record, &new).unwrap();
+        assert_eq!((row.value(&new, 0), row.state(1)), (Value::Int32(4), FieldState::Null));
+    }
+
+    #[test]
+    fn no_damaged_byte_makes_a_row_panic() {
+        let (layout, values) = everything();
+        let (mut image, mut record) = (Vec::new(), Vec::new());
+        push_image(&layout, &values, &mut image).unwrap();
+        push_record(&RowHead::new(RowKind::Value, 0), b"k", values.len(), &image, &mut record).unwrap();
+        for at in 0..record.len() {
+            for bit in 0..8 {
+                let mut damaged = record.clone();
+                damaged[at] ^= 1 << bit;
+                if let Ok((row, _)) = RowRef::parse(&damaged, &layout) {
+                    for field in 0..layout.field_count() {
+                        row.value(&layout, field);
+                    }
+                }
+            }
+            assert!(RowRef::parse(&record[..at], &layout).is_err(), "a row cut at {at} was taken");
+        }
+    }
+
+    #[test]
+    fn every_nan_is_stored_alike() {
+        let mut left = Vec::new();
+        let mut right = Vec::new();
+        encode_value(&DataType::Float64, &Value::Float64(f64::from_bits(0xfff8_0000_0000_0001)), &mut left).unwrap();
+        encode_value(&DataType::Float64, &Value::Float64(f64::NAN), &mut right).unwrap();
+        assert_eq!(left, right);
+    }
+}

@@ -1,0 +1,12 @@
+//! `asof`: an embedded feature store.
+
+pub mod definition;
+pub mod disk;
+pub mod error;
+pub mod format;
+pub mod key;
+pub mod options;
+pub mod time;
+pub mod value;
+
+pub use error::{Error, ErrorKind, Result};
