@@ -6,6 +6,7 @@ pub mod error;
 pub mod format;
 pub mod key;
 pub mod options;
+pub mod request;
 pub mod tail;
 pub mod time;
 pub mod value;
