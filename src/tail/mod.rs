@@ -16,19 +16,22 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use crate::format::commits::Commit;
+
 /// The rows of one log segment, by view. Written by the committer, read by everyone.
 #[derive(Debug)]
 pub struct TailSegment {
     /// The log segment whose rows these are.
     segment: u32,
     views: RwLock<HashMap<u32, TailView>>,
+    commits: RwLock<Vec<Commit>>,
     bytes: AtomicUsize,
 }
 
 impl TailSegment {
     /// An empty index of log segment `segment`.
     pub fn new(segment: u32) -> Self {
-        TailSegment { segment, views: RwLock::default(), bytes: AtomicUsize::new(0) }
+        TailSegment { segment, views: RwLock::default(), commits: RwLock::default(), bytes: AtomicUsize::new(0) }
     }
 
     /// The log segment whose rows these are.
@@ -50,6 +53,17 @@ impl TailSegment {
         let before = tail.bytes();
         tail.insert(records, hashes, first_seq, position);
         self.bytes.fetch_add(tail.bytes() - before, Ordering::Relaxed);
+    }
+
+    /// Adds the commit that the rows inserted last came in.
+    pub fn commit(&self, commit: Commit) {
+        self.commits.write().unwrap_or_else(PoisonError::into_inner).push(commit);
+        self.bytes.fetch_add(size_of::<Commit>(), Ordering::Relaxed);
+    }
+
+    /// When the segment's rows were committed, in order.
+    pub fn commits(&self) -> RwLockReadGuard<'_, Vec<Commit>> {
+        self.commits.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The views' rows, held still while the guard lives.
