@@ -1,5 +1,7 @@
 //! `asof`: an embedded feature store.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod definition;
 pub mod disk;
 pub mod error;
