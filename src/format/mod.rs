@@ -2,4 +2,6 @@
 //! in tables.
 
 pub mod commits;
+pub mod log;
 pub mod row;
+pub mod sector;

@@ -101,13 +101,14 @@ impl TailView {
         self.rows.push(row);
     }
 
-    /// Rows of `key` with an event time of at most `event_ts_max`, from the greatest in row order downwards.
+    /// Rows of `key` with an event time of at most `event_ts_max`, from the greatest in row order downwards,
+    /// each with its number.
     pub fn descending<'a>(
         &'a self,
         hash: u64,
         key: &'a [u8],
         event_ts_max: i64,
-    ) -> impl Iterator<Item = (TailRow, RowRef<'a>)> + 'a {
+    ) -> impl Iterator<Item = (u32, TailRow, RowRef<'a>)> + 'a {
         let chain: &[u32] = match self.heads.get(&hash) {
             None => &[],
             Some(head) if head & CHAIN == 0 => std::slice::from_ref(head),
@@ -119,14 +120,19 @@ impl TailView {
             }
             _ => chain.len(),
         };
-        chain[..end].iter().rev().filter_map(move |&row| {
-            let row = self.rows[row as usize];
-            let record = self.record(&row);
-            (record.key == key).then_some((row, record))
+        chain[..end].iter().rev().filter_map(move |&number| {
+            let (row, record) = self.row(number);
+            (record.key == key).then_some((number, row, record))
         })
     }
 
-    /// All rows, in the order they were written.
+    /// The row of a number below [`TailView::row_count`].
+    pub fn row(&self, number: u32) -> (TailRow, RowRef<'_>) {
+        let row = self.rows[number as usize];
+        (row, self.record(&row))
+    }
+
+    /// All rows, in the order they were written: row 0, row 1 and so on.
     pub fn rows(&self) -> impl Iterator<Item = (TailRow, RowRef<'_>)> {
         self.rows.iter().map(|row| (*row, self.record(row)))
     }
@@ -174,13 +180,13 @@ mod tests {
             }
         }
         for key in [b"a", b"b"] {
-            let rows: Vec<_> = tail.descending(42, key, i64::MAX).map(|(row, _)| row.order()).collect();
+            let rows: Vec<_> = tail.descending(42, key, i64::MAX).map(|(_, row, _)| row.order()).collect();
             let mut sorted = rows.clone();
             sorted.sort();
             sorted.reverse();
             assert_eq!((rows.len(), &rows), (7, &sorted));
             for bound in 0..10 {
-                let below: Vec<_> = tail.descending(42, key, bound).map(|(row, _)| row.order()).collect();
+                let below: Vec<_> = tail.descending(42, key, bound).map(|(_, row, _)| row.order()).collect();
                 assert_eq!(below, sorted.iter().copied().filter(|row| row.0 <= bound).collect::<Vec<_>>());
             }
         }
