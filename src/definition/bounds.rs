@@ -45,9 +45,10 @@ pub(super) fn parse_bound(dtype: &DataType, text: &str) -> Result<Bound> {
         DataType::Float32 | DataType::Float64 => text.parse().ok().filter(|v: &f64| !v.is_nan()).map(Bound::Float),
         DataType::Decimal { precision, scale } => unscaled(text, *precision, *scale).map(Bound::Whole),
         DataType::Timestamp => text.parse::<Timestamp>().ok().map(|v| Bound::Whole(v.micros().into())),
-        DataType::Date => text.parse::<chrono::NaiveDate>().ok().map(|date| {
-            Bound::Whole(date.signed_duration_since(chrono::NaiveDate::default()).num_days().into())
-        }),
+        DataType::Date => text
+            .parse::<chrono::NaiveDate>()
+            .ok()
+            .map(|date| Bound::Whole(date.signed_duration_since(chrono::NaiveDate::default()).num_days().into())),
         DataType::Uuid => is_uuid(text).then(|| Bound::Text(text.to_ascii_lowercase())),
         DataType::Bytes => {
             use base64::Engine as _;
@@ -101,7 +102,8 @@ mod tests {
     #[test]
     fn decimals_fit_exactly_or_not_at_all() {
         let money = DataType::Decimal { precision: 4, scale: 2 };
-        for (text, unscaled) in [("12.5", 1_250), ("-0.01", -1), ("99.99", 9_999), ("7", 700), ("1.2500", 125), ("0", 0)]
+        for (text, unscaled) in
+            [("12.5", 1_250), ("-0.01", -1), ("99.99", 9_999), ("7", 700), ("1.2500", 125), ("0", 0)]
         {
             assert_eq!(parse_bound(&money, text).unwrap(), Bound::Whole(unscaled), "{text}");
         }

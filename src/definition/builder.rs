@@ -206,13 +206,7 @@ fn micros(duration: Duration) -> i64 {
 impl Feature {
     /// A feature without rules.
     pub fn new(name: impl Into<String>, dtype: DataType) -> Self {
-        Feature {
-            name: name.into(),
-            dtype,
-            description: String::new(),
-            rules: Rules::default(),
-            tags: BTreeMap::new(),
-        }
+        Feature { name: name.into(), dtype, description: String::new(), rules: Rules::default(), tags: BTreeMap::new() }
     }
 
     /// A text for people.

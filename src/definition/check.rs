@@ -106,8 +106,7 @@ fn check_view(found: &mut Vec<Mistake>, at: &At, view: &FeatureView, entities: &
         found.push(Mistake::new(at.clone(), format!("view {} has version 0", view.name)).remedy("versions start at 1"));
     }
     check_entities_of(found, &at.key("entities"), view, entities);
-    for (key, us) in
-        [("ttl", view.ttl_us), ("retention", view.retention_us), ("freshness_sla", view.freshness_sla_us)]
+    for (key, us) in [("ttl", view.ttl_us), ("retention", view.retention_us), ("freshness_sla", view.freshness_sla_us)]
     {
         if us < 0 {
             found.push(Mistake::new(at.key(key), format!("{key} is negative")));
@@ -184,10 +183,13 @@ fn check_feature(found: &mut Vec<Mistake>, at: &At, feature: &Feature, view: &Fe
         );
     }
     for (role, column) in [
-        ("event", match &view.source.event_timestamp {
-            EventTime::Column(column) => Some(column),
-            EventTime::Constant(_) => None,
-        }),
+        (
+            "event",
+            match &view.source.event_timestamp {
+                EventTime::Column(column) => Some(column),
+                EventTime::Constant(_) => None,
+            },
+        ),
         ("created", view.source.created_timestamp.as_ref()),
     ] {
         if column == Some(name) && !RESERVED_COLUMNS.contains(&name.as_str()) {

@@ -184,3 +184,6 @@ fn read_views(reader: &mut Reader, at: &At, item: &Item<'_>, definitions: &mut D
         definitions.views.push(view);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,15 +80,7 @@ struct Spot {
 
 impl Mistake {
     pub(super) fn new(at: At, what: impl Into<String>) -> Self {
-        Mistake {
-            at,
-            what: what.into(),
-            remedy: None,
-            is_about_key: false,
-            refers_to: None,
-            span: None,
-            spot: None,
-        }
+        Mistake { at, what: what.into(), remedy: None, is_about_key: false, refers_to: None, span: None, spot: None }
     }
 
     /// What another module's error says; its remedy goes under the caret.

@@ -245,7 +245,12 @@ impl Planner<'_> {
 
     fn newest_version(&self, name: &str) -> u32 {
         let registered = self.current.views.iter().map(|view| &view.definition);
-        registered.chain(&self.wanted.views).filter(|view| view.name == name).map(|view| view.version).max().unwrap_or(0)
+        registered
+            .chain(&self.wanted.views)
+            .filter(|view| view.name == name)
+            .map(|view| view.version)
+            .max()
+            .unwrap_or(0)
     }
 
     fn plan_absent_view(&mut self, view: &FeatureView) {
@@ -263,7 +268,9 @@ impl Planner<'_> {
         }
         self.push_absent(Subject::View, &name);
         if self.prune {
-            self.outcome.views.retain(|kept| kept.definition.name != view.name || kept.definition.version != view.version);
+            self.outcome
+                .views
+                .retain(|kept| kept.definition.name != view.name || kept.definition.version != view.version);
         }
     }
 
@@ -310,13 +317,18 @@ impl Planner<'_> {
                 };
                 let missing: Vec<&str> = (selection.features.iter().map(String::as_str))
                     .filter(|feature| view.definition.feature_index(feature).is_none())
-                    .chain(selection.join_keys.keys().map(String::as_str).filter(|key| {
-                        !view.definition.join_keys.iter().any(|(column, _)| column == key)
-                    }))
+                    .chain(
+                        selection
+                            .join_keys
+                            .keys()
+                            .map(String::as_str)
+                            .filter(|key| !view.definition.join_keys.iter().any(|(column, _)| column == key)),
+                    )
                     .collect();
                 if !missing.is_empty() {
                     let newest = view.definition.reference_text();
-                    let what = format!("it selects {} of {}, which {newest} has not", missing.join(", "), selection.view);
+                    let what =
+                        format!("it selects {} of {}, which {newest} has not", missing.join(", "), selection.view);
                     let older = (self.outcome.views.iter())
                         .filter(|other| other.definition.name == view.definition.name && other.id != view.id)
                         .map(|other| other.definition.version)

@@ -67,12 +67,7 @@ fn read_selections(reader: &mut Reader, at: &At, value: &Value<'_>) -> Vec<Selec
     selections
 }
 
-fn close_run(
-    reader: &mut Reader,
-    at: &At,
-    run: &mut Vec<(FeatureRef, Range<usize>)>,
-    selections: &mut Vec<Selection>,
-) {
+fn close_run(reader: &mut Reader, at: &At, run: &mut Vec<(FeatureRef, Range<usize>)>, selections: &mut Vec<Selection>) {
     let references: Vec<FeatureRef> = run.iter().map(|(reference, _)| reference.clone()).collect();
     let mut spans = run.drain(..).map(|(_, span)| span);
     for selection in selections_of(&references) {
@@ -109,8 +104,7 @@ fn read_selection(reader: &mut Reader, at: &At, item: &Item<'_>) -> Selection {
             }
             "as" => selection.alias = reader.string(&at, item.value, "\"destination\""),
             "join_keys" => {
-                selection.join_keys =
-                    reader.texts(&at, &item, "join keys and spine columns: { origin = \"dest\" }");
+                selection.join_keys = reader.texts(&at, &item, "join keys and spine columns: { origin = \"dest\" }");
             }
             "features" => selection.features = read_names(reader, &at, item.value),
             _ => reader.unknown_key(&at, &item, "this selection", SELECTION_KEYS),

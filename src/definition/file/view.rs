@@ -23,15 +23,8 @@ const VIEW_KEYS: &[&str] = &[
     "description",
     "tags",
 ];
-const SOURCE_KEYS: &[&str] = &[
-    "path",
-    "event_timestamp",
-    "created_timestamp",
-    "rename",
-    "push",
-    "delimiter",
-    "timestamp_format",
-];
+const SOURCE_KEYS: &[&str] =
+    &["path", "event_timestamp", "created_timestamp", "rename", "push", "delimiter", "timestamp_format"];
 const FEATURE_KEYS: &[&str] = &["dtype", "description", "not_null", "min", "max", "one_of", "tags"];
 /// Kinds that a later release knows.
 const LATER_KINDS: &[&str] = &["aggregate", "on_demand"];

@@ -116,7 +116,8 @@ pub(super) fn view_changes(old: &FeatureView, new: &FeatureView) -> Vec<String> 
 
 fn source_changes(changes: &mut Changes, old: &FeatureView, new: &FeatureView) {
     let (old, new) = (&old.source, &new.source);
-    let path = |path: &Option<std::path::PathBuf>| path.as_deref().map(Path::to_string_lossy).unwrap_or_default().into_owned();
+    let path =
+        |path: &Option<std::path::PathBuf>| path.as_deref().map(Path::to_string_lossy).unwrap_or_default().into_owned();
     let time = |time: &EventTime| match time {
         EventTime::Column(column) => column.clone(),
         EventTime::Constant(us) => Timestamp(*us).to_string(),
