@@ -134,6 +134,10 @@ fn check_view(found: &mut Vec<Mistake>, at: &At, view: &FeatureView, entities: &
     }
     check_event_id(found, &at.key("event_id"), view);
     check_source(found, &at.key("source"), &view.source, view);
+    // Without an entity some join keys are unknown, and what names them is no mistake of its own.
+    if view.entities.iter().all(|name| entities.contains_key(name)) {
+        check_rename(found, &at.key("source").key("rename"), &view.source, view);
+    }
 }
 
 fn check_entities_of(found: &mut Vec<Mistake>, at: &At, view: &FeatureView, entities: &BTreeMap<String, Entity>) {
@@ -306,7 +310,8 @@ fn check_source(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &Featu
     if let Some(delimiter) = source.delimiter
         && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r' | '\0'))
     {
-        let mistake = Mistake::new(at.key("delimiter"), format!("{delimiter:?} cannot be a delimiter"));
+        let mistake =
+            Mistake::new(at.key("delimiter"), format!("'{}' cannot be a delimiter", delimiter.escape_default()));
         found.push(mistake.remedy("use one ASCII character, such as \";\" or \"\\t\""));
     }
     if let Some(format) = &source.timestamp_format
@@ -318,7 +323,6 @@ fn check_source(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &Featu
                 .remedy("write it as in strftime: \"%d/%m/%Y %H:%M\""),
         );
     }
-    check_rename(found, &at.key("rename"), source, view);
 }
 
 fn check_rename(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &FeatureView) {
@@ -330,6 +334,7 @@ fn check_rename(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &Featu
         if !targets.contains(&target.as_str()) {
             found.push(
                 Mistake::new(at.key(column), format!("the view has no feature or join key '{target}'"))
+                    .refers_to(&view.name)
                     .suggest(target, "names", &targets),
             );
         } else if let Some(other) = filled_by.insert(target, column) {
@@ -353,7 +358,7 @@ fn check_service(found: &mut Vec<Mistake>, name: &str, service: &FeatureService,
     for (i, selection) in service.features.iter().enumerate() {
         let at = at.key("features").key(i.to_string());
         let Some(view) = find_selected(found, &at, selection, definitions) else { continue };
-        let selected = check_selection(found, &at, selection, view);
+        let selected = check_selection(found, &at, selection, view, definitions);
         for feature in selected {
             let column = (selection.label().to_owned(), feature.clone());
             match columns.insert(column, selection.view.clone()) {
@@ -409,16 +414,23 @@ fn find_selected<'a>(
 }
 
 /// Checks a selection against its view and returns the features it selects.
-fn check_selection(found: &mut Vec<Mistake>, at: &At, selection: &Selection, view: &FeatureView) -> Vec<String> {
+fn check_selection(
+    found: &mut Vec<Mistake>,
+    at: &At,
+    selection: &Selection,
+    view: &FeatureView,
+    definitions: &Definitions,
+) -> Vec<String> {
     if let Some(alias) = &selection.alias {
         check_named(found, at.key("as"), "selection", alias, false);
     }
     let join_keys: Vec<&str> = view.join_keys.iter().map(|(column, _)| column.as_str()).collect();
-    for (join_key, column) in &selection.join_keys {
+    let has_all_keys = view.entities.iter().all(|name| definitions.entities.contains_key(name));
+    for (join_key, column) in selection.join_keys.iter().filter(|_| has_all_keys) {
         let at = at.key("join_keys").key(join_key);
         if !join_keys.contains(&join_key.as_str()) {
             let mistake = Mistake::new(at, format!("view {} has no join key '{join_key}'", selection.view)).on_key();
-            found.push(mistake.suggest(join_key, "join keys", &join_keys));
+            found.push(mistake.refers_to(&view.name).suggest(join_key, "join keys", &join_keys));
         } else if column.is_empty() {
             found.push(Mistake::new(at, "a spine column has no empty name"));
         }
@@ -433,8 +445,78 @@ fn check_selection(found: &mut Vec<Mistake>, at: &At, selection: &Selection, vie
             selected.push(name.clone());
         } else {
             let mistake = Mistake::new(at.key(name), format!("view {} has no feature '{name}'", selection.view));
-            found.push(mistake.suggest(name, "features", &names));
+            found.push(mistake.refers_to(&view.name).suggest(name, "features", &names));
         }
     }
     selected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{Feature, FeatureView};
+
+    fn weather() -> FeatureView {
+        FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64)
+    }
+
+    fn flights() -> Definitions {
+        Definitions::new("flights").entity("airport", [("origin", DataType::String)])
+    }
+
+    fn refusal(definitions: &Definitions) -> String {
+        definitions.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn definitions_built_in_code_equal_those_of_the_file() {
+        let text = "[project]\nname = \"flights\"\n[entities.airport]\njoin_keys = { origin = \"string\" }\n\
+                    [views.weather]\nentities = [\"airport\"]\nttl = \"3h\"\nfeatures.temp = { dtype = \"float64\", min = 0 }\n\
+                    [services.model]\nfeatures = [\"weather:temp\"]";
+        let view = FeatureView::new("weather")
+            .entity("airport")
+            .ttl(std::time::Duration::from_secs(3 * 3_600))
+            .with(Feature::new("temp", DataType::Float64).min("0"));
+        // The view may come before its entity.
+        let built = Definitions::new("flights")
+            .view(view)
+            .entity("airport", [("origin", DataType::String)])
+            .service("model", FeatureService::new(["weather:temp"]).unwrap());
+        built.check().unwrap();
+        assert_eq!(built, Definitions::parse(text, "asof.toml").unwrap());
+    }
+
+    #[test]
+    fn mistakes_in_code_name_the_path() {
+        let service = FeatureService::new(["weather:tmp"]).unwrap();
+        let definitions = flights().view(weather().feature("_x", DataType::Bool)).service("model", service);
+        assert_eq!(
+            refusal(&definitions),
+            "views.weather.features._x: '_x' is no feature name; names that begin with _ are reserved\n\
+             services.model.features.0.tmp: view weather has no feature 'tmp'; did you mean temp?"
+        );
+    }
+
+    #[test]
+    fn what_a_file_cannot_say_is_checked_too() {
+        let twice = flights().view(weather()).view(weather());
+        assert_eq!(refusal(&twice), "views.weather: view weather@1 is defined twice");
+        let doubled = flights().view(weather().feature("temp", DataType::Bool));
+        assert_eq!(refusal(&doubled), "views.weather.features.temp: feature temp is defined twice");
+        let zero = flights().view(weather().version(0));
+        assert!(refusal(&zero).contains("versions start at 1"), "{}", refusal(&zero));
+        let mut foreign = flights().view(weather());
+        foreign.views[0].join_keys.clear();
+        assert!(refusal(&foreign).contains("join_keys are not those of the view's entities"));
+        let mut negative = flights().view(weather());
+        negative.views[0].ttl_us = -1;
+        assert_eq!(refusal(&negative), "views.weather.ttl: ttl is negative");
+    }
+
+    #[test]
+    fn the_newest_version_answers_where_none_is_named() {
+        let definitions = flights().view(weather().version(2)).view(weather());
+        let version = |text: &str| definitions.find_view(&text.parse().unwrap()).map(|view| view.version);
+        assert_eq!((version("weather"), version("weather@1"), version("weather@3")), (Some(2), Some(1), None));
+    }
 }

@@ -102,20 +102,18 @@ fn read_root(reader: &mut Reader, root: &DeTable<'_>, definitions: &mut Definiti
 }
 
 fn read_project(reader: &mut Reader, at: &At, item: &Item<'_>, definitions: &mut Definitions) {
-    let mut has_name = false;
-    for item in reader.table(at, item, "a table: [project]") {
+    let items = reader.table(at, item, "a table: [project]");
+    for item in &items {
         let at = at.key(item.key);
         match item.key {
             "name" => {
-                has_name = true;
                 definitions.project = reader.string(&at, item.value, "\"flights\"").unwrap_or_default();
             }
-            _ => reader.unknown_key(&at, &item, "[project]", PROJECT_KEYS),
+            _ => reader.unknown_key(&at, item, "[project]", PROJECT_KEYS),
         }
     }
-    if !has_name && !reader.is_broken(at) {
-        let mistake = Mistake::new(at.key("name"), "the project has no name").span(item.key_span.clone());
-        reader.add(mistake.remedy("add name = \"...\""));
+    if !items.iter().any(|item| item.key == "name") {
+        reader.missing(&at.key("name"), item, &items, "name", "name = \"...\"");
     }
 }
 
@@ -136,24 +134,23 @@ fn read_entity(reader: &mut Reader, item: &Item<'_>) -> Entity {
     let at = At::entity(item.key);
     let table = at.clone();
     let mut entity = Entity::default();
-    let mut has_join_keys = false;
-    for item in reader.table(&at, item, "a table with join_keys") {
+    let items = reader.table(&at, item, "a table with join_keys");
+    for item in &items {
         let at = at.key(item.key);
         match item.key {
             "join_keys" => {
-                has_join_keys = true;
-                for column in reader.table(&at, &item, "columns and their types: { origin = \"string\" }") {
+                for column in reader.table(&at, item, "columns and their types: { origin = \"string\" }") {
                     let dtype = reader.parsed(&at.key(column.key), column.value, "\"string\"");
                     entity.join_keys.push((column.key.to_owned(), dtype.unwrap_or(DataType::String)));
                 }
             }
             "description" => entity.description = reader.string(&at, item.value, "\"...\"").unwrap_or_default(),
-            "tags" => entity.tags = reader.texts(&at, &item, "texts by name: { tier = \"gold\" }"),
-            _ => reader.unknown_key(&at, &item, &format!("[{table}]"), ENTITY_KEYS),
+            "tags" => entity.tags = reader.texts(&at, item, "texts by name: { tier = \"gold\" }"),
+            _ => reader.unknown_key(&at, item, &format!("[{table}]"), ENTITY_KEYS),
         }
     }
-    if !has_join_keys {
-        reader.missing(&at.key("join_keys"), item, "join_keys", "join_keys = { id = \"int64\" }");
+    if !items.iter().any(|item| item.key == "join_keys") {
+        reader.missing(&at.key("join_keys"), item, &items, "join_keys", "join_keys = { id = \"int64\" }");
     }
     entity
 }

@@ -83,9 +83,13 @@ impl Mistake {
         Mistake { at, what: what.into(), remedy: None, is_about_key: false, refers_to: None, span: None, spot: None }
     }
 
-    /// What another module's error says; its remedy goes under the caret.
+    /// What another module's error says; its remedy goes under the caret, or only the nearest name
+    /// where it has one.
     pub(super) fn from_error(at: At, error: &Error) -> Self {
         let text = error.to_string();
+        if let (Some((what, _)), Some(suggestion)) = (text.split_once("; "), text.find("did you mean ")) {
+            return Mistake::new(at, what).remedy(&text[suggestion..]);
+        }
         match text.split_once("; ") {
             Some((what, remedy)) => Mistake::new(at, what).remedy(remedy),
             None => Mistake::new(at, text),

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::definition::mistake::{At, Mistake};
-use crate::error::Error;
+use crate::error::{Error, nearest};
 use crate::time::parse_duration_us;
 
 /// A parsed value with its span.
@@ -30,7 +30,8 @@ pub(super) struct Reader {
     value_spans: BTreeMap<At, Range<usize>>,
     /// Paths that have a mistake already: a check of them would only repeat it.
     broken: BTreeSet<At>,
-    /// Names of views whose tables were not read: references to them are no mistakes of their own.
+    /// Views whose tables, or all of whose keys or features, could not be read: references to them
+    /// are no mistakes of their own.
     unreadable: BTreeSet<String>,
 }
 
@@ -150,10 +151,11 @@ impl Reader {
         self.add(mistake.span(item.key_span.clone()).suggest(item.key, "keys", known));
     }
 
-    /// A key that a table must have and has not.
-    pub(super) fn missing(&mut self, at: &At, table: &Item<'_>, key: &str, example: &str) {
-        if at.enclosing().any(|at| self.is_broken(&at)) {
-            return;
+    /// A key that a table must have and has not; no mistake of its own beside a misspelling of it.
+    pub(super) fn missing(&mut self, at: &At, table: &Item<'_>, items: &[Item<'_>], key: &str, example: &str) {
+        let is_misspelt = items.iter().any(|item| nearest(item.key, [key]).is_some());
+        if is_misspelt || at.enclosing().any(|at| self.is_broken(&at)) {
+            return self.silence(at);
         }
         let mistake = Mistake::new(at.clone(), format!("'{}' does not say its {key}", table.key));
         self.add(mistake.span(table.key_span.clone()).remedy(format!("add {example}")));

@@ -14,22 +14,21 @@ const SELECTION_KEYS: &[&str] = &["view", "as", "join_keys", "features"];
 pub(super) fn read_service(reader: &mut Reader, item: &Item<'_>) -> FeatureService {
     let at = At::service(item.key);
     let mut service = FeatureService::default();
-    let mut has_features = false;
-    for item in reader.table(&at, item, "a table with features") {
+    let items = reader.table(&at, item, "a table with features");
+    for item in &items {
         let item_at = at.key(item.key);
         match item.key {
             "features" => {
-                has_features = true;
                 service.features = read_selections(reader, &item_at, item.value);
             }
             "description" => service.description = reader.string(&item_at, item.value, "\"...\"").unwrap_or_default(),
             "owner" => service.owner = reader.string(&item_at, item.value, "\"ml@example.com\"").unwrap_or_default(),
-            "tags" => service.tags = reader.texts(&item_at, &item, "texts by name: { tier = \"gold\" }"),
-            _ => reader.unknown_key(&item_at, &item, &format!("[{at}]"), SERVICE_KEYS),
+            "tags" => service.tags = reader.texts(&item_at, item, "texts by name: { tier = \"gold\" }"),
+            _ => reader.unknown_key(&item_at, item, &format!("[{at}]"), SERVICE_KEYS),
         }
     }
-    if !has_features {
-        reader.missing(&at.key("features"), item, "features", "features = [\"view:feature\"]");
+    if !items.iter().any(|item| item.key == "features") {
+        reader.missing(&at.key("features"), item, &items, "features", "features = [\"view:feature\"]");
     }
     service
 }

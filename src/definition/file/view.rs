@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use super::reader::{Item, Reader, Value};
 use crate::definition::mistake::{At, Mistake};
 use crate::definition::{EventTime, Feature, FeatureView, Rules, Source, ViewKind};
+use crate::error::nearest;
 use crate::time::Timestamp;
 use crate::value::DataType;
 
@@ -33,10 +34,9 @@ pub(super) fn read_view(reader: &mut Reader, at: &At, item: &Item<'_>, name: &st
     let mut view = FeatureView::new(name).version(version);
     reader.remember(at, item);
     let items = reader.table(at, item, "a table with entities and features");
-    let has = |key: &str| items.iter().any(|item| item.key == key);
     // event_id takes its types from the features, so it is read after them.
-    let (event_id, items): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.key == "event_id");
-    for item in items {
+    let (event_id, others): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.key == "event_id");
+    for item in others {
         let at = at.key(item.key);
         match item.key {
             "kind" => view.kind = read_kind(reader, &at, item.value, !event_id.is_empty()),
@@ -59,16 +59,40 @@ pub(super) fn read_view(reader: &mut Reader, at: &At, item: &Item<'_>, name: &st
             "owner" => view.owner = reader.string(&at, item.value, "\"ops@example.com\"").unwrap_or_default(),
             "description" => view.description = reader.string(&at, item.value, "\"...\"").unwrap_or_default(),
             "tags" => view.tags = reader.texts(&at, item, "texts by name: { tier = \"gold\" }"),
+            key if looks_like_a_feature(item.value) && nearest(key, VIEW_KEYS.iter().copied()).is_none() => {
+                let view_at = At::view(name, version);
+                let mistake = Mistake::new(at, format!("unknown key '{key}' in [{view_at}]"));
+                let remedy = format!("a feature goes under [{}]", view_at.key("features"));
+                reader.add(mistake.span(item.key_span.clone()).remedy(remedy));
+            }
             _ => reader.unknown_key(&at, item, &format!("[{}]", At::view(name, version)), VIEW_KEYS),
         }
     }
     for item in event_id {
         view.event_id = read_event_id(reader, &at.key("event_id"), item, &view.features);
     }
-    if !has("entities") {
-        reader.missing(&at.key("entities"), item, "entities", "entities = [\"...\"], or [] for one key for the store");
+    if !items.iter().any(|item| item.key == "entities") {
+        reader.missing(
+            &at.key("entities"),
+            item,
+            &items,
+            "entities",
+            "entities = [\"...\"], or [] for one key for the store",
+        );
+    }
+    if reader.is_broken(&at.key("entities")) || reader.is_broken(&at.key("features")) {
+        reader.unreadable(name);
     }
     view
+}
+
+/// Whether a value would do as a feature's: a type, or a table with one.
+fn looks_like_a_feature(value: &Value<'_>) -> bool {
+    match value.get_ref() {
+        DeValue::String(text) => text.parse::<DataType>().is_ok(),
+        DeValue::Table(table) => table.contains_key("dtype"),
+        _ => false,
+    }
 }
 
 fn read_kind(reader: &mut Reader, at: &At, value: &Value<'_>, has_event_id: bool) -> ViewKind {
@@ -106,7 +130,7 @@ fn read_feature(reader: &mut Reader, at: &At, item: &Item<'_>) -> Feature {
                 Some(dtype) => {
                     feature.dtype = reader.parsed(at, dtype.value, "\"float64\"").unwrap_or(DataType::String);
                 }
-                None => reader.missing(at, item, "dtype", "dtype = \"float64\""),
+                None => reader.missing(at, item, &items, "dtype", "dtype = \"float64\""),
             }
             for item in &items {
                 read_feature_item(reader, &at.key(item.key), item, &mut feature);

@@ -108,7 +108,7 @@ pub(super) fn view_changes(old: &FeatureView, new: &FeatureView) -> Vec<String> 
     if kept_order(old, new) != kept_order(new, old) {
         changes.0.push("features in another order".to_owned());
     } else if changes.0.is_empty() && old != new {
-        // A feature put before others: `added` has said so already.
+        // Whatever else differs makes a revision too.
         changes.0.push("definition changed".to_owned());
     }
     changes.0
