@@ -104,7 +104,7 @@ impl Mistake {
 
     /// Suggests the nearest of `names`, or lists them when none is near.
     #[must_use]
-    pub(super) fn suggest<'a>(self, wanted: &str, what_they_are: &str, names: &[&'a str]) -> Self {
+    pub(super) fn suggest(self, wanted: &str, what_they_are: &str, names: &[&str]) -> Self {
         match nearest(wanted, names.iter().copied()) {
             Some(name) => self.remedy(format!("did you mean {name}?")),
             None if names.is_empty() => self.remedy(format!("there are no {what_they_are}")),

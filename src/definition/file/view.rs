@@ -180,7 +180,9 @@ fn read_bound(reader: &mut Reader, at: &At, value: &Value<'_>, dtype: &DataType)
                 Err(_) => number.to_string(),
             }
         }
-        (DeValue::Float(number), dtype) if is_number(dtype) => number.as_str().trim_start_matches('+').to_owned(),
+        (DeValue::Float(number), dtype) if is_number(dtype) => {
+            number.as_str().trim_start_matches('+').replace("inf", "Infinity")
+        }
         (DeValue::Boolean(value), DataType::Bool) => value.to_string(),
         (DeValue::Datetime(time), DataType::Timestamp | DataType::Date) => time.to_string(),
         _ => {

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::definition::{Definitions, Source};
+use crate::definition::{Definitions, FeatureView, Source};
 use crate::value::DataType;
 
 /// A registry that holds these definitions, applied to an empty store.
@@ -159,7 +159,7 @@ fn changes_of_kind_event_id_and_created_are_refused() {
 fn changed_join_keys_are_refused_while_views_use_them() {
     let plan_changed = change(&[("origin = \"string\"", "origin = \"int32\"")]);
     assert_snapshot!(plan_changed, @r#"
-    ! refused entity airport: join keys origin string -> origin int32 while views use it; keep airport as it is and declare a new entity under another name
+    ! refused entity airport: join keys origin string -> origin int32 while views use it; keep airport as it is; declare a new entity and use it in a new version of the view
     ! refused view weather: join keys origin string -> origin int32; write it as [views."weather@2"]
     1 unchanged, 2 refused
     "#);

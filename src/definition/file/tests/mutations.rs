@@ -95,6 +95,14 @@ fn a_line_left_out_or_moved_never_panics() {
     }
 }
 
+#[test]
+fn deep_nesting_never_overflows_the_stack() {
+    for open in ["[", "{a=", "{a=[", "a."] {
+        read(&format!("x = {}", open.repeat(100_000)));
+        read(&format!("{}x = 1", open.repeat(20_000)));
+    }
+}
+
 /// Every value in turn replaced by a value of every TOML type.
 #[test]
 fn a_value_of_any_other_type_never_panics() {
