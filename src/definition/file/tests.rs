@@ -153,3 +153,9 @@ fn a_missing_file_says_how_to_get_one() {
     assert!(error.to_string().ends_with("`asof init DIR` writes a new project"), "{error}");
     assert!(error.is_missing_file());
 }
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_no_mistakes() {
+    let text = format!("\u{feff}{}", EVERYTHING.replace('\n', "\r\n"));
+    assert_eq!(parse(&text), everything());
+}

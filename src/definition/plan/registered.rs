@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Entity, FeatureService, FeatureView, ViewRef};
+use serde::{Deserialize, Serialize};
+
+use crate::definition::{Entity, FeatureService, FeatureView, ViewRef};
 use crate::value::DataType;
 
 /// What a registry holds. The registry fills it, the plan compares it with what is wanted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Registered {
     /// The project the store belongs to; empty for a new store.
     pub project: String,
@@ -21,7 +23,7 @@ pub struct Registered {
 }
 
 /// One version of a view as it is registered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegisteredView {
     /// One for each name and version, for ever.
     pub id: u32,
@@ -34,7 +36,7 @@ pub struct RegisteredView {
 }
 
 /// A service as it is registered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegisteredService {
     /// Counts changes, from 1.
     pub revision: u32,

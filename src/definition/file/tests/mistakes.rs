@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{mistakes_in, mistakes_in_view};
+use super::{mistakes_in, mistakes_in_view, view_text};
 
 #[test]
 fn an_unknown_key_names_the_nearest() {
@@ -396,5 +396,64 @@ fn a_view_whose_features_cannot_be_read_is_not_blamed_on_its_services() {
       |
     4 | features = ["n"]
       |            ^^^^^ expected a table of names and types: [views.NAME.features]
+    "#);
+}
+
+#[test]
+fn a_doubled_table_is_refused_at_its_header_and_keys() {
+    let second =
+        "[views.weather]\nentities = []\nfeatures.x = \"int32\"\n[services.model]\nfeatures = [\"weather:temp\"]";
+    assert_snapshot!(mistakes_in_view("", second), @r#"
+    asof.toml:8:8: duplicate key
+      |
+    8 | [views.weather]
+      |        ^^^^^^^ it was given above already
+
+    asof.toml:9:1: duplicate key
+      |
+    9 | entities = []
+      | ^^^^^^^^ it was given above already
+
+    asof.toml:10:1: duplicate key
+       |
+    10 | features.x = "int32"
+       | ^^^^^^^^ it was given above already
+
+    3 mistakes in asof.toml
+    "#);
+}
+
+#[test]
+fn windows_line_ends_are_not_shown() {
+    let text = view_text("tll = \"3h\"", "").replace('\n', "\r\n");
+    assert_eq!(mistakes_in(&text), mistakes_in_view("tll = \"3h\"", ""));
+}
+
+#[test]
+fn a_key_of_the_store_project_entity_and_service_is_known_or_refused() {
+    let text = "project = { name = \"p\", nme = 1 }\n[store]\npth = \"x\"\n[entities.e]\njoin_keys = { id = \"int64\" }\ndescripton = \"\"\n\
+                [services.s]\nfeature = [\"v:x\"]";
+    assert_snapshot!(mistakes_in(text), @r#"
+    asof.toml:1:25: unknown key 'nme' in [project]
+      |
+    1 | project = { name = "p", nme = 1 }
+      |                         ^^^ did you mean name?
+
+    asof.toml:3:1: unknown key 'pth' in [store]
+      |
+    3 | pth = "x"
+      | ^^^ did you mean path?
+
+    asof.toml:6:1: unknown key 'descripton' in [entities.e]
+      |
+    6 | descripton = ""
+      | ^^^^^^^^^^ did you mean description?
+
+    asof.toml:8:1: unknown key 'feature' in [services.s]
+      |
+    8 | feature = ["v:x"]
+      | ^^^^^^^ did you mean features?
+
+    4 mistakes in asof.toml
     "#);
 }
