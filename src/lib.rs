@@ -6,6 +6,7 @@ pub mod definition;
 pub mod disk;
 pub mod error;
 pub mod format;
+pub mod join;
 pub mod key;
 pub mod options;
 pub mod request;
