@@ -4,8 +4,13 @@ pub mod definition;
 pub mod disk;
 pub mod error;
 pub mod format;
+pub mod head;
+pub mod identity;
 pub mod key;
+pub mod lock;
+pub mod manifest;
 pub mod options;
+pub mod registry;
 pub mod time;
 pub mod value;
 
