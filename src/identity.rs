@@ -35,8 +35,8 @@ const _: () = assert!(CHECKSUM_AT + 8 == IDENTITY_BYTES);
 
 /// What a creation that was cut short may have left. None of it can hold a row: the folders that do
 /// are made after STORE is written.
-const UNFINISHED_NAMES: [&str; 7] =
-    ["HEAD", "LOCK", "MANIFEST", "registry.redb", "registry.redb.new", "MANIFEST.tmp", "STORE.tmp"];
+const UNFINISHED_NAMES: [&str; 8] =
+    ["HEAD", "HEAD.tmp", "LOCK", "MANIFEST", "MANIFEST.tmp", "STORE.tmp", "registry.redb", "registry.redb.new"];
 
 /// Which store this is, and what it takes to read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Identity {
     /// # Errors
     /// The file could not be made durable.
     pub fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
-        atomic_write(disk, &file_path(dir), &self.encode())
+        atomic_write(disk, dir, FILE_NAME, &self.encode())
     }
 
     /// Reads the STORE of an existing store.
@@ -229,5 +229,124 @@ impl fmt::Display for UuidText {
             write!(f, "{byte:02x}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemDisk;
+
+    fn sample() -> Identity {
+        Identity::new(*b"0123456789abcdef", 0x1122_3344_5566_7788)
+    }
+
+    fn store() -> (MemDisk, &'static Path) {
+        let (disk, dir) = (MemDisk::new(), Path::new("/store"));
+        disk.create_dir(dir).unwrap();
+        (disk, dir)
+    }
+
+    fn touch(disk: &MemDisk, path: &Path) {
+        disk.open(path, OpenMode::Create).unwrap();
+    }
+
+    fn with_checksum(mut bytes: [u8; IDENTITY_BYTES]) -> [u8; IDENTITY_BYTES] {
+        let checksum = xxh3_64(&bytes[..CHECKSUM_AT]);
+        bytes[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (disk, dir) = store();
+        assert!(!exists(&disk, dir).unwrap());
+        sample().write(&disk, dir).unwrap();
+        assert!(exists(&disk, dir).unwrap());
+        assert_eq!(Identity::read(&disk, dir).unwrap(), sample());
+        assert_eq!(sample().uuid_text().to_string(), "30313233-3435-3637-3839-616263646566");
+    }
+
+    #[test]
+    fn two_new_stores_are_two() {
+        let (one, other) = (Identity::random().unwrap(), Identity::random().unwrap());
+        assert_ne!(one.uuid, other.uuid);
+        assert_ne!(one.hash_seed, other.hash_seed);
+        assert_eq!(one.uuid[6] >> 4, 4);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_damage_and_never_a_newer_release() {
+        let (bytes, path) = (sample().encode(), Path::new("STORE"));
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes;
+                flipped[at] ^= 1 << bit;
+                assert_eq!(Identity::parse(&flipped, path).unwrap_err().kind(), ErrorKind::Damaged, "{at}.{bit}");
+            }
+            assert_eq!(Identity::parse(&bytes[..at], path).unwrap_err().kind(), ErrorKind::Damaged, "cut at {at}");
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert_eq!(Identity::parse(&longer, path).unwrap_err().kind(), ErrorKind::Damaged);
+    }
+
+    #[test]
+    fn a_newer_store_is_refused_with_both_versions_and_the_way_out() {
+        let mut bytes = sample().encode();
+        bytes[VERSION_AT] = 3;
+        // A later version may be longer; that much of it is still understood.
+        let newer = [with_checksum(bytes).as_slice(), b"more"].concat();
+        let error = Identity::parse(&newer, Path::new("STORE")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NewerFormat);
+        assert_eq!(
+            error.to_string(),
+            "STORE: the store has format version 3, and this release of asof reads up to 1; upgrade asof"
+        );
+    }
+
+    #[test]
+    fn an_unknown_required_feature_is_refused_and_an_optional_one_is_not() {
+        let required = Identity { required_features: 1 << 5, ..sample() };
+        let error = Identity::parse(&required.encode(), Path::new("STORE")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NewerFormat);
+        assert!(error.to_string().contains("features 0x20"), "{error}");
+        let optional = Identity { optional_features: 1 << 5, ..sample() };
+        assert_eq!(Identity::parse(&optional.encode(), Path::new("STORE")).unwrap(), optional);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_store_says_how_to_make_one() {
+        let (disk, dir) = store();
+        for dir in [dir, Path::new("/nowhere")] {
+            let error = Identity::read(&disk, dir).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+            let expected = format!("{} is no asof store; make one with asof init, then asof apply", dir.display());
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_store_is_made_only_where_nothing_of_anybody_is() {
+        let (disk, dir) = store();
+        check_vacant(&disk, Path::new("/nowhere")).unwrap();
+        check_vacant(&disk, dir).unwrap();
+        for name in UNFINISHED_NAMES {
+            touch(&disk, &dir.join(name));
+        }
+        check_vacant(&disk, dir).unwrap();
+        touch(&disk, &dir.join("thesis.tex"));
+        let error = check_vacant(&disk, dir).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.to_string().contains("it holds thesis.tex"), "{error}");
+        sample().write(&disk, dir).unwrap();
+        assert!(check_vacant(&disk, dir).unwrap_err().to_string().contains("is an asof store already"));
+    }
+
+    /// STORE lost out of a store with rows is no reason to make a new store on top of them.
+    #[test]
+    fn folders_that_can_hold_rows_are_no_leftovers() {
+        let (disk, dir) = store();
+        disk.create_dir(&dir.join("log")).unwrap();
+        assert_eq!(check_vacant(&disk, dir).unwrap_err().kind(), ErrorKind::Refused);
     }
 }

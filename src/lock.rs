@@ -144,3 +144,78 @@ fn read_holder(disk: &dyn Disk, path: &Path) -> Holder {
 fn file_path(dir: &Path) -> PathBuf {
     dir.join(FILE_NAME)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemDisk;
+
+    fn store() -> (MemDisk, &'static Path) {
+        let (disk, dir) = (MemDisk::new(), Path::new("/store"));
+        disk.create_dir(dir).unwrap();
+        (disk, dir)
+    }
+
+    fn me(pid: u32, command: &str) -> Holder {
+        Holder { pid: Some(pid), started_at: Some(Timestamp(1_772_370_000_000_000)), command: command.to_owned() }
+    }
+
+    #[test]
+    fn a_second_writer_is_told_who_the_first_is() {
+        let (disk, dir) = store();
+        let lock = WriterLock::acquire(&disk, dir, &me(4242, "asof serve")).unwrap();
+        let error = WriterLock::acquire(&disk, dir, &me(1, "asof import")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert_eq!(
+            error.to_string(),
+            "/store/LOCK: pid 4242 since 2026-03-01T13:00:00Z (asof serve) holds the store for writing; \
+             stop it, or wait until it ends; reading works beside it"
+        );
+        drop(lock);
+        WriterLock::acquire(&disk, dir, &me(1, "asof import")).unwrap();
+    }
+
+    #[test]
+    fn a_lock_released_within_the_wait_is_taken() {
+        let (disk, dir) = store();
+        let lock = WriterLock::acquire(&disk, dir, &me(1, "a")).unwrap();
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            drop(lock);
+        });
+        WriterLock::acquire(&disk, dir, &me(2, "b")).unwrap();
+        release.join().unwrap();
+    }
+
+    #[test]
+    fn readers_see_a_holder_only_while_there_is_one() {
+        let (disk, dir) = store();
+        assert_eq!(holder(&disk, dir).unwrap(), None);
+        let lock = WriterLock::acquire(&disk, dir, &me(7, "asof serve")).unwrap();
+        assert_eq!(holder(&disk, dir).unwrap(), Some(me(7, "asof serve")));
+        drop(lock);
+        // The text is still there and says nothing any more.
+        assert_eq!(holder(&disk, dir).unwrap(), None);
+    }
+
+    #[test]
+    fn a_shorter_name_leaves_nothing_of_a_longer_one() {
+        let (disk, dir) = store();
+        for command in ["asof import weather a/very/long/path.parquet", "asof gc"] {
+            let _lock = WriterLock::acquire(&disk, dir, &me(7, command)).unwrap();
+            assert_eq!(holder(&disk, dir).unwrap().unwrap().command, command);
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_holder_and_no_command_breaks_the_lines() {
+        let odd = me(1, &format!("a\npid 99\r{}", "\u{e9}".repeat(600)));
+        let read = Holder::parse(&odd.encode());
+        assert_eq!(read.pid, Some(1));
+        assert!(read.command.starts_with("a pid 99 ") && read.command.len() <= COMMAND_BYTES_MAX);
+        for text in ["", "pid", "pid x\nstarted y", "\0\0"] {
+            assert_eq!(Holder::parse(text), Holder::default());
+        }
+        assert_eq!(Holder::default().to_string(), "another process");
+    }
+}

@@ -56,7 +56,7 @@ impl RegistryFile {
         let (database, manifest) = guarded(&path, || {
             let mut database = redb::Builder::new()
                 .set_cache_size(CACHE_BYTES)
-                .create_with_backend(RedbFile::new(file))
+                .create_with_backend(RedbFile(file))
                 .map_err(|error| redb_error(&path, error.into()))?;
             // redb believes a file that says it was closed clean; what happened to it since, only this finds.
             // What it had to repair holds our records or does not: the seal tells.
@@ -83,7 +83,7 @@ impl RegistryFile {
         guarded(&new_path, || {
             let database = redb::Builder::new()
                 .set_cache_size(CACHE_BYTES)
-                .create_with_backend(RedbFile::new(Arc::clone(&file)))
+                .create_with_backend(RedbFile(Arc::clone(&file)))
                 .map_err(|error| redb_error(&new_path, error.into()))?;
             write_all(&database, &new_path, &changes, manifest)
         })?;
