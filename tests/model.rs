@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator, StringArray, TimestampMicrosecondArray,
+};
 use asof::definition::{Definitions, Entity, Feature, FeatureView};
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
 use asof::{
-    ApplyOptions, BulkOptions, DeleteOptions, Features, GetOptions, HistoricalRequest, KnownAt, Status, Store, TemporaryStore,
-    WriteOptions,
+    ApplyOptions, BulkOptions, DeleteOptions, Features, GetOptions, HistoricalRequest, KnownAt, Status, Store,
+    TemporaryStore, WriteOptions,
 };
 use proptest::prelude::*;
 
@@ -179,7 +181,13 @@ impl Pair {
                 values.push(row.text.clone().map_or(Value::Null, Value::String));
             }
             let created = row.created.filter(|_| self.declares_created);
-            self.oracle.rows.push(OracleRow { key: row.key, event_ts: row.event_ts, created, seq, values: Some(values) });
+            self.oracle.rows.push(OracleRow {
+                key: row.key,
+                event_ts: row.event_ts,
+                created,
+                seq,
+                values: Some(values),
+            });
         }
     }
 
@@ -198,7 +206,8 @@ impl Pair {
                 self.remember(rows, report.seq.unwrap().0);
             }
             Step::Delete { key, at } => {
-                let options = DeleteOptions { at: Some(Timestamp(*at)), allow_future: true, ..DeleteOptions::default() };
+                let options =
+                    DeleteOptions { at: Some(Timestamp(*at)), allow_future: true, ..DeleteOptions::default() };
                 let report = self.store.delete("v", &[("id", Value::Int64(*key))], &options).unwrap();
                 let created = self.declares_created.then(|| report.created.unwrap().micros());
                 let row = OracleRow { key: *key, event_ts: *at, created, seq: report.seq, values: None };
@@ -226,9 +235,14 @@ impl Pair {
             Step::Snapshot => {
                 self.snapshots += 1;
                 let snapshot = self.store.snapshot(&format!("s{}", self.snapshots)).unwrap();
-                assert!(self.oracle.rows.iter().all(|row| row.seq <= snapshot.seq), "a snapshot sees all that was written");
+                assert!(
+                    self.oracle.rows.iter().all(|row| row.seq <= snapshot.seq),
+                    "a snapshot sees all that was written"
+                );
             }
-            Step::History { times, known_back, created_cutoff } => self.check_history(times, *known_back, *created_cutoff),
+            Step::History { times, known_back, created_cutoff } => {
+                self.check_history(times, *known_back, *created_cutoff)
+            }
         }
     }
 
@@ -244,7 +258,11 @@ impl Pair {
             for feature in 0..self.feature_count {
                 let expected = self.oracle.answer(key, feature, &question);
                 assert_eq!((row.status(feature), row.value(feature)), expected, "key {key}, feature {feature}, online");
-                assert_eq!((named[feature].status, named[feature].value.clone()), expected, "key {key}, feature {feature}, get");
+                assert_eq!(
+                    (named[feature].status, named[feature].value.clone()),
+                    expected,
+                    "key {key}, feature {feature}, get"
+                );
             }
         }
     }
@@ -274,7 +292,8 @@ impl Pair {
         request.definitions_current = true;
         request.created_cutoff = created_cutoff;
         let schema = spine.schema();
-        let answer = self.store.get_historical_features(RecordBatchIterator::new([Ok(spine)], schema), &request).unwrap();
+        let answer =
+            self.store.get_historical_features(RecordBatchIterator::new([Ok(spine)], schema), &request).unwrap();
         let mut row = 0;
         for batch in answer {
             let batch = batch.unwrap();

@@ -230,7 +230,8 @@ impl<'a> Frame<'a> {
 impl<'a> Section<'a> {
     fn parse(bytes: &'a [u8]) -> Result<(Section<'a>, &'a [u8]), &'static str> {
         let (header, rest) = bytes.split_at_checked(SECTION_HEADER_BYTES).ok_or("section cut short")?;
-        let (records, rest) = rest.split_at_checked(u32_at(header, 8) as usize).ok_or("section longer than its frame")?;
+        let (records, rest) =
+            rest.split_at_checked(u32_at(header, 8) as usize).ok_or("section longer than its frame")?;
         Ok((Section { view_id: u32_at(header, 0), row_count: u32_at(header, 4), records }, rest))
     }
 

@@ -3,5 +3,6 @@
 
 pub mod commits;
 pub mod log;
+pub mod manifest;
 pub mod row;
 pub mod sector;

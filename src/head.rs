@@ -1,0 +1,397 @@
+//! The HEAD page: how far the store has come, one mapped page that the writer stores to and every
+//! reader loads from, without a lock or a system call.
+//!
+//! # Order
+//! The writer stores `committed_seq` last, with Release; all that a reader needs in order to see the rows
+//! up to it (log end, manifest generation, definitions revision) was stored before. A reader loads
+//! `committed_seq` first, with Acquire, and so finds the others at least as new. They may be newer.
+//!
+//! # Trust
+//! The page reaches the medium in any order, so after a power failure it means nothing unless it
+//! was closed clean. Within one boot the page cache holds every store of a process that was killed, so the
+//! same boot id on the same file is as good. Nothing in HEAD is truth: untrusted, it is rebuilt from the log.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::disk::{Disk, MapAccess, OpenMode, SharedMap, atomic_write};
+use crate::error::Result;
+
+/// The file's name in the store directory.
+pub const FILE_NAME: &str = "HEAD";
+/// Marks a HEAD page: the bytes `asofHEAD`.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"asofHEAD");
+/// The layout this release writes.
+pub const FORMAT_VERSION: u64 = 1;
+/// The file's length.
+pub const HEAD_BYTES: u64 = 4_096;
+
+/// Where each word stands, in units of 8 bytes.
+mod word {
+    pub const MAGIC: usize = 0;
+    pub const FORMAT_VERSION: usize = 1;
+    /// Two words.
+    pub const STORE_UUID: usize = 2;
+    pub const EPOCH: usize = 4;
+    pub const COMMITTED_SEQ: usize = 5;
+    pub const LOG_END: usize = 6;
+    pub const LOG_SYNCED: usize = 7;
+    pub const MANIFEST_GENERATION: usize = 8;
+    pub const DEFINITIONS_REVISION: usize = 9;
+    pub const INGESTED_AT: usize = 10;
+    /// Two words.
+    pub const BOOT_ID: usize = 11;
+    /// Device and inode: two words.
+    pub const FILE_IDENTITY: usize = 13;
+    pub const WRITER_PID: usize = 15;
+    pub const CLEAN: usize = 16;
+    /// xxh3-64 of the words before it; right only after a clean close.
+    pub const CHECKSUM: usize = 17;
+    pub const COUNT: usize = 18;
+}
+const _: () = assert!((word::COUNT * 8) as u64 <= HEAD_BYTES);
+
+/// What a HEAD page says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadState {
+    /// Counts the writers there were; differs between any two openings.
+    pub epoch: u64,
+    /// Rows up to here are committed and visible.
+    pub committed_seq: u64,
+    /// Where the log ends: everything committed lies before.
+    pub log_end: u64,
+    /// The log is known durable up to here.
+    pub log_synced: u64,
+    /// The registry's generation that MANIFEST has, or is newer than.
+    pub manifest_generation: u64,
+    /// Raised whenever definitions change.
+    pub definitions_revision: u64,
+    /// The greatest `ingested_at` there is, in microseconds.
+    pub ingested_at_us: i64,
+    /// The boot during which the page was last written.
+    pub boot_id: [u8; 16],
+    /// Device and inode the writer wrote to.
+    pub file_identity: (u64, u64),
+    /// The process that last wrote it.
+    pub writer_pid: u64,
+    /// Closed in order, and every word as it was then.
+    pub is_clean: bool,
+}
+
+/// How far a HEAD page can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The writer closed it in order.
+    Clean,
+    /// A writer runs, or was killed, within this boot: every word is what it last stored.
+    SameBoot,
+    /// It means nothing; scan the log.
+    Untrusted,
+}
+
+/// The HEAD page of a store, mapped.
+#[derive(Debug)]
+pub struct Head {
+    map: Arc<SharedMap>,
+    file_identity: (u64, u64),
+    boot_id: [u8; 16],
+}
+
+impl Head {
+    /// Writes a new HEAD that says nothing yet, in place of any there is, and maps it.
+    ///
+    /// # Errors
+    /// The file could not be written or mapped.
+    pub fn create(disk: &dyn Disk, dir: &Path, store_uuid: &[u8; 16]) -> Result<Head> {
+        let path = file_path(dir);
+        let mut page = vec![0; usize::try_from(HEAD_BYTES).unwrap_or(0)];
+        let [low, high] = words_of(*store_uuid);
+        for (index, value) in [
+            (word::MAGIC, MAGIC),
+            (word::FORMAT_VERSION, FORMAT_VERSION),
+            (word::STORE_UUID, low),
+            (word::STORE_UUID + 1, high),
+        ] {
+            page[index * 8..index * 8 + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        atomic_write(disk, dir, FILE_NAME, &page)?;
+        Head::map(disk, &path, MapAccess::Write)
+    }
+
+    /// Maps the HEAD of the store `store_uuid`; `None` when it is missing or no HEAD of that store, so
+    /// that a writer makes a new one and a reader recovers without.
+    ///
+    /// # Errors
+    /// The disk would not open or map it.
+    pub fn open(disk: &dyn Disk, dir: &Path, store_uuid: &[u8; 16], access: MapAccess) -> Result<Option<Head>> {
+        let path = file_path(dir);
+        // Mapped pages beyond the file's end fault, so the length is checked before.
+        match disk.open(&path, OpenMode::Read) {
+            Ok(file) if file.len_bytes()? != HEAD_BYTES => return Ok(None),
+            Ok(_) => {}
+            Err(error) if error.is_missing_file() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let head = Head::map(disk, &path, access)?;
+        let [low, high] = words_of(*store_uuid);
+        let is_ours = head.load(word::MAGIC) == MAGIC
+            && head.load(word::FORMAT_VERSION) == FORMAT_VERSION
+            && head.load(word::STORE_UUID) == low
+            && head.load(word::STORE_UUID + 1) == high;
+        Ok(is_ours.then_some(head))
+    }
+
+    fn map(disk: &dyn Disk, path: &Path, access: MapAccess) -> Result<Head> {
+        let file_identity = disk.open(path, OpenMode::Read)?.identity()?;
+        Ok(Head { map: disk.map_shared(path, access, HEAD_BYTES)?, file_identity, boot_id: disk.boot_id() })
+    }
+
+    /// What the page says now.
+    pub fn read(&self) -> HeadState {
+        // First: see "Order" above.
+        let committed_seq = self.load(word::COMMITTED_SEQ);
+        HeadState {
+            committed_seq,
+            epoch: self.load(word::EPOCH),
+            log_end: self.load(word::LOG_END),
+            log_synced: self.load(word::LOG_SYNCED),
+            manifest_generation: self.load(word::MANIFEST_GENERATION),
+            definitions_revision: self.load(word::DEFINITIONS_REVISION),
+            ingested_at_us: self.load(word::INGESTED_AT).cast_signed(),
+            boot_id: bytes_of([self.load(word::BOOT_ID), self.load(word::BOOT_ID + 1)]),
+            file_identity: (self.load(word::FILE_IDENTITY), self.load(word::FILE_IDENTITY + 1)),
+            writer_pid: self.load(word::WRITER_PID),
+            is_clean: self.load(word::CLEAN) == 1 && self.load(word::CHECKSUM) == self.checksum(),
+        }
+    }
+
+    /// What the page says, and how far that can be believed.
+    pub fn read_trusted(&self) -> (HeadState, Trust) {
+        let state = self.read();
+        let trust = if state.is_clean {
+            Trust::Clean
+        } else if state.boot_id == self.boot_id && state.file_identity == self.file_identity && state.epoch > 0 {
+            Trust::SameBoot
+        } else {
+            Trust::Untrusted
+        };
+        (state, trust)
+    }
+
+    /// The committed seq alone, as a request's first step.
+    #[inline]
+    pub fn committed_seq(&self) -> u64 {
+        self.load(word::COMMITTED_SEQ)
+    }
+
+    /// The manifest generation alone: whether what a reader holds is old.
+    #[inline]
+    pub fn manifest_generation(&self) -> u64 {
+        self.load(word::MANIFEST_GENERATION)
+    }
+
+    /// The writer's first act, before it touches the log: the page is in use, by this process, in this
+    /// boot, and says `state` (whose epoch must be a new one). Durable on return, because a page that
+    /// still read "clean" after a power failure would hide the log written since.
+    ///
+    /// # Errors
+    /// The page could not be made durable; the writer must not begin.
+    pub fn begin(&self, state: &HeadState, writer_pid: u32) -> Result<()> {
+        assert!(state.epoch > self.load(word::EPOCH), "an epoch is used once");
+        self.store(word::CLEAN, 0);
+        self.store(word::CHECKSUM, 0);
+        // Until boot id and identity stand, nothing on the page is to be trusted.
+        self.store_pair(word::BOOT_ID, [0, 0]);
+        self.store(word::WRITER_PID, u64::from(writer_pid));
+        self.store(word::EPOCH, state.epoch);
+        self.publish(state);
+        self.store_pair(word::FILE_IDENTITY, [self.file_identity.0, self.file_identity.1]);
+        self.store_pair(word::BOOT_ID, words_of(self.boot_id));
+        self.map.sync(0, HEAD_BYTES)
+    }
+
+    /// Makes a commit visible: all of `state` but what [`Head::begin`] fixed, `committed_seq` last.
+    pub fn publish(&self, state: &HeadState) {
+        self.store(word::LOG_SYNCED, state.log_synced);
+        self.store(word::LOG_END, state.log_end);
+        self.store(word::INGESTED_AT, state.ingested_at_us.cast_unsigned());
+        self.store(word::DEFINITIONS_REVISION, state.definitions_revision);
+        self.store(word::MANIFEST_GENERATION, state.manifest_generation);
+        self.store(word::COMMITTED_SEQ, state.committed_seq);
+    }
+
+    /// The writer's last act, after everything else was synced.
+    ///
+    /// # Errors
+    /// The page could not be made durable; the next open recovers.
+    pub fn close_clean(&self, state: &HeadState) -> Result<()> {
+        self.publish(state);
+        self.store(word::CLEAN, 1);
+        self.store(word::CHECKSUM, self.checksum());
+        self.map.sync(0, HEAD_BYTES)
+    }
+
+    fn checksum(&self) -> u64 {
+        let mut bytes = [0; word::CHECKSUM * 8];
+        for (index, out) in bytes.chunks_exact_mut(8).enumerate() {
+            out.copy_from_slice(&self.load(index).to_le_bytes());
+        }
+        xxh3_64(&bytes)
+    }
+
+    #[inline]
+    fn load(&self, index: usize) -> u64 {
+        self.map.words()[index].load(Ordering::Acquire)
+    }
+
+    fn store(&self, index: usize, value: u64) {
+        self.map.words()[index].store(value, Ordering::Release);
+    }
+
+    fn store_pair(&self, index: usize, values: [u64; 2]) {
+        self.store(index, values[0]);
+        self.store(index + 1, values[1]);
+    }
+}
+
+fn file_path(dir: &Path) -> PathBuf {
+    dir.join(FILE_NAME)
+}
+
+fn words_of(bytes: [u8; 16]) -> [u64; 2] {
+    let both = u128::from_le_bytes(bytes);
+    let low = u64::try_from(both & u128::from(u64::MAX)).unwrap_or(0);
+    let high = u64::try_from(both >> 64).unwrap_or(0);
+    [low, high]
+}
+
+fn bytes_of(words: [u64; 2]) -> [u8; 16] {
+    (u128::from(words[0]) | u128::from(words[1]) << 64).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemDisk;
+
+    const UUID: [u8; 16] = *b"0123456789abcdef";
+
+    fn store() -> (MemDisk, &'static Path) {
+        let (disk, dir) = (MemDisk::new(), Path::new("/store"));
+        disk.create_dir(dir).unwrap();
+        (disk, dir)
+    }
+
+    fn state(epoch: u64, committed_seq: u64) -> HeadState {
+        HeadState {
+            epoch,
+            committed_seq,
+            log_end: 3 << 32 | 4_096,
+            log_synced: 3 << 32 | 1_024,
+            manifest_generation: 12,
+            definitions_revision: 5,
+            ingested_at_us: -1,
+            ..HeadState::default()
+        }
+    }
+
+    fn reader(disk: &MemDisk, dir: &Path) -> Head {
+        Head::open(disk, dir, &UUID, MapAccess::Read).unwrap().unwrap()
+    }
+
+    fn trust(disk: &MemDisk, dir: &Path) -> Trust {
+        reader(disk, dir).read_trusted().1
+    }
+
+    /// The file in other hands: a power failure as far as the boot id goes.
+    fn rebooted(disk: &MemDisk, dir: &Path) -> (MemDisk, &'static Path) {
+        let mut page = vec![0; usize::try_from(HEAD_BYTES).unwrap()];
+        disk.open(&dir.join(FILE_NAME), OpenMode::Read).unwrap().read_at(0, &mut page).unwrap();
+        // The words that the tests' disks of one boot id would otherwise share.
+        for index in [word::FILE_IDENTITY, word::FILE_IDENTITY + 1] {
+            page[index * 8] ^= 0x80;
+        }
+        let (other, dir) = store();
+        atomic_write(&other, dir, FILE_NAME, &page).unwrap();
+        (other, dir)
+    }
+
+    #[test]
+    fn a_reader_sees_what_the_writer_published() {
+        let (disk, dir) = store();
+        let writer = Head::create(&disk, dir, &UUID).unwrap();
+        writer.begin(&state(1, 10), 4242).unwrap();
+        let reader = reader(&disk, dir);
+        assert_eq!(reader.committed_seq(), 10);
+        writer.publish(&state(1, 20));
+        let seen = reader.read();
+        assert_eq!((seen.committed_seq, seen.epoch, seen.writer_pid), (20, 1, 4242));
+        assert_eq!((seen.log_end, seen.log_synced), (3 << 32 | 4_096, 3 << 32 | 1_024));
+        assert_eq!((seen.manifest_generation, seen.definitions_revision, seen.ingested_at_us), (12, 5, -1));
+        assert_eq!(seen.boot_id, disk.boot_id());
+    }
+
+    #[test]
+    fn a_new_page_says_nothing_and_is_not_trusted() {
+        let (disk, dir) = store();
+        assert!(Head::open(&disk, dir, &UUID, MapAccess::Read).unwrap().is_none());
+        Head::create(&disk, dir, &UUID).unwrap();
+        assert_eq!(trust(&disk, dir), Trust::Untrusted);
+    }
+
+    #[test]
+    fn a_killed_writers_page_is_trusted_within_the_boot_and_on_that_file_only() {
+        let (disk, dir) = store();
+        let writer = Head::create(&disk, dir, &UUID).unwrap();
+        writer.begin(&state(1, 10), 1).unwrap();
+        drop(writer);
+        assert_eq!(trust(&disk, dir), Trust::SameBoot);
+        let (disk, dir) = rebooted(&disk, dir);
+        assert_eq!(trust(&disk, dir), Trust::Untrusted);
+    }
+
+    #[test]
+    fn a_clean_close_is_trusted_anywhere_until_a_writer_begins() {
+        let (disk, dir) = store();
+        let writer = Head::create(&disk, dir, &UUID).unwrap();
+        writer.begin(&state(1, 10), 1).unwrap();
+        writer.close_clean(&state(1, 11)).unwrap();
+        assert_eq!(trust(&disk, dir), Trust::Clean);
+        let (disk, dir) = rebooted(&disk, dir);
+        let (_, seen) = (trust(&disk, dir), reader(&disk, dir).read());
+        assert_eq!(seen.committed_seq, 11);
+        let writer = Head::open(&disk, dir, &UUID, MapAccess::Write).unwrap().unwrap();
+        writer.begin(&state(2, 11), 2).unwrap();
+        assert!(!reader(&disk, dir).read().is_clean);
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_clean_page_takes_the_trust_away() {
+        let (disk, dir) = store();
+        let writer = Head::create(&disk, dir, &UUID).unwrap();
+        writer.begin(&state(1, 10), 1).unwrap();
+        writer.close_clean(&state(1, 10)).unwrap();
+        assert!(writer.read().is_clean);
+        for index in 0..word::COUNT {
+            for bit in [0, 7, 31, 63] {
+                let value = writer.load(index);
+                writer.store(index, value ^ 1 << bit);
+                assert!(!writer.read().is_clean, "word {index} bit {bit}");
+                writer.store(index, value);
+            }
+        }
+        assert!(writer.read().is_clean);
+    }
+
+    #[test]
+    fn a_page_of_another_store_or_length_is_none() {
+        let (disk, dir) = store();
+        Head::create(&disk, dir, &UUID).unwrap();
+        assert!(Head::open(&disk, dir, &[7; 16], MapAccess::Read).unwrap().is_none());
+        disk.open(&dir.join(FILE_NAME), OpenMode::Write).unwrap().set_len(100).unwrap();
+        assert!(Head::open(&disk, dir, &UUID, MapAccess::Read).unwrap().is_none());
+    }
+}

@@ -1,0 +1,198 @@
+//! The registry: definitions, run files, the import ledger, snapshots. A commit here is the commit point
+//! for everything that does not go through the log.
+//!
+//! The records live in `registry.redb`, which only the writer can open, and once more in MANIFEST, which everybody
+//! reads. Publishing is the caller's: the order around it is what makes a commit visible to other processes.
+//!
+//! # When the two disagree
+//!
+//! | registry.redb | MANIFEST | what happens |
+//! | --- | --- | --- |
+//! | sound | same generation, same digest | nothing |
+//! | sound, newer | sound | MANIFEST is published again: the writer died in between |
+//! | sound | missing or damaged | MANIFEST is published again |
+//! | older, or other records at the same generation | sound | rebuilt from MANIFEST |
+//! | missing or damaged | sound | rebuilt from MANIFEST |
+//! | missing or damaged | missing or damaged | `Damaged` |
+//!
+//! A commit that was published is therefore never lost by the loss of either file, and one that was not may
+//! be found or not, but whole.
+
+mod definitions;
+mod file;
+pub mod records;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+pub use definitions::DefinitionsView;
+pub use file::FILE_NAME;
+pub use state::{Change, RegistryState};
+
+use self::file::RegistryFile;
+use self::records::{Meta, ProjectRecord, Record};
+use crate::disk::Disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::{Manifest, Records};
+
+/// The writer's registry. Readers in other processes have a [`RegistryState`] alone.
+#[derive(Debug)]
+pub struct Registry {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    file: Mutex<RegistryFile>,
+    state: RwLock<Arc<RegistryState>>,
+}
+
+/// What opening a registry came to.
+#[derive(Debug)]
+pub struct Opened {
+    /// The registry.
+    pub registry: Registry,
+    /// MANIFEST is missing, damaged or behind: publish it before anything else.
+    pub must_publish: bool,
+    /// Why `registry.redb` was made anew out of MANIFEST, if it was.
+    pub rebuilt: Option<String>,
+}
+
+impl Registry {
+    /// Makes the registry of a new store, in place of what a creation cut short may have left. MANIFEST
+    /// is to be published next, and STORE written last.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn create(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        store_uuid: [u8; 16],
+        meta: &Meta,
+        project: &ProjectRecord,
+    ) -> Result<Registry> {
+        let empty = Manifest { store_uuid, generation: 0, records: Records::new() };
+        let first = RegistryState::from_manifest(Manifest {
+            generation: 1,
+            records: [json_of(meta)?, json_of(project)?].into_iter().collect(),
+            ..empty
+        })?;
+        let file = RegistryFile::rebuild(&**disk, dir, &first.to_manifest())?;
+        Ok(Registry::of(disk, dir, file, first))
+    }
+
+    /// Opens the registry of an existing store; `published` is what loading MANIFEST came to.
+    ///
+    /// # Errors
+    /// `Damaged` when neither file can be used; `NewerFormat` when MANIFEST is a later release's; or the disk refuses.
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        store_uuid: [u8; 16],
+        published: Result<Option<Manifest>>,
+    ) -> Result<Opened> {
+        let published = match published {
+            Ok(Some(manifest)) => Ok(manifest),
+            Ok(None) => Err("MANIFEST is missing".to_owned()),
+            Err(error) if error.kind() == ErrorKind::Damaged => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let stored = match RegistryFile::open(&**disk, dir, &store_uuid) {
+            Ok(stored) => Ok(stored),
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound) => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let (manifest, reason) = match (stored, published) {
+            (Ok((file, stored)), Err(reason)) => {
+                tracing::warn!(reason, "MANIFEST is published again");
+                return Registry::opened(disk, dir, file, stored, true, None);
+            }
+            (Ok((file, stored)), Ok(published)) => {
+                if stored.generation > published.generation {
+                    return Registry::opened(disk, dir, file, stored, true, None);
+                }
+                if stored == published {
+                    return Registry::opened(disk, dir, file, stored, false, None);
+                }
+                let reason = format!(
+                    "{FILE_NAME} is at generation {}, and MANIFEST is at {} with other records",
+                    stored.generation, published.generation
+                );
+                (published, reason)
+            }
+            (Err(reason), Ok(published)) => (published, reason),
+            (Err(stored), Err(published)) => {
+                return Err(Error::damaged(dir, format!("the registry is lost twice: {stored}; and {published}"))
+                    .remedy("restore both files, or the store, from a backup"));
+            }
+        };
+        tracing::warn!(reason, "the registry is rebuilt from MANIFEST");
+        let file = RegistryFile::rebuild(&**disk, dir, &manifest)?;
+        Registry::opened(disk, dir, file, manifest, false, Some(reason))
+    }
+
+    fn opened(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        file: RegistryFile,
+        manifest: Manifest,
+        must_publish: bool,
+        rebuilt: Option<String>,
+    ) -> Result<Opened> {
+        let state = RegistryState::from_manifest(manifest)?;
+        Ok(Opened { registry: Registry::of(disk, dir, file, state), must_publish, rebuilt })
+    }
+
+    fn of(disk: &Arc<dyn Disk>, dir: &Path, file: RegistryFile, state: RegistryState) -> Registry {
+        Registry {
+            disk: Arc::clone(disk),
+            dir: dir.to_path_buf(),
+            file: Mutex::new(file),
+            state: RwLock::new(Arc::new(state)),
+        }
+    }
+
+    /// What the registry says now. Does not change under the caller.
+    pub fn state(&self) -> Arc<RegistryState> {
+        // A state is replaced whole, so one behind a poisoned lock is as good as any.
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes a change and one more generation. Durable on return, and then what [`Registry::state`] says. One change
+    /// at a time; `change` sees what every commit before it did.
+    ///
+    /// # Errors
+    /// `change`'s own, and nothing took place; or the disk's, after which the registry takes no more commits
+    /// (`Poisoned`) unless the disk was merely full and the file is found to be as it was.
+    pub fn commit(&self, change: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Arc<RegistryState>> {
+        let mut file: MutexGuard<'_, RegistryFile> = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.state();
+        let mut changing = Change::new(&before);
+        change(&mut changing)?;
+        let changes = changing.finish()?;
+        let after = Arc::new(before.after(&changes)?);
+        if let Err(error) = file.commit(&changes, &after.to_manifest()) {
+            if error.kind() == ErrorKind::NoSpace {
+                self.resume(&mut file, &before);
+            }
+            return Err(error);
+        }
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&after);
+        Ok(after)
+    }
+
+    /// After a full disk: goes on with the file when it holds what it held before.
+    fn resume(&self, file: &mut RegistryFile, before: &RegistryState) {
+        match RegistryFile::open(&*self.disk, &self.dir, &before.to_manifest().store_uuid) {
+            Ok((reopened, found)) if found == before.to_manifest() => *file = reopened,
+            Ok(_) => tracing::warn!("the registry took a commit that it reported as failed"),
+            Err(error) => tracing::warn!(%error, "the registry does not open after a full disk"),
+        }
+    }
+}
+
+fn json_of<R: Record>(record: &R) -> Result<(String, bytes::Bytes)> {
+    let json = serde_json::to_vec(record)
+        .map_err(|source| Error::invalid("the record cannot be written as JSON").at(record.key()).caused_by(source))?;
+    Ok((record.key(), json.into()))
+}
