@@ -1,4 +1,8 @@
 //! Bytes to structs and back, without I/O. What these modules say in code, storage_format.md says
 //! in tables.
 
+pub mod frame;
+pub mod log;
+pub mod position;
 pub mod row;
+pub mod sector;
