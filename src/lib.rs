@@ -1,11 +1,16 @@
 //! `asof`: an embedded feature store.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod definition;
 pub mod disk;
 pub mod error;
 pub mod format;
+pub mod join;
 pub mod key;
 pub mod options;
+pub mod request;
+pub mod tail;
 pub mod time;
 pub mod value;
 

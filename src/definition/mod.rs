@@ -3,6 +3,14 @@
 //! The same structures come from `asof.toml` and from code. They are plain data; the registry
 //! stores them as JSON, so a field added later needs a default.
 
+mod bounds;
+mod builder;
+mod check;
+mod file;
+mod mistake;
+mod plan;
+mod template;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -10,12 +18,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use mistake::{Mistake, Mistakes};
+pub use plan::{Action, Plan, PlanItem, Registered, RegisteredService, RegisteredView, Subject, plan};
+pub use template::template;
+
 use crate::error::{Error, Result};
 use crate::key::KeySchema;
 use crate::value::DataType;
 
 /// Longest name of anything, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Most features a view can have.
+pub const FEATURES_MAX: usize = 4_096;
+/// Columns that asof itself writes into exports and training sets: no feature or join key may be
+/// called so. Names with a leading `_` are reserved as well.
+pub const RESERVED_COLUMNS: [&str; 2] = ["event_timestamp", "created_timestamp"];
 
 /// Everything one definitions file says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +83,15 @@ pub enum ViewKind {
     State,
     /// Something that happened; every row counts.
     Event,
+}
+
+impl fmt::Display for ViewKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ViewKind::State => "state",
+            ViewKind::Event => "event",
+        })
+    }
 }
 
 /// A named, versioned set of features of the same entities, written together.
@@ -129,6 +155,11 @@ impl FeatureView {
     /// Name and version as they are written: `weather`, `weather@2`.
     pub fn reference(&self) -> ViewRef {
         ViewRef { name: self.name.clone(), version: Some(self.version) }
+    }
+
+    /// Name and version as a file's table is called: version 1 goes by the bare name.
+    pub fn reference_text(&self) -> String {
+        if self.version == 1 { self.name.clone() } else { format!("{}@{}", self.name, self.version) }
     }
 }
 

@@ -1,218 +1,325 @@
-//! Headers of the log: of a segment and of a group.
+//! What a log segment holds: a header, then groups of frames of sections of row records.
+//!
+//! ```text
+//! segment := sector 0 (header) | group, each from a sector boundary on | ...
+//! group   := group header | frame | frame ...
+//! frame   := frame header | section | section ...       one atomic batch
+//! section := section header | row record | row record ...
+//! ```
 
-use super::position::LogPosition;
-use super::sector::{SECTOR_BYTES, SECTOR_PAYLOAD_BYTES, SectorSum, SectorWriter};
+use crate::format::row::{RowLayout, RowRef};
 
-/// First bytes of every segment.
-pub const SEGMENT_MAGIC: [u8; 8] = *b"asof-log";
-/// The version of the log's format.
+/// First bytes of a segment.
+pub const SEGMENT_MAGIC: [u8; 8] = *b"asoflog1";
+/// The layout this release writes.
 pub const LOG_FORMAT_VERSION: u32 = 1;
-/// Bytes of a segment header that mean something; the rest of its sector is zero.
-pub const SEGMENT_HEADER_BYTES: usize = 80;
-/// Where the first group of a segment begins.
-pub const GROUPS_START: u32 = 512;
-/// First bytes of every group.
-pub const GROUP_MAGIC: [u8; 4] = *b"GRP1";
+/// Bytes of a segment header, in sector 0.
+pub const SEGMENT_HEADER_BYTES: usize = 72;
+/// Marks a group.
+pub const GROUP_MAGIC: [u8; 4] = *b"grp1";
 /// Bytes of a group header.
-pub const GROUP_HEADER_BYTES: usize = 32;
-/// Most bytes of frames in one group.
-pub const GROUP_BYTES_MAX: u64 = 1 << 30;
+pub const GROUP_HEADER_BYTES: usize = 24;
+/// Bytes of a frame header.
+pub const FRAME_HEADER_BYTES: usize = 40;
+/// Bytes of a section header.
+pub const SECTION_HEADER_BYTES: usize = 16;
+/// Largest frame.
+pub const FRAME_BYTES_MAX: usize = 1 << 30;
+/// How many numbers a segment reserves. It holds fewer rows than bytes, so they never run out within one.
+pub const SEGMENT_SEQ_SPAN: u64 = 1 << 32;
 
-const _: () = assert!(SEGMENT_HEADER_BYTES <= SECTOR_PAYLOAD_BYTES);
-const _: () = assert!(GROUPS_START as usize == SECTOR_BYTES);
-// A group of the greatest length and its segment's header must lie below 4 GiB.
-const _: () = assert!(GROUP_BYTES_MAX / 508 * 512 + 2 * 512 < u32::MAX as u64);
+/// A place in the log: segment in the high half, byte offset in the low one. Ordered as the log is.
+pub type LogPosition = u64;
 
-/// Sets the header checksums of groups and frames apart from those of sectors.
-const HEADER_SALT: u32 = 0xa5a5_5a5a;
-
-/// What every segment begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentHeader {
-    /// The segment's id, which its name says too.
-    pub segment_id: u32,
-    /// The store.
-    pub store_uuid: [u8; 16],
-    /// Rows of the segment have no smaller number.
-    pub first_seq: u64,
-    /// Rows of the segment have smaller numbers.
-    pub seq_limit: u64,
-    /// Where the previous segment ends; what lies beyond it there is set aside for ever. Zero in a store's first.
-    pub prev_segment_end: LogPosition,
-    /// Up to here the log was known to be synced.
-    pub synced: LogPosition,
-    /// The file's length.
-    pub segment_bytes: u64,
+/// The position of a byte of a segment.
+pub const fn position(segment: u32, offset: u32) -> LogPosition {
+    (segment as u64) << 32 | offset as u64
 }
 
-/// Why a header in a sound sector is refused.
+/// The segment of a position.
+pub const fn segment_of(position: LogPosition) -> u32 {
+    (position >> 32) as u32
+}
+
+/// The offset of a position within its segment.
+pub const fn offset_of(position: LogPosition) -> u32 {
+    (position & 0xffff_ffff) as u32
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(eight)
+}
+
+/// What sector 0 of a segment says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderFault {
-    /// A version or feature this release does not know.
-    Newer(u32),
-    /// Not what a writer writes; says which part.
-    Wrong(&'static str),
+pub struct SegmentHeader {
+    /// The store it belongs to.
+    pub store_uuid: [u8; 16],
+    /// Its id, which its name says too.
+    pub segment: u32,
+    /// The file's length.
+    pub file_bytes: u64,
+    /// Rows of the segment are numbered from here.
+    pub first_seq: u64,
+    /// And stay below this; after an unclean open numbering resumes here.
+    pub seq_limit: u64,
+    /// Where the segment before ends: what lies beyond in it was set aside for ever. 0 in a store's first.
+    pub prev_end: LogPosition,
+    /// The log was known durable up to here.
+    pub synced: LogPosition,
 }
 
 impl SegmentHeader {
-    /// Encodes the header's sector onto `out`.
-    pub fn push(&self, sum: SectorSum, out: &mut Vec<u8>) {
-        let mut header = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-        header.extend(SEGMENT_MAGIC);
-        header.extend(LOG_FORMAT_VERSION.to_le_bytes());
-        header.extend(self.segment_id.to_le_bytes());
-        header.extend(self.store_uuid);
-        header.extend(self.first_seq.to_le_bytes());
-        header.extend(self.seq_limit.to_le_bytes());
-        header.extend(self.prev_segment_end.0.to_le_bytes());
-        header.extend(self.synced.0.to_le_bytes());
-        header.extend(self.segment_bytes.to_le_bytes());
-        header.extend([0; 8]);
-        debug_assert_eq!(header.len(), SEGMENT_HEADER_BYTES);
-        let mut writer = SectorWriter::new(sum, 0, out);
-        writer.push(&header);
-        writer.finish();
+    /// The payload of sector 0.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(SEGMENT_HEADER_BYTES);
+        out.extend(SEGMENT_MAGIC);
+        out.extend(LOG_FORMAT_VERSION.to_le_bytes());
+        out.extend(self.segment.to_le_bytes());
+        out.extend(self.store_uuid);
+        for word in [self.file_bytes, self.first_seq, self.seq_limit, self.prev_end, self.synced] {
+            out.extend(word.to_le_bytes());
+        }
+        debug_assert_eq!(out.len(), SEGMENT_HEADER_BYTES);
+        out
     }
 
-    /// Reads the header from the payload of a sound sector.
+    /// Reads the payload of a sound sector 0.
     ///
     /// # Errors
-    /// It is no header, or one of a newer release.
-    pub fn parse(mut payload: &[u8]) -> Result<Self, HeaderFault> {
-        let wrong = HeaderFault::Wrong;
-        let bytes = &mut payload;
-        if take(bytes) != Some(SEGMENT_MAGIC) {
-            return Err(wrong("not a segment header"));
+    /// What is wrong with it, without a place.
+    pub fn parse(payload: &[u8]) -> Result<SegmentHeader, &'static str> {
+        if payload.len() < SEGMENT_HEADER_BYTES || payload[..8] != SEGMENT_MAGIC {
+            return Err("no log segment");
         }
-        match take_u32(bytes) {
-            Some(LOG_FORMAT_VERSION) => {}
-            Some(version) if version > LOG_FORMAT_VERSION => return Err(HeaderFault::Newer(version)),
-            _ => return Err(wrong("no format version")),
+        if u32_at(payload, 8) != LOG_FORMAT_VERSION {
+            return Err("unknown log format version");
         }
-        let mut read = || {
-            let header = SegmentHeader {
-                segment_id: take_u32(bytes)?,
-                store_uuid: take(bytes)?,
-                first_seq: take_u64(bytes)?,
-                seq_limit: take_u64(bytes)?,
-                prev_segment_end: LogPosition(take_u64(bytes)?),
-                synced: LogPosition(take_u64(bytes)?),
-                segment_bytes: take_u64(bytes)?,
-            };
-            Some((header, take_u64(bytes)?))
-        };
-        let (header, features) = read().ok_or(wrong("header cut short"))?;
-        if features != 0 {
-            return Err(HeaderFault::Newer(LOG_FORMAT_VERSION));
-        }
-        if payload.iter().any(|&byte| byte != 0) {
-            return Err(wrong("bytes after the header"));
-        }
-        if header.first_seq >= header.seq_limit {
-            return Err(wrong("an empty range of row numbers"));
-        }
-        Ok(header)
-    }
-}
-
-/// What every group begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GroupHeader {
-    /// Frames in the group.
-    pub frame_count: u32,
-    /// Bytes of the frames.
-    pub frames_bytes: u32,
-    /// Up to here the log was known to be synced when the group was written.
-    pub synced: LogPosition,
-}
-
-impl GroupHeader {
-    /// Encodes the header of the group that begins at sector `number`.
-    pub fn encode(&self, sum: SectorSum, number: u32) -> [u8; GROUP_HEADER_BYTES] {
-        let mut header = [0; GROUP_HEADER_BYTES];
-        header[..4].copy_from_slice(&GROUP_MAGIC);
-        header[4..8].copy_from_slice(&self.frame_count.to_le_bytes());
-        header[8..12].copy_from_slice(&self.frames_bytes.to_le_bytes());
-        header[16..24].copy_from_slice(&self.synced.0.to_le_bytes());
-        let crc = sum.of(number ^ HEADER_SALT, &header[..28]);
-        header[28..].copy_from_slice(&crc.to_le_bytes());
-        header
-    }
-
-    /// Reads the header from the payload that begins at sector `number`; `None` when it is none.
-    ///
-    /// The checksum is seeded with the store's secret: no value that a caller stores can look like a header.
-    pub fn parse(payload: &[u8], sum: SectorSum, number: u32) -> Option<Self> {
-        let header = payload.first_chunk::<GROUP_HEADER_BYTES>()?;
-        if header[..4] != GROUP_MAGIC || header[28..] != sum.of(number ^ HEADER_SALT, &header[..28]).to_le_bytes() {
-            return None;
-        }
-        let mut bytes = &header[4..];
-        let (frame_count, frames_bytes) = (take_u32(&mut bytes)?, take_u32(&mut bytes)?);
-        let reserved = take_u32(&mut bytes)?;
-        let synced = LogPosition(take_u64(&mut bytes)?);
-        let is_sane = reserved == 0 && take_u32(&mut bytes)? == 0 && frame_count > 0 && frames_bytes > 0;
-        (is_sane && u64::from(frames_bytes) <= GROUP_BYTES_MAX).then_some(GroupHeader {
-            frame_count,
-            frames_bytes,
-            synced,
+        let mut store_uuid = [0; 16];
+        store_uuid.copy_from_slice(&payload[16..32]);
+        Ok(SegmentHeader {
+            store_uuid,
+            segment: u32_at(payload, 12),
+            file_bytes: u64_at(payload, 32),
+            first_seq: u64_at(payload, 40),
+            seq_limit: u64_at(payload, 48),
+            prev_end: u64_at(payload, 56),
+            synced: u64_at(payload, 64),
         })
     }
 }
 
-/// The next `N` bytes.
-pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, rest) = bytes.split_first_chunk::<N>()?;
-    *bytes = rest;
-    Some(*head)
+/// What a group begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupHeader {
+    /// Bytes of its frames.
+    pub len_bytes: u32,
+    /// How many frames.
+    pub frame_count: u32,
+    /// The log was known durable up to here when the group was written.
+    pub synced: LogPosition,
 }
 
-pub(super) fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
-    take(bytes).map(u32::from_le_bytes)
-}
-
-pub(super) fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
-    take(bytes).map(u64::from_le_bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_come_back_and_newer_ones_are_told_apart() {
-        let sum = SectorSum::new(1, 2);
-        let header = SegmentHeader {
-            segment_id: 2,
-            store_uuid: [4; 16],
-            first_seq: 10,
-            seq_limit: 20,
-            prev_segment_end: LogPosition::new(1, 600),
-            synced: LogPosition::new(1, 600),
-            segment_bytes: 4096,
-        };
-        let mut sector = Vec::new();
-        header.push(sum, &mut sector);
-        assert_eq!(sector.len(), SECTOR_BYTES);
-        assert_eq!(SegmentHeader::parse(&sector[..SECTOR_PAYLOAD_BYTES]), Ok(header));
-        sector[8] = 2;
-        assert_eq!(SegmentHeader::parse(&sector[..SECTOR_PAYLOAD_BYTES]), Err(HeaderFault::Newer(2)));
-        for len in 0..SEGMENT_HEADER_BYTES {
-            assert!(SegmentHeader::parse(&sector[..len]).is_err());
-        }
+impl GroupHeader {
+    /// The header's bytes.
+    pub fn encode(&self) -> [u8; GROUP_HEADER_BYTES] {
+        let mut out = [0; GROUP_HEADER_BYTES];
+        out[..4].copy_from_slice(&GROUP_MAGIC);
+        out[4..8].copy_from_slice(&self.len_bytes.to_le_bytes());
+        out[8..16].copy_from_slice(&self.synced.to_le_bytes());
+        out[16..20].copy_from_slice(&self.frame_count.to_le_bytes());
+        let crc = crc32c::crc32c(&out[..20]);
+        out[20..].copy_from_slice(&crc.to_le_bytes());
+        out
     }
 
-    #[test]
-    fn a_group_header_belongs_to_its_place_and_every_bit_counts() {
-        let sum = SectorSum::new(1, 2);
-        let header = GroupHeader { frame_count: 3, frames_bytes: 900, synced: LogPosition::new(2, 512) };
-        let bytes = header.encode(sum, 8);
-        assert_eq!(GroupHeader::parse(&bytes, sum, 8), Some(header));
-        assert_eq!(GroupHeader::parse(&bytes, sum, 9), None);
-        for bit in 0..GROUP_HEADER_BYTES * 8 {
-            let mut damaged = bytes;
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(GroupHeader::parse(&damaged, sum, 8), None, "bit {bit}");
+    /// Reads a header; `None` when these bytes are none.
+    pub fn parse(bytes: &[u8]) -> Option<GroupHeader> {
+        let header = bytes.get(..GROUP_HEADER_BYTES)?;
+        if header[..4] != GROUP_MAGIC || crc32c::crc32c(&header[..20]) != u32_at(header, 20) {
+            return None;
         }
+        Some(GroupHeader { len_bytes: u32_at(header, 4), synced: u64_at(header, 8), frame_count: u32_at(header, 16) })
+    }
+}
+
+/// What kind of frame it is. Others are reserved.
+const FRAME_ROWS: u8 = 1;
+
+/// One atomic batch as it stands in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The number of its first row.
+    pub first_seq: u64,
+    /// How many rows, over all sections.
+    pub row_count: u32,
+    /// Who wrote it; 0 for nobody in particular.
+    pub source: u32,
+    /// When it was committed, microseconds since 1970.
+    pub ingested_at: i64,
+    sections: &'a [u8],
+}
+
+/// Row records of one view within a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    /// The view version.
+    pub view_id: u32,
+    /// How many records.
+    pub row_count: u32,
+    /// The records, back to back.
+    pub records: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Takes the frame at the front of `bytes`; gives it and what follows. `Ok(None)` when the bytes end before it does.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes, without a place.
+    pub fn parse(bytes: &'a [u8]) -> Result<Option<(Frame<'a>, &'a [u8])>, &'static str> {
+        let Some((header, rest)) = bytes.split_at_checked(FRAME_HEADER_BYTES) else { return Ok(None) };
+        if crc32c::crc32c(&header[..32]) != u32_at(header, 32) {
+            return Err("frame header checksum differs");
+        }
+        if header[0] != FRAME_ROWS {
+            return Err("unknown kind of frame");
+        }
+        let Some((sections, rest)) = rest.split_at_checked(u32_at(header, 4) as usize) else { return Ok(None) };
+        let frame = Frame {
+            first_seq: u64_at(header, 8),
+            row_count: u32_at(header, 16),
+            source: u32_at(header, 20),
+            ingested_at: u64_at(header, 24).cast_signed(),
+            sections,
+        };
+        let mut rows = 0_u64;
+        let mut at = sections;
+        while !at.is_empty() {
+            let (section, after) = Section::parse(at)?;
+            rows += u64::from(section.row_count);
+            at = after;
+        }
+        if rows != u64::from(frame.row_count) {
+            return Err("a frame and its sections count rows differently");
+        }
+        Ok(Some((frame, rest)))
+    }
+
+    /// Its sections, in order.
+    pub fn sections(&self) -> impl Iterator<Item = Section<'a>> + use<'a> {
+        let mut rest = self.sections;
+        std::iter::from_fn(move || {
+            let (section, after) = Section::parse(rest).ok()?;
+            rest = after;
+            Some(section)
+        })
+    }
+
+    /// The number of its last row; the one before its first when it has none.
+    pub fn last_seq(&self) -> u64 {
+        (self.first_seq + u64::from(self.row_count)).saturating_sub(1)
+    }
+}
+
+impl<'a> Section<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<(Section<'a>, &'a [u8]), &'static str> {
+        let (header, rest) = bytes.split_at_checked(SECTION_HEADER_BYTES).ok_or("section cut short")?;
+        let (records, rest) = rest.split_at_checked(u32_at(header, 8) as usize).ok_or("section longer than its frame")?;
+        Ok((Section { view_id: u32_at(header, 0), row_count: u32_at(header, 4), records }, rest))
+    }
+
+    /// Checks every record against the view's layout.
+    ///
+    /// # Errors
+    /// What is wrong with one, without a place.
+    pub fn check(&self, layout: &RowLayout) -> Result<(), &'static str> {
+        let mut rest = self.records;
+        for _ in 0..self.row_count {
+            (_, rest) = RowRef::parse(rest, layout)?;
+        }
+        if rest.is_empty() { Ok(()) } else { Err("a section holds more than its rows") }
+    }
+}
+
+/// Builds one atomic batch. Its numbers are filled in when it is committed.
+#[derive(Clone, Debug)]
+pub struct FrameBuilder {
+    bytes: Vec<u8>,
+    row_count: u32,
+    section_count: u16,
+}
+
+impl Default for FrameBuilder {
+    fn default() -> Self {
+        FrameBuilder { bytes: vec![0; FRAME_HEADER_BYTES], row_count: 0, section_count: 0 }
+    }
+}
+
+impl FrameBuilder {
+    /// Adds rows of one view: `fill` appends their records and says how many.
+    ///
+    /// # Errors
+    /// What `fill` fails with, or "too large". Either way the builder is as before.
+    pub fn section<E: From<crate::Error>>(
+        &mut self,
+        view_id: u32,
+        fill: impl FnOnce(&mut Vec<u8>) -> Result<u32, E>,
+    ) -> Result<(), E> {
+        let start = self.bytes.len();
+        self.bytes.extend([0; SECTION_HEADER_BYTES]);
+        let filled = fill(&mut self.bytes).and_then(|rows| {
+            if self.bytes.len() > FRAME_BYTES_MAX {
+                let error = crate::Error::invalid(format!("the batch takes more than {FRAME_BYTES_MAX} bytes"));
+                return Err(error.remedy("write it in parts, or import it").into());
+            }
+            Ok(rows)
+        });
+        let rows = match filled {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.bytes.truncate(start);
+                return Err(error);
+            }
+        };
+        let len = u32::try_from(self.bytes.len() - start - SECTION_HEADER_BYTES).expect("a frame is below 2^30 bytes");
+        let header = &mut self.bytes[start..start + SECTION_HEADER_BYTES];
+        header[..4].copy_from_slice(&view_id.to_le_bytes());
+        header[4..8].copy_from_slice(&rows.to_le_bytes());
+        header[8..12].copy_from_slice(&len.to_le_bytes());
+        self.row_count += rows;
+        self.section_count += 1;
+        Ok(())
+    }
+
+    /// How many rows there are.
+    pub fn row_count(&self) -> u32 {
+        self.row_count
+    }
+
+    /// Bytes so far.
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Fills in what is known at the commit; the frame's bytes.
+    pub fn finish(&mut self, first_seq: u64, ingested_at: i64, source: u32) -> &[u8] {
+        let len = u32::try_from(self.bytes.len() - FRAME_HEADER_BYTES).expect("a frame is below 2^30 bytes");
+        let header = &mut self.bytes[..FRAME_HEADER_BYTES];
+        header[0] = FRAME_ROWS;
+        header[2..4].copy_from_slice(&self.section_count.to_le_bytes());
+        header[4..8].copy_from_slice(&len.to_le_bytes());
+        header[8..16].copy_from_slice(&first_seq.to_le_bytes());
+        header[16..20].copy_from_slice(&self.row_count.to_le_bytes());
+        header[20..24].copy_from_slice(&source.to_le_bytes());
+        header[24..32].copy_from_slice(&ingested_at.to_le_bytes());
+        let crc = crc32c::crc32c(&header[..32]);
+        header[32..36].copy_from_slice(&crc.to_le_bytes());
+        &self.bytes
     }
 }

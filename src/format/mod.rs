@@ -1,8 +1,7 @@
 //! Bytes to structs and back, without I/O. What these modules say in code, storage_format.md says
 //! in tables.
 
-pub mod frame;
+pub mod commits;
 pub mod log;
-pub mod position;
 pub mod row;
 pub mod sector;

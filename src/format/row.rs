@@ -315,6 +315,13 @@ impl<'a> RowRef<'a> {
         }
     }
 
+    /// From when on `field` is gone.
+    pub fn field_deadline(&self, field: usize) -> Option<i64> {
+        let (pairs, _) = self.head.field_deadlines.as_chunks::<10>();
+        let pair = pairs.iter().find(|pair| usize::from(u16::from_le_bytes([pair[0], pair[1]])) == field)?;
+        Some(read_i64(&pair[2..]))
+    }
+
     /// The bytes of a field whose state is [`FieldState::Value`]: its fixed bytes, or what its reference points to.
     pub fn field_bytes(&self, layout: &RowLayout, field: usize) -> &'a [u8] {
         let fixed = &self.image[layout.fixed_range(self.field_count, field)];

@@ -1,0 +1,31 @@
+# What CI does, one recipe each. `just --list` shows them.
+
+# Format, lints, tests, docs.
+default: format lint test doc
+
+format:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --all-targets -- --deny warnings
+
+test:
+    cargo test
+
+doc:
+    RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps
+
+# The seqlock under every interleaving; a target folder of its own, because loom replaces std's atomics.
+loom:
+    RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom --no-default-features --test loom
+
+# Licences and banned crates, without a network.
+deny:
+    cargo deny --offline check licenses bans
+
+# One fuzz target for a number of seconds: `just fuzz log 600`.
+fuzz target seconds="60":
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} -- -max_total_time={{seconds}}
+
+demo:
+    cargo run --release -- demo

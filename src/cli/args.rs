@@ -1,0 +1,285 @@
+//! What can be typed: commands, their flags, and their help with examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// An embedded feature store: the latest value of every feature, and every value there ever was.
+#[derive(Debug, Parser)]
+#[command(name = "asof", version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused or damage found.\n\n\
+    Start with:  asof demo        the quickstart on real data\n             \
+    asof init DIR    a new project")]
+pub struct Cli {
+    /// The project's folder, which holds asof.toml.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath, env = "ASOF_PROJECT")]
+    pub project: PathBuf,
+    /// How data is printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people.
+    Table,
+    /// JSON, the same from release to release.
+    Json,
+    /// Comma-separated, with a header.
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The quickstart: a project from a year of real flights, end to end.
+    #[command(after_help = "Example:\n  asof demo\n  asof demo --dir /tmp/flights")]
+    Demo(Demo),
+    /// Makes a new project with a commented asof.toml.
+    #[command(after_help = "Example:\n  asof init churn && cd churn && asof apply")]
+    Init(Init),
+    /// Shows what would change, then makes the store match asof.toml.
+    #[command(after_help = "Examples:\n  asof apply --dry-run\n  asof apply\n\n\
+        What asof.toml no longer names stays in the store, unless --prune drops it.")]
+    Apply(Apply),
+    /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
+    #[command(after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all\n  \
+        asof import weather late.csv --bad-rows quarantine\n\n\
+        All of a file or nothing. A file imported before is skipped; of one that grew, only the new rows are added.")]
+    Import(Import),
+    /// The features of one entity, now or at any moment.
+    #[command(after_help = "Examples:\n  asof get --features weather:temp,weather:visib origin=JFK\n  \
+        asof get --service departure_delay origin=JFK tailnum=N14228 --at 2013-06-01T12:00:00Z\n  \
+        asof get --features weather:temp origin=JFK --known-at before_backfill")]
+    Get(Get),
+    /// Joins features to the rows of a file, each as of its own time: a training set.
+    #[command(
+        after_help = "Examples:\n  asof history --spine flights.parquet --service departure_delay --out training.parquet\n  \
+        asof history --spine labels.csv --features weather:temp --timestamp asof --out training.csv\n\n\
+        Every row of the spine stays, in its order. --known-at a snapshot gives the same bytes every time."
+    )]
+    History(History),
+    /// Deletes an entity's features from a moment on; what was before stays readable.
+    #[command(after_help = "Example:\n  asof delete weather origin=JFK --at 2013-12-31T00:00:00Z")]
+    Delete(Delete),
+    /// Writes all rows of a view to Parquet files that import reads back.
+    #[command(after_help = "Examples:\n  asof export weather --out dump\n  \
+        asof export weather --out dump --partition-by date --from 2013-01-01 --to 2013-02-01")]
+    Export(Export),
+    /// What is in the store: views, entities, services, runs, or one view in full.
+    #[command(after_help = "Examples:\n  asof show\n  asof show runs\n  asof show weather")]
+    Show(Show),
+    /// Where a value came from: view and revision, clocks, seq, file or log position, checksum, source.
+    #[command(after_help = "Example:\n  asof explain weather:temp origin=JFK --at 2013-06-01T12:00:00Z")]
+    Explain(Explain),
+    /// Names this moment's state of knowledge, for --known-at.
+    #[command(after_help = "Examples:\n  asof snapshot before_backfill\n  asof snapshot list")]
+    Snapshot(Snapshot),
+    /// Reads everything and compares it with its checksums.
+    #[command(after_help = "Exit status 3 when damage was found.")]
+    Check(Check),
+    /// Prints a completion script for a shell.
+    #[command(after_help = "Example:\n  asof completions bash > /etc/bash_completion.d/asof")]
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where the project is made; must not exist yet, or be an earlier demo.
+    #[arg(long, value_name = "DIR", default_value = "demo", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder to make.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Only show what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Drop what asof.toml no longer names.
+    #[arg(long)]
+    pub prune: bool,
+}
+
+/// What becomes of rows that cannot be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BadRowsArg {
+    /// Nothing of the file is imported.
+    Fail,
+    /// They are set aside in quarantine/ with their reasons; the others are imported.
+    Quarantine,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The view, or a version of it such as weather@2.
+    #[arg(required_unless_present = "all")]
+    pub view: Option<String>,
+    /// Files to read, in order.
+    #[arg(required_unless_present_any = ["all", "from_version"], value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Every view that names a source path, from that path.
+    #[arg(long, conflicts_with_all = ["view", "files"])]
+    pub all: bool,
+    /// Copy the features that both versions have from this version of the view.
+    #[arg(long, value_name = "N", conflicts_with_all = ["all", "files"])]
+    pub from_version: Option<u32>,
+    /// What becomes of rows that cannot be stored.
+    #[arg(long, value_enum, default_value_t = BadRowsArg::Fail)]
+    pub bad_rows: BadRowsArg,
+    /// Take event timestamps far ahead of the clock.
+    #[arg(long)]
+    pub allow_future: bool,
+    /// Add every row, even those the store has.
+    #[arg(long)]
+    pub append: bool,
+}
+
+/// Which features.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Features by reference, separated by commas: view:feature, view@2:feature, view:*.
+    #[arg(long, value_name = "REFS", value_delimiter = ',')]
+    pub features: Vec<String>,
+    /// A feature service.
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+}
+
+/// By when known.
+#[derive(Debug, Args)]
+pub struct Known {
+    /// Only what was committed by then: a snapshot's name, a time, or a seq.
+    #[arg(long, value_name = "K")]
+    pub known_at: Option<String>,
+    /// With --known-at, today's definitions instead of those of then.
+    #[arg(long, value_enum, value_name = "WHICH", requires = "known_at")]
+    pub definitions: Option<DefinitionsArg>,
+}
+
+/// Which definitions a read with `--known-at` follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DefinitionsArg {
+    /// Those in force now.
+    Current,
+}
+
+#[derive(Debug, Args)]
+pub struct Get {
+    #[command(flatten)]
+    pub which: Which,
+    /// Join keys and their values.
+    #[arg(value_name = "KEY=VALUE")]
+    pub keys: Vec<String>,
+    /// As of this time; now when absent.
+    #[arg(long, value_name = "T")]
+    pub at: Option<String>,
+    #[command(flatten)]
+    pub known: Known,
+}
+
+#[derive(Debug, Args)]
+pub struct History {
+    /// The rows to join to: Parquet, CSV, JSON Lines or Arrow.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub spine: PathBuf,
+    #[command(flatten)]
+    pub which: Which,
+    /// The spine column with each row's time.
+    #[arg(long, value_name = "COL", default_value = "event_timestamp")]
+    pub timestamp: String,
+    #[command(flatten)]
+    pub known: Known,
+    /// Only rows created by the spine row's time, in views that declare a created timestamp.
+    #[arg(long)]
+    pub created_cutoff: bool,
+    /// Call columns view__feature.
+    #[arg(long)]
+    pub full_names: bool,
+    /// Where the training set goes: .parquet, .arrow or .csv.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The view.
+    pub view: String,
+    /// Join keys and their values.
+    #[arg(value_name = "KEY=VALUE")]
+    pub keys: Vec<String>,
+    /// From this time on; now when absent.
+    #[arg(long, value_name = "T")]
+    pub at: Option<String>,
+}
+
+/// How an export is cut into files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Partition {
+    /// A folder for each day of the event time.
+    Date,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The view.
+    pub view: String,
+    /// The folder that DIR/VIEW/v1/... is made in.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// One folder per day of the event time.
+    #[arg(long, value_enum, value_name = "BY")]
+    pub partition_by: Option<Partition>,
+    /// Only rows with an event time of at least this.
+    #[arg(long, value_name = "T")]
+    pub from: Option<String>,
+    /// Only rows with an event time before this.
+    #[arg(long, value_name = "T")]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// views, entities, services, runs, or the name of a view.
+    #[arg(default_value = "views")]
+    pub what: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The feature, as view:feature.
+    pub feature: String,
+    /// Join keys and their values.
+    #[arg(value_name = "KEY=VALUE")]
+    pub keys: Vec<String>,
+    /// As of this time; now when absent.
+    #[arg(long, value_name = "T")]
+    pub at: Option<String>,
+    #[command(flatten)]
+    pub known: Known,
+}
+
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// The name to give, or `list`.
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,65 @@
+//! Where rows come from, and how columns are called there.
+
+use std::collections::BTreeMap;
+
+use super::check_named;
+use crate::definition::mistake::{At, Mistake};
+use crate::definition::{EventTime, FeatureView, Source};
+
+pub(super) fn check_source(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &FeatureView) {
+    if let EventTime::Column(column) = &source.event_timestamp {
+        if column.is_empty() {
+            found.push(
+                Mistake::new(at.key("event_timestamp"), "event_timestamp is empty")
+                    .remedy("name a column, or write one instant for all rows: \"1970-01-01T00:00:00Z\""),
+            );
+        }
+        if source.created_timestamp.as_ref() == Some(column) {
+            found.push(
+                Mistake::new(at.key("created_timestamp"), format!("column {column} is the event timestamp already"))
+                    .remedy("leave created_timestamp out unless the source has a second clock"),
+            );
+        }
+        if view.join_keys.iter().any(|(key, _)| key == column) {
+            found.push(Mistake::new(at.key("event_timestamp"), format!("column {column} is a join key of the view")));
+        }
+    }
+    if let Some(push) = &source.push {
+        check_named(found, at.key("push"), "push source", push, false);
+    }
+    if let Some(delimiter) = source.delimiter
+        && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r' | '\0'))
+    {
+        let mistake =
+            Mistake::new(at.key("delimiter"), format!("'{}' cannot be a delimiter", delimiter.escape_default()));
+        found.push(mistake.remedy("use one ASCII character, such as \";\" or \"\\t\""));
+    }
+    if let Some(format) = &source.timestamp_format
+        && (format.is_empty()
+            || chrono::format::StrftimeItems::new(format).any(|item| item == chrono::format::Item::Error))
+    {
+        found.push(
+            Mistake::new(at.key("timestamp_format"), format!("'{format}' is no timestamp format"))
+                .remedy("write it as in strftime: \"%d/%m/%Y %H:%M\""),
+        );
+    }
+}
+
+pub(super) fn check_rename(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &FeatureView) {
+    let targets: Vec<&str> = (view.features.iter().map(|feature| feature.name.as_str()))
+        .chain(view.join_keys.iter().chain(&view.event_id).map(|(column, _)| column.as_str()))
+        .collect();
+    let mut filled_by: BTreeMap<&str, &str> = BTreeMap::new();
+    for (column, target) in &source.rename {
+        if !targets.contains(&target.as_str()) {
+            found.push(
+                Mistake::new(at.key(column), format!("the view has no feature or join key '{target}'"))
+                    .refers_to(&view.name)
+                    .suggest(target, "names", &targets),
+            );
+        } else if let Some(other) = filled_by.insert(target, column) {
+            let what = format!("columns {other} and {column} are both renamed to {target}");
+            found.push(Mistake::new(at.key(column), what));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The as-of path for one key: the winner over the tail and all runs, copied out.
+//!
+//! Every read can take it; the latest table only spares the reads for now this work.
+
+use std::sync::Arc;
+
+use super::picture::ViewPicture;
+use crate::error::Result;
+use crate::format::row::{RowHead, RowKind, RowLayout, RowRef, push_image, push_record};
+use crate::join::pick::{AsOf, Mark, pick, pick_descending};
+use crate::tail::TailSegment;
+use crate::value::Value;
+
+/// Where a row lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the log: the position of its frame.
+    Log {
+        /// Log position.
+        position: u64,
+    },
+    /// In a run file.
+    Run {
+        /// The run file's id.
+        id: u64,
+        /// Its row.
+        row: u32,
+    },
+    /// In the latest table, copied from the log or a run.
+    Table,
+}
+
+/// A row that won, as a record of its own.
+#[derive(Clone, Debug)]
+pub struct FoundRow {
+    /// Its place in row order.
+    pub mark: Mark,
+    /// Where it lies.
+    pub place: Place,
+    record: Vec<u8>,
+}
+
+impl FoundRow {
+    /// The row.
+    pub fn row(&self) -> RowRef<'_> {
+        let (row, _) = RowRef::parse_unchecked_image(&self.record).expect("encoded by find_row");
+        row
+    }
+}
+
+/// The winner of one key, `None` when no row is in sight.
+///
+/// # Errors
+/// A run that had to be read is damaged, or cannot be opened.
+pub fn find_row(
+    view: &ViewPicture,
+    tail: &[Arc<TailSegment>],
+    hash: u64,
+    key: &[u8],
+    question: AsOf,
+) -> Result<Option<FoundRow>> {
+    let mut best: Option<FoundRow> = None;
+    for segment in tail.iter().rev() {
+        let views = segment.read();
+        let Some(rows) = views.get(&view.record.id) else { continue };
+        let marked = rows.descending(hash, key, question.at).map(|(row, record)| {
+            (Mark { event_ts: row.event_ts, created: row.created, seq: row.seq }, (row.position, record))
+        });
+        if let Some((mark, (position, record))) = pick_descending(marked, question)
+            && best.as_ref().is_none_or(|best| best.mark < mark)
+        {
+            let mut bytes = Vec::new();
+            push_record(&record.head, key, record.field_count, record.image, &mut bytes)?;
+            best = Some(FoundRow { mark, place: Place::Log { position }, record: bytes });
+        }
+    }
+    for run in view.runs_over(hash) {
+        let meta = run.meta();
+        let beaten = best.as_ref().is_some_and(|best| best.mark.event_ts > meta.event_max_us);
+        if beaten || question.at < meta.event_min_us || question.known_at < meta.seq_min {
+            continue;
+        }
+        let file = run.open()?;
+        let slices = file.slices();
+        let Some(rows) = slices.rows_of(hash, key) else { continue };
+        let Some(index) = pick(&rows, question) else { continue };
+        let row = rows.row(index);
+        let mark = slices.mark(row);
+        if best.as_ref().is_none_or(|best| best.mark < mark) {
+            let record = file.record(row, key, &view.layout)?;
+            let row = u32::try_from(row).unwrap_or(u32::MAX);
+            best = Some(FoundRow { mark, place: Place::Run { id: meta.id, row }, record });
+        }
+    }
+    Ok(best)
+}

@@ -1,0 +1,143 @@
+//! What can be read at one generation of the registry: an immutable picture of runs, tables and tail.
+//!
+//! A writer swaps pictures, readers keep the one they took. So a read sees one state of the files from its
+//! first step to its last, whatever is sealed or merged meanwhile; and since a file leaves the disk only
+//! after no picture of the published MANIFEST names it, an open one stays readable.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::format::row::RowLayout;
+use crate::history::{RunFile, RunSchema};
+use crate::key::KeySchema;
+use crate::latest::Table;
+use crate::registry::{RegistryState, RunRecord, ViewRecord};
+use crate::tail::TailSegment;
+
+/// Everything a read needs, at one generation.
+#[derive(Debug)]
+pub struct Picture {
+    /// The registry.
+    pub state: Arc<RegistryState>,
+    /// View versions by id: all that were ever registered, so that an older `known_at` finds its own.
+    pub views: BTreeMap<u32, Arc<ViewPicture>>,
+    /// The unsealed log, oldest segment first.
+    pub tail: Vec<Arc<TailSegment>>,
+}
+
+/// One view version.
+#[derive(Debug)]
+pub struct ViewPicture {
+    /// Its newest revision.
+    pub record: Arc<ViewRecord>,
+    /// Where fields lie in a row.
+    pub layout: Arc<RowLayout>,
+    /// What keys are made of.
+    pub key_schema: Arc<KeySchema>,
+    /// Its run files, newest rows first.
+    pub runs: Vec<Arc<Run>>,
+    /// Its latest table; `None` where there is none to be trusted, and reads take the as-of path.
+    pub table: Option<Arc<Table>>,
+}
+
+impl ViewPicture {
+    /// The run files in charge of a hash.
+    pub fn runs_over(&self, hash: u64) -> impl Iterator<Item = &Arc<Run>> {
+        self.runs.iter().filter(move |run| (run.record.hash_lo..=run.record.hash_hi).contains(&hash))
+    }
+}
+
+/// A run file, opened at first use.
+#[derive(Debug)]
+pub struct Run {
+    /// What the registry says of it.
+    pub record: Arc<RunRecord>,
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    schema: Arc<RunSchema>,
+    file: OnceLock<RunFile>,
+}
+
+impl Run {
+    /// The file, mapped; checked where it is touched.
+    ///
+    /// # Errors
+    /// It is missing, or is not what was written.
+    pub fn open(&self) -> Result<&RunFile> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = RunFile::open(&*self.disk, &self.folder, &self.record.file_stem(), &self.schema, self.record.seq_base)?;
+        Ok(self.file.get_or_init(|| file))
+    }
+}
+
+/// The folder of a view's runs.
+pub fn history_folder(store: &Path, view: &ViewRecord) -> PathBuf {
+    store.join("history").join(view.dir_name())
+}
+
+/// The path of a view's latest table.
+pub fn table_path(store: &Path, view: &ViewRecord) -> PathBuf {
+    store.join("latest").join(view.dir_name())
+}
+
+impl Picture {
+    /// The picture of `state`. Runs that `before` had open stay open; `tables` are by view id.
+    pub fn new(
+        disk: &Arc<dyn Disk>,
+        store: &Path,
+        state: Arc<RegistryState>,
+        before: Option<&Picture>,
+        tables: &BTreeMap<u32, Arc<Table>>,
+        tail: Vec<Arc<TailSegment>>,
+    ) -> Picture {
+        let mut views = BTreeMap::new();
+        for record in state.views() {
+            let known = before.and_then(|before| before.views.get(&record.id));
+            let same_fields = known.filter(|known| known.record.fields == record.fields);
+            let key_schema = Arc::new(record.definition.key_schema());
+            let layout = same_fields.map_or_else(|| Arc::new(RowLayout::new(record.field_types())), |known| known.layout.clone());
+            let schema = Arc::new(run_schema(record));
+            let mut runs: Vec<Arc<Run>> = state
+                .runs_of(record.id)
+                .map(|run| {
+                    let open = same_fields.and_then(|known| known.runs.iter().find(|open| open.record.id == run.id));
+                    open.cloned().unwrap_or_else(|| {
+                        Arc::new(Run {
+                            record: Arc::clone(run),
+                            disk: Arc::clone(disk),
+                            folder: history_folder(store, record),
+                            schema: Arc::clone(&schema),
+                            file: OnceLock::new(),
+                        })
+                    })
+                })
+                .collect();
+            runs.sort_by_key(|run| std::cmp::Reverse((run.record.event_max_us, run.record.seq_max)));
+            let table = tables.get(&record.id).cloned();
+            let view = ViewPicture { record: Arc::clone(record), layout, key_schema, runs, table };
+            views.insert(record.id, Arc::new(view));
+        }
+        Picture { state, views, tail }
+    }
+
+    /// A view version by id.
+    pub fn view(&self, id: u32) -> &Arc<ViewPicture> {
+        self.views.get(&id).expect("a picture has every view of its registry")
+    }
+}
+
+/// What a view's run files hold.
+pub fn run_schema(record: &ViewRecord) -> RunSchema {
+    let fields = record.fields.iter().map(|field| (field.name.clone(), field.dtype.clone())).collect();
+    RunSchema::new(
+        &record.definition.reference().to_string(),
+        record.definition.join_keys.clone(),
+        fields,
+        record.definition.has_created(),
+    )
+}

@@ -1,0 +1,101 @@
+//! From names to records: which view revisions and fields a request is about.
+
+use std::sync::Arc;
+
+use crate::definition::Selection;
+use crate::error::{Error, ErrorKind, Result, nearest};
+use crate::registry::{DefinitionsView, ViewRecord};
+use crate::request::Features;
+use crate::value::DataType;
+
+/// A selection whose view and features were found.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The name its columns carry in full names.
+    pub label: String,
+    /// The view revision that answers.
+    pub view: Arc<ViewRecord>,
+    /// For each join key, in key order, the caller's column that holds it.
+    pub key_columns: Vec<String>,
+    /// What is selected, in order.
+    pub fields: Vec<ResolvedField>,
+}
+
+/// A selected feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedField {
+    /// Its name.
+    pub name: String,
+    /// Its position among all fields the view version ever had.
+    pub ordinal: usize,
+    /// Its type.
+    pub dtype: DataType,
+}
+
+/// Finds what a request names, in the definitions given.
+///
+/// # Errors
+/// `NotFound`, naming everything that is unknown at once.
+pub fn resolve(features: &Features, definitions: &DefinitionsView) -> Result<Vec<Resolved>> {
+    let selections: &[Selection] = match features {
+        Features::List(selections) => selections,
+        Features::Service(name) => {
+            let service = definitions.service(name)?;
+            service.definition.as_ref().map_or(&[][..], |definition| &definition.features)
+        }
+    };
+    let mut resolved = Vec::new();
+    let mut unknown: Vec<Error> = Vec::new();
+    for selection in selections {
+        match resolve_one(selection, definitions, &mut unknown) {
+            Ok(one) => resolved.push(one),
+            Err(error) => unknown.push(error),
+        }
+    }
+    match unknown.len() {
+        0 => Ok(resolved),
+        1 => Err(unknown.swap_remove(0)),
+        _ => {
+            let all: Vec<String> = unknown.iter().map(Error::to_string).collect();
+            Err(Error::new(ErrorKind::NotFound, all.join("\n  ")))
+        }
+    }
+}
+
+fn resolve_one(selection: &Selection, definitions: &DefinitionsView, unknown: &mut Vec<Error>) -> Result<Resolved> {
+    let view = definitions.view(&selection.view)?;
+    let definition = &view.definition;
+    let names: Vec<&str> = match selection.features.as_slice() {
+        [] => definition.features.iter().map(|feature| feature.name.as_str()).collect(),
+        named => named.iter().map(String::as_str).collect(),
+    };
+    let mut fields = Vec::new();
+    for name in names {
+        let known = definition.feature_index(name).and_then(|_| view.ordinal(name));
+        match known {
+            Some(ordinal) => {
+                fields.push(ResolvedField { name: name.to_owned(), ordinal, dtype: view.fields[ordinal].dtype.clone() });
+            }
+            None => {
+                let error = Error::not_found(format!("feature view {} has no feature {name}", selection.view));
+                let names = definition.features.iter().map(|feature| feature.name.as_str());
+                unknown.push(match nearest(name, names) {
+                    Some(near) => error.remedy(format!("did you mean {}:{near}?", selection.view)),
+                    None => error.remedy(format!("asof show {} lists its features", selection.view)),
+                });
+            }
+        }
+    }
+    for key in selection.join_keys.keys() {
+        if !definition.join_keys.iter().any(|(name, _)| name == key) {
+            unknown.push(Error::not_found(format!("feature view {} has no join key {key}", selection.view)));
+        }
+    }
+    let key_columns = definition.join_keys.iter().map(|(name, _)| selection.join_keys.get(name).unwrap_or(name).clone());
+    Ok(Resolved {
+        label: selection.label().to_owned(),
+        view: Arc::clone(view),
+        key_columns: key_columns.collect(),
+        fields,
+    })
+}

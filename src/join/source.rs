@@ -1,0 +1,217 @@
+//! What a join reads from: runs of sorted rows, and tails of recent ones. Borrowed views, filled by
+//! whoever holds the files.
+
+use std::ops::Range;
+
+use arrow_array::ArrayRef;
+use arrow_buffer::NullBuffer;
+
+use super::pick::{AsOf, Candidates, Mark};
+use crate::error::Result;
+use crate::format::row::{FieldState, RowKind};
+
+/// One place that rows of a view lie in.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// Rows sorted by (key hash, key bytes, row order).
+    Run(Run<'a>),
+    /// Rows found by key.
+    Tail(&'a dyn Tail),
+}
+
+/// An entity of a run: its key's hash, and where its rows lie, start in the low half.
+pub type Slot = [u64; 2];
+
+/// The slot of an entity with `len` rows from `start`; zero rows mean an empty slot.
+pub const fn slot(hash: u64, start: u32, len: u32) -> Slot {
+    [hash, start as u64 | (len as u64) << 32]
+}
+
+/// Start and length of a slot's rows.
+#[inline]
+pub(super) fn slot_rows(slot: Slot) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = slot[1].to_le_bytes();
+    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
+}
+
+/// The entity table of a run: open addressing that keeps hash order.
+///
+/// The search for a hash begins at `mulhi(hash - hash_min, scale)` and ends at an empty slot, at the
+/// first greater hash, or at the end; entities of equal hash lie side by side. A run over all hashes
+/// has `hash_min` 0, `hash_max` `u64::MAX` and as `scale` its number of slots; a run over a range of them scales that range to its slots.
+#[derive(Clone, Copy, Debug)]
+pub struct Index<'a> {
+    /// The slots.
+    pub slots: &'a [Slot],
+    /// The least hash.
+    pub hash_min: u64,
+    /// The greatest hash.
+    pub hash_max: u64,
+    /// Slots per hash, as a fraction of 2^64.
+    pub scale: u64,
+}
+
+impl Index<'_> {
+    /// Where the search for `hash` begins. A hash below the range begins nowhere.
+    #[inline]
+    pub fn home(&self, hash: u64) -> usize {
+        match hash.checked_sub(self.hash_min) {
+            Some(offset) => usize::try_from((u128::from(offset) * u128::from(self.scale)) >> 64).unwrap_or(usize::MAX),
+            None => usize::MAX,
+        }
+    }
+
+    /// Row ranges of the entities with this hash.
+    pub fn rows_of(&self, hash: u64) -> impl Iterator<Item = Range<u32>> + '_ {
+        let slots = self.slots.get(self.home(hash)..).unwrap_or_default();
+        slots
+            .iter()
+            .take_while(move |slot| slot[0] <= hash && slot_rows(**slot).1 > 0)
+            .filter(move |slot| slot[0] == hash)
+            .map(|slot| {
+                let (start, len) = slot_rows(*slot);
+                start..start.saturating_add(len)
+            })
+    }
+}
+
+/// An optional time of each row.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalTimes<'a> {
+    /// The times.
+    pub values: &'a [i64],
+    /// Which rows have one; all when absent.
+    pub nulls: Option<&'a NullBuffer>,
+}
+
+impl OptionalTimes<'_> {
+    /// The time of `row`.
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<i64> {
+        self.nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| self.values[row])
+    }
+}
+
+/// Rows sorted by (key hash, key bytes, row order): one file of a run.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// Where each entity's rows lie.
+    pub index: Index<'a>,
+    /// Event times.
+    pub event_ts: &'a [i64],
+    /// Numbers, less `seq_base`.
+    pub seq: &'a [u64],
+    /// What to add to `seq`.
+    pub seq_base: u64,
+    /// Created times; absent when no row has one.
+    pub created: Option<OptionalTimes<'a>>,
+    /// Row kinds; absent when all are values.
+    pub kind: Option<&'a [u8]>,
+    /// Row deadlines; absent when no row has one.
+    pub deadline: Option<OptionalTimes<'a>>,
+    /// Least and greatest event time.
+    pub event_ts_range: (i64, i64),
+    /// Least and greatest number, `seq_base` included.
+    pub seq_range: (u64, u64),
+    /// Whether rows have absent fields or field deadlines, so that [`RunFile`] must be asked.
+    pub has_field_marks: bool,
+    /// Keys and columns.
+    pub file: &'a dyn RunFile,
+}
+
+/// The parts of a run that are asked for, not scanned.
+pub trait RunFile: Sync {
+    /// Whether `row` is of this encoded key. Asked only where the hashes are equal.
+    fn key_equals(&self, row: u32, key: &[u8]) -> bool;
+
+    /// The column of a field, `None` in a run older than the field.
+    ///
+    /// # Errors
+    /// The column is damaged.
+    fn column(&self, field: usize) -> Result<Option<ArrayRef>>;
+
+    /// Whether `row` does not speak of this field.
+    fn is_absent(&self, _row: u32, _field: usize) -> bool {
+        false
+    }
+
+    /// From when on this field of `row` is gone.
+    fn field_deadline(&self, _row: u32, _field: usize) -> Option<i64> {
+        None
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Where `row` stands in row order.
+    #[inline]
+    pub fn mark(&self, row: usize) -> Mark {
+        Mark {
+            event_ts: self.event_ts[row],
+            created: self.created.and_then(|created| created.get(row)),
+            seq: self.seq_base.saturating_add(self.seq[row]),
+        }
+    }
+
+    /// What `row` is; a byte that no writer writes counts as a delete.
+    #[inline]
+    pub fn kind(&self, row: usize) -> RowKind {
+        match self.kind {
+            None => RowKind::Value,
+            Some(kinds) => RowKind::from_byte(kinds[row]).unwrap_or(RowKind::Delete),
+        }
+    }
+
+    /// The rows of one key, in row order.
+    pub fn rows_of(&self, hash: u64, key: &[u8]) -> Option<RunRows<'_, 'a>> {
+        let rows = self.index.rows_of(hash).find(|rows| self.file.key_equals(rows.start, key))?;
+        Some(RunRows { run: self, start: rows.start as usize, len: rows.len() })
+    }
+}
+
+/// The rows of one key in a run, in row order.
+pub struct RunRows<'r, 'a> {
+    run: &'r Run<'a>,
+    start: usize,
+    len: usize,
+}
+
+impl RunRows<'_, '_> {
+    /// The row of the run that candidate `index` is.
+    pub fn row(&self, index: usize) -> usize {
+        self.start + index
+    }
+}
+
+impl Candidates for RunRows<'_, '_> {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn event_ts(&self, index: usize) -> i64 {
+        self.run.event_ts[self.start + index]
+    }
+
+    fn mark(&self, index: usize) -> Mark {
+        self.run.mark(self.start + index)
+    }
+}
+
+/// Recent rows found by key, each under a number of its own that names it until the join is done.
+pub trait Tail: Sync {
+    /// The winner of one key: what [`super::pick::pick_descending`] or [`super::pick::pick`] gives over its rows.
+    fn winner(&self, hash: u64, key: &[u8], question: AsOf) -> Option<(Mark, u32)>;
+    /// What a row is.
+    fn kind(&self, row: u32) -> RowKind;
+    /// Its place in row order.
+    fn mark(&self, row: u32) -> Mark;
+    /// From when on it is gone.
+    fn deadline(&self, row: u32) -> Option<i64>;
+    /// A field's state and, where it is a value, its bytes as [`crate::format::row::encode_value`] writes them.
+    fn field(&self, row: u32, field: usize) -> (FieldState, &[u8]);
+    /// From when on a field is gone.
+    fn field_deadline(&self, row: u32, field: usize) -> Option<i64>;
+    /// Whether any row has absent fields or field deadlines.
+    fn has_field_marks(&self) -> bool;
+    /// Whether there are no rows.
+    fn is_empty(&self) -> bool;
+}

@@ -1,0 +1,215 @@
+//! The spine of a join, prepared: its times, its keys encoded and hashed as one view needs them,
+//! and its rows brought into the order that runs are sorted in.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType, TimestampNanosecondType};
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_schema::{DataType as ArrowType, TimeUnit};
+
+use crate::error::{Error, Result};
+use crate::key::{KeySchema, key_hash};
+use crate::time::Timestamp;
+
+use super::keys::{KeyBytes, encode_columns};
+
+/// How many hash bits rows are partitioned by: 2,048 buckets keep each column's part of one in cache.
+const BUCKET_BITS: u32 = 11;
+
+/// Encoded keys as short as this are told apart by their hash alone: see [`SpineKeys::encode`].
+const HASH_IS_KEY_BYTES: std::ops::RangeInclusive<usize> = 4..=8;
+
+/// The instants of a spine, one per row.
+#[derive(Clone, Debug)]
+pub struct SpineTimes {
+    /// Microseconds since 1970.
+    pub values: ScalarBuffer<i64>,
+    /// Rows without one match nothing.
+    pub nulls: Option<NullBuffer>,
+}
+
+impl SpineTimes {
+    /// Reads a column of timestamps or dates. Without a zone they are UTC; nanoseconds are cut to microseconds by floor.
+    ///
+    /// # Errors
+    /// The column is of another type, or a time is out of range.
+    pub fn from_array(array: &dyn Array) -> Result<Self> {
+        let nulls = array.logical_nulls();
+        let out_of_range = |row: usize| Error::invalid("the timestamp is out of range").at(format!("row {row}"));
+        let scaled = |array: &dyn Array, per_second: i64| -> Result<ScalarBuffer<i64>> {
+            let units = arrow_cast::cast(array, &ArrowType::Int64).map_err(wrong_times)?;
+            let units = units.as_primitive::<Int64Type>();
+            let times = units.values().iter().enumerate().map(|(row, &units)| {
+                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                    return Ok(0);
+                }
+                Timestamp::from_units(units, per_second).map(|time| time.0).ok_or_else(|| out_of_range(row))
+            });
+            times.collect::<Result<Vec<i64>>>().map(ScalarBuffer::from)
+        };
+        let values = match array.data_type() {
+            ArrowType::Timestamp(TimeUnit::Microsecond, _) => {
+                array.as_primitive::<TimestampMicrosecondType>().values().clone()
+            }
+            ArrowType::Timestamp(TimeUnit::Nanosecond, _) => {
+                let nanos = array.as_primitive::<TimestampNanosecondType>();
+                nanos.values().iter().map(|&nanos| Timestamp::from_nanos(nanos).0).collect()
+            }
+            ArrowType::Timestamp(TimeUnit::Millisecond, _) => scaled(array, 1_000)?,
+            ArrowType::Timestamp(TimeUnit::Second, _) => scaled(array, 1)?,
+            ArrowType::Date32 => {
+                let seconds = arrow_cast::cast(array, &ArrowType::Timestamp(TimeUnit::Second, None));
+                scaled(&seconds.map_err(wrong_times)?, 1)?
+            }
+            ArrowType::Null => ScalarBuffer::from(vec![0; array.len()]),
+            other => return Err(Error::invalid(format!("wants timestamps, got {other}"))),
+        };
+        Ok(SpineTimes { values, nulls })
+    }
+}
+
+fn wrong_times(error: arrow_schema::ArrowError) -> Error {
+    Error::invalid(format!("the timestamps cannot be read: {error}"))
+}
+
+/// The keys of a spine as one view encodes them, one per row.
+#[derive(Clone, Debug)]
+pub struct SpineKeys {
+    pub(super) bytes: KeyBytes,
+    pub(super) hashes: Vec<u64>,
+    pub(super) nulls: Option<NullBuffer>,
+    /// Distinct keys have distinct hashes, so that equal hashes need no second look.
+    pub(super) hash_is_key: bool,
+}
+
+impl SpineKeys {
+    /// Encodes and hashes the key columns, given in the schema's order.
+    ///
+    /// Values are widened losslessly; a key with a null or a value out of range matches nothing.
+    ///
+    /// # Errors
+    /// A column is of a type that its join key cannot be compared with; all such columns are named.
+    pub fn encode(schema: &KeySchema, columns: &[ArrayRef], row_count: usize, seed: u64, threads: usize) -> Result<Self> {
+        let (bytes, nulls) = encode_columns(schema, columns, row_count)?;
+        let mut hashes = vec![0; row_count];
+        let chunk = row_count.div_ceil(threads.max(1)).max(1);
+        std::thread::scope(|scope| {
+            for (part, hashes) in hashes.chunks_mut(chunk).enumerate() {
+                let bytes = &bytes;
+                let hash = move || {
+                    for (row, hash) in (part * chunk..).zip(hashes) {
+                        *hash = key_hash(seed, bytes.get(row));
+                    }
+                };
+                if chunk < row_count {
+                    scope.spawn(hash);
+                } else {
+                    hash();
+                }
+            }
+        });
+        // xxh3-64 of 4 to 8 bytes is a bijection of them for a given length and seed: a keyed xor, two
+        // odd multiplications and xor-shifts (a test inverts it). So an equal hash is an equal key.
+        let hash_is_key = schema.fixed_len_bytes().is_some_and(|len| HASH_IS_KEY_BYTES.contains(&len));
+        Ok(SpineKeys { bytes, hashes, nulls, hash_is_key })
+    }
+
+    /// Keys hashed elsewhere. Equal hashes are told apart by their keys.
+    pub fn from_hashed<'k>(keys: impl IntoIterator<Item = (u64, Option<&'k [u8]>)>) -> Self {
+        let (mut bytes, mut hashes, mut valid) = (KeyBytes::default(), Vec::new(), Vec::new());
+        for (hash, key) in keys {
+            bytes.push(key.unwrap_or_default());
+            hashes.push(hash);
+            valid.push(key.is_some());
+        }
+        SpineKeys { bytes, hashes, nulls: Some(NullBuffer::from(valid)), hash_is_key: false }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// The encoded key of a row.
+    #[inline]
+    pub fn key(&self, row: usize) -> &[u8] {
+        self.bytes.get(row)
+    }
+}
+
+/// One spine row that can match something.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Probe {
+    pub hash: u64,
+    /// The instant it asks about.
+    pub at: i64,
+    /// Its position in the spine.
+    pub position: u32,
+}
+
+/// The spine's rows in the order of their top hash bits. Kept between chunks for its memory, and
+/// between views that share keys.
+#[derive(Debug, Default)]
+pub struct Partition {
+    pub(super) probes: Vec<Probe>,
+    pub(super) row_count: usize,
+}
+
+/// The bucket of a hash.
+#[inline]
+pub(super) fn bucket(hash: u64) -> usize {
+    usize::try_from(hash >> (u64::BITS - BUCKET_BITS)).unwrap_or(usize::MAX)
+}
+
+impl Partition {
+    /// Brings the rows that have a key and a time into bucket order, by counting sort.
+    ///
+    /// # Errors
+    /// The spine has 2^32 rows or more, or not as many times as keys.
+    pub fn fill(&mut self, keys: &SpineKeys, times: &SpineTimes) -> Result<()> {
+        let row_count = keys.len();
+        if times.values.len() != row_count {
+            let time_count = times.values.len();
+            return Err(Error::invalid(format!("the spine has {row_count} keys and {time_count} timestamps")));
+        }
+        let too_many = |_| Error::invalid("a spine chunk has at most 2^32 - 1 rows").remedy("join it in parts");
+        let row_count_u32 = u32::try_from(row_count).map_err(too_many)?;
+        self.row_count = row_count;
+        match NullBuffer::union(keys.nulls.as_ref(), times.nulls.as_ref()).filter(|nulls| nulls.null_count() > 0) {
+            None => self.sort(row_count, || {
+                (0..row_count_u32).zip(keys.hashes.iter().zip(times.values.iter())).map(probe)
+            }),
+            Some(nulls) => self.sort(row_count - nulls.null_count(), || {
+                let rows = (0..row_count_u32).zip(keys.hashes.iter().zip(times.values.iter()));
+                rows.zip(nulls.iter()).filter(|(_, valid)| *valid).map(|(row, _)| probe(row))
+            }),
+        }
+        Ok(())
+    }
+
+    fn sort<I: Iterator<Item = Probe>>(&mut self, count: usize, rows: impl Fn() -> I) {
+        const BUCKETS: usize = 1 << BUCKET_BITS;
+        let mut next = [0_usize; BUCKETS];
+        rows().for_each(|probe| next[bucket(probe.hash)] += 1);
+        let mut start = 0;
+        for next in &mut next {
+            start += std::mem::replace(next, start);
+        }
+        self.probes.resize(count, Probe::default());
+        for probe in rows() {
+            let at = &mut next[bucket(probe.hash)];
+            self.probes[*at] = probe;
+            *at += 1;
+        }
+    }
+}
+
+#[inline]
+fn probe((position, (&hash, &at)): (u32, (&u64, &i64))) -> Probe {
+    Probe { hash, at, position }
+}

@@ -1,0 +1,146 @@
+//! Opening a log: every sound frame in order, and where it ends.
+//!
+//! A crash leaves sectors unwritten. Damage leaves sectors that were once synced other than they were. The
+//! two differ by what is known to have been synced: by HEAD or the registry (the caller's witness), by the
+//! headers of groups and later segments (the log's own). A bad sector below that is damage, and nothing
+//! is opened; above, the log ends there, and what follows was never acknowledged.
+
+use super::scan::{SECTOR, scan, witness_beyond};
+use super::segment::{LogPlace, Opened, Segment, lies_beyond, open_segment};
+use super::writer::LogWriter;
+use crate::disk::OpenMode;
+use crate::error::{Error, Result};
+use crate::format::log::{Frame, LogPosition, offset_of, segment_of};
+use crate::format::sector::SectorState;
+
+/// A log that was read to its end.
+#[derive(Debug)]
+pub struct Recovered {
+    place: LogPlace,
+    last: Option<(Segment, u32)>,
+    /// The id of the first segment that still counts; the next to make when there is none.
+    first_segment: u32,
+    next_seq: u64,
+    /// Bytes after the end that hold something and were set aside.
+    pub set_aside_bytes: u64,
+}
+
+/// Reads the log from segment `first_segment` on; every sound frame goes to `sink` with the position of
+/// its group.
+///
+/// `witness` is a position the log is known to have been synced up to. With `clean_end` the log is known
+/// to end there, because it was closed in order or its writer lives.
+///
+/// # Errors
+/// `Damaged`: something synced is not what it was, a segment is missing. What `sink` fails with.
+pub fn recover(
+    place: &LogPlace,
+    first_segment: u32,
+    witness: LogPosition,
+    clean_end: Option<LogPosition>,
+    mut sink: impl FnMut(Frame<'_>, LogPosition) -> Result<()>,
+) -> Result<Recovered> {
+    let ids: Vec<u32> = place.segments()?.into_iter().filter(|id| *id >= first_segment).collect();
+    let segments = open_all(place, first_segment, &ids, witness)?;
+    let own_witness = segments.iter().map(|segment| segment.header.synced).max().unwrap_or(0);
+    let mut witness = witness.max(own_witness).max(clean_end.unwrap_or(0));
+    let mut recovered =
+        Recovered { place: place.clone(), last: None, first_segment, next_seq: 0, set_aside_bytes: 0 };
+    for (index, segment) in segments.iter().enumerate() {
+        let next = segments.get(index + 1);
+        let limit = match (next, clean_end) {
+            (Some(next), _) if segment_of(next.header.prev_end) == segment.id() => offset_of(next.header.prev_end),
+            (Some(next), _) => {
+                return Err(next.damaged(0, "it follows another segment than the one before it"));
+            }
+            (None, Some(end)) if segment_of(end) == segment.id() => offset_of(end),
+            (None, _) => segment.end_max(),
+        };
+        let end = scan(segment, SECTOR, limit, &mut sink)?;
+        witness = witness.max(end.synced);
+        if end.offset < limit && end.state != SectorState::Good {
+            let (beyond, any) = witness_beyond(segment, end.offset)?;
+            witness = witness.max(beyond);
+            if lies_beyond(witness, segment.id(), end.offset) || next.is_some() {
+                return Err(segment.damaged(end.offset, "it was synced once and is not what was written"));
+            }
+            if any {
+                recovered.set_aside_bytes = u64::from(segment.end_max() - end.offset);
+            }
+        }
+        recovered.next_seq = recovered.next_seq.max(segment.header.first_seq).max(end.next_seq);
+        recovered.last = Some((segment.clone(), end.offset));
+    }
+    let reached = recovered.end();
+    if witness > reached {
+        let path = place.path(segment_of(witness));
+        return Err(Error::damaged(&path, format!("the log was synced up to offset {}, and ends before", offset_of(witness)))
+            .remedy("asof repair shows what can be saved; a backup has what cannot"));
+    }
+    Ok(recovered)
+}
+
+fn open_all(place: &LogPlace, first_segment: u32, ids: &[u32], witness: LogPosition) -> Result<Vec<Segment>> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for (&id, expected) in ids.iter().zip(first_segment..) {
+        if id != expected {
+            return Err(Error::damaged(&place.path(expected), "the log segment is missing")
+                .remedy("put the file back, or restore a backup"));
+        }
+        match open_segment(place, id, OpenMode::Write).or_else(|error| match error.kind() {
+            // A reader may not write; it opens what it reads.
+            crate::ErrorKind::Io => open_segment(place, id, OpenMode::Read),
+            _ => Err(error),
+        })? {
+            Opened::Sound(segment) => segments.push(segment),
+            Opened::NeverWas if Some(&id) == ids.last() && segment_of(witness) < id => {}
+            Opened::NeverWas => {
+                return Err(Error::damaged(&place.path(id), "the log segment is empty, and was not")
+                    .remedy("restore a backup"));
+            }
+            Opened::BadHeader(what) => {
+                return Err(Error::damaged(&place.path(id), what.to_owned())
+                    .remedy("asof repair shows what can be saved; a backup has what cannot"));
+            }
+        }
+    }
+    Ok(segments)
+}
+
+impl Recovered {
+    /// Where the log ends.
+    pub fn end(&self) -> LogPosition {
+        self.last.as_ref().map_or(0, |(segment, offset)| segment.position(*offset))
+    }
+
+    /// The number after the last row's.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// The id of the last segment, or of the first to be made.
+    pub fn last_segment(&self) -> u32 {
+        self.last.as_ref().map_or(self.first_segment, |(segment, _)| segment.id())
+    }
+
+    /// A writer that goes on. After a clean close it goes on where the log ends. Otherwise in a new
+    /// segment, numbered from where no number was ever shown, and what lies beyond the end is set aside for ever.
+    ///
+    /// # Errors
+    /// The new segment could not be made.
+    pub fn into_writer(self, is_clean: bool, next_seq: u64, segment_bytes: u64) -> Result<LogWriter> {
+        match self.last {
+            Some((segment, offset)) if is_clean => {
+                Ok(LogWriter::continued(self.place, segment, offset, segment_bytes))
+            }
+            Some((segment, offset)) => {
+                // What was read may be in the page cache only; the next header calls it synced.
+                segment.file.sync()?;
+                let next_seq = next_seq.max(segment.header.seq_limit);
+                let prev_end = segment.position(offset);
+                LogWriter::created(self.place, segment.id() + 1, next_seq, prev_end, segment_bytes)
+            }
+            None => LogWriter::created(self.place, self.first_segment, next_seq.max(1), 0, segment_bytes),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Segment files: names, headers, which there are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Disk, File, OpenMode};
+use crate::error::{Error, Result};
+use crate::format::log::{LogPosition, SegmentHeader, offset_of, position, segment_of};
+use crate::format::sector::{PAYLOAD_BYTES, SECTOR_BYTES, SectorSeal, SectorState};
+
+/// Where a store's log lies, and what its sectors are sealed with.
+#[derive(Clone, Debug)]
+pub struct LogPlace {
+    /// The file system.
+    pub disk: Arc<dyn Disk>,
+    /// The folder of the segments.
+    pub folder: PathBuf,
+    /// The store.
+    pub store_uuid: [u8; 16],
+    /// Random, from STORE.
+    pub store_seed: u64,
+}
+
+/// The name of a segment's file.
+pub fn segment_name(segment: u32) -> String {
+    format!("{segment:016x}.log")
+}
+
+impl LogPlace {
+    pub(super) fn path(&self, segment: u32) -> PathBuf {
+        self.folder.join(segment_name(segment))
+    }
+
+    pub(super) fn seal(&self, segment: u32) -> SectorSeal {
+        SectorSeal::new(self.store_seed, segment)
+    }
+
+    /// Ids of the segments there are, ascending.
+    pub(super) fn segments(&self) -> Result<Vec<u32>> {
+        let names = self.disk.list(&self.folder)?;
+        let ids = names.iter().filter_map(|name| u32::from_str_radix(name.strip_suffix(".log")?, 16).ok());
+        let mut ids: Vec<u32> = ids.collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Removes the segments below `first`: their rows lie in runs that the published MANIFEST names.
+    ///
+    /// # Errors
+    /// One could not be removed.
+    pub fn remove_below(&self, first: u32) -> Result<()> {
+        let mut removed = false;
+        for segment in self.segments()?.into_iter().filter(|segment| *segment < first) {
+            self.disk.remove(&self.path(segment))?;
+            removed = true;
+        }
+        if removed { self.disk.sync_dir(&self.folder) } else { Ok(()) }
+    }
+}
+
+/// A segment file whose header was found sound.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub file: Arc<dyn File>,
+    pub header: SegmentHeader,
+    pub seal: SectorSeal,
+    pub path: PathBuf,
+}
+
+/// What opening a segment found.
+pub(super) enum Opened {
+    /// A sound header.
+    Sound(Segment),
+    /// Nothing was ever written to it: its creation was cut short.
+    NeverWas,
+    /// A header that is not what was written, in a file that holds something.
+    BadHeader(&'static str),
+}
+
+impl Segment {
+    pub fn id(&self) -> u32 {
+        self.header.segment
+    }
+
+    /// Bytes that sectors can take: the whole file, in sectors.
+    pub fn end_max(&self) -> u32 {
+        let bytes = u32::try_from(self.header.file_bytes).unwrap_or(u32::MAX);
+        bytes - bytes % u32::try_from(SECTOR_BYTES).expect("512")
+    }
+
+    pub fn position(&self, offset: u32) -> LogPosition {
+        position(self.id(), offset)
+    }
+
+    /// An error about damage at `offset`.
+    pub fn damaged(&self, offset: u32, what: &str) -> Error {
+        damaged_at(&self.path, offset, what)
+    }
+}
+
+pub(super) fn damaged_at(path: &Path, offset: u32, what: &str) -> Error {
+    Error::damaged(path, format!("sector at offset {offset}: {what}"))
+        .remedy("asof repair shows what can be saved; a backup has what cannot")
+}
+
+/// Opens a segment and looks at its header.
+pub(super) fn open_segment(place: &LogPlace, segment: u32, mode: OpenMode) -> Result<Opened> {
+    let path = place.path(segment);
+    let file = place.disk.open(&path, mode)?;
+    let len = file.len_bytes()?;
+    if len < SECTOR_BYTES as u64 {
+        return Ok(Opened::NeverWas);
+    }
+    let mut sector = [0; SECTOR_BYTES];
+    file.read_at(0, &mut sector)?;
+    let seal = place.seal(segment);
+    match seal.check(0, &sector) {
+        SectorState::Good => {}
+        _ if is_zero_beyond_header(&*file, len)? => return Ok(Opened::NeverWas),
+        SectorState::Zero => return Ok(Opened::BadHeader("the header is missing")),
+        SectorState::Bad => return Ok(Opened::BadHeader("the header's checksum differs")),
+    }
+    let header = match SegmentHeader::parse(&sector[..PAYLOAD_BYTES]) {
+        Ok(header) => header,
+        Err(what) => return Ok(Opened::BadHeader(what)),
+    };
+    if header.segment != segment || header.store_uuid != place.store_uuid {
+        return Ok(Opened::BadHeader("the segment belongs to another place"));
+    }
+    if header.file_bytes > len {
+        return Ok(Opened::BadHeader("the file is shorter than its header says"));
+    }
+    Ok(Opened::Sound(Segment { file, header, seal, path }))
+}
+
+fn is_zero_beyond_header(file: &dyn File, len: u64) -> Result<bool> {
+    let mut chunk = vec![0; 64 << 10];
+    let mut offset = SECTOR_BYTES as u64;
+    while offset < len {
+        let size = usize::try_from(len - offset).unwrap_or(usize::MAX).min(chunk.len());
+        file.read_at(offset, &mut chunk[..size])?;
+        if chunk[..size].iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+        offset += size as u64;
+    }
+    Ok(true)
+}
+
+/// Whether `at` lies in segment `segment` beyond `offset`.
+pub(super) fn lies_beyond(at: LogPosition, segment: u32, offset: u32) -> bool {
+    segment_of(at) > segment || segment_of(at) == segment && offset_of(at) > offset
+}

@@ -1,0 +1,218 @@
+//! Appending to the log: one committer, one write a group, one sync when durability asks for it.
+
+use crate::disk::OpenMode;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::log::{
+    FRAME_BYTES_MAX, GROUP_HEADER_BYTES, GroupHeader, LogPosition, SEGMENT_SEQ_SPAN, SegmentHeader,
+};
+use crate::format::sector::{PAYLOAD_BYTES, SECTOR_BYTES};
+
+use super::scan::SECTOR;
+use super::segment::{LogPlace, Segment};
+
+/// The end of the log. After its first failed write or sync it takes nothing more: what the medium then
+/// holds is unknown, and only a new scan can tell.
+#[derive(Debug)]
+pub struct LogWriter {
+    place: LogPlace,
+    segment: Segment,
+    /// Where the next group goes.
+    end: u32,
+    synced: LogPosition,
+    segment_bytes: u64,
+    poisoned: Option<String>,
+    payload: Vec<u8>,
+    sectors: Vec<u8>,
+}
+
+impl LogWriter {
+    pub(super) fn continued(place: LogPlace, segment: Segment, end: u32, segment_bytes: u64) -> Self {
+        let synced = segment.position(end);
+        Self::new(place, segment, end, synced, segment_bytes)
+    }
+
+    pub(super) fn created(
+        place: LogPlace,
+        segment: u32,
+        first_seq: u64,
+        prev_end: LogPosition,
+        segment_bytes: u64,
+    ) -> Result<Self> {
+        let segment = create_segment(&place, segment, first_seq, prev_end, segment_bytes)?;
+        let synced = segment.position(SECTOR);
+        Ok(Self::new(place, segment, SECTOR, synced, segment_bytes))
+    }
+
+    fn new(place: LogPlace, segment: Segment, end: u32, synced: LogPosition, segment_bytes: u64) -> Self {
+        LogWriter {
+            place,
+            segment,
+            end,
+            synced,
+            segment_bytes,
+            poisoned: None,
+            payload: Vec::new(),
+            sectors: Vec::new(),
+        }
+    }
+
+    /// Where the log ends.
+    pub fn end(&self) -> LogPosition {
+        self.segment.position(self.end)
+    }
+
+    /// The log is durable up to here.
+    pub fn synced(&self) -> LogPosition {
+        self.synced
+    }
+
+    /// The segment that is written to.
+    pub fn segment(&self) -> u32 {
+        self.segment.id()
+    }
+
+    /// Whether the segment holds no group yet.
+    pub fn is_segment_empty(&self) -> bool {
+        self.end == SECTOR
+    }
+
+    /// The number that rows of this segment stay below.
+    pub fn seq_limit(&self) -> u64 {
+        self.segment.header.seq_limit
+    }
+
+    /// Makes sure that a group of `frame_bytes` with rows numbered from `next_seq` to below `seq_end` fits the
+    /// segment, beginning a new one when it does not. Nothing is written to the log itself.
+    ///
+    /// # Errors
+    /// `NoSpace`: the segment could not be allocated, and the log is as before. The writer is poisoned.
+    pub fn make_room(&mut self, frame_bytes: usize, next_seq: u64, seq_end: u64) -> Result<()> {
+        self.check_sound()?;
+        let needed = group_sectors(frame_bytes) * u64::from(SECTOR);
+        if u64::from(self.end) + needed <= u64::from(self.segment.end_max()) && seq_end <= self.seq_limit() {
+            return Ok(());
+        }
+        if frame_bytes > FRAME_BYTES_MAX + FRAME_BYTES_MAX / 2 {
+            return Err(Error::invalid(format!("a commit of {frame_bytes} bytes is more than a log segment takes")));
+        }
+        self.rotate(next_seq, needed)
+    }
+
+    /// Begins a new segment.
+    ///
+    /// # Errors
+    /// As [`LogWriter::make_room`].
+    pub fn rotate(&mut self, next_seq: u64, room_bytes: u64) -> Result<()> {
+        self.sync()?;
+        let file_bytes = self.segment_bytes.max(room_bytes + SECTOR_BYTES as u64);
+        self.segment = create_segment(&self.place, self.segment.id() + 1, next_seq, self.end(), file_bytes)?;
+        self.end = SECTOR;
+        self.synced = self.end();
+        Ok(())
+    }
+
+    /// Writes one group of frames, for which [`LogWriter::make_room`] made room; its position.
+    ///
+    /// # Errors
+    /// The write failed; the writer is poisoned from then on.
+    pub fn append_group<'f>(&mut self, frames: impl IntoIterator<Item = &'f [u8]>) -> Result<LogPosition> {
+        self.check_sound()?;
+        self.payload.clear();
+        self.payload.extend([0; GROUP_HEADER_BYTES]);
+        let mut frame_count = 0;
+        for frame in frames {
+            self.payload.extend_from_slice(frame);
+            frame_count += 1;
+        }
+        let len_bytes = u32::try_from(self.payload.len() - GROUP_HEADER_BYTES).expect("make_room bounds a group");
+        let header = GroupHeader { len_bytes, frame_count, synced: self.synced };
+        self.payload[..GROUP_HEADER_BYTES].copy_from_slice(&header.encode());
+        self.sectors.clear();
+        self.segment.seal.push_sectors(&self.payload, self.end / SECTOR, &mut self.sectors);
+        let len = u32::try_from(self.sectors.len()).expect("make_room bounds a group");
+        assert!(u64::from(self.end) + u64::from(len) <= u64::from(self.segment.end_max()), "make_room comes first");
+        let start = self.end();
+        if let Err(error) = self.segment.file.write_at(self.end.into(), &self.sectors) {
+            return Err(self.poison(error));
+        }
+        self.end += len;
+        Ok(start)
+    }
+
+    /// Makes everything appended durable.
+    ///
+    /// # Errors
+    /// The sync failed; the writer is poisoned from then on, because a second try may succeed without
+    /// having written what the first lost.
+    pub fn sync(&mut self) -> Result<()> {
+        self.check_sound()?;
+        if self.synced == self.end() {
+            return Ok(());
+        }
+        if let Err(error) = self.segment.file.sync() {
+            return Err(self.poison(error));
+        }
+        self.synced = self.end();
+        Ok(())
+    }
+
+    fn poison(&mut self, error: Error) -> Error {
+        self.poisoned = Some(error.to_string());
+        error
+    }
+
+    fn check_sound(&self) -> Result<()> {
+        match &self.poisoned {
+            None => Ok(()),
+            Some(cause) => Err(Error::new(ErrorKind::Poisoned, format!("the log takes no more writes since: {cause}"))
+                .remedy("reads go on; reopen the store to verify what was written")),
+        }
+    }
+}
+
+fn group_sectors(frame_bytes: usize) -> u64 {
+    ((frame_bytes + GROUP_HEADER_BYTES) as u64).div_ceil(PAYLOAD_BYTES as u64)
+}
+
+/// Makes a segment: allocated, its header written, both durable under its name before anything uses it.
+fn create_segment(
+    place: &LogPlace,
+    segment: u32,
+    first_seq: u64,
+    prev_end: LogPosition,
+    file_bytes: u64,
+) -> Result<Segment> {
+    let path = place.path(segment);
+    if place.disk.exists(&path)? {
+        // Left by a creation that was cut short: recovery found nothing in it, or it would be in use.
+        place.disk.remove(&path)?;
+    }
+    let header = SegmentHeader {
+        store_uuid: place.store_uuid,
+        segment,
+        file_bytes,
+        first_seq,
+        seq_limit: first_seq.saturating_add(SEGMENT_SEQ_SPAN),
+        prev_end,
+        synced: prev_end,
+    };
+    let seal = place.seal(segment);
+    let made = (|| {
+        let file = place.disk.open(&path, OpenMode::Create)?;
+        file.allocate(file_bytes)?;
+        let mut sector = Vec::new();
+        seal.push_sectors(&header.encode(), 0, &mut sector);
+        file.write_at(0, &sector)?;
+        file.sync()?;
+        place.disk.sync_dir(&place.folder)?;
+        Ok(file)
+    })();
+    match made {
+        Ok(file) => Ok(Segment { file, header, seal, path }),
+        Err(error) => {
+            // A header that stands would make this the log's last segment.
+            let _ = place.disk.remove(&path);
+            Err(error)
+        }
+    }
+}

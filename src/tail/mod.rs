@@ -1,0 +1,73 @@
+//! The rows of the log that are in no run yet, indexed in memory by entity key.
+//!
+//! One [`TailSegment`] per log segment, so that sealing a segment drops its rows in one step. Within
+//! it each view keeps its records as they stand in the log, and per key hash a chain of them in row
+//! order. Rows mostly arrive in time order, so an insertion looks at one row, and a read for now
+//! does too.
+//!
+//! **Invariant**: a chain is in row order. Keys of equal hash share a chain, so whoever walks one
+//! compares keys.
+
+mod chain;
+
+pub use chain::{TailRow, TailView};
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use crate::format::commits::Commit;
+
+/// The rows of one log segment, by view. Written by the committer, read by everyone.
+#[derive(Debug)]
+pub struct TailSegment {
+    /// The log segment whose rows these are.
+    segment: u32,
+    views: RwLock<HashMap<u32, TailView>>,
+    commits: RwLock<Vec<Commit>>,
+    bytes: AtomicUsize,
+}
+
+impl TailSegment {
+    /// An empty index of log segment `segment`.
+    pub fn new(segment: u32) -> Self {
+        TailSegment { segment, views: RwLock::default(), commits: RwLock::default(), bytes: AtomicUsize::new(0) }
+    }
+
+    /// The log segment whose rows these are.
+    pub fn segment(&self) -> u32 {
+        self.segment
+    }
+
+    /// Bytes of memory the index holds, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Adds the row records of one log section, numbered from `first_seq`; `hashes` has one per record.
+    ///
+    /// `position` is the log position of the frame they came in. Records must have been checked.
+    pub fn insert(&self, view: u32, records: &[u8], hashes: &[u64], first_seq: u64, position: u64) {
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        let tail = views.entry(view).or_default();
+        let before = tail.bytes();
+        tail.insert(records, hashes, first_seq, position);
+        self.bytes.fetch_add(tail.bytes() - before, Ordering::Relaxed);
+    }
+
+    /// Adds the commit that the rows inserted last came in.
+    pub fn commit(&self, commit: Commit) {
+        self.commits.write().unwrap_or_else(PoisonError::into_inner).push(commit);
+        self.bytes.fetch_add(size_of::<Commit>(), Ordering::Relaxed);
+    }
+
+    /// When the segment's rows were committed, in order.
+    pub fn commits(&self) -> RwLockReadGuard<'_, Vec<Commit>> {
+        self.commits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The views' rows, held still while the guard lives.
+    pub fn read(&self) -> RwLockReadGuard<'_, HashMap<u32, TailView>> {
+        self.views.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

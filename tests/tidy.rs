@@ -1,0 +1,168 @@
+//! The house rules that a machine can hold. ARCHITECTURE.md's floors table is read, not repeated.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().unwrap().to_string_lossy();
+        if path.is_dir() && !name.starts_with('.') && name != "target" {
+            files_below(&path, extension, found);
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+}
+
+/// Every Rust file of the project, by path from the root.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    files_below(&root(), "rs", &mut found);
+    found
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            (name, fs::read_to_string(&path).unwrap())
+        })
+        .collect()
+}
+
+/// The code of a source file before its unit tests.
+fn without_tests(text: &str) -> &str {
+    text.split("\n#[cfg(test)]\nmod ").next().unwrap()
+}
+
+/// Module -> floor, as ARCHITECTURE.md's table says: rows of `| floor | `module` `module` | ... |`.
+fn floors() -> BTreeMap<String, u32> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut floors = BTreeMap::new();
+    for line in text.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let [_, floor, modules, ..] = cells[..]
+            && let Ok(floor) = floor.parse::<u32>()
+        {
+            for module in modules.split('`').skip(1).step_by(2) {
+                floors.insert(module.to_owned(), floor);
+            }
+        }
+    }
+    assert!(floors.len() > 15, "ARCHITECTURE.md has no floors table any more: {floors:?}");
+    floors
+}
+
+/// The top module that a file of `src` belongs to.
+fn module_of(path: &str) -> &str {
+    let inside = path.strip_prefix("src/").unwrap();
+    inside.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+#[test]
+fn imports_run_strictly_downward() {
+    let floors = floors();
+    let mut wrong = Vec::new();
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("src/")) {
+        let module = module_of(path);
+        if module == "lib" {
+            continue;
+        }
+        let Some(&floor) = floors.get(module) else {
+            wrong.push(format!("{path}: module `{module}` stands on no floor of ARCHITECTURE.md"));
+            continue;
+        };
+        for (number, line) in without_tests(text).lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            for part in line.split("crate::").skip(1) {
+                let used: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if used == module || used.is_empty() {
+                    continue;
+                }
+                match floors.get(&used) {
+                    Some(&below) if below < floor => {}
+                    Some(&other) => wrong.push(format!(
+                        "{path}:{}: `{module}` on floor {floor} uses `{used}` on floor {other}",
+                        number + 1
+                    )),
+                    None if used == "Error" || used == "Result" || used == "ErrorKind" => {}
+                    None => wrong.push(format!("{path}:{}: `crate::{used}` stands on no floor", number + 1)),
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that do not run downward:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_code_stands_in_one_file() {
+    for (path, text) in sources() {
+        if path == "src/disk/map.rs" || path == "tests/tidy.rs" {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap();
+            let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+            assert!(!words.any(|word| word == "unsafe"), "{path}:{}: unsafe belongs in src/disk/map.rs", number + 1);
+        }
+    }
+}
+
+#[test]
+fn no_source_holds_unfinished_work_or_other_than_ascii() {
+    let markers = ["todo!", "unimplemented!", "dbg!(", "TODO", "FIXME", "XXX"];
+    for (path, text) in sources() {
+        if path == "tests/tidy.rs" {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            assert!(line.is_ascii(), "{path}:{}: other than ASCII: {line}", number + 1);
+            for marker in markers {
+                assert!(!line.contains(marker), "{path}:{}: {marker}", number + 1);
+            }
+        }
+    }
+}
+
+/// Files above the length that most keep. The list only ever gets shorter, its numbers smaller.
+const LONG_FILES: &[(&str, usize)] = &[("src/format/row.rs", 640)];
+const FILE_LINES_MAX: usize = 450;
+
+#[test]
+fn files_stay_one_idea_long() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("src/")) {
+        let lines = text.lines().count();
+        let max = LONG_FILES.iter().find(|(long, _)| long == path).map_or(FILE_LINES_MAX, |(_, max)| *max);
+        if lines > max {
+            wrong.push(format!("{path}: {lines} lines, at most {max}"));
+        }
+    }
+    assert!(wrong.is_empty(), "split by idea:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_path_that_a_document_names_exists() {
+    let mut documents = Vec::new();
+    files_below(&root(), "md", &mut documents);
+    let mut missing = Vec::new();
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let is_path = ["src/", "tests/", "benches/", "examples/", "fuzz/", "peers/", ".ci/"]
+                .iter()
+                .any(|folder| quoted.starts_with(folder));
+            let plain = quoted.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            if is_path && plain && !root().join(quoted).exists() {
+                missing.push(format!("{}: {quoted}", document.file_name().unwrap().to_string_lossy()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "documents name what is not there:\n{}", missing.join("\n"));
+}
