@@ -12,6 +12,7 @@
 //! - Stores to a shared mapping reach the medium in any order, at any time, in any sectors.
 
 mod atomic;
+mod faulty;
 mod map;
 mod memory;
 mod operation;
@@ -28,8 +29,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use atomic::atomic_write;
+pub use faulty::{FaultyDisk, Verdict};
 pub use map::SharedMap;
-pub use memory::{MemDisk, OperationInfo};
+pub use memory::{CrashMode, MemDisk, OperationInfo};
 pub use operation::Operation;
 pub use random::Random;
 pub use real::RealDisk;

@@ -1,8 +1,11 @@
-//! A whole file system in memory.
+//! A whole file system in memory, and what crashes leave of it. The fault model heads `crash.rs`.
 
 mod content;
+mod crash;
 mod file;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,6 +18,7 @@ use bytes::Bytes;
 use super::map::SharedMap;
 use super::{Disk, File, LockGuard, MapAccess, OpenMode, Operation};
 use crate::error::{Error, ErrorKind as Kind, Result};
+pub use crash::CrashMode;
 use file::{FileState, Inode, MemFile, MemMapSync};
 use names::{Names, Node, normal};
 

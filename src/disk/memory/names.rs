@@ -193,7 +193,7 @@ impl Names {
     }
 }
 
-fn is_root(path: &Path) -> bool {
+pub(super) fn is_root(path: &Path) -> bool {
     path.as_os_str().is_empty() || path == Path::new("/")
 }
 
