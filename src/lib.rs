@@ -8,6 +8,7 @@ pub mod error;
 pub mod format;
 pub mod join;
 pub mod key;
+pub mod log;
 pub mod options;
 pub mod request;
 pub mod tail;
