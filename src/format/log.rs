@@ -348,3 +348,92 @@ impl FrameBuilder {
         &self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    fn batch() -> FrameBuilder {
+        let mut frame = FrameBuilder::default();
+        for (view, rows) in [(3, 2), (9, 1)] {
+            frame.section(view, |out| Ok::<_, Error>((0..rows).inspect(|_| out.extend([0; 20])).count() as u32)).unwrap();
+        }
+        frame
+    }
+
+    #[test]
+    fn a_batch_over_two_views_comes_back() {
+        let mut builder = batch();
+        let mut bytes = builder.finish(100, 77, 5).to_vec();
+        bytes.extend(b"next");
+        let (frame, rest) = Frame::parse(&bytes).unwrap().unwrap();
+        assert_eq!((frame.first_seq, frame.last_seq(), frame.ingested_at, frame.source), (100, 102, 77, 5));
+        let sections: Vec<_> = frame.sections().map(|s| (s.view_id, s.row_count, s.records.len())).collect();
+        assert_eq!((sections, rest), (vec![(3, 2, 40), (9, 1, 20)], b"next".as_slice()));
+    }
+
+    #[test]
+    fn no_flipped_bit_makes_a_frame_panic_and_a_header_takes_none() {
+        let mut builder = batch();
+        let bytes = builder.finish(100, 77, 5).to_vec();
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let parsed = Frame::parse(&damaged);
+            assert!(bit / 8 >= FRAME_HEADER_BYTES || parsed.is_err(), "header bit {bit}");
+            if let Ok(Some((frame, _))) = parsed {
+                frame.sections().for_each(|section| _ = section.check(&RowLayout::new([])));
+            }
+        }
+        for len in 0..bytes.len() {
+            assert!(matches!(Frame::parse(&bytes[..len]), Ok(None)), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn a_section_that_cannot_be_filled_leaves_nothing() {
+        let mut builder = batch();
+        let before = (builder.len_bytes(), builder.row_count());
+        let failed = builder.section(1, |out| {
+            out.extend([1; 9]);
+            Err::<u32, _>(Error::invalid("no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!((builder.len_bytes(), builder.row_count()), before);
+    }
+
+    #[test]
+    fn a_group_header_is_one_only_in_its_store_segment_and_place() {
+        let header = GroupHeader { len_bytes: 900, frame_count: 3, synced: position(2, 512) };
+        let seal = SectorSeal::new(1, 2);
+        let bytes = header.encode(seal, 8);
+        assert_eq!(GroupHeader::parse(&bytes, seal, 8), Some(header));
+        assert_eq!(GroupHeader::parse(&bytes, seal, 9), None);
+        assert_eq!(GroupHeader::parse(&bytes, SectorSeal::new(1, 3), 8), None);
+        // What a caller stores cannot bear witness: it does not know the seed.
+        assert_eq!(GroupHeader::parse(&bytes, SectorSeal::new(9, 2), 8), None);
+        for bit in 0..GROUP_HEADER_BYTES * 8 {
+            let mut damaged = bytes;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(GroupHeader::parse(&damaged, seal, 8), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_segment_header_comes_back() {
+        let header = SegmentHeader {
+            store_uuid: [4; 16],
+            segment: 2,
+            file_bytes: 4096,
+            first_seq: 10,
+            seq_limit: 20,
+            prev_end: position(1, 1024),
+            synced: position(1, 1024),
+        };
+        let mut payload = header.encode();
+        assert_eq!(SegmentHeader::parse(&payload), Ok(header));
+        payload.push(1);
+        assert!(SegmentHeader::parse(&payload).is_err(), "what follows the header is zero");
+    }
+}
