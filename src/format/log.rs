@@ -249,7 +249,8 @@ impl<'a> Frame<'a> {
 impl<'a> Section<'a> {
     fn parse(bytes: &'a [u8]) -> Result<(Section<'a>, &'a [u8]), &'static str> {
         let (header, rest) = bytes.split_at_checked(SECTION_HEADER_BYTES).ok_or("section cut short")?;
-        let (records, rest) = rest.split_at_checked(u32_at(header, 8) as usize).ok_or("section longer than its frame")?;
+        let (records, rest) =
+            rest.split_at_checked(u32_at(header, 8) as usize).ok_or("section longer than its frame")?;
         if header[12..] != [0; 4] {
             return Err("unknown section flags");
         }
@@ -357,7 +358,9 @@ mod tests {
     fn batch() -> FrameBuilder {
         let mut frame = FrameBuilder::default();
         for (view, rows) in [(3, 2), (9, 1)] {
-            frame.section(view, |out| Ok::<_, Error>((0..rows).inspect(|_| out.extend([0; 20])).count() as u32)).unwrap();
+            frame
+                .section(view, |out| Ok::<_, Error>((0..rows).inspect(|_| out.extend([0; 20])).count() as u32))
+                .unwrap();
         }
         frame
     }

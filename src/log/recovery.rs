@@ -71,7 +71,9 @@ pub fn recover(
             }
         }
         if next.is_some() && segment_of(witness) == segment.id() && offset_of(witness) > end.offset {
-            return Err(segment.damaged(end.offset, "the next segment says that this one ends here, and more was synced"));
+            return Err(
+                segment.damaged(end.offset, "the next segment says that this one ends here, and more was synced")
+            );
         }
         recovered.next_seq = recovered.next_seq.max(segment.header.first_seq).max(end.next_seq);
         recovered.last = Some((segment.clone(), end.offset));
@@ -79,8 +81,11 @@ pub fn recover(
     let reached = recovered.end();
     if witness > reached {
         let path = place.path(segment_of(witness));
-        return Err(Error::damaged(&path, format!("the log was synced up to offset {}, and ends before", offset_of(witness)))
-            .remedy("asof repair shows what can be saved; a backup has what cannot"));
+        return Err(Error::damaged(
+            &path,
+            format!("the log was synced up to offset {}, and ends before", offset_of(witness)),
+        )
+        .remedy("asof repair shows what can be saved; a backup has what cannot"));
     }
     recovered.witness = witness;
     Ok(recovered)
@@ -101,8 +106,9 @@ fn open_all(place: &LogPlace, first_segment: u32, ids: &[u32], witness: LogPosit
             Opened::Sound(segment) => segments.push(segment),
             Opened::NeverWas if Some(&id) == ids.last() && segment_of(witness) < id => {}
             Opened::NeverWas => {
-                return Err(Error::damaged(&place.path(id), "the log segment is empty, and was not")
-                    .remedy("restore a backup"));
+                return Err(
+                    Error::damaged(&place.path(id), "the log segment is empty, and was not").remedy("restore a backup")
+                );
             }
             Opened::BadHeader(what) => {
                 return Err(Error::damaged(&place.path(id), what.to_owned())

@@ -38,7 +38,8 @@ impl<'a> Window<'a> {
 
     /// The sector at `offset`, which lies before the segment's end.
     fn sector(&mut self, offset: u32) -> Result<&[u8; SECTOR_BYTES]> {
-        let inside = offset.checked_sub(self.start).map(|at| at as usize).filter(|at| at + SECTOR_BYTES <= self.bytes.len());
+        let inside =
+            offset.checked_sub(self.start).map(|at| at as usize).filter(|at| at + SECTOR_BYTES <= self.bytes.len());
         let at = match inside {
             Some(at) => at,
             None => {
@@ -80,7 +81,8 @@ pub(super) fn scan(
             return Ok(end);
         }
         let first = &window.sector(start)?[..PAYLOAD_BYTES];
-        let header = GroupHeader::parse(first, segment.seal, start / SECTOR).ok_or_else(|| segment.damaged(start, "no group begins here"))?;
+        let header = GroupHeader::parse(first, segment.seal, start / SECTOR)
+            .ok_or_else(|| segment.damaged(start, "no group begins here"))?;
         let group_end = u64::from(start) + header.sector_count() * u64::from(SECTOR);
         if group_end > u64::from(segment.end_max()) {
             return Err(segment.damaged(start, "the group is longer than its segment"));
@@ -123,7 +125,8 @@ fn take_frames(
         let Some((frame, after)) = Frame::parse(rest).map_err(|what| segment.damaged(start, what))? else { break };
         let least = segment.header.first_seq.max(end.next_seq);
         let next_seq = frame.first_seq.checked_add(frame.row_count.into());
-        let Some(next_seq) = next_seq.filter(|next| frame.first_seq >= least && *next <= segment.header.seq_limit) else {
+        let Some(next_seq) = next_seq.filter(|next| frame.first_seq >= least && *next <= segment.header.seq_limit)
+        else {
             return Err(segment.damaged(start, "rows are numbered out of order"));
         };
         end.next_seq = next_seq;
@@ -146,7 +149,9 @@ pub(super) fn witness_beyond(segment: &Segment, offset: u32) -> Result<(LogPosit
             SectorState::Bad => any = true,
             SectorState::Good => {
                 any = true;
-                if let Some(header) = GroupHeader::parse(&window.sector(at)?[..PAYLOAD_BYTES], segment.seal, at / SECTOR) {
+                if let Some(header) =
+                    GroupHeader::parse(&window.sector(at)?[..PAYLOAD_BYTES], segment.seal, at / SECTOR)
+                {
                     synced = synced.max(header.synced);
                 }
             }
@@ -166,7 +171,9 @@ pub(super) fn verify_group(segment: &Segment, offset: u32) -> Result<()> {
     }
     let mut window = Window::new(segment);
     let header = match window.state(offset)? {
-        SectorState::Good => GroupHeader::parse(&window.sector(offset)?[..PAYLOAD_BYTES], segment.seal, offset / SECTOR),
+        SectorState::Good => {
+            GroupHeader::parse(&window.sector(offset)?[..PAYLOAD_BYTES], segment.seal, offset / SECTOR)
+        }
         SectorState::Zero | SectorState::Bad => None,
     };
     let header = header.ok_or_else(|| segment.damaged(offset, "no sound group begins here"))?;

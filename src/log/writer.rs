@@ -41,7 +41,8 @@ impl LogWriter {
         prev_end: LogPosition,
         segment_bytes: u64,
     ) -> Result<Self> {
-        let segment = create_segment(&place, segment, first_seq, prev_end, segment_bytes).map_err(Failed::into_error)?;
+        let segment =
+            create_segment(&place, segment, first_seq, prev_end, segment_bytes).map_err(Failed::into_error)?;
         let synced = segment.position(SECTOR);
         Ok(Self::new(place, segment, SECTOR, synced, segment_bytes))
     }
