@@ -12,6 +12,7 @@ pub mod join;
 pub mod key;
 pub mod lock;
 pub mod manifest;
+pub mod log;
 pub mod options;
 pub mod registry;
 pub mod request;

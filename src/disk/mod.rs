@@ -11,7 +11,16 @@
 //! - After a failed sync nothing is known about the writes it was to cover.
 //! - Stores to a shared mapping reach the medium in any order, at any time, in any sectors.
 
+mod atomic;
+mod faulty;
 mod map;
+mod memory;
+mod operation;
+mod random;
+mod real;
+mod redb_backend;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::Path;
@@ -19,7 +28,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use atomic::atomic_write;
+pub use faulty::{FaultyDisk, Verdict};
 pub use map::SharedMap;
+pub use memory::{CrashMode, MemDisk, OperationInfo};
+pub use operation::Operation;
+pub use random::Random;
+pub use real::RealDisk;
+pub use redb_backend::RedbFile;
 
 use crate::error::Result;
 

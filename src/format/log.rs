@@ -8,6 +8,7 @@
 //! ```
 
 use crate::format::row::{RowLayout, RowRef};
+use crate::format::sector::{PAYLOAD_BYTES, SectorSeal};
 
 /// First bytes of a segment.
 pub const SEGMENT_MAGIC: [u8; 8] = *b"asoflog1";
@@ -23,6 +24,7 @@ pub const GROUP_HEADER_BYTES: usize = 24;
 pub const FRAME_HEADER_BYTES: usize = 40;
 /// Bytes of a section header.
 pub const SECTION_HEADER_BYTES: usize = 16;
+const _: () = assert!(SEGMENT_HEADER_BYTES <= PAYLOAD_BYTES && GROUP_HEADER_BYTES <= PAYLOAD_BYTES);
 /// Largest frame.
 pub const FRAME_BYTES_MAX: usize = 1 << 30;
 /// How many numbers a segment reserves. It holds fewer rows than bytes, so they never run out within one.
@@ -90,6 +92,11 @@ impl SegmentHeader {
         out
     }
 
+    /// The format version that the payload of a sound sector 0 names; `None` when it is no segment's.
+    pub fn version(payload: &[u8]) -> Option<u32> {
+        (payload.len() >= SEGMENT_HEADER_BYTES && payload[..8] == SEGMENT_MAGIC).then(|| u32_at(payload, 8))
+    }
+
     /// Reads the payload of a sound sector 0.
     ///
     /// # Errors
@@ -100,6 +107,9 @@ impl SegmentHeader {
         }
         if u32_at(payload, 8) != LOG_FORMAT_VERSION {
             return Err("unknown log format version");
+        }
+        if payload[SEGMENT_HEADER_BYTES..].iter().any(|&byte| byte != 0) {
+            return Err("bytes after the segment header");
         }
         let mut store_uuid = [0; 16];
         store_uuid.copy_from_slice(&payload[16..32]);
@@ -127,30 +137,37 @@ pub struct GroupHeader {
 }
 
 impl GroupHeader {
-    /// The header's bytes.
-    pub fn encode(&self) -> [u8; GROUP_HEADER_BYTES] {
+    /// The header's bytes, for a group that begins with sector `number`.
+    pub fn encode(&self, seal: SectorSeal, number: u32) -> [u8; GROUP_HEADER_BYTES] {
         let mut out = [0; GROUP_HEADER_BYTES];
         out[..4].copy_from_slice(&GROUP_MAGIC);
         out[4..8].copy_from_slice(&self.len_bytes.to_le_bytes());
         out[8..16].copy_from_slice(&self.synced.to_le_bytes());
         out[16..20].copy_from_slice(&self.frame_count.to_le_bytes());
-        let crc = crc32c::crc32c(&out[..20]);
+        let crc = seal.header_checksum(number, &out[..20]);
         out[20..].copy_from_slice(&crc.to_le_bytes());
         out
     }
 
-    /// Reads a header; `None` when these bytes are none.
-    pub fn parse(bytes: &[u8]) -> Option<GroupHeader> {
+    /// Reads the header at the front of sector `number`; `None` when these bytes are none.
+    pub fn parse(bytes: &[u8], seal: SectorSeal, number: u32) -> Option<GroupHeader> {
         let header = bytes.get(..GROUP_HEADER_BYTES)?;
-        if header[..4] != GROUP_MAGIC || crc32c::crc32c(&header[..20]) != u32_at(header, 20) {
+        if header[..4] != GROUP_MAGIC || seal.header_checksum(number, &header[..20]) != u32_at(header, 20) {
             return None;
         }
         Some(GroupHeader { len_bytes: u32_at(header, 4), synced: u64_at(header, 8), frame_count: u32_at(header, 16) })
     }
 }
 
-/// What kind of frame it is. Others are reserved.
-const FRAME_ROWS: u8 = 1;
+impl GroupHeader {
+    /// Sectors the group takes.
+    pub fn sector_count(&self) -> u64 {
+        (GROUP_HEADER_BYTES as u64 + u64::from(self.len_bytes)).div_ceil(PAYLOAD_BYTES as u64)
+    }
+}
+
+/// What kind of frame it is. Others are reserved; 2 for a clean close.
+pub const FRAME_ROWS: u8 = 1;
 
 /// One atomic batch as it stands in the log.
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +204,7 @@ impl<'a> Frame<'a> {
         if crc32c::crc32c(&header[..32]) != u32_at(header, 32) {
             return Err("frame header checksum differs");
         }
-        if header[0] != FRAME_ROWS {
+        if header[0] != FRAME_ROWS || header[1] != 0 || header[36..] != [0; 4] {
             return Err("unknown kind of frame");
         }
         let Some((sections, rest)) = rest.split_at_checked(u32_at(header, 4) as usize) else { return Ok(None) };
@@ -198,14 +215,16 @@ impl<'a> Frame<'a> {
             ingested_at: u64_at(header, 24).cast_signed(),
             sections,
         };
-        let mut rows = 0_u64;
+        let (mut rows, mut section_count) = (0_u64, 0_u64);
         let mut at = sections;
         while !at.is_empty() {
             let (section, after) = Section::parse(at)?;
             rows += u64::from(section.row_count);
+            section_count += 1;
             at = after;
         }
-        if rows != u64::from(frame.row_count) {
+        let sections_told = u64::from(u16::from_le_bytes([header[2], header[3]]));
+        if rows != u64::from(frame.row_count) || section_count != sections_told {
             return Err("a frame and its sections count rows differently");
         }
         Ok(Some((frame, rest)))
@@ -232,6 +251,12 @@ impl<'a> Section<'a> {
         let (header, rest) = bytes.split_at_checked(SECTION_HEADER_BYTES).ok_or("section cut short")?;
         let (records, rest) =
             rest.split_at_checked(u32_at(header, 8) as usize).ok_or("section longer than its frame")?;
+<<<<<<< HEAD
+=======
+        if header[12..] != [0; 4] {
+            return Err("unknown section flags");
+        }
+>>>>>>> log
         Ok((Section { view_id: u32_at(header, 0), row_count: u32_at(header, 4), records }, rest))
     }
 
@@ -279,10 +304,13 @@ impl FrameBuilder {
                 let error = crate::Error::invalid(format!("the batch takes more than {FRAME_BYTES_MAX} bytes"));
                 return Err(error.remedy("write it in parts, or import it").into());
             }
-            Ok(rows)
+            let section_count = self.section_count.checked_add(1).ok_or_else(|| {
+                crate::Error::invalid("the batch has more than 65535 sections").remedy("write it in parts")
+            })?;
+            Ok((rows, section_count))
         });
-        let rows = match filled {
-            Ok(rows) => rows,
+        let (rows, section_count) = match filled {
+            Ok(filled) => filled,
             Err(error) => {
                 self.bytes.truncate(start);
                 return Err(error);
@@ -294,7 +322,7 @@ impl FrameBuilder {
         header[4..8].copy_from_slice(&rows.to_le_bytes());
         header[8..12].copy_from_slice(&len.to_le_bytes());
         self.row_count += rows;
-        self.section_count += 1;
+        self.section_count = section_count;
         Ok(())
     }
 
@@ -322,5 +350,96 @@ impl FrameBuilder {
         let crc = crc32c::crc32c(&header[..32]);
         header[32..36].copy_from_slice(&crc.to_le_bytes());
         &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    fn batch() -> FrameBuilder {
+        let mut frame = FrameBuilder::default();
+        for (view, rows) in [(3, 2), (9, 1)] {
+            frame
+                .section(view, |out| Ok::<_, Error>((0..rows).inspect(|_| out.extend([0; 20])).count() as u32))
+                .unwrap();
+        }
+        frame
+    }
+
+    #[test]
+    fn a_batch_over_two_views_comes_back() {
+        let mut builder = batch();
+        let mut bytes = builder.finish(100, 77, 5).to_vec();
+        bytes.extend(b"next");
+        let (frame, rest) = Frame::parse(&bytes).unwrap().unwrap();
+        assert_eq!((frame.first_seq, frame.last_seq(), frame.ingested_at, frame.source), (100, 102, 77, 5));
+        let sections: Vec<_> = frame.sections().map(|s| (s.view_id, s.row_count, s.records.len())).collect();
+        assert_eq!((sections, rest), (vec![(3, 2, 40), (9, 1, 20)], b"next".as_slice()));
+    }
+
+    #[test]
+    fn no_flipped_bit_makes_a_frame_panic_and_a_header_takes_none() {
+        let mut builder = batch();
+        let bytes = builder.finish(100, 77, 5).to_vec();
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let parsed = Frame::parse(&damaged);
+            assert!(bit / 8 >= FRAME_HEADER_BYTES || parsed.is_err(), "header bit {bit}");
+            if let Ok(Some((frame, _))) = parsed {
+                frame.sections().for_each(|section| _ = section.check(&RowLayout::new([])));
+            }
+        }
+        for len in 0..bytes.len() {
+            assert!(matches!(Frame::parse(&bytes[..len]), Ok(None)), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn a_section_that_cannot_be_filled_leaves_nothing() {
+        let mut builder = batch();
+        let before = (builder.len_bytes(), builder.row_count());
+        let failed = builder.section(1, |out| {
+            out.extend([1; 9]);
+            Err::<u32, _>(Error::invalid("no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!((builder.len_bytes(), builder.row_count()), before);
+    }
+
+    #[test]
+    fn a_group_header_is_one_only_in_its_store_segment_and_place() {
+        let header = GroupHeader { len_bytes: 900, frame_count: 3, synced: position(2, 512) };
+        let seal = SectorSeal::new(1, 2);
+        let bytes = header.encode(seal, 8);
+        assert_eq!(GroupHeader::parse(&bytes, seal, 8), Some(header));
+        assert_eq!(GroupHeader::parse(&bytes, seal, 9), None);
+        assert_eq!(GroupHeader::parse(&bytes, SectorSeal::new(1, 3), 8), None);
+        // What a caller stores cannot bear witness: it does not know the seed.
+        assert_eq!(GroupHeader::parse(&bytes, SectorSeal::new(9, 2), 8), None);
+        for bit in 0..GROUP_HEADER_BYTES * 8 {
+            let mut damaged = bytes;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(GroupHeader::parse(&damaged, seal, 8), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_segment_header_comes_back() {
+        let header = SegmentHeader {
+            store_uuid: [4; 16],
+            segment: 2,
+            file_bytes: 4096,
+            first_seq: 10,
+            seq_limit: 20,
+            prev_end: position(1, 1024),
+            synced: position(1, 1024),
+        };
+        let mut payload = header.encode();
+        assert_eq!(SegmentHeader::parse(&payload), Ok(header));
+        payload.push(1);
+        assert!(SegmentHeader::parse(&payload).is_err(), "what follows the header is zero");
     }
 }

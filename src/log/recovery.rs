@@ -5,7 +5,7 @@
 //! headers of groups and later segments (the log's own). A bad sector below that is damage, and nothing
 //! is opened; above, the log ends there, and what follows was never acknowledged.
 
-use super::scan::{SECTOR, scan, witness_beyond};
+use super::scan::{SECTOR, is_unwritten, scan, witness_beyond};
 use super::segment::{LogPlace, Opened, Segment, lies_beyond, open_segment};
 use super::writer::LogWriter;
 use crate::disk::OpenMode;
@@ -21,6 +21,8 @@ pub struct Recovered {
     /// The id of the first segment that still counts; the next to make when there is none.
     first_segment: u32,
     next_seq: u64,
+    /// The log was known to be synced up to here.
+    witness: LogPosition,
     /// Bytes after the end that hold something and were set aside.
     pub set_aside_bytes: u64,
 }
@@ -45,7 +47,7 @@ pub fn recover(
     let own_witness = segments.iter().map(|segment| segment.header.synced).max().unwrap_or(0);
     let mut witness = witness.max(own_witness).max(clean_end.unwrap_or(0));
     let mut recovered =
-        Recovered { place: place.clone(), last: None, first_segment, next_seq: 0, set_aside_bytes: 0 };
+        Recovered { place: place.clone(), last: None, first_segment, next_seq: 0, witness: 0, set_aside_bytes: 0 };
     for (index, segment) in segments.iter().enumerate() {
         let next = segments.get(index + 1);
         let limit = match (next, clean_end) {
@@ -68,15 +70,24 @@ pub fn recover(
                 recovered.set_aside_bytes = u64::from(segment.end_max() - end.offset);
             }
         }
+        if next.is_some() && segment_of(witness) == segment.id() && offset_of(witness) > end.offset {
+            return Err(
+                segment.damaged(end.offset, "the next segment says that this one ends here, and more was synced")
+            );
+        }
         recovered.next_seq = recovered.next_seq.max(segment.header.first_seq).max(end.next_seq);
         recovered.last = Some((segment.clone(), end.offset));
     }
     let reached = recovered.end();
     if witness > reached {
         let path = place.path(segment_of(witness));
-        return Err(Error::damaged(&path, format!("the log was synced up to offset {}, and ends before", offset_of(witness)))
-            .remedy("asof repair shows what can be saved; a backup has what cannot"));
+        return Err(Error::damaged(
+            &path,
+            format!("the log was synced up to offset {}, and ends before", offset_of(witness)),
+        )
+        .remedy("asof repair shows what can be saved; a backup has what cannot"));
     }
+    recovered.witness = witness;
     Ok(recovered)
 }
 
@@ -95,8 +106,9 @@ fn open_all(place: &LogPlace, first_segment: u32, ids: &[u32], witness: LogPosit
             Opened::Sound(segment) => segments.push(segment),
             Opened::NeverWas if Some(&id) == ids.last() && segment_of(witness) < id => {}
             Opened::NeverWas => {
-                return Err(Error::damaged(&place.path(id), "the log segment is empty, and was not")
-                    .remedy("restore a backup"));
+                return Err(
+                    Error::damaged(&place.path(id), "the log segment is empty, and was not").remedy("restore a backup")
+                );
             }
             Opened::BadHeader(what) => {
                 return Err(Error::damaged(&place.path(id), what.to_owned())
@@ -131,10 +143,15 @@ impl Recovered {
     pub fn into_writer(self, is_clean: bool, next_seq: u64, segment_bytes: u64) -> Result<LogWriter> {
         match self.last {
             Some((segment, offset)) if is_clean => {
+                // A stale mark of a clean close would have acknowledged groups overwritten.
+                if !is_unwritten(&segment, offset)? {
+                    return Err(segment.damaged(offset, "the log goes on beyond the place where it was closed"));
+                }
                 Ok(LogWriter::continued(self.place, segment, offset, segment_bytes))
             }
             Some((segment, offset)) => {
                 // What was read may be in the page cache only; the next header calls it synced.
+                write_again(&segment, self.witness, offset)?;
                 segment.file.sync()?;
                 let next_seq = next_seq.max(segment.header.seq_limit);
                 let prev_end = segment.position(offset);
@@ -143,4 +160,20 @@ impl Recovered {
             None => LogWriter::created(self.place, self.first_segment, next_seq.max(1), 0, segment_bytes),
         }
     }
+}
+
+/// Writes the sectors from `witness` to `end` again as they are. A sync that failed before the crash leaves
+/// pages that read as written, count as clean, and are not on the medium: a further sync would skip them.
+fn write_again(segment: &Segment, witness: LogPosition, end: u32) -> Result<()> {
+    let known = if segment_of(witness) == segment.id() { offset_of(witness).max(SECTOR) } else { SECTOR };
+    let mut offset = known - known % SECTOR;
+    let mut chunk = vec![0; 1 << 20];
+    while offset < end {
+        let len = (end - offset).min(1 << 20);
+        let bytes = &mut chunk[..len as usize];
+        segment.file.read_at(offset.into(), bytes)?;
+        segment.file.write_at(offset.into(), bytes)?;
+        offset += len;
+    }
+    Ok(())
 }

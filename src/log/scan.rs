@@ -1,7 +1,7 @@
 //! The one way a segment is read: group by group, sector by sector, up to a limit or to where it ends.
 
 use super::segment::Segment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::log::{Frame, GROUP_HEADER_BYTES, GroupHeader, LogPosition};
 use crate::format::sector::{PAYLOAD_BYTES, SECTOR_BYTES, SectorState};
 
@@ -38,7 +38,8 @@ impl<'a> Window<'a> {
 
     /// The sector at `offset`, which lies before the segment's end.
     fn sector(&mut self, offset: u32) -> Result<&[u8; SECTOR_BYTES]> {
-        let inside = offset.checked_sub(self.start).map(|at| at as usize).filter(|at| at + SECTOR_BYTES <= self.bytes.len());
+        let inside =
+            offset.checked_sub(self.start).map(|at| at as usize).filter(|at| at + SECTOR_BYTES <= self.bytes.len());
         let at = match inside {
             Some(at) => at,
             None => {
@@ -80,9 +81,9 @@ pub(super) fn scan(
             return Ok(end);
         }
         let first = &window.sector(start)?[..PAYLOAD_BYTES];
-        let header = GroupHeader::parse(first).ok_or_else(|| segment.damaged(start, "no group begins here"))?;
-        let sectors = (GROUP_HEADER_BYTES as u64 + u64::from(header.len_bytes)).div_ceil(PAYLOAD_BYTES as u64);
-        let group_end = u64::from(start) + sectors * u64::from(SECTOR);
+        let header = GroupHeader::parse(first, segment.seal, start / SECTOR)
+            .ok_or_else(|| segment.damaged(start, "no group begins here"))?;
+        let group_end = u64::from(start) + header.sector_count() * u64::from(SECTOR);
         if group_end > u64::from(segment.end_max()) {
             return Err(segment.damaged(start, "the group is longer than its segment"));
         }
@@ -124,7 +125,8 @@ fn take_frames(
         let Some((frame, after)) = Frame::parse(rest).map_err(|what| segment.damaged(start, what))? else { break };
         let least = segment.header.first_seq.max(end.next_seq);
         let next_seq = frame.first_seq.checked_add(frame.row_count.into());
-        let Some(next_seq) = next_seq.filter(|next| frame.first_seq >= least && *next <= segment.header.seq_limit) else {
+        let Some(next_seq) = next_seq.filter(|next| frame.first_seq >= least && *next <= segment.header.seq_limit)
+        else {
             return Err(segment.damaged(start, "rows are numbered out of order"));
         };
         end.next_seq = next_seq;
@@ -147,7 +149,9 @@ pub(super) fn witness_beyond(segment: &Segment, offset: u32) -> Result<(LogPosit
             SectorState::Bad => any = true,
             SectorState::Good => {
                 any = true;
-                if let Some(header) = GroupHeader::parse(&window.sector(at)?[..PAYLOAD_BYTES]) {
+                if let Some(header) =
+                    GroupHeader::parse(&window.sector(at)?[..PAYLOAD_BYTES], segment.seal, at / SECTOR)
+                {
                     synced = synced.max(header.synced);
                 }
             }
@@ -162,19 +166,28 @@ pub(super) fn witness_beyond(segment: &Segment, offset: u32) -> Result<(LogPosit
 /// # Errors
 /// `Damaged`: they are not, or no group begins there.
 pub(super) fn verify_group(segment: &Segment, offset: u32) -> Result<()> {
-    let mut seen = false;
-    let outcome = scan(segment, offset, segment.end_max(), |_, at| {
-        seen = true;
-        if at == segment.position(offset) { Ok(()) } else { Err(stop()) }
-    });
-    match outcome {
-        Ok(_) if seen => Ok(()),
-        Ok(_) => Err(segment.damaged(offset, "no sound group begins here")),
-        Err(error) if error.to_string() == stop().to_string() => Ok(()),
-        Err(error) => Err(error),
+    if offset < SECTOR || offset >= segment.end_max() || !offset.is_multiple_of(SECTOR) {
+        return Err(segment.damaged(offset, "no group begins here"));
     }
+    let mut window = Window::new(segment);
+    let header = match window.state(offset)? {
+        SectorState::Good => {
+            GroupHeader::parse(&window.sector(offset)?[..PAYLOAD_BYTES], segment.seal, offset / SECTOR)
+        }
+        SectorState::Zero | SectorState::Bad => None,
+    };
+    let header = header.ok_or_else(|| segment.damaged(offset, "no sound group begins here"))?;
+    let end = u64::from(offset) + header.sector_count() * u64::from(SECTOR);
+    let end = u32::try_from(end).ok().filter(|end| *end <= segment.end_max());
+    let end = end.ok_or_else(|| segment.damaged(offset, "the group is longer than its segment"))?;
+    let reached = scan(segment, offset, end, |_, _| Ok(()))?;
+    if reached.offset == end {
+        return Ok(());
+    }
+    Err(segment.damaged(reached.offset, "it is not what was written"))
 }
 
-fn stop() -> Error {
-    Error::invalid("the group was read")
+/// Whether the sector at `offset` was never written; true at the segment's end.
+pub(super) fn is_unwritten(segment: &Segment, offset: u32) -> Result<bool> {
+    Ok(offset >= segment.end_max() || Window::new(segment).state(offset)? == SectorState::Zero)
 }

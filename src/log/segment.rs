@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, File, OpenMode};
-use crate::error::{Error, Result};
-use crate::format::log::{LogPosition, SegmentHeader, offset_of, position, segment_of};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::log::{LOG_FORMAT_VERSION, LogPosition, SegmentHeader, offset_of, position, segment_of};
 use crate::format::sector::{PAYLOAD_BYTES, SECTOR_BYTES, SectorSeal, SectorState};
 
 /// Where a store's log lies, and what its sectors are sealed with.
@@ -120,6 +120,11 @@ pub(super) fn open_segment(place: &LogPlace, segment: u32, mode: OpenMode) -> Re
         SectorState::Zero => return Ok(Opened::BadHeader("the header is missing")),
         SectorState::Bad => return Ok(Opened::BadHeader("the header's checksum differs")),
     }
+    if SegmentHeader::version(&sector[..PAYLOAD_BYTES]).is_some_and(|version| version > LOG_FORMAT_VERSION) {
+        return Err(Error::new(ErrorKind::NewerFormat, "the log segment was written by a newer release")
+            .at(path.display())
+            .remedy("open the store with that release"));
+    }
     let header = match SegmentHeader::parse(&sector[..PAYLOAD_BYTES]) {
         Ok(header) => header,
         Err(what) => return Ok(Opened::BadHeader(what)),
@@ -128,6 +133,10 @@ pub(super) fn open_segment(place: &LogPlace, segment: u32, mode: OpenMode) -> Re
         return Ok(Opened::BadHeader("the segment belongs to another place"));
     }
     if header.file_bytes > len {
+        // A segment is used only once its length is durable.
+        if is_zero_beyond_header(&*file, len)? {
+            return Ok(Opened::NeverWas);
+        }
         return Ok(Opened::BadHeader("the file is shorter than its header says"));
     }
     Ok(Opened::Sound(Segment { file, header, seal, path }))

@@ -1,6 +1,9 @@
 //! Appending to the log: one committer, one write a group, one sync when durability asks for it.
 
-use crate::disk::OpenMode;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::{File, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::{
     FRAME_BYTES_MAX, GROUP_HEADER_BYTES, GroupHeader, LogPosition, SEGMENT_SEQ_SPAN, SegmentHeader,
@@ -38,7 +41,8 @@ impl LogWriter {
         prev_end: LogPosition,
         segment_bytes: u64,
     ) -> Result<Self> {
-        let segment = create_segment(&place, segment, first_seq, prev_end, segment_bytes)?;
+        let segment =
+            create_segment(&place, segment, first_seq, prev_end, segment_bytes).map_err(Failed::into_error)?;
         let synced = segment.position(SECTOR);
         Ok(Self::new(place, segment, SECTOR, synced, segment_bytes))
     }
@@ -85,7 +89,7 @@ impl LogWriter {
     /// segment, beginning a new one when it does not. Nothing is written to the log itself.
     ///
     /// # Errors
-    /// `NoSpace`: the segment could not be allocated, and the log is as before. The writer is poisoned.
+    /// `NoSpace`: the new segment could not be allocated, and the log is as before. The writer is poisoned.
     pub fn make_room(&mut self, frame_bytes: usize, next_seq: u64, seq_end: u64) -> Result<()> {
         self.check_sound()?;
         let needed = group_sectors(frame_bytes) * u64::from(SECTOR);
@@ -105,7 +109,12 @@ impl LogWriter {
     pub fn rotate(&mut self, next_seq: u64, room_bytes: u64) -> Result<()> {
         self.sync()?;
         let file_bytes = self.segment_bytes.max(room_bytes + SECTOR_BYTES as u64);
-        self.segment = create_segment(&self.place, self.segment.id() + 1, next_seq, self.end(), file_bytes)?;
+        match create_segment(&self.place, self.segment.id() + 1, next_seq, self.end(), file_bytes) {
+            Ok(segment) => self.segment = segment,
+            Err(Failed::Before(error)) => return Err(error),
+            // The new header may be durable, and it says that this segment ends here: nothing may follow in it.
+            Err(Failed::Since(error)) => return Err(self.poison(error)),
+        }
         self.end = SECTOR;
         self.synced = self.end();
         Ok(())
@@ -126,7 +135,7 @@ impl LogWriter {
         }
         let len_bytes = u32::try_from(self.payload.len() - GROUP_HEADER_BYTES).expect("make_room bounds a group");
         let header = GroupHeader { len_bytes, frame_count, synced: self.synced };
-        self.payload[..GROUP_HEADER_BYTES].copy_from_slice(&header.encode());
+        self.payload[..GROUP_HEADER_BYTES].copy_from_slice(&header.encode(self.segment.seal, self.end / SECTOR));
         self.sectors.clear();
         self.segment.seal.push_sectors(&self.payload, self.end / SECTOR, &mut self.sectors);
         let len = u32::try_from(self.sectors.len()).expect("make_room bounds a group");
@@ -174,6 +183,22 @@ fn group_sectors(frame_bytes: usize) -> u64 {
     ((frame_bytes + GROUP_HEADER_BYTES) as u64).div_ceil(PAYLOAD_BYTES as u64)
 }
 
+/// Where the making of a segment failed.
+enum Failed {
+    /// Before its header was written: it never was.
+    Before(Error),
+    /// Since then: it may be there or not.
+    Since(Error),
+}
+
+impl Failed {
+    fn into_error(self) -> Error {
+        match self {
+            Failed::Before(error) | Failed::Since(error) => error,
+        }
+    }
+}
+
 /// Makes a segment: allocated, its header written, both durable under its name before anything uses it.
 fn create_segment(
     place: &LogPlace,
@@ -181,12 +206,8 @@ fn create_segment(
     first_seq: u64,
     prev_end: LogPosition,
     file_bytes: u64,
-) -> Result<Segment> {
+) -> Result<Segment, Failed> {
     let path = place.path(segment);
-    if place.disk.exists(&path)? {
-        // Left by a creation that was cut short: recovery found nothing in it, or it would be in use.
-        place.disk.remove(&path)?;
-    }
     let header = SegmentHeader {
         store_uuid: place.store_uuid,
         segment,
@@ -197,22 +218,26 @@ fn create_segment(
         synced: prev_end,
     };
     let seal = place.seal(segment);
-    let made = (|| {
-        let file = place.disk.open(&path, OpenMode::Create)?;
-        file.allocate(file_bytes)?;
-        let mut sector = Vec::new();
-        seal.push_sectors(&header.encode(), 0, &mut sector);
-        file.write_at(0, &sector)?;
-        file.sync()?;
-        place.disk.sync_dir(&place.folder)?;
-        Ok(file)
-    })();
+    let file = allocate_segment(place, &path, file_bytes).map_err(Failed::Before)?;
+    let mut sector = Vec::new();
+    seal.push_sectors(&header.encode(), 0, &mut sector);
+    let made = file.write_at(0, &sector).and_then(|()| file.sync()).and_then(|()| place.disk.sync_dir(&place.folder));
     match made {
-        Ok(file) => Ok(Segment { file, header, seal, path }),
-        Err(error) => {
-            // A header that stands would make this the log's last segment.
-            let _ = place.disk.remove(&path);
-            Err(error)
-        }
+        Ok(()) => Ok(Segment { file, header, seal, path }),
+        Err(error) => Err(Failed::Since(error)),
     }
+}
+
+fn allocate_segment(place: &LogPlace, path: &Path, file_bytes: u64) -> Result<Arc<dyn File>> {
+    if place.disk.exists(path)? {
+        // Left by a creation that was cut short: recovery found nothing in it, or it would be in use.
+        place.disk.remove(path)?;
+    }
+    let file = place.disk.open(path, OpenMode::Create)?;
+    if let Err(error) = file.allocate(file_bytes) {
+        // Gives the space back. Should the name stay, it stands for a file of zeros, which counts as none.
+        let _ = place.disk.remove(path);
+        return Err(error);
+    }
+    Ok(file)
 }
