@@ -5,6 +5,7 @@ pub mod disk;
 pub mod error;
 pub mod format;
 pub mod key;
+pub mod latest;
 pub mod options;
 pub mod time;
 pub mod value;
