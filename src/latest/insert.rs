@@ -16,9 +16,7 @@ use super::slot::{HeapWord, SlotCopy};
 use super::space::Space;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::row::RowRef;
-use crate::format::table::{
-    DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, Shard, check_word, prefix, tag_of,
-};
+use crate::format::table::{DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, Shard, check_word, prefix, tag_of};
 
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,17 +91,7 @@ impl SlotLayout {
         let slots_max = (SHARD_BYTES_MAX / (slot_words * 8)).max(SHARD_SLOTS_MIN);
         let digest = digest(&shape, slot_words);
         let shard_groups_max = slots_max / GROUP_SLOTS;
-        SlotLayout {
-            shape,
-            states_bytes,
-            created_at,
-            heap_at,
-            key_at,
-            fixed_at,
-            slot_words,
-            shard_groups_max,
-            digest,
-        }
+        SlotLayout { shape, states_bytes, created_at, heap_at, key_at, fixed_at, slot_words, shard_groups_max, digest }
     }
 
     /// Bytes of a slot.

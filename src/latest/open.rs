@@ -437,8 +437,7 @@ fn load_free_list(reader: &TableReader, block: &Superblock, space: &mut Space, h
     let Some(end) = start.checked_add(words).filter(|&end| words >= 3 && end <= space.used_end) else {
         return false;
     };
-    let list: Vec<u64> =
-        reader.map.words()[start..end].iter().map(|word| word.load(Ordering::Relaxed)).collect();
+    let list: Vec<u64> = reader.map.words()[start..end].iter().map(|word| word.load(Ordering::Relaxed)).collect();
     if checksum_of_list(&list[..words - 1]) != list[words - 1] {
         return false;
     }
