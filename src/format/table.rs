@@ -206,6 +206,7 @@ const SEAL_BITS: u32 = 18;
 const SEALED_BITS: u32 = 64 - SEAL_BITS;
 
 /// `value`, below 2^46, with 18 check bits above it: a word that is checked by itself.
+#[inline]
 pub const fn sealed(value: u64, purpose: usize) -> u64 {
     assert!(value >> SEALED_BITS == 0, "a sealed value has 46 bits");
     value | (mix(value, purpose as u64) >> SEALED_BITS) << SEALED_BITS

@@ -66,6 +66,8 @@ pub struct SlotLayout {
     pub(super) heap_at: Option<usize>,
     pub(super) key_at: usize,
     pub(super) fixed_at: usize,
+    /// Start of each field, and the end of the last: worked out once, for lookups ask it per field.
+    field_starts: Vec<usize>,
     pub(super) slot_words: usize,
     pub(super) shard_groups_max: usize,
     pub(super) digest: u64,
@@ -89,9 +91,23 @@ impl SlotLayout {
         let fixed_bytes = shape.row.variable_start(field_count) - states_bytes;
         let slot_words = align((fixed_at + fixed_bytes).div_ceil(8));
         let slots_max = (SHARD_BYTES_MAX / (slot_words * 8)).max(SHARD_SLOTS_MIN);
+        let field_starts = (0..=field_count)
+            .map(|fields| fixed_at + shape.row.variable_start(fields) - states_len_bytes(fields))
+            .collect();
         let digest = digest(&shape, slot_words);
         let shard_groups_max = slots_max / GROUP_SLOTS;
-        SlotLayout { shape, states_bytes, created_at, heap_at, key_at, fixed_at, slot_words, shard_groups_max, digest }
+        SlotLayout {
+            shape,
+            states_bytes,
+            created_at,
+            heap_at,
+            key_at,
+            fixed_at,
+            field_starts,
+            slot_words,
+            shard_groups_max,
+            digest,
+        }
     }
 
     /// Bytes of a slot.
@@ -105,9 +121,9 @@ impl SlotLayout {
     }
 
     /// The bytes of a field in the fixed part.
+    #[inline]
     pub(super) fn field_range(&self, field: usize) -> Range<usize> {
-        let range = self.shape.row.fixed_range(0, field);
-        self.fixed_at + range.start..self.fixed_at + range.end
+        self.field_starts[field]..self.field_starts[field + 1]
     }
 
     /// Where the heap word of a slot lies that needs one.

@@ -55,7 +55,7 @@ pub struct TableReader {
 
 /// Where the search for a key begins.
 #[derive(Clone, Copy)]
-struct Start {
+pub(super) struct Start {
     shard: Shard,
     group: usize,
 }
@@ -149,13 +149,13 @@ impl TableReader {
     }
 
     #[inline]
-    fn begin(&self, hash: u64) -> (u64, Option<Start>) {
+    pub(super) fn begin(&self, hash: u64) -> (u64, Option<Start>) {
         let epoch = self.epoch();
         (epoch, self.find_shard(hash).map(|shard| Start { shard, group: shard.home(hash) }))
     }
 
     #[inline]
-    fn lookup_from(
+    pub(super) fn lookup_from(
         &self,
         hash: u64,
         key: &[u8],

@@ -56,31 +56,37 @@ impl SlotCopy {
         SlotCopy { layout, words, heap: Vec::new() }
     }
 
+    #[inline]
     fn bytes(&self) -> &[u8] {
         self.words.as_flattened()
     }
 
+    #[inline]
     fn word(&self, range: Range<usize>) -> u64 {
         u64::from_le_bytes(self.words[range.start / 8])
     }
 
     /// When asof learned the row.
+    #[inline]
     pub fn seq(&self) -> u64 {
         self.word(SEQ)
     }
 
     /// When it was true.
+    #[inline]
     pub fn event_ts(&self) -> i64 {
         self.word(EVENT_TS).cast_signed()
     }
 
     /// When the source recorded it.
+    #[inline]
     pub fn created(&self) -> Option<i64> {
         let at = self.layout.created_at?;
         (self.flags() & FLAG_CREATED != 0).then(|| self.word(at..at + 8).cast_signed())
     }
 
     /// What the row says.
+    #[inline]
     pub fn kind(&self) -> Option<RowKind> {
         RowKind::from_byte(self.bytes()[KIND])
     }
@@ -96,6 +102,7 @@ impl SlotCopy {
     }
 
     /// The state of a field.
+    #[inline]
     pub fn state(&self, field: usize) -> FieldState {
         field_state(&self.bytes()[STATES..STATES + self.layout.states_bytes], field)
     }
@@ -130,6 +137,7 @@ impl SlotCopy {
         }
     }
 
+    #[inline]
     pub(super) fn flags(&self) -> u8 {
         self.bytes()[FLAGS]
     }
@@ -138,11 +146,13 @@ impl SlotCopy {
         self.words.as_flattened_mut()[FLAGS] |= flag;
     }
 
+    #[inline]
     fn key_len(&self) -> usize {
         let bytes = &self.bytes()[KEY_LEN];
         usize::from(u16::from_le_bytes([bytes[0], bytes[1]]))
     }
 
+    #[inline]
     pub(super) fn has_long_key(&self) -> bool {
         self.layout.is_long_key(self.key_len())
     }

@@ -522,3 +522,35 @@ fn readers_beside_a_writer_see_only_whole_rows_that_never_go_back() {
         assert!(reader.join().unwrap() > 0, "a reader never hit");
     }
 }
+
+#[test]
+fn a_disk_that_gives_no_more_space_marks_the_table_and_harms_no_row() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    table.clear_behind();
+    disk.fail_after(disk.operations());
+    let row =
+        Row { order: (1, None, 1), values: Some(vec![Value::Int64(1), "x".repeat(500).as_str().into(), Value::Null]) };
+    let stored = (0..10_000).take_while(|&number| upsert(&mut table, &key_of(number), &row).is_ok()).count() as u64;
+    assert!(stored > 50 && stored < 10_000, "{stored}");
+    assert!(table.is_behind());
+    let model = (0..stored).map(|number| (key_of(number), row.clone())).collect();
+    assert_is(&table.open_reader(), &model, stored + 10);
+}
+
+#[test]
+fn a_lookup_begun_before_a_shard_moved_looks_again() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    upsert(&mut table, b"k", &Row { order: (1, None, 1), values: None }).unwrap();
+    let reader = table.open_reader();
+    let hash = key_hash(99, b"k");
+    let begun = reader.begin(hash);
+    for number in 0..500 {
+        upsert(&mut table, &key_of(number), &Row { order: (1, None, 1), values: None }).unwrap();
+    }
+    upsert(&mut table, b"k", &Row { order: (2, None, 2), values: None }).unwrap();
+    let mut copy = reader.slot_copy();
+    assert_eq!(reader.lookup_from(hash, b"k", Need::Slot, &mut copy, begun), Lookup::Hit);
+    assert_eq!(copy.seq(), 2, "the shard that was left holds the older row");
+}
