@@ -13,6 +13,7 @@ pub mod key;
 pub mod lock;
 pub mod manifest;
 pub mod log;
+pub mod latest;
 pub mod options;
 pub mod registry;
 pub mod request;

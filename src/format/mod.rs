@@ -6,3 +6,4 @@ pub mod log;
 pub mod manifest;
 pub mod row;
 pub mod sector;
+pub mod table;

@@ -1,0 +1,441 @@
+//! The latest table's fixed structures: superblocks, live words, directory, shards, check words.
+//! All of it is 64-bit little-endian words; positions count words from the file's start.
+
+use std::mem::{offset_of, size_of};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+// Positions in the file are indices into the mapping.
+const _: () = assert!(usize::BITS == 64);
+
+/// First word of a superblock.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"asoflate");
+/// The layout this code reads and writes.
+pub const FORMAT_VERSION: u64 = 1;
+/// Words of the header page; the first directory follows.
+pub const HEADER_WORDS: usize = 512;
+/// Words of a superblock: one sector each, so that a torn write spoils only one.
+pub const SUPERBLOCK_WORDS: usize = 64;
+/// Where the two superblocks lie.
+pub const SUPERBLOCKS_AT: [usize; 2] = [0, SUPERBLOCK_WORDS];
+/// Raised with every move of a shard or the directory, before the space left is used again.
+pub const LIVE_EPOCH: usize = 128;
+/// The directory's [`DirectoryWord`].
+pub const LIVE_DIRECTORY: usize = 129;
+/// Where unused space begins, as [`sealed`] word.
+pub const LIVE_USED_END: usize = 130;
+/// [`LiveState`]: on a cache line of its own, for it is written with every commit.
+pub const LIVE_STATE: usize = 136;
+
+/// Extents are multiples of a cache line.
+pub const LINE_WORDS: usize = 8;
+/// Slots that share one group of tags.
+pub const GROUP_SLOTS: usize = 16;
+/// Words before a shard's tags: its entry, its count of slots in use, zeros.
+pub const SHARD_HEADER_WORDS: usize = 8;
+/// Most groups of a shard.
+pub const SHARD_GROUPS_MAX: usize = 0xffff;
+/// Deepest directory.
+pub const DIRECTORY_DEPTH_MAX: u32 = 36;
+
+/// The superblock: what the table is, and how far it had come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Superblock {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// [`FORMAT_VERSION`].
+    pub format_version: u64,
+    /// The greater of two is the newer.
+    pub generation: u64,
+    /// The store the table belongs to.
+    pub store_uuid: [u64; 2],
+    /// Seed of the key hash.
+    pub hash_seed: u64,
+    /// Digest of the slot's layout.
+    pub layout_digest: u64,
+    /// Width of every key in bytes, or `u64::MAX` where keys vary.
+    pub key_bytes: u64,
+    /// Fields of a row.
+    pub field_count: u64,
+    /// Bytes of a slot.
+    pub slot_bytes: u64,
+    /// Device and inode: tells the file from a copy.
+    pub identity: [u64; 2],
+    /// The boot during which the table was last written.
+    pub boot_id: [u64; 2],
+    /// 1 after a clean close, when everything was synced.
+    pub is_clean: u64,
+    /// Nonzero while rows are missing; readers take the as-of path.
+    pub behind: u64,
+    /// Every row up to it has been applied.
+    pub applied_seq: u64,
+    /// The log position that follows those rows.
+    pub applied_log: u64,
+    /// The directory, as [`DirectoryWord`].
+    pub directory: u64,
+    /// First word never used.
+    pub used_end: u64,
+    /// The file's length in words.
+    pub file_end: u64,
+    /// Keys in the table.
+    pub key_count: u64,
+    /// Words known free.
+    pub free_words: u64,
+    /// Words lost to killed writers.
+    pub lost_words: u64,
+    /// Where a clean close left the list of free space; 0 for nowhere.
+    pub free_list_at: u64,
+    /// Words of that list.
+    pub free_list_words: u64,
+}
+
+const FIELDS_WORDS: usize = size_of::<Superblock>() / 8;
+const CHECKSUM_AT: usize = SUPERBLOCK_WORDS - 1;
+
+const _: () = assert!(size_of::<Superblock>() == 208);
+const _: () = assert!(FIELDS_WORDS <= CHECKSUM_AT);
+const _: () = assert!(offset_of!(Superblock, hash_seed) == 40);
+const _: () = assert!(offset_of!(Superblock, identity) == 80);
+const _: () = assert!(offset_of!(Superblock, is_clean) == 112);
+const _: () = assert!(offset_of!(Superblock, applied_seq) == 128);
+const _: () = assert!(offset_of!(Superblock, directory) == 144);
+const _: () = assert!(offset_of!(Superblock, free_list_words) == 200);
+const _: () = assert!(SUPERBLOCK_WORDS * 8 == 512 && LIVE_EPOCH >= 2 * SUPERBLOCK_WORDS);
+const _: () = assert!(LIVE_STATE % LINE_WORDS == 0 && LIVE_STATE + 4 <= HEADER_WORDS);
+
+impl Superblock {
+    /// The words of the superblock at position `slot` (0 or 1), its checksum last.
+    pub fn encode(&self, slot: usize) -> [u64; SUPERBLOCK_WORDS] {
+        let mut words = [0; SUPERBLOCK_WORDS];
+        let fields: [u64; FIELDS_WORDS] = [
+            self.magic,
+            self.format_version,
+            self.generation,
+            self.store_uuid[0],
+            self.store_uuid[1],
+            self.hash_seed,
+            self.layout_digest,
+            self.key_bytes,
+            self.field_count,
+            self.slot_bytes,
+            self.identity[0],
+            self.identity[1],
+            self.boot_id[0],
+            self.boot_id[1],
+            self.is_clean,
+            self.behind,
+            self.applied_seq,
+            self.applied_log,
+            self.directory,
+            self.used_end,
+            self.file_end,
+            self.key_count,
+            self.free_words,
+            self.lost_words,
+            self.free_list_at,
+            self.free_list_words,
+        ];
+        words[..FIELDS_WORDS].copy_from_slice(&fields);
+        words[CHECKSUM_AT] = superblock_checksum(&words, slot);
+        words
+    }
+
+    /// Reads the superblock at position `slot`; `None` when its checksum or magic disagrees.
+    pub fn decode(words: &[u64; SUPERBLOCK_WORDS], slot: usize) -> Option<Superblock> {
+        if words[CHECKSUM_AT] != superblock_checksum(words, slot) || words[0] != MAGIC {
+            return None;
+        }
+        Some(Superblock {
+            magic: words[0],
+            format_version: words[1],
+            generation: words[2],
+            store_uuid: [words[3], words[4]],
+            hash_seed: words[5],
+            layout_digest: words[6],
+            key_bytes: words[7],
+            field_count: words[8],
+            slot_bytes: words[9],
+            identity: [words[10], words[11]],
+            boot_id: [words[12], words[13]],
+            is_clean: words[14],
+            behind: words[15],
+            applied_seq: words[16],
+            applied_log: words[17],
+            directory: words[18],
+            used_end: words[19],
+            file_end: words[20],
+            key_count: words[21],
+            free_words: words[22],
+            lost_words: words[23],
+            free_list_at: words[24],
+            free_list_words: words[25],
+        })
+    }
+}
+
+fn superblock_checksum(words: &[u64; SUPERBLOCK_WORDS], slot: usize) -> u64 {
+    let mut bytes = [0; CHECKSUM_AT * 8];
+    for (word, out) in words.iter().zip(bytes.as_chunks_mut::<8>().0) {
+        *out = word.to_le_bytes();
+    }
+    xxh3_64_with_seed(&bytes, slot as u64 + 1)
+}
+
+/// Two words as one set of 16 bytes.
+pub fn words_of(bytes: [u8; 16]) -> [u64; 2] {
+    let wide = u128::from_le_bytes(bytes);
+    [(wide & u128::from(u64::MAX)) as u64, (wide >> 64) as u64]
+}
+
+const P1: u64 = 0x9e37_79b9_7f4a_7c15;
+const P2: u64 = 0xd6e8_feb8_6659_fd93;
+const P3: u64 = 0xff51_afd7_ed55_8ccd;
+const _: () = assert!(P1 & P2 & P3 & 1 == 1, "odd factors lose no bits");
+
+/// Mixes `a` and `b` so that a change of either alone always shows.
+#[inline]
+pub const fn mix(a: u64, b: u64) -> u64 {
+    let mut h = a.wrapping_mul(P1).rotate_left(32) ^ b;
+    h = h.wrapping_mul(P2);
+    h ^= h >> 29;
+    h.wrapping_mul(P3)
+}
+
+const SEAL_BITS: u32 = 18;
+const SEALED_BITS: u32 = 64 - SEAL_BITS;
+
+/// `value`, below 2^46, with 18 check bits above it: a word that is checked by itself.
+#[inline]
+pub const fn sealed(value: u64, purpose: usize) -> u64 {
+    assert!(value >> SEALED_BITS == 0, "a sealed value has 46 bits");
+    value | (mix(value, purpose as u64) >> SEALED_BITS) << SEALED_BITS
+}
+
+/// The value of a sealed word.
+#[inline]
+pub const fn unsealed(word: u64, purpose: usize) -> Option<u64> {
+    let value = word & ((1 << SEALED_BITS) - 1);
+    if sealed(value, purpose) == word && word != 0 { Some(value) } else { None }
+}
+
+/// Where the directory lies and how many hash bits index it: line number << 6 | depth, sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryWord {
+    /// First word of its entries.
+    pub start: usize,
+    /// Top bits of the hash that index it.
+    pub depth: u32,
+}
+
+impl DirectoryWord {
+    /// The word.
+    pub fn encode(self) -> u64 {
+        debug_assert!(self.start % LINE_WORDS == 0);
+        sealed(((self.start / LINE_WORDS) as u64) << 6 | u64::from(self.depth), LIVE_DIRECTORY)
+    }
+
+    /// Reads the word.
+    #[inline]
+    pub fn decode(word: u64) -> Option<DirectoryWord> {
+        let value = unsealed(word, LIVE_DIRECTORY)?;
+        let depth = (value & 63) as u32;
+        if depth > DIRECTORY_DEPTH_MAX {
+            return None;
+        }
+        Some(DirectoryWord { start: (value >> 6) as usize * LINE_WORDS, depth })
+    }
+
+    /// How many entries.
+    #[inline]
+    pub fn len(self) -> usize {
+        1 << self.depth
+    }
+
+    /// The position of the entry for `hash`.
+    #[inline]
+    pub fn entry_at(self, hash: u64) -> usize {
+        self.start + prefix(hash, self.depth) as usize
+    }
+}
+
+/// The top `depth` bits of `hash`.
+#[inline]
+pub const fn prefix(hash: u64, depth: u32) -> u64 {
+    if depth == 0 { 0 } else { hash >> (64 - depth) }
+}
+
+/// A shard as the directory names it: line number (42 bits) << 22 | groups (16) << 6 | depth (6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// First word of its header.
+    pub start: usize,
+    /// Groups of [`GROUP_SLOTS`] slots.
+    pub groups: usize,
+    /// Top bits that all its hashes share.
+    pub depth: u32,
+}
+
+impl Shard {
+    /// The directory's entry.
+    pub fn encode(self) -> u64 {
+        debug_assert!(self.start % LINE_WORDS == 0 && (1..=SHARD_GROUPS_MAX).contains(&self.groups));
+        ((self.start / LINE_WORDS) as u64) << 22 | (self.groups as u64) << 6 | u64::from(self.depth)
+    }
+
+    /// Reads an entry; `None` when it is none.
+    #[inline]
+    pub fn decode(entry: u64) -> Option<Shard> {
+        let shard = Shard {
+            start: (entry >> 22) as usize * LINE_WORDS,
+            groups: (entry >> 6 & 0xffff) as usize,
+            depth: (entry & 63) as u32,
+        };
+        (shard.groups != 0 && shard.depth <= DIRECTORY_DEPTH_MAX).then_some(shard)
+    }
+
+    /// Slots it has.
+    pub fn slots(self) -> usize {
+        self.groups * GROUP_SLOTS
+    }
+
+    /// The first tag word of a group.
+    #[inline]
+    pub fn tags_at(self, group: usize) -> usize {
+        self.start + SHARD_HEADER_WORDS + 2 * group
+    }
+
+    /// The check word of a group.
+    #[inline]
+    pub fn check_at(self, group: usize) -> usize {
+        self.start + SHARD_HEADER_WORDS + 2 * self.groups + group
+    }
+
+    /// The first word of a slot.
+    #[inline]
+    pub fn slot_at(self, slot: usize, slot_words: usize) -> usize {
+        self.start + SHARD_HEADER_WORDS + (3 * self.groups).next_multiple_of(LINE_WORDS) + slot * slot_words
+    }
+
+    /// The word after the last, the extent's end.
+    #[inline]
+    pub fn end(self, slot_words: usize) -> usize {
+        self.slot_at(self.slots(), slot_words).next_multiple_of(LINE_WORDS)
+    }
+
+    /// The group where the search for `hash` begins.
+    #[inline]
+    pub fn home(self, hash: u64) -> usize {
+        let rest = u128::from(hash << self.depth);
+        ((rest * self.groups as u128) >> 64) as usize
+    }
+
+    /// What its check words are seeded with: its place and shape, and the hashes it is for, so that
+    /// a misled reader finds every check word wrong.
+    #[inline]
+    pub fn seed(self, hash: u64) -> u64 {
+        mix(self.encode(), prefix(hash, self.depth) ^ P3)
+    }
+}
+
+/// The check word over a group's tags.
+#[inline]
+pub const fn check_word(seed: u64, group: usize, tags: [u64; 2]) -> u64 {
+    mix(mix(tags[0], tags[1]) ^ seed, group as u64)
+}
+
+/// The tag of a key: never zero, which marks a slot not in use.
+#[inline]
+pub const fn tag_of(hash: u64) -> u8 {
+    let low = (hash & 0xff) as u8;
+    if low == 0 { 0x80 } else { low }
+}
+
+/// How far the table has come, in four words that check each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveState {
+    /// Every row up to it has been applied.
+    pub applied_seq: u64,
+    /// The log position that follows those rows.
+    pub applied_log: u64,
+    /// One of the `BEHIND_` values.
+    pub behind: u64,
+}
+
+/// All rows up to the applied seq are there.
+pub const BEHIND_NOT: u64 = 0;
+/// Rows are missing; readers take the as-of path.
+pub const BEHIND_ROWS: u64 = 1;
+/// Another file took this one's place; readers open that.
+pub const BEHIND_RETIRED: u64 = 2;
+
+impl LiveState {
+    /// The words as they stand at [`LIVE_STATE`].
+    pub fn encode(self) -> [u64; 4] {
+        let check = mix(mix(self.applied_seq, self.applied_log), self.behind ^ P1);
+        [self.applied_seq, self.applied_log, self.behind, check]
+    }
+
+    /// Reads the words; `None` when they do not belong together.
+    #[inline]
+    pub fn decode(words: [u64; 4]) -> Option<LiveState> {
+        let state = LiveState { applied_seq: words[0], applied_log: words[1], behind: words[2] };
+        (state.encode() == words).then_some(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_superblock_comes_back_and_no_changed_bit_is_taken() {
+        let block = Superblock { magic: MAGIC, applied_seq: 7, free_list_words: 9, ..Superblock::default() };
+        let words = block.encode(1);
+        assert_eq!(Superblock::decode(&words, 1), Some(block));
+        assert_eq!(Superblock::decode(&words, 0), None, "a superblock in the other's place was taken");
+        for at in 0..SUPERBLOCK_WORDS {
+            for bit in 0..64 {
+                let mut damaged = words;
+                damaged[at] ^= 1 << bit;
+                assert_eq!(Superblock::decode(&damaged, 1), None);
+            }
+        }
+    }
+
+    #[test]
+    fn directory_and_shard_words_come_back() {
+        let directory = DirectoryWord { start: 512, depth: 11 };
+        assert_eq!(DirectoryWord::decode(directory.encode()), Some(directory));
+        assert_eq!(DirectoryWord::decode(directory.encode() ^ 1), None);
+        assert_eq!(DirectoryWord::decode(0), None);
+        let shard = Shard { start: 1 << 30, groups: SHARD_GROUPS_MAX, depth: 36 };
+        assert_eq!(Shard::decode(shard.encode()), Some(shard));
+        assert!(shard.home(u64::MAX) < shard.groups);
+    }
+
+    #[test]
+    fn a_check_word_tells_tags_group_and_shard() {
+        let shard = Shard { start: 64, groups: 4, depth: 1 };
+        let good = check_word(shard.seed(0), 2, [5, 6]);
+        assert_ne!(good, check_word(shard.seed(0), 3, [5, 6]));
+        assert_ne!(good, check_word(shard.seed(1 << 63), 2, [5, 6]));
+        assert_ne!(good, check_word(Shard { start: 72, ..shard }.seed(0), 2, [5, 6]));
+        for bit in 0..64 {
+            assert_ne!(good, check_word(shard.seed(0), 2, [5 ^ 1 << bit, 6]));
+            assert_ne!(good, check_word(shard.seed(0), 2, [5, 6 ^ 1 << bit]));
+        }
+        assert_ne!(check_word(shard.seed(0), 0, [0, 0]), 0, "lost pages of zeros must not pass");
+    }
+
+    #[test]
+    fn live_words_that_do_not_belong_together_are_refused() {
+        let words = LiveState { applied_seq: 1, applied_log: 2, behind: 0 }.encode();
+        assert!(LiveState::decode(words).is_some());
+        for at in 0..4 {
+            let mut torn = words;
+            torn[at] ^= 2;
+            assert!(LiveState::decode(torn).is_none());
+        }
+    }
+}

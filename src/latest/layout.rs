@@ -1,0 +1,193 @@
+//! What a slot looks like in a table of a given view: where each part lies, and the digest that
+//! tells one layout from another.
+//!
+//! ```text
+//! slot := u32 version | u32 checksum          seqlock word
+//!         u64 seq | i64 event timestamp
+//!         u16 key length | u8 kind | u8 flags | field states, 2 bits each, padded to 8
+//!         [i64 created]                       where the view declares created
+//!         [u64 heap word]                     where a feature varies in length
+//!         key: all of it | 16 inline bytes where keys vary
+//!         fixed part, as in a row; references count from the variable part in the heap block
+//! ```
+
+use std::ops::Range;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::format::row::{RowLayout, states_len_bytes};
+use crate::format::table::{FORMAT_VERSION, GROUP_SLOTS};
+
+/// Inline bytes of a key of varying length; of a longer one, the heap word and the hash.
+pub const KEY_INLINE_BYTES: usize = 16;
+pub(super) const SEQ: Range<usize> = 8..16;
+pub(super) const EVENT_TS: Range<usize> = 16..24;
+pub(super) const KEY_LEN: Range<usize> = 24..26;
+pub(super) const KIND: usize = 26;
+pub(super) const FLAGS: usize = 27;
+pub(super) const STATES: usize = 28;
+
+/// The row has a created timestamp.
+pub(super) const FLAG_CREATED: u8 = 1;
+/// The row says something the slot cannot: the reader takes the as-of path.
+pub(super) const FLAG_ASK_HISTORY: u8 = 2;
+/// The slot refers to a heap block.
+pub(super) const FLAG_HEAP: u8 = 4;
+/// A row of this key was lost to damage: which one is greatest, only history knows. Never cleared.
+pub(super) const FLAG_LOST: u8 = 8;
+pub(super) const FLAGS_KNOWN: u8 = 15;
+
+/// Bytes a shard may take before it splits rather than grows: bounds what one write copies.
+const SHARD_BYTES_MAX: usize = 2 << 20;
+const SHARD_SLOTS_MIN: usize = 64;
+
+/// What a table holds and for whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableShape {
+    /// The features' layout.
+    pub row: RowLayout,
+    /// The key's length where every join key is of fixed width.
+    pub key_bytes: Option<usize>,
+    /// Whether the view declares created timestamps.
+    pub has_created: bool,
+    /// The store's uuid.
+    pub store_uuid: [u8; 16],
+    /// The seed of the key hash.
+    pub hash_seed: u64,
+}
+
+/// Where the parts of a slot lie, in bytes from its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotLayout {
+    pub(super) shape: TableShape,
+    pub(super) states_bytes: usize,
+    pub(super) created_at: Option<usize>,
+    /// The heap word of slots whose features vary in length; a long key shares it.
+    pub(super) heap_at: Option<usize>,
+    pub(super) key_at: usize,
+    pub(super) fixed_at: usize,
+    /// Start of each field, and the end of the last: worked out once, for lookups ask it per field.
+    field_starts: Vec<usize>,
+    pub(super) slot_words: usize,
+    pub(super) shard_groups_max: usize,
+    pub(super) digest: u64,
+}
+
+impl SlotLayout {
+    /// The layout for `shape`.
+    pub fn new(shape: TableShape) -> SlotLayout {
+        let field_count = shape.row.field_count();
+        let states_bytes = states_len_bytes(field_count);
+        let mut end = (STATES + states_bytes).next_multiple_of(8);
+        let mut word = |wanted: bool| {
+            let at = end;
+            end += if wanted { 8 } else { 0 };
+            wanted.then_some(at)
+        };
+        let created_at = word(shape.has_created);
+        let heap_at = word(shape.row.types().iter().any(|data_type| data_type.is_variable()));
+        let key_at = end;
+        let fixed_at = key_at + shape.key_bytes.unwrap_or(KEY_INLINE_BYTES);
+        let fixed_bytes = shape.row.variable_start(field_count) - states_bytes;
+        let slot_words = align((fixed_at + fixed_bytes).div_ceil(8));
+        let slots_max = (SHARD_BYTES_MAX / (slot_words * 8)).max(SHARD_SLOTS_MIN);
+        let field_starts = (0..=field_count)
+            .map(|fields| fixed_at + shape.row.variable_start(fields) - states_len_bytes(fields))
+            .collect();
+        let digest = digest(&shape, slot_words);
+        let shard_groups_max = slots_max / GROUP_SLOTS;
+        SlotLayout {
+            shape,
+            states_bytes,
+            created_at,
+            heap_at,
+            key_at,
+            fixed_at,
+            field_starts,
+            slot_words,
+            shard_groups_max,
+            digest,
+        }
+    }
+
+    /// Bytes of a slot.
+    pub fn slot_bytes(&self) -> usize {
+        self.slot_words * 8
+    }
+
+    /// What the table holds.
+    pub fn shape(&self) -> &TableShape {
+        &self.shape
+    }
+
+    /// The bytes of a field in the fixed part.
+    #[inline]
+    pub(super) fn field_range(&self, field: usize) -> Range<usize> {
+        self.field_starts[field]..self.field_starts[field + 1]
+    }
+
+    /// Where the heap word of a slot lies that needs one.
+    pub(super) fn heap_word_at(&self) -> usize {
+        self.heap_at.unwrap_or(self.key_at)
+    }
+
+    /// Whether a key of this length lies in the heap.
+    pub(super) fn is_long_key(&self, key_len: usize) -> bool {
+        self.shape.key_bytes.is_none() && key_len > KEY_INLINE_BYTES
+    }
+}
+
+/// Slots fill whole cache lines where that wastes at most a fifth: a read then touches no line twice.
+fn align(words: usize) -> usize {
+    let lines = words.next_multiple_of(8);
+    if (lines - words) * 5 <= lines { lines } else { words }
+}
+
+fn digest(shape: &TableShape, slot_words: usize) -> u64 {
+    let types: Vec<String> = shape.row.types().iter().map(ToString::to_string).collect();
+    let text = format!(
+        "{FORMAT_VERSION};{slot_words};{:?};{};{}",
+        shape.key_bytes,
+        u8::from(shape.has_created),
+        types.join(",")
+    );
+    xxh3_64(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::DataType;
+
+    fn layout(types: Vec<DataType>, key_bytes: Option<usize>) -> SlotLayout {
+        let row = RowLayout::new(types);
+        SlotLayout::new(TableShape { row, key_bytes, has_created: false, store_uuid: [0; 16], hash_seed: 0 })
+    }
+
+    #[test]
+    fn ten_floats_and_a_key_of_sixteen_bytes_take_two_cache_lines() {
+        for key_bytes in [Some(16), None] {
+            assert_eq!(layout(vec![DataType::Float64; 10], key_bytes).slot_bytes(), 128);
+        }
+    }
+
+    #[test]
+    fn layouts_that_differ_have_digests_that_differ() {
+        let digests = [
+            layout(vec![DataType::Float64; 10], None).digest,
+            layout(vec![DataType::Float64; 10], Some(16)).digest,
+            layout(vec![DataType::Int64; 10], None).digest,
+            layout(vec![DataType::Int64; 9], None).digest,
+        ];
+        for (i, digest) in digests.iter().enumerate() {
+            assert!(!digests[..i].contains(digest));
+        }
+    }
+
+    #[test]
+    fn wide_slots_have_small_shards() {
+        let wide = layout(vec![DataType::Uuid; 4_000], None);
+        assert_eq!(wide.shard_groups_max * GROUP_SLOTS, SHARD_SLOTS_MIN);
+        assert_eq!(layout(vec![DataType::Float64; 10], None).shard_groups_max * GROUP_SLOTS, 16_384);
+    }
+}

@@ -1,0 +1,42 @@
+//! The latest table: the greatest row of every key, one shared mapped file per view version.
+//!
+//! Derived from log and runs, and so free to say "ask history" whenever a checksum disagrees.
+//!
+//! | file | says |
+//! | --- | --- |
+//! | `layout` | what a slot looks like for a view |
+//! | `seqlock` | reading a slot while it is written |
+//! | `probe` | sixteen tags at a time |
+//! | `slot` | a copied slot and its fields |
+//! | `reader` | lookups, one key or many |
+//! | `insert` | upserts, and repair of what a killed writer left |
+//! | `grow` | shards that grow and split, the directory |
+//! | `space`, `heap` | where in the file things lie |
+//! | `open` | create, trust at open, commit, close |
+//! | `bulk` | building from many rows, by hash range |
+
+/// What `seqlock` runs on; its loom test puts loom's in this place.
+mod atomics {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
+}
+
+mod bulk;
+mod grow;
+mod heap;
+mod insert;
+mod layout;
+mod open;
+mod probe;
+mod reader;
+mod seqlock;
+mod slot;
+mod space;
+#[cfg(test)]
+mod tests;
+
+pub use bulk::BulkPart;
+pub use insert::Upsert;
+pub use layout::{KEY_INLINE_BYTES, SlotLayout, TableShape};
+pub use open::{Opened, Table, TableOptions, TableStats};
+pub use reader::{Lookup, Need, TableReader};
+pub use slot::{RowOrder, SlotCopy};

@@ -1,0 +1,464 @@
+//! A table file's life: created, opened and trusted or not, committed to, closed.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::bulk;
+use super::heap::Heap;
+use super::insert::{Inserter, Shared, Storage, Upsert};
+use super::layout::{SlotLayout, TableShape};
+use super::reader::TableReader;
+use super::space::Space;
+use crate::disk::{Disk, File, MapAccess, OpenMode};
+use crate::error::Result;
+use crate::format::row::RowRef;
+use crate::format::table::{
+    BEHIND_NOT, BEHIND_RETIRED, BEHIND_ROWS, DirectoryWord, FORMAT_VERSION, HEADER_WORDS, LINE_WORDS, LIVE_DIRECTORY,
+    LIVE_STATE, LIVE_USED_END, LiveState, MAGIC, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock, sealed, unsealed,
+    words_of,
+};
+
+/// How often a reader looks again while a writer replaces superblocks under it.
+const SUPERBLOCK_READS_MAX: usize = 20;
+
+/// Sizes of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct TableOptions {
+    /// How many keys it is built for; it grows beyond.
+    pub expected_keys: u64,
+    /// Address space reserved, so that growth needs no new mapping.
+    pub reserve_bytes: u64,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        TableOptions { expected_keys: 0, reserve_bytes: 64 << 30 }
+    }
+}
+
+/// A table, or why there is none to trust.
+#[derive(Debug)]
+pub enum Opened<T> {
+    /// Every answer it gives is checked; rows beyond its applied seq are to be replayed.
+    Trusted(T),
+    /// It is to be built anew from history, for this reason.
+    NeedsRebuild(String),
+}
+
+/// What a table takes and holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableStats {
+    /// Keys that have a row.
+    pub keys: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bytes free for new rows without growth of the file.
+    pub free_bytes: u64,
+    /// Bytes that killed writers left behind; a rebuild regains them.
+    pub lost_bytes: u64,
+    /// Damaged slots and tags met since the table was opened.
+    pub damage_count: u64,
+}
+
+/// The table as its only writer holds it.
+#[derive(Debug)]
+pub struct Table {
+    pub(super) inserter: Inserter,
+    superblock: Superblock,
+}
+
+fn map_words(len_bytes: u64) -> usize {
+    usize::try_from(len_bytes / 8).unwrap_or(usize::MAX)
+}
+
+fn reader(
+    disk: &dyn Disk,
+    path: &Path,
+    file: &Arc<dyn File>,
+    layout: &Arc<SlotLayout>,
+    access: MapAccess,
+    options: &TableOptions,
+) -> Result<TableReader> {
+    let file_bytes = file.len_bytes()?;
+    let map = disk.map_shared(path, access, options.reserve_bytes.max(file_bytes.saturating_mul(2)))?;
+    let known_end = Arc::new(AtomicUsize::new(map_words(file_bytes).min(map.words().len())));
+    Ok(TableReader { map, file: Arc::clone(file), layout: Arc::clone(layout), known_end })
+}
+
+/// The newer sound superblock of a file.
+fn newest_superblock(file: &dyn File) -> Result<Option<Superblock>> {
+    let mut bytes = [0; 2 * SUPERBLOCK_WORDS * 8];
+    if file.len_bytes()? < HEADER_WORDS as u64 * 8 {
+        return Ok(None);
+    }
+    file.read_at(0, &mut bytes)?;
+    let words = bytes.as_chunks::<8>().0;
+    let decode = |slot: usize| {
+        let mut block = [0; SUPERBLOCK_WORDS];
+        for (word, bytes) in block.iter_mut().zip(&words[SUPERBLOCKS_AT[slot]..]) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        Superblock::decode(&block, slot)
+    };
+    Ok([decode(0), decode(1)].into_iter().flatten().max_by_key(|block| block.generation))
+}
+
+/// Whether the file is a table of this shape that may be believed; why not, otherwise.
+fn judge(disk: &dyn Disk, file: &dyn File, layout: &SlotLayout, block: &Superblock) -> Result<Result<(), String>> {
+    let shape = layout.shape();
+    let expected = Superblock {
+        format_version: FORMAT_VERSION,
+        store_uuid: words_of(shape.store_uuid),
+        hash_seed: shape.hash_seed,
+        layout_digest: layout.digest,
+        ..*block
+    };
+    if block.format_version != expected.format_version {
+        return Ok(Err(format!("it has format {}, this release writes {FORMAT_VERSION}", block.format_version)));
+    }
+    if *block != expected {
+        return Ok(Err("it is a table of another store or layout".to_owned()));
+    }
+    if file.len_bytes()? / 8 < block.used_end {
+        return Ok(Err("it is cut short".to_owned()));
+    }
+    if block.behind == BEHIND_RETIRED {
+        return Ok(Err("another file took its place".to_owned()));
+    }
+    if block.is_clean == 1 {
+        return Ok(Ok(()));
+    }
+    let (device, inode) = file.identity()?;
+    if block.boot_id != words_of(disk.boot_id()) {
+        return Ok(Err("it was not closed before the machine stopped".to_owned()));
+    }
+    if block.identity != [device, inode] {
+        return Ok(Err("it is a copy of a table that was open".to_owned()));
+    }
+    Ok(Ok(()))
+}
+
+impl TableReader {
+    /// Opens a table to read, beside its writer or without one.
+    ///
+    /// # Errors
+    /// The operating system refuses; a file that is missing or wrong is [`Opened::NeedsRebuild`].
+    pub fn open(disk: &dyn Disk, path: &Path, shape: TableShape, options: &TableOptions) -> Result<Opened<Self>> {
+        let file = match disk.open(path, OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) if error.is_missing_file() => return Ok(Opened::NeedsRebuild("there is no file".to_owned())),
+            Err(error) => return Err(error),
+        };
+        let layout = Arc::new(SlotLayout::new(shape));
+        for _ in 0..SUPERBLOCK_READS_MAX {
+            let Some(block) = newest_superblock(&*file)? else {
+                continue;
+            };
+            return Ok(match judge(disk, &*file, &layout, &block)? {
+                Ok(()) => Opened::Trusted(reader(disk, path, &file, &layout, MapAccess::Read, options)?),
+                Err(reason) => Opened::NeedsRebuild(reason),
+            });
+        }
+        Ok(Opened::NeedsRebuild("neither superblock is sound".to_owned()))
+    }
+}
+
+impl Table {
+    /// Makes a new file with an empty table, marked behind until [`Table::clear_behind`].
+    ///
+    /// # Errors
+    /// The name is taken, or the disk is full.
+    pub fn create(disk: &dyn Disk, path: &Path, shape: TableShape, options: &TableOptions) -> Result<Table> {
+        let file = disk.open(path, OpenMode::Create)?;
+        let layout = Arc::new(SlotLayout::new(shape));
+        let (depth, groups) = bulk::plan(&layout, options.expected_keys);
+        let directory = DirectoryWord { start: HEADER_WORDS, depth };
+        let shard_words = Shard { start: 0, groups, depth }.end(layout.slot_words);
+        let shards_at = HEADER_WORDS + directory.len().next_multiple_of(LINE_WORDS);
+        let used_end = shards_at + shard_words * directory.len();
+        let file_words = used_end.next_multiple_of(8 << 10);
+        file.allocate(file_words as u64 * 8)?;
+        let reader = reader(disk, path, &file, &layout, MapAccess::Write, options)?;
+        let (device, inode) = file.identity()?;
+        let superblock = Superblock {
+            magic: MAGIC,
+            format_version: FORMAT_VERSION,
+            store_uuid: words_of(layout.shape().store_uuid),
+            hash_seed: layout.shape().hash_seed,
+            layout_digest: layout.digest,
+            key_bytes: layout.shape().key_bytes.map_or(u64::MAX, |len| len as u64),
+            field_count: layout.shape().row.field_count() as u64,
+            slot_bytes: layout.slot_bytes() as u64,
+            identity: [device, inode],
+            boot_id: words_of(disk.boot_id()),
+            behind: BEHIND_ROWS,
+            ..Superblock::default()
+        };
+        let space = Space::new(file, Arc::clone(&reader.map), used_end, file_words);
+        let shared = new_shared(reader, path, space, Heap::default(), 0);
+        let words = shared.words();
+        words[LIVE_USED_END].store(sealed(used_end as u64, LIVE_USED_END), Ordering::Release);
+        for i in 0..directory.len() {
+            let shard = Shard { start: shards_at + i * shard_words, groups, depth };
+            let hash = if depth == 0 { 0 } else { (i as u64) << (64 - depth) };
+            shared.begin_shard(shard, hash, |_| [0; 2], 0);
+            words[directory.start + i].store(shard.encode(), Ordering::Release);
+        }
+        words[LIVE_DIRECTORY].store(directory.encode(), Ordering::Release);
+        let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock };
+        table.publish();
+        Ok(table)
+    }
+
+    /// Opens a table to write. One that was not closed cleanly is marked behind: replay the rows beyond
+    /// [`Table::applied`], then [`Table::clear_behind`].
+    ///
+    /// # Errors
+    /// The operating system refuses; a file that is missing or wrong is [`Opened::NeedsRebuild`].
+    pub fn open(disk: &dyn Disk, path: &Path, shape: TableShape, options: &TableOptions) -> Result<Opened<Table>> {
+        let file = match disk.open(path, OpenMode::Write) {
+            Ok(file) => file,
+            Err(error) if error.is_missing_file() => return Ok(Opened::NeedsRebuild("there is no file".to_owned())),
+            Err(error) => return Err(error),
+        };
+        let layout = Arc::new(SlotLayout::new(shape));
+        let Some(mut superblock) = newest_superblock(&*file)? else {
+            return Ok(Opened::NeedsRebuild("neither superblock is sound".to_owned()));
+        };
+        if let Err(reason) = judge(disk, &*file, &layout, &superblock)? {
+            return Ok(Opened::NeedsRebuild(reason));
+        }
+        let reader = reader(disk, path, &file, &layout, MapAccess::Write, options)?;
+        let file_words = reader.known_end.load(Ordering::Relaxed);
+        let live_directory = reader.map.words()[LIVE_DIRECTORY].load(Ordering::Acquire);
+        let was_clean = superblock.is_clean == 1;
+        if DirectoryWord::decode(live_directory).is_none() || was_clean && live_directory != superblock.directory {
+            return Ok(Opened::NeedsRebuild("the directory's place is damaged".to_owned()));
+        }
+        // After a kill the last extents may be in no superblock; they are never handed out twice.
+        let live_end = unsealed(reader.map.words()[LIVE_USED_END].load(Ordering::Acquire), LIVE_USED_END);
+        let used_end = match live_end.and_then(|end| usize::try_from(end).ok()) {
+            Some(end) if end <= file_words && end as u64 >= superblock.used_end => end,
+            _ => file_words.next_multiple_of(LINE_WORDS),
+        };
+        let mut space = Space::new(Arc::clone(&file), Arc::clone(&reader.map), used_end, file_words);
+        let mut heap = Heap::default();
+        let mut keys = superblock.key_count;
+        if was_clean {
+            if !load_free_list(&reader, &superblock, &mut space, &mut heap) {
+                superblock.lost_words += superblock.free_words;
+            }
+        } else {
+            superblock.lost_words += superblock.free_words;
+            superblock.behind = BEHIND_ROWS;
+            keys = 0;
+        }
+        let shared = new_shared(reader, path, space, heap, keys);
+        if !was_clean {
+            match count_keys(&shared) {
+                Ok(keys) => shared.key_count.store(keys, Ordering::Relaxed),
+                Err(error) => return Ok(Opened::NeedsRebuild(error.to_string())),
+            }
+        }
+        let (device, inode) = file.identity()?;
+        superblock.identity = [device, inode];
+        superblock.boot_id = words_of(disk.boot_id());
+        superblock.is_clean = 0;
+        (superblock.free_list_at, superblock.free_list_words) = (0, 0);
+        let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock };
+        table.publish();
+        if was_clean {
+            // Before the first change: a power failure must not find the table still called clean.
+            table.inserter.shared.reader.map.sync(0, HEADER_WORDS as u64 * 8)?;
+        }
+        Ok(Opened::Trusted(table))
+    }
+
+    /// Stores a row unless the table holds a greater one of its key. Its changes count once [`Table::commit`]
+    /// says so; after an error the table is marked behind.
+    ///
+    /// # Errors
+    /// The row is not of this table's shape; the disk is full; the table is damaged where the key belongs.
+    pub fn upsert(&mut self, hash: u64, row: &RowRef<'_>, seq: u64) -> Result<Upsert> {
+        let stored = self.inserter.upsert(hash, row, seq);
+        if stored.is_err() {
+            self.mark_behind();
+        }
+        stored
+    }
+
+    /// Every row up to `applied_seq` is in the table; the log goes on at `applied_log`.
+    pub fn commit(&mut self, applied_seq: u64, applied_log: u64) {
+        self.superblock.applied_seq = applied_seq;
+        self.superblock.applied_log = applied_log;
+        self.publish();
+    }
+
+    /// Sends readers to the as-of path until [`Table::clear_behind`].
+    pub fn mark_behind(&mut self) {
+        self.superblock.behind = BEHIND_ROWS;
+        self.publish();
+    }
+
+    /// The table has every row up to its applied seq again.
+    pub fn clear_behind(&mut self) {
+        self.superblock.behind = BEHIND_NOT;
+        self.publish();
+    }
+
+    /// Another file takes this one's place: readers of this one are told for ever.
+    pub fn retire(mut self) {
+        self.superblock.behind = BEHIND_RETIRED;
+        self.publish();
+    }
+
+    /// Applied seq and log position.
+    pub fn applied(&self) -> (u64, u64) {
+        (self.superblock.applied_seq, self.superblock.applied_log)
+    }
+
+    /// Whether readers are sent to the as-of path.
+    pub fn is_behind(&self) -> bool {
+        self.superblock.behind != BEHIND_NOT
+    }
+
+    /// A reader in this process.
+    pub fn open_reader(&self) -> TableReader {
+        self.inserter.shared.reader.clone()
+    }
+
+    /// What the table takes and holds.
+    pub fn stats(&self) -> TableStats {
+        let shared = &self.inserter.shared;
+        let storage = shared.storage();
+        TableStats {
+            keys: shared.key_count.load(Ordering::Relaxed),
+            file_bytes: storage.space.file_end as u64 * 8,
+            free_bytes: (storage.space.free_words() + storage.heap.free_words()) as u64 * 8,
+            lost_bytes: self.superblock.lost_words * 8,
+            damage_count: shared.damage_count.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Makes everything durable and calls the table clean, so that the next open trusts it after any reboot.
+    ///
+    /// # Errors
+    /// The operating system refuses; the table is then one that was not closed.
+    pub fn close(mut self) -> Result<()> {
+        let shared = Arc::clone(&self.inserter.shared);
+        let (at, words) = store_free_list(&shared)?;
+        (self.superblock.free_list_at, self.superblock.free_list_words) = (at as u64, words as u64);
+        self.publish();
+        let used_bytes = self.superblock.used_end * 8;
+        shared.reader.map.sync(0, used_bytes)?;
+        shared.reader.file.sync()?;
+        self.superblock.is_clean = 1;
+        self.publish();
+        shared.reader.map.sync(0, HEADER_WORDS as u64 * 8)
+    }
+
+    /// Writes the older superblock and the live words.
+    fn publish(&mut self) {
+        let shared = &self.inserter.shared;
+        let words = shared.words();
+        let block = &mut self.superblock;
+        block.generation += 1;
+        block.key_count = shared.key_count.load(Ordering::Relaxed);
+        block.directory = words[LIVE_DIRECTORY].load(Ordering::Relaxed);
+        {
+            let storage = shared.storage();
+            block.used_end = storage.space.used_end as u64;
+            block.file_end = storage.space.file_end as u64;
+            block.free_words = (storage.space.free_words() + storage.heap.free_words()) as u64;
+        }
+        let slot = usize::from(block.generation % 2 == 1);
+        for (word, value) in words[SUPERBLOCKS_AT[slot]..].iter().zip(block.encode(slot)) {
+            word.store(value, Ordering::Release);
+        }
+        let live = LiveState { applied_seq: block.applied_seq, applied_log: block.applied_log, behind: block.behind };
+        for (word, value) in words[LIVE_STATE..].iter().zip(live.encode()) {
+            word.store(value, Ordering::Release);
+        }
+    }
+}
+
+fn new_shared(reader: TableReader, path: &Path, space: Space, heap: Heap, keys: u64) -> Shared {
+    Shared {
+        reader,
+        path: path.to_path_buf(),
+        storage: Mutex::new(Storage { space, heap }),
+        key_count: AtomicU64::new(keys),
+        damage_count: AtomicU64::new(0),
+    }
+}
+
+fn count_keys(shared: &Shared) -> Result<u64> {
+    let directory = shared.directory()?;
+    let mut keys = 0;
+    let mut last = None;
+    for i in 0..directory.len() {
+        let hash = if directory.depth == 0 { 0 } else { (i as u64) << (64 - directory.depth) };
+        let shard = shared.shard(hash)?;
+        if last != Some(shard) {
+            keys += shared.count(shard).load(Ordering::Relaxed);
+            last = Some(shard);
+        }
+    }
+    Ok(keys)
+}
+
+/// Leaves the free space where the next open finds it: counts, extents, heap blocks with their class, checksum.
+fn store_free_list(shared: &Shared) -> Result<(usize, usize)> {
+    let Storage { space, heap } = &mut *shared.storage();
+    heap.give_back_chunk(space);
+    let blocks: usize = heap.free.values().map(Vec::len).sum();
+    // Room for one extent more than there are: taking it may split one.
+    let words = 3 + 2 * (space.free.len() + 1) + 2 * blocks;
+    let start = space.allocate(words)?;
+    let mut list = vec![space.free.len() as u64, blocks as u64];
+    list.extend(space.free.iter().flat_map(|(&at, &len)| [at as u64, len as u64]));
+    for (&class, starts) in &heap.free {
+        list.extend(starts.iter().flat_map(|&at| [at as u64, class as u64]));
+    }
+    list.push(checksum_of_list(&list));
+    for (word, value) in shared.reader.map.words()[start..].iter().zip(&list) {
+        word.store(*value, Ordering::Relaxed);
+    }
+    Ok((start, list.len()))
+}
+
+fn load_free_list(reader: &TableReader, block: &Superblock, space: &mut Space, heap: &mut Heap) -> bool {
+    let (Ok(start), Ok(words)) = (usize::try_from(block.free_list_at), usize::try_from(block.free_list_words)) else {
+        return false;
+    };
+    let Some(end) = start.checked_add(words).filter(|&end| words >= 3 && end <= space.used_end) else {
+        return false;
+    };
+    let list: Vec<u64> = reader.map.words()[start..end].iter().map(|word| word.load(Ordering::Relaxed)).collect();
+    if checksum_of_list(&list[..words - 1]) != list[words - 1] {
+        return false;
+    }
+    let pairs = list[2..words - 1].as_chunks::<2>().0;
+    for (i, pair) in pairs.iter().enumerate() {
+        let [at, len] = pair.map(map_position);
+        if (i as u64) < list[0] {
+            space.free(at, len);
+        } else {
+            heap.free.entry(len).or_default().push(at);
+        }
+    }
+    space.free(start, words);
+    true
+}
+
+fn map_position(word: u64) -> usize {
+    usize::try_from(word).unwrap_or(usize::MAX)
+}
+
+fn checksum_of_list(list: &[u64]) -> u64 {
+    let bytes: Vec<u8> = list.iter().flat_map(|word| word.to_le_bytes()).collect();
+    xxh3_64(&bytes)
+}

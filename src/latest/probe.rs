@@ -1,0 +1,89 @@
+//! Sixteen tags at a time in two words: which match, and whether one is empty.
+
+use crate::format::table::GROUP_SLOTS;
+
+const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The tags of a group.
+pub(super) type Tags = [u64; 2];
+
+/// Bit 7 of every byte of `x` that is zero. Exact: no carry runs from byte to byte.
+#[inline]
+const fn zero_bytes(x: u64) -> u64 {
+    !((x & LOW).wrapping_add(LOW) | x | LOW)
+}
+
+/// The slots of a group whose tag is `tag`, in order.
+#[inline]
+pub(super) fn matches(tags: Tags, tag: u8) -> Matches {
+    let wanted = ONES.wrapping_mul(u64::from(tag));
+    Matches([zero_bytes(tags[0] ^ wanted), zero_bytes(tags[1] ^ wanted)])
+}
+
+/// Whether a slot of the group is not in use: no search goes beyond such a group.
+#[inline]
+pub(super) fn has_empty(tags: Tags) -> bool {
+    zero_bytes(tags[0]) | zero_bytes(tags[1]) != 0
+}
+
+/// The first slot not in use.
+pub(super) fn first_empty(tags: Tags) -> Option<usize> {
+    matches(tags, 0).next()
+}
+
+/// The tag of a slot.
+pub(super) fn tag_at(tags: Tags, slot: usize) -> u8 {
+    debug_assert!(slot < GROUP_SLOTS);
+    tags[slot / 8].to_le_bytes()[slot % 8]
+}
+
+/// The tags with that of one slot changed.
+pub(super) fn with_tag(mut tags: Tags, slot: usize, tag: u8) -> Tags {
+    let mut bytes = tags[slot / 8].to_le_bytes();
+    bytes[slot % 8] = tag;
+    tags[slot / 8] = u64::from_le_bytes(bytes);
+    tags
+}
+
+/// Slots in a group, ascending.
+#[derive(Clone, Copy)]
+pub(super) struct Matches([u64; 2]);
+
+impl Iterator for Matches {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let half = usize::from(self.0[0] == 0);
+        if self.0[half] == 0 {
+            return None;
+        }
+        let at = self.0[half].trailing_zeros() as usize / 8 + half * 8;
+        self.0[half] &= self.0[half] - 1;
+        Some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_are_those_of_a_loop_over_bytes() {
+        let mut state = 1_u64;
+        for _ in 0..20_000 {
+            let mut tags = [0; 2];
+            for slot in 0..GROUP_SLOTS {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                // Neighbouring values, where a carry would show.
+                tags = with_tag(tags, slot, [0, 1, 0x7f, 0x80, 0x81, 0xff][(state >> 33) as usize % 6]);
+            }
+            for tag in [0, 1, 0x7f, 0x80, 0x81, 0xff] {
+                let naive: Vec<usize> = (0..GROUP_SLOTS).filter(|&slot| tag_at(tags, slot) == tag).collect();
+                assert_eq!(matches(tags, tag).collect::<Vec<_>>(), naive);
+            }
+            assert_eq!(has_empty(tags), first_empty(tags).is_some());
+        }
+    }
+}

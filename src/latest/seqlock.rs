@@ -1,0 +1,64 @@
+//! The seqlock over a slot: one writer, any number of readers, none of whom waits for another.
+//!
+//! Word 0 is `checksum << 32 | version`; the version is odd while the writer is inside. Safe code
+//! on atomics; `tests/loom.rs` includes this file with loom's atomics and walks every interleaving.
+
+use super::atomics::{AtomicU64, Ordering, fence};
+
+const VERSION_MASK: u64 = 0xffff_ffff;
+
+/// Whether the writer was inside when `header` was read, or was killed there.
+pub fn is_torn(header: u64) -> bool {
+    header & 1 == 1
+}
+
+/// The checksum in a header.
+pub fn checksum_of(header: u64) -> u64 {
+    header >> 32
+}
+
+/// Copies all words but the first; gives the header when the copy is of one version.
+#[inline]
+pub fn read(words: &[AtomicU64], out: &mut [[u8; 8]]) -> Option<u64> {
+    read_with(words, out, || fence(Ordering::Acquire))
+}
+
+/// [`read`] with the fence as a parameter, so that a test can show what happens without it.
+#[inline]
+pub fn read_with(words: &[AtomicU64], out: &mut [[u8; 8]], acquire: impl Fn()) -> Option<u64> {
+    let header = words[0].load(Ordering::Acquire);
+    if is_torn(header) {
+        return None;
+    }
+    for (word, out) in words[1..].iter().zip(&mut out[1..]) {
+        *out = word.load(Ordering::Relaxed).to_le_bytes();
+    }
+    // Whoever read a word of the next version must see its odd header below.
+    acquire();
+    (words[0].load(Ordering::Relaxed) == header).then_some(header)
+}
+
+/// Whether the slot still has the version of `header`, after reading what it refers to.
+#[inline]
+pub fn is_unchanged(first: &AtomicU64, header: u64) -> bool {
+    fence(Ordering::Acquire);
+    first.load(Ordering::Relaxed) == header
+}
+
+/// Writes all words but the first, and the header with `checksum`. For the only writer.
+pub fn write(words: &[AtomicU64], values: &[[u8; 8]], checksum: u64) {
+    enter(words);
+    for (word, value) in words[1..].iter().zip(&values[1..]) {
+        word.store(u64::from_le_bytes(*value), Ordering::Relaxed);
+    }
+    let odd = words[0].load(Ordering::Relaxed) & VERSION_MASK;
+    words[0].store(checksum << 32 | (odd + 1) & VERSION_MASK, Ordering::Release);
+}
+
+/// Makes the version odd, before anything the slot says or refers to changes.
+pub fn enter(words: &[AtomicU64]) {
+    let header = words[0].load(Ordering::Relaxed);
+    // A slot that a killed writer left odd stays odd until it is written.
+    words[0].store(header | 1, Ordering::Relaxed);
+    fence(Ordering::Release);
+}

@@ -1,0 +1,295 @@
+//! A copy of one slot: read once under the seqlock, checked, then asked for fields at leisure.
+//! The writer fills the same structure and stores it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::layout::{
+    EVENT_TS, FLAG_ASK_HISTORY, FLAG_CREATED, FLAG_HEAP, FLAG_LOST, FLAGS, FLAGS_KNOWN, KEY_INLINE_BYTES, KEY_LEN,
+    KIND, SEQ, STATES, SlotLayout,
+};
+use super::seqlock;
+use crate::error::{Error, Result};
+use crate::format::row::{
+    FieldState, Reference, RowKind, RowRef, decode_value, field_state, set_field_state, states_len_bytes,
+};
+use crate::value::Value;
+
+/// Where a slot's heap block lies: first word (40 bits) << 24 | words after its checksum (24).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HeapWord {
+    pub(super) start: usize,
+    pub(super) words: usize,
+}
+
+/// Most words of a heap block; a longer row is left to history.
+pub(super) const HEAP_WORDS_MAX: usize = (1 << 24) - 2;
+
+impl HeapWord {
+    pub(super) fn encode(self) -> u64 {
+        debug_assert!(self.words <= HEAP_WORDS_MAX && self.start >> 40 == 0);
+        (self.start as u64) << 24 | self.words as u64
+    }
+
+    pub(super) fn decode(word: u64) -> HeapWord {
+        HeapWord { start: (word >> 24) as usize, words: (word & 0xff_ffff) as usize }
+    }
+}
+
+/// Place of a row in row order: event time, created with absent first, seq.
+pub type RowOrder = (i64, Option<i64>, u64);
+
+/// One row of the table, copied out. Made once, filled by every lookup.
+#[derive(Clone, Debug)]
+pub struct SlotCopy {
+    layout: Arc<SlotLayout>,
+    pub(super) words: Vec<[u8; 8]>,
+    /// The heap block without its checksum; empty when it was not asked for.
+    pub(super) heap: Vec<[u8; 8]>,
+}
+
+impl SlotCopy {
+    pub(super) fn new(layout: Arc<SlotLayout>) -> SlotCopy {
+        let words = vec![[0; 8]; layout.slot_words];
+        SlotCopy { layout, words, heap: Vec::new() }
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.words.as_flattened()
+    }
+
+    #[inline]
+    fn word(&self, range: Range<usize>) -> u64 {
+        u64::from_le_bytes(self.words[range.start / 8])
+    }
+
+    /// When asof learned the row.
+    #[inline]
+    pub fn seq(&self) -> u64 {
+        self.word(SEQ)
+    }
+
+    /// When it was true.
+    #[inline]
+    pub fn event_ts(&self) -> i64 {
+        self.word(EVENT_TS).cast_signed()
+    }
+
+    /// When the source recorded it.
+    #[inline]
+    pub fn created(&self) -> Option<i64> {
+        let at = self.layout.created_at?;
+        (self.flags() & FLAG_CREATED != 0).then(|| self.word(at..at + 8).cast_signed())
+    }
+
+    /// What the row says.
+    #[inline]
+    pub fn kind(&self) -> Option<RowKind> {
+        RowKind::from_byte(self.bytes()[KIND])
+    }
+
+    /// Whether only history can answer: the row has deadlines, or a greater one was lost to damage.
+    pub fn asks_history(&self) -> bool {
+        self.flags() & (FLAG_ASK_HISTORY | FLAG_LOST) != 0
+    }
+
+    /// The row's place in row order.
+    pub fn order(&self) -> RowOrder {
+        (self.event_ts(), self.created(), self.seq())
+    }
+
+    /// The state of a field.
+    #[inline]
+    pub fn state(&self, field: usize) -> FieldState {
+        field_state(&self.bytes()[STATES..STATES + self.layout.states_bytes], field)
+    }
+
+    /// The bytes of a field in the fixed part: the value itself, or the reference to it.
+    #[inline]
+    pub fn fixed_bytes(&self, field: usize) -> &[u8] {
+        &self.bytes()[self.layout.field_range(field)]
+    }
+
+    /// The encoded value of a field whose state is [`FieldState::Value`]. `None` when it lies in the
+    /// heap and the lookup did not ask for it.
+    pub fn field_bytes(&self, field: usize) -> Option<&[u8]> {
+        let fixed = self.fixed_bytes(field);
+        if !self.layout.shape.row.types()[field].is_variable() {
+            return Some(fixed);
+        }
+        match Reference::read(fixed) {
+            Reference::Inline(bytes) => Some(bytes),
+            Reference::Elsewhere { len_bytes, position } => {
+                let start = self.variable_start() + usize::try_from(position).ok()?;
+                self.heap.as_flattened().get(start..start.checked_add(len_bytes)?)
+            }
+        }
+    }
+
+    /// The value of a field, null where its state is not a value; `None` as in [`SlotCopy::field_bytes`].
+    pub fn value(&self, field: usize) -> Option<Value> {
+        match self.state(field) {
+            FieldState::Value => decode_value(&self.layout.shape.row.types()[field], self.field_bytes(field)?),
+            FieldState::Null | FieldState::Absent => Some(Value::Null),
+        }
+    }
+
+    #[inline]
+    pub(super) fn flags(&self) -> u8 {
+        self.bytes()[FLAGS]
+    }
+
+    pub(super) fn set_flag(&mut self, flag: u8) {
+        self.words.as_flattened_mut()[FLAGS] |= flag;
+    }
+
+    #[inline]
+    fn key_len(&self) -> usize {
+        let bytes = &self.bytes()[KEY_LEN];
+        usize::from(u16::from_le_bytes([bytes[0], bytes[1]]))
+    }
+
+    #[inline]
+    pub(super) fn has_long_key(&self) -> bool {
+        self.layout.is_long_key(self.key_len())
+    }
+
+    /// Where the variable part begins in the heap block: after a long key.
+    fn variable_start(&self) -> usize {
+        if self.has_long_key() { self.key_len().next_multiple_of(8) } else { 0 }
+    }
+
+    /// Whether the inline part of the key agrees. For a long key the heap decides.
+    #[inline]
+    pub(super) fn may_be_key(&self, hash: u64, key: &[u8]) -> bool {
+        if self.key_len() != key.len() {
+            return false;
+        }
+        let at = self.layout.key_at;
+        if self.has_long_key() {
+            return self.word(at + 8..at + 16) == hash;
+        }
+        self.bytes().get(at..at + key.len()) == Some(key)
+    }
+
+    /// Whether the heap block begins with this key. For long keys.
+    pub(super) fn heap_is_key(&self, key: &[u8]) -> bool {
+        self.heap.as_flattened().get(..key.len()) == Some(key)
+    }
+
+    /// The hash of the key, from the slot alone.
+    pub(super) fn hash(&self) -> u64 {
+        let at = self.layout.key_at;
+        if self.has_long_key() {
+            return self.word(at + 8..at + 16);
+        }
+        let end = self.bytes().len().min(at + self.key_len());
+        crate::key::key_hash(self.layout.shape.hash_seed, &self.bytes()[at..end])
+    }
+
+    /// The heap block, if there is one.
+    pub(super) fn heap_word(&self) -> Option<HeapWord> {
+        let at = self.layout.heap_word_at();
+        (self.flags() & FLAG_HEAP != 0).then(|| HeapWord::decode(self.word(at..at + 8)))
+    }
+
+    pub(super) fn set_heap_word(&mut self, word: HeapWord) {
+        let at = self.layout.heap_word_at();
+        self.words[at / 8] = word.encode().to_le_bytes();
+        self.set_flag(FLAG_HEAP);
+    }
+
+    /// The checksum of these words in the slot at word `position`.
+    #[inline]
+    pub(super) fn checksum(&self, position: usize) -> u64 {
+        // The position as seed: a slot that landed elsewhere is no slot there.
+        xxh3_64_with_seed(&self.bytes()[8..], position as u64) >> 32
+    }
+
+    /// Whether the copied words are what a writer stored at `position` under `header`.
+    #[inline]
+    pub(super) fn is_sound(&self, position: usize, header: u64) -> bool {
+        self.checksum(position) == seqlock::checksum_of(header)
+            && self.flags() & !FLAGS_KNOWN == 0
+            && self.kind().is_some()
+    }
+
+    /// The checksum of the copied heap block, which stands before it.
+    pub(super) fn heap_checksum(&self, position: usize) -> u64 {
+        xxh3_64_with_seed(self.heap.as_flattened(), position as u64 ^ self.seq().rotate_left(32))
+    }
+
+    /// Becomes the slot of `row`: all but its header and heap word.
+    ///
+    /// # Errors
+    /// The row is not of this table's shape.
+    pub(super) fn fill(&mut self, hash: u64, row: &RowRef<'_>, seq: u64) -> Result<()> {
+        let layout = Arc::clone(&self.layout);
+        let field_count = layout.shape.row.field_count();
+        if layout.shape.key_bytes.is_some_and(|len| len != row.key.len()) || row.field_count > field_count {
+            return Err(Error::invalid("the row is not of this table's shape"));
+        }
+        if row.head.created.is_some() && layout.created_at.is_none() {
+            return Err(Error::invalid("the row has a created timestamp and its view declares none"));
+        }
+        let key_len = u16::try_from(row.key.len()).map_err(|_| Error::invalid("the entity key is too long"))?;
+        self.heap.clear();
+        self.words.fill([0; 8]);
+        self.words[SEQ.start / 8] = seq.to_le_bytes();
+        self.words[EVENT_TS.start / 8] = row.head.event_ts.to_le_bytes();
+        let mut flags = 0;
+        if let (Some(created), Some(at)) = (row.head.created, layout.created_at) {
+            self.words[at / 8] = created.to_le_bytes();
+            flags |= FLAG_CREATED;
+        }
+        if row.head.deadline.is_some() || !row.head.field_deadlines.is_empty() {
+            flags |= FLAG_ASK_HISTORY;
+        }
+        let key_at = layout.key_at;
+        let is_long_key = layout.is_long_key(row.key.len());
+        if is_long_key {
+            self.words[key_at / 8 + 1] = hash.to_le_bytes();
+            push_padded(row.key, &mut self.heap);
+        }
+        let bytes = self.words.as_flattened_mut();
+        if !is_long_key {
+            bytes[key_at..key_at + row.key.len()].copy_from_slice(row.key);
+        }
+        bytes[KEY_LEN].copy_from_slice(&key_len.to_le_bytes());
+        bytes[KIND] = row.head.kind as u8;
+        if row.head.kind == RowKind::Value {
+            let states = states_len_bytes(row.field_count);
+            let variable_start = layout.shape.row.variable_start(row.field_count);
+            let too_short = || Error::invalid("the row's image is cut short");
+            let (front, variable) = row.image.split_at_checked(variable_start).ok_or_else(too_short)?;
+            bytes[STATES..STATES + states].copy_from_slice(&front[..states]);
+            for field in row.field_count..field_count {
+                set_field_state(&mut bytes[STATES..], field, FieldState::Null);
+            }
+            let fixed = &front[states..];
+            bytes[layout.fixed_at..layout.fixed_at + fixed.len()].copy_from_slice(fixed);
+            if self.heap.len() + variable.len().div_ceil(8) > HEAP_WORDS_MAX {
+                flags |= FLAG_ASK_HISTORY;
+            } else {
+                push_padded(variable, &mut self.heap);
+            }
+        }
+        bytes[FLAGS] = flags;
+        Ok(())
+    }
+}
+
+const _: () = assert!(KEY_INLINE_BYTES == 16, "a heap word and a hash");
+
+fn push_padded(bytes: &[u8], out: &mut Vec<[u8; 8]>) {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    out.extend_from_slice(whole);
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        out.push(last);
+    }
+}
