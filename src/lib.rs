@@ -4,6 +4,7 @@ pub mod definition;
 pub mod disk;
 pub mod error;
 pub mod format;
+pub mod history;
 pub mod key;
 pub mod options;
 pub mod time;

@@ -2,3 +2,4 @@
 //! in tables.
 
 pub mod row;
+pub mod run_index;
