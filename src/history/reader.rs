@@ -509,6 +509,13 @@ impl RunFile {
         Ok(if is_absent { FieldState::Absent } else { FieldState::Null })
     }
 
+    /// Addresses of the mapped file.
+    #[cfg(test)]
+    pub(crate) fn mapped_range(&self) -> Range<usize> {
+        let file = self.blocks.unverified();
+        file.as_ptr().addr()..file.as_ptr().addr() + file.len()
+    }
+
     /// All columns, verified whole and without a copy: what a merge reads.
     ///
     /// # Errors

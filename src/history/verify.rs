@@ -32,10 +32,6 @@ impl Blocks {
         Blocks { path: path.to_owned(), file_offset, bytes, checksums, verified }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The bytes, sound or not.
     pub(crate) fn unverified(&self) -> &Buffer {
         &self.bytes
