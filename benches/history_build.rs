@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array};
-use asof::disk::{Disk, RealDisk};
+use asof::disk::RealDisk;
 use asof::history::{BulkBatch, BulkBuilder, RunFile, RunOutput, RunSchema, merge_runs};
 use asof::key::{KeySchema, key_hash};
 use asof::options::Sizes;
@@ -41,9 +41,7 @@ fn main() {
                 kind: None,
                 event_id: None,
                 features: (0..10)
-                    .map(|_| {
-                        Arc::new((0..count).map(|_| Some(random() as f64)).collect::<Float64Array>()) as ArrayRef
-                    })
+                    .map(|_| Arc::new((0..count).map(|_| Some(random() as f64)).collect::<Float64Array>()) as ArrayRef)
                     .collect(),
             }
         })
@@ -78,12 +76,12 @@ fn main() {
             files.len()
         );
         if name == "in memory" {
-            let open = |file: &asof::history::RunFile| file.row_count();
+            let row_count = |run: &RunFile| run.row_count();
             let opened: Vec<RunFile> = files
                 .iter()
                 .map(|file| RunFile::open(&disk, &runs, file.id, &schema, 0, None).expect("an open run"))
                 .collect();
-            assert_eq!(opened.iter().map(open).sum::<usize>() as u64, rows);
+            assert_eq!(opened.iter().map(row_count).sum::<usize>() as u64, rows);
             lookups(&opened, entities);
             let start = Instant::now();
             let merged = merge_runs(&opened.iter().collect::<Vec<_>>(), &schema, &output).expect("a merged run");
@@ -92,7 +90,6 @@ fn main() {
         }
         std::fs::remove_dir_all(&root).expect("the folder is ours");
     }
-    let _: &dyn Disk = &disk;
 }
 
 fn lookups(runs: &[RunFile], entities: u64) {

@@ -306,10 +306,8 @@ mod tests {
 
     fn index_of(hashes: &[u64]) -> (RunIndexHead, Vec<u8>, Vec<u8>) {
         let slot_map = SlotMap::new(hashes[0], hashes[hashes.len() - 1], hashes.len());
-        let slots = encode_slots(
-            &slot_map,
-            hashes.iter().zip(0..).map(|(&hash, i)| IndexSlot { hash, start: i * 3, len: 3 }),
-        );
+        let slots =
+            encode_slots(&slot_map, hashes.iter().zip(0..).map(|(&hash, i)| IndexSlot { hash, start: i * 3, len: 3 }));
         let head = RunIndexHead {
             run_bytes: 200_000,
             row_count: 3 * hashes.len() as u64,

@@ -314,9 +314,8 @@ impl<'a> BulkBuilder<'a> {
         self.spill(staged)?;
         let spilled = std::mem::take(&mut *lock(&self.spilled));
         let disk = self.output.disk;
-        let open = |file: &RunFileMeta| {
-            RunFile::open(disk, self.scratch, file.id, self.schema, 0, Some(file.index_checksum))
-        };
+        let open =
+            |file: &RunFileMeta| RunFile::open(disk, self.scratch, file.id, self.schema, 0, Some(file.index_checksum));
         let runs: Vec<RunFile> = spilled.iter().map(open).collect::<Result<_>>()?;
         let merged = merge_runs(&runs.iter().collect::<Vec<_>>(), self.schema, &self.output)?;
         drop(runs);

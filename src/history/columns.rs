@@ -100,8 +100,8 @@ pub(crate) fn read_layout(blocks: &Blocks) -> Result<Layout> {
     for (field, block) in values.zip(footer.dictionaries().into_iter().flatten()) {
         let (message, body_start, body_end) = block_bounds(blocks, block)?;
         let buffer = file.slice_with_length(message.start, message.len());
-        let parsed = arrow_ipc::root_as_message(strip_prefix(&buffer))
-            .map_err(|error| wrong(format!("dictionary: {error}")))?;
+        let parsed =
+            arrow_ipc::root_as_message(strip_prefix(&buffer)).map_err(|error| wrong(format!("dictionary: {error}")))?;
         let batch = parsed.header_as_dictionary_batch().and_then(|batch| batch.data());
         let batch = batch.ok_or_else(|| wrong("no dictionary".into()))?;
         let len = usize::try_from(batch.length()).map_err(|_| wrong("no dictionary".into()))?;

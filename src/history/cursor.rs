@@ -160,9 +160,8 @@ impl<'a> MergeCursor<'a> {
 
     /// Brings the rows of several runs into row order.
     fn interleave(&mut self, extents: &mut Vec<Extent>) {
-        let side = |&(piece, row): &(u32, u32)| {
-            (&self.columns[piece as usize], self.seq_bases[piece as usize], row as usize)
-        };
+        let side =
+            |&(piece, row): &(u32, u32)| (&self.columns[piece as usize], self.seq_bases[piece as usize], row as usize);
         let compare = |left: &(u32, u32), right: &(u32, u32)| compare_rows(side(left), side(right));
         // Runs sealed one after the other mostly follow each other in time too.
         let first = |extent: &Extent| (extent.piece, extent.start);

@@ -38,7 +38,8 @@ pub fn choose_merge(runs: &[RunSize], fanout: usize) -> Vec<u64> {
         bytes += run.bytes;
         if others == 0 { u64::MAX } else { bytes / others }
     });
-    let count = costs.zip(1..).min_by_key(|&(cost, count)| (cost, std::cmp::Reverse(count))).map_or(2, |(_, count)| count);
+    let count =
+        costs.zip(1..).min_by_key(|&(cost, count)| (cost, std::cmp::Reverse(count))).map_or(2, |(_, count)| count);
     runs.iter().take(count).map(|run| run.run).collect()
 }
 

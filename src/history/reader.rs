@@ -14,9 +14,7 @@ use arrow_ipc::reader::RecordBatchDecoder;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::row::{FieldState, RowKind};
-use crate::format::run_index::{
-    FeatureStats, IndexFault, IndexSlot, RunIndexHead, SLOT_BYTES, SlotMap, decode_index,
-};
+use crate::format::run_index::{FeatureStats, IndexFault, IndexSlot, RunIndexHead, SLOT_BYTES, SlotMap, decode_index};
 use crate::history::columns::{Layout, Stride, read_layout, strip_prefix};
 use crate::history::output::{index_path, run_path};
 use crate::history::rows::{RowColumns, instants};
@@ -166,7 +164,11 @@ impl RunFile {
             key_count + columns.fields().iter().skip(key_count).take_while(|field| is_own(field)).count();
         for (field, (name, data_type)) in columns.fields().iter().skip(self.first_feature).zip(schema.fields()) {
             if *field.data_type() != data_type.to_arrow() {
-                return Err(wrong(format!("column {name} is {}, {} says {data_type}", field.data_type(), schema.view())));
+                return Err(wrong(format!(
+                    "column {name} is {}, {} says {data_type}",
+                    field.data_type(),
+                    schema.view()
+                )));
             }
         }
         self.event_ts =

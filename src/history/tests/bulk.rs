@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::builder::*;
@@ -6,6 +5,7 @@ use arrow_array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, 
 use arrow_buffer::ScalarBuffer;
 
 use super::model::*;
+use crate::disk::Disk;
 use crate::format::row::RowKind;
 use crate::history::*;
 use crate::value::{DataType, Value};
@@ -62,22 +62,23 @@ fn import_rows(schema: &RunSchema, count: usize, keys: u64, dice: &mut Dice) -> 
 
 #[test]
 fn an_import_gives_the_rows_of_its_batches_in_order_whether_it_spills_or_not() {
-    let scratch = Path::new("scratch");
     for keys in [vec![DataType::Int64], vec![DataType::String, DataType::Int64], vec![]] {
         let schema = everything(&keys, 16, true);
         let rows = import_rows(&schema, 6_000, 300, &mut Dice(11));
-        for (bytes_max, file_bytes) in [(usize::MAX, u64::MAX), (usize::MAX, 200_000), (300_000, 200_000), (0, 1 << 30)] {
+        for (bytes_max, file_bytes) in [(usize::MAX, u64::MAX), (usize::MAX, 200_000), (300_000, 200_000), (0, 1 << 30)]
+        {
             let folder = Folder::new(file_bytes);
             let files = folder
                 .with_output(|output| {
-                    let builder = BulkBuilder::new(&schema, SEED, *output, scratch, bytes_max);
+                    let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), bytes_max);
                     let count = builder.extend(rows.chunks(500).map(|rows| Ok(batch(&schema, rows))))?;
                     assert_eq!(count, 6_000);
                     builder.finish()
                 })
                 .unwrap();
             assert_eq!(files.iter().map(|file| file.rows).sum::<u64>(), 6_000);
-            assert_eq!(folder.disk.names().len(), 2 * files.len(), "scratch files are gone");
+            assert_eq!(folder.disk.list(dir()).unwrap().len(), 2 * files.len());
+            assert!(folder.disk.list(scratch()).unwrap().is_empty(), "spilled pieces are removed");
             if keys.is_empty() || file_bytes > 1 << 20 {
                 assert_eq!(files.len(), 1);
             } else {
@@ -95,7 +96,7 @@ fn a_small_import_makes_one_small_file() {
     let folder = Folder::new(crate::options::Sizes::default().run_file_bytes);
     let files = folder
         .with_output(|output| {
-            let builder = BulkBuilder::new(&schema, SEED, *output, Path::new("scratch"), 1 << 20);
+            let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), 1 << 20);
             builder.push(0, &batch(&schema, &rows))?;
             builder.finish()
         })
@@ -108,7 +109,7 @@ fn a_small_import_makes_one_small_file() {
 fn no_rows_make_no_file() {
     let schema = everything(&[DataType::Int64], 2, false);
     let folder = Folder::new(1 << 20);
-    let files = folder.with_output(|output| BulkBuilder::new(&schema, SEED, *output, Path::new("s"), 0).finish());
+    let files = folder.with_output(|output| BulkBuilder::new(&schema, SEED, *output, scratch(), 0).finish());
     assert!(files.unwrap().is_empty());
     assert!(folder.seal(&schema, &[]).is_empty());
 }
@@ -124,9 +125,9 @@ fn a_column_of_another_type_is_refused_by_name() {
     let folder = Folder::new(1 << 20);
     for (batch, text) in [(wrong, "everything@1:f1: wants int32, got Utf8"), (null_key, "join key k0: is null")] {
         let error = folder.with_output(|output| {
-            BulkBuilder::new(&schema, SEED, *output, Path::new("s"), 0).push(0, &batch).unwrap_err().to_string()
+            BulkBuilder::new(&schema, SEED, *output, scratch(), 0).push(0, &batch).unwrap_err().to_string()
         });
         assert_eq!(error, text);
     }
-    assert!(folder.disk.names().is_empty());
+    assert!(folder.disk.list(dir()).unwrap().is_empty());
 }

@@ -28,20 +28,20 @@ fn every_flipped_byte_is_noticed_and_none_panics() {
     let open = || RunFile::open(&folder.disk, dir(), file.id, &schema, 0, None);
     touch(&open().unwrap(), &rows, &schema).unwrap();
     for path in [run_path(dir(), file.id), index_path(dir(), file.id)] {
-        let sound = folder.disk.bytes(&path);
+        let sound = folder.bytes(&path);
         for at in 0..sound.len() {
             let mut damaged = sound.clone();
             damaged[at] ^= 1 << (at % 8);
-            folder.disk.put(&path, damaged);
+            folder.replace(&path, &damaged);
             let result = open().and_then(|run| touch(&run, &rows, &schema));
             let error = result.expect_err(&format!("byte {at} of {} was not missed", path.display()));
             assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
         }
         for len in [0, 9, 200, sound.len() / 2, sound.len() - 1] {
-            folder.disk.put(&path, sound[..len].to_vec());
+            folder.replace(&path, &sound[..len]);
             assert_eq!(open().unwrap_err().kind(), ErrorKind::Damaged, "cut to {len}");
         }
-        folder.disk.put(&path, sound);
+        folder.replace(&path, &sound);
     }
 }
 
@@ -52,11 +52,11 @@ fn damage_in_one_column_leaves_the_others_readable_and_says_where_it_is() {
     let folder = Folder::new(u64::MAX);
     let file = folder.seal(&schema, &[collect(&schema, &rows)]).remove(0);
     let path = run_path(dir(), file.id);
-    let mut bytes = folder.disk.bytes(&path);
+    let mut bytes = folder.bytes(&path);
     // The last column, float64, lies last; the middle of its 480,000 bytes is far from any other.
     let at = bytes.len() - 240_000;
     bytes[at] ^= 1;
-    folder.disk.put(&path, bytes);
+    folder.replace(&path, &bytes);
     let run = RunFile::open(&folder.disk, dir(), file.id, &schema, 0, Some(file.index_checksum)).unwrap();
     for ordinal in 0..4 {
         run.column(ordinal).unwrap();

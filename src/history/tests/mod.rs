@@ -4,4 +4,3 @@ mod bulk;
 mod damage;
 mod model;
 mod runs;
-mod test_disk;

@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef};
 
-use super::test_disk::TestDisk;
+use crate::disk::{Disk, MemDisk, OpenMode};
 use crate::format::row::{FieldState, RowHead, RowKind, RowRef, push_image, push_record, set_field_state};
 use crate::history::*;
 use crate::key::{KeySchema, key_hash};
@@ -57,8 +57,22 @@ impl Dice {
 
 pub fn all_types() -> Vec<(String, DataType)> {
     let types = [
-        "bool", "int32", "int64", "float32", "float64", "string", "bytes", "timestamp", "date", "decimal(12,2)", "uuid",
-        "json", "list<int64>", "list<string>", "list<bool>", "vector<3>",
+        "bool",
+        "int32",
+        "int64",
+        "float32",
+        "float64",
+        "string",
+        "bytes",
+        "timestamp",
+        "date",
+        "decimal(12,2)",
+        "uuid",
+        "json",
+        "list<int64>",
+        "list<string>",
+        "list<bool>",
+        "vector<3>",
     ];
     types.iter().enumerate().map(|(i, text)| (format!("f{i}"), text.parse().unwrap())).collect()
 }
@@ -173,9 +187,13 @@ pub fn collect(schema: &RunSchema, rows: &[ModelRow]) -> UnsortedRows {
     collector.finish().unwrap()
 }
 
+pub fn scratch() -> &'static Path {
+    Path::new("scratch")
+}
+
 /// A folder of runs under test.
 pub struct Folder {
-    pub disk: TestDisk,
+    pub disk: MemDisk,
     next: AtomicU64,
     pub file_bytes: u64,
 }
@@ -186,7 +204,20 @@ pub fn dir() -> &'static Path {
 
 impl Folder {
     pub fn new(file_bytes: u64) -> Folder {
-        Folder { disk: TestDisk::default(), next: AtomicU64::new(1), file_bytes }
+        let disk = MemDisk::volatile();
+        for folder in [Path::new("history"), dir(), scratch()] {
+            disk.create_dir(folder).unwrap();
+        }
+        Folder { disk, next: AtomicU64::new(1), file_bytes }
+    }
+
+    pub fn bytes(&self, path: &Path) -> Vec<u8> {
+        self.disk.map(path).unwrap().to_vec()
+    }
+
+    pub fn replace(&self, path: &Path, bytes: &[u8]) {
+        self.disk.remove(path).unwrap();
+        self.disk.open(path, OpenMode::Create).unwrap().write_at(0, bytes).unwrap();
     }
 
     pub fn with_output<T>(&self, work: impl FnOnce(&RunOutput<'_>) -> T) -> T {
@@ -232,9 +263,9 @@ pub fn assert_holds(schema: &RunSchema, files: &[RunFile], rows: &[ModelRow], ha
                 let row = expected.next().expect("the run has more rows than the model");
                 assert_eq!((key_hash, key), (hash(&row.key), row.key.as_slice()));
                 assert_eq!((file.event_ts()[i], file.seq_base() + file.seq()[i]), (row.event_ts, row.seq));
-                let created = file.created().and_then(|(values, nulls)| {
-                    nulls.is_none_or(|nulls| nulls.is_valid(i)).then(|| values[i])
-                });
+                let created = file
+                    .created()
+                    .and_then(|(values, nulls)| nulls.is_none_or(|nulls| nulls.is_valid(i)).then(|| values[i]));
                 assert_eq!(created, row.created);
                 assert_eq!(file.kind(i).unwrap(), row.kind);
                 let instant = file.own_column(RunColumn::Deadline).unwrap().and_then(|array| {

@@ -1,8 +1,8 @@
 use std::io::Cursor;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::Array;
 use arrow_ipc::reader::FileReader;
 
 use super::model::*;
@@ -141,7 +141,7 @@ fn a_plain_arrow_reader_opens_a_run() {
     let rows = random_rows(&schema, 300, 20, 0, true, &mut Dice(8));
     let folder = Folder::new(u64::MAX);
     let files = folder.seal(&schema, &[collect(&schema, &rows)]);
-    let mut reader = FileReader::try_new(Cursor::new(folder.disk.bytes(&run_path(dir(), files[0].id))), None).unwrap();
+    let mut reader = FileReader::try_new(Cursor::new(folder.bytes(&run_path(dir(), files[0].id))), None).unwrap();
     assert_eq!(reader.schema().metadata()["asof.kind"], "run");
     assert_eq!(reader.schema().metadata()["asof.view"], "everything@1");
     let batch = reader.next().unwrap().unwrap();
