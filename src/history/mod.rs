@@ -11,6 +11,7 @@ mod columns;
 mod cursor;
 mod gather;
 mod keys;
+mod lookup;
 mod merge;
 mod order;
 mod output;

@@ -225,3 +225,36 @@ fn sort_hash(pieces: &[&UnsortedRows], rows: &mut [SortRow], out: &mut Sorted) {
         out.push_key(alike[0].hash, key(&alike[0]), extents);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_one_file_cannot_hold_are_halved_without_losing_any_or_their_order() {
+        let mut sorted = Sorted::default();
+        for (hash, lens) in [(1u64, &[3, 4][..]), (5, &[1]), (9, &[10, 1, 2])] {
+            let start = u32::try_from(sorted.row_count).unwrap();
+            let mut next = start;
+            let extents: Vec<Extent> = lens
+                .iter()
+                .map(|&len| {
+                    next += len;
+                    Extent { piece: 0, start: next - len, len }
+                })
+                .collect();
+            sorted.push_key(hash, &hash.to_le_bytes(), extents);
+        }
+        let rows = |sorted: &Sorted| -> Vec<u32> {
+            sorted.extents.iter().flat_map(|extent| extent.start..extent.start + extent.len).collect()
+        };
+        let (front, back) = sorted.halve();
+        assert_eq!((front.row_count, back.row_count), (10, 11));
+        assert_eq!([rows(&front), rows(&back)].concat(), (0..21).collect::<Vec<_>>());
+        assert_eq!(front.ranges.last(), Some(&KeyRange { hash: 9, start: 8, len: 2 }));
+        assert_eq!(back.ranges, [KeyRange { hash: 9, start: 0, len: 11 }]);
+        let parts = sorted.split(2_100, 900);
+        let split: Vec<u32> = parts.iter().flat_map(|part| rows(&sorted.part(part.clone()))).collect();
+        assert_eq!((parts.len(), split), (2, (0..21).collect()));
+    }
+}

@@ -67,6 +67,45 @@ fn keys_whose_hashes_collide_are_told_apart() {
 }
 
 #[test]
+fn runs_of_few_hashes_merge_into_files_that_split_them() {
+    fn few(key: &[u8]) -> u64 {
+        u64::MAX - hash(key) % 5
+    }
+    let schema = everything(&[DataType::Int64], 6, true);
+    let folder = Folder::new(3_000);
+    let rows = random_rows(&schema, 900, 40, 0, false, &mut Dice(14));
+    let mut runs = Vec::new();
+    for rows in rows.chunks(300) {
+        let mut unsorted = collect(&schema, rows);
+        unsorted.hashes = rows.iter().map(|row| few(&row.key)).collect();
+        runs.extend(folder.open(&schema, &folder.seal(&schema, &[unsorted]), 0));
+    }
+    let inputs: Vec<&RunFile> = runs.iter().collect();
+    let files = folder.with_output(|output| merge_runs(&inputs, &schema, output)).unwrap();
+    assert_eq!(files.len(), 5, "one a hash: a hash is not split here");
+    assert_holds(&schema, &folder.open(&schema, &files, 0), &rows, few);
+}
+
+#[test]
+fn a_failing_disk_is_an_error_at_every_operation() {
+    let schema = everything(&[DataType::Int64], 6, false);
+    let rows = random_rows(&schema, 500, 40, 0, false, &mut Dice(15));
+    let operations = {
+        let folder = Folder::new(20_000);
+        folder.seal(&schema, &[collect(&schema, &rows)]);
+        folder.disk.operations()
+    };
+    let folders = Folder::new(0).disk.operations();
+    assert!(operations > folders + 10);
+    for fail_after in folders..operations {
+        let folder = Folder::new(20_000);
+        folder.disk.fail_after(fail_after);
+        let result = folder.with_output(|output| seal(&schema, &[collect(&schema, &rows)], output));
+        assert!(result.is_err(), "operation {fail_after} failed unnoticed");
+    }
+}
+
+#[test]
 fn a_view_truncate_keeps_its_empty_key() {
     let schema = everything(&[DataType::Int64], 1, false);
     let mut rows = random_rows(&schema, 20, 5, 0, true, &mut Dice(4));
