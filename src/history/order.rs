@@ -52,7 +52,8 @@ impl Sorted {
         (0..columns).any(|ordinal| {
             let sizes = self.extents.iter().map(|extent| {
                 let array = pieces[extent.piece as usize].features.get(ordinal).and_then(Option::as_ref);
-                array.map_or(0, |array| variable_bytes(array, extent))
+                let start = extent.start as usize;
+                array.map_or(0, |array| variable_bytes(array, start, start + extent.len as usize))
             });
             sizes.sum::<usize>() > VARIABLE_BYTES_MAX
         })
@@ -119,20 +120,28 @@ impl Sorted {
     }
 }
 
-fn variable_bytes(array: &ArrayRef, extent: &Extent) -> usize {
-    let (start, end) = (extent.start as usize, extent.start as usize + extent.len as usize);
-    let offsets = match array.data_type() {
-        ArrowType::Utf8 => array.as_string::<i32>().value_offsets(),
-        ArrowType::Binary => array.as_binary::<i32>().value_offsets(),
-        ArrowType::List(_) => array.as_list::<i32>().value_offsets(),
-        _ => return 0,
+/// What these rows add to the column's largest count: bytes, or elements of a list, weighed by their width.
+fn variable_bytes(array: &ArrayRef, start: usize, end: usize) -> usize {
+    let between = |offsets: &[i32]| {
+        let at = |i: usize| usize::try_from(offsets[i]).unwrap_or(0);
+        (at(start), at(end))
     };
-    let bytes = usize::try_from(offsets[end] - offsets[start]).unwrap_or(0);
-    // Elements of a list are at most 16 bytes, or strings, whose bytes are not known here.
-    if matches!(array.data_type(), ArrowType::List(_)) {
-        bytes.saturating_mul(16).max(array.get_buffer_memory_size() / array.len().max(1) * (end - start))
-    } else {
-        bytes
+    match array.data_type() {
+        ArrowType::Utf8 => {
+            let (first, last) = between(array.as_string::<i32>().value_offsets());
+            last - first
+        }
+        ArrowType::Binary => {
+            let (first, last) = between(array.as_binary::<i32>().value_offsets());
+            last - first
+        }
+        ArrowType::List(element) => {
+            let list = array.as_list::<i32>();
+            let (first, last) = between(list.value_offsets());
+            let width = element.data_type().primitive_width().unwrap_or(4);
+            ((last - first) * width).max(variable_bytes(list.values(), first, last))
+        }
+        _ => 0,
     }
 }
 

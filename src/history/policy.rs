@@ -36,7 +36,7 @@ pub fn choose_merge(runs: &[RunSize], fanout: usize) -> Vec<u64> {
     let mut bytes = 0;
     let costs = runs.iter().zip(0u64..).map(|(run, others)| {
         bytes += run.bytes;
-        if others == 0 { u64::MAX } else { bytes / others }
+        bytes.checked_div(others).unwrap_or(u64::MAX)
     });
     let count =
         costs.zip(1..).min_by_key(|&(cost, count)| (cost, std::cmp::Reverse(count))).map_or(2, |(_, count)| count);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
@@ -135,7 +135,7 @@ impl RunFile {
     }
 
     /// Finds the columns, and refuses a file that is not what the schema says.
-    fn bind(&mut self, schema: &RunSchema, path: &PathBuf) -> Result<()> {
+    fn bind(&mut self, schema: &RunSchema, path: &Path) -> Result<()> {
         let columns = self.layout.schema.clone();
         let wrong = |what: String| Error::damaged(path, what).remedy(REMEDY);
         let format = columns.metadata().get(META_FORMAT).and_then(|text| text.parse::<u32>().ok());
