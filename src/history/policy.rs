@@ -73,6 +73,6 @@ mod tests {
             }
             assert!(runs.len() <= 8, "{runs:?}");
         }
-        assert!(written < 1_000 * 10 << 20, "each row was written {} times", written / (1_000 << 20));
+        assert!(written < (1_000 * 10) << 20, "each row was written {} times", written / (1_000 << 20));
     }
 }

@@ -73,7 +73,7 @@ pub struct RunFile {
 }
 
 impl RunFile {
-    /// Opens the file pair numbered `id` in `dir`. Nothing but metadata is read.
+    /// Opens the file pair numbered `id` in `dir`. Only metadata is read, and the validity of created timestamps.
     ///
     /// `seq_base` is added to the file's sequence numbers: the registry knows it. `index_checksum`, where given, is what the registry
     /// says the files hold.
