@@ -9,6 +9,7 @@ pub mod format;
 pub mod head;
 pub mod identity;
 pub mod join;
+pub mod history;
 pub mod key;
 pub mod lock;
 pub mod manifest;

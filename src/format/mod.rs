@@ -7,3 +7,4 @@ pub mod manifest;
 pub mod row;
 pub mod sector;
 pub mod table;
+pub mod run_index;

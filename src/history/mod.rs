@@ -1,0 +1,40 @@
+//! History: the older rows of a view, in immutable runs sorted by (key hash, key, row order).
+//!
+//! A run is one or more files, split by hash range. Each file is an Arrow IPC file of one record
+//! batch, with an index beside it ([`crate::format::run_index`]). Runs are made from the log's
+//! rows ([`seal`]), from bulk imports ([`BulkBuilder`]) and from other runs ([`merge_runs`]), and
+//! read through [`RunFile`].
+
+mod bulk;
+mod column_builder;
+mod columns;
+mod cursor;
+mod gather;
+mod keys;
+mod lookup;
+mod merge;
+mod order;
+mod output;
+mod policy;
+mod reader;
+mod rows;
+mod schema;
+mod seal;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+pub use bulk::{BulkBatch, BulkBuilder};
+pub use cursor::{MergeCursor, MergedKey, RunCursor};
+pub use gather::Extent;
+pub use keys::Keys;
+pub use merge::merge_runs;
+pub use output::{RunFileMeta, RunOutput, index_path, run_path};
+pub use policy::{RunSize, choose_merge};
+pub use reader::{RunColumn, RunFile, for_each_latest};
+pub use rows::{KeyRange, RowCollector, RowColumns, RunRows, UnsortedRows};
+pub use schema::{OptionalColumns, RunSchema};
+pub use seal::seal;
+pub use writer::write_run;

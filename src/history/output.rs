@@ -1,0 +1,161 @@
+//! Where runs are written, and what is known of a file afterwards.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::history::gather::gather_rows;
+use crate::history::order::Sorted;
+use crate::history::rows::{RowColumns, RunRows};
+use crate::history::schema::RunSchema;
+use crate::history::writer::write_run;
+
+/// Where the files of a new run go.
+#[derive(Clone, Copy)]
+pub struct RunOutput<'a> {
+    /// The disk.
+    pub disk: &'a dyn Disk,
+    /// The view's folder; it is there.
+    pub dir: &'a Path,
+    /// Gives the next file's number.
+    pub next_id: &'a (dyn Fn() -> u64 + Sync),
+    /// About how large a file becomes.
+    pub file_bytes: u64,
+    /// How many threads work.
+    pub threads: usize,
+}
+
+/// What the registry keeps of a run file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFileMeta {
+    /// Its number, which names it.
+    pub id: u64,
+    /// Files built together share the number of the first: together they are one run.
+    pub run: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Keys.
+    pub keys: u64,
+    /// Least key hash.
+    pub hash_lo: u64,
+    /// Greatest key hash.
+    pub hash_hi: u64,
+    /// Least event timestamp.
+    pub min_event_ts: i64,
+    /// Greatest event timestamp.
+    pub max_event_ts: i64,
+    /// Least sequence number, relative to the run's base.
+    pub min_seq: u64,
+    /// Greatest sequence number, relative to the run's base.
+    pub max_seq: u64,
+    /// Length of the Arrow file.
+    pub run_bytes: u64,
+    /// Length of the index file.
+    pub index_bytes: u64,
+    /// Checksum of the index, which covers the checksums of every block of both files.
+    pub index_checksum: u32,
+}
+
+/// The Arrow file numbered `id` in `dir`.
+pub fn run_path(dir: &Path, id: u64) -> PathBuf {
+    dir.join(format!("{id:010}.arrow"))
+}
+
+/// The index file numbered `id` in `dir`.
+pub fn index_path(dir: &Path, id: u64) -> PathBuf {
+    dir.join(format!("{id:010}.idx"))
+}
+
+/// Splits buckets, which hold these many bytes in hash order, into ranges of about `file_bytes`.
+pub(crate) fn plan_files(bucket_bytes: &[u64], file_bytes: u64) -> Vec<std::ops::Range<usize>> {
+    let mut plan: Vec<std::ops::Range<usize>> = Vec::new();
+    let (mut start, mut bytes) = (0, 0u64);
+    for (bucket, &more) in bucket_bytes.iter().enumerate() {
+        if bytes > 0 && bytes.saturating_add(more) > file_bytes {
+            plan.push(start..bucket);
+            (start, bytes) = (bucket, 0);
+        }
+        bytes = bytes.saturating_add(more);
+    }
+    if bytes > 0 {
+        plan.push(start..bucket_bytes.len());
+    }
+    plan
+}
+
+/// Runs `jobs` jobs on the output's threads, and gives the files in the order of jobs, as one run.
+///
+/// # Errors
+/// The first that a job met; the others are not begun then.
+pub(crate) fn write_all(
+    output: &RunOutput<'_>,
+    jobs: usize,
+    job: impl Fn(usize) -> Result<Vec<RunFileMeta>> + Sync,
+) -> Result<Vec<RunFileMeta>> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<Result<Vec<RunFileMeta>>>>> = Mutex::new((0..jobs).map(|_| None).collect());
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= jobs {
+                return;
+            }
+            let result = job(number);
+            if result.is_err() {
+                next.store(jobs, Ordering::Relaxed);
+            }
+            done.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(result);
+        }
+    };
+    if output.threads <= 1 || jobs <= 1 {
+        work();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..output.threads.min(jobs) {
+                scope.spawn(work);
+            }
+        });
+    }
+    let mut files = Vec::new();
+    for result in done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten() {
+        files.extend(result?);
+    }
+    let run = files.iter().map(|file| file.id).min().unwrap_or(0);
+    files.iter_mut().for_each(|file| file.run = run);
+    if !files.is_empty() {
+        output.disk.sync_dir(output.dir)?;
+    }
+    Ok(files)
+}
+
+/// Gathers sorted rows out of their pieces and writes them to one file; to more only where a single
+/// one cannot hold them.
+pub(crate) fn write_sorted(
+    output: &RunOutput<'_>,
+    schema: &RunSchema,
+    pieces: &[&RowColumns],
+    seq_bases: &[u64],
+    sorted: Sorted,
+) -> Result<Vec<RunFileMeta>> {
+    let mut files = Vec::new();
+    // Arrow's offsets end at 2 GiB: a key with more than that, or a set of them, takes several files.
+    let mut waiting = vec![sorted];
+    while let Some(sorted) = waiting.pop() {
+        if sorted.row_count == 0 {
+            continue;
+        }
+        if sorted.is_too_large(pieces) {
+            let (front, back) = sorted.halve();
+            waiting.extend([back, front]);
+            continue;
+        }
+        let columns = gather_rows(schema, pieces, seq_bases, &sorted.extents)?;
+        let rows = RunRows { ranges: sorted.ranges, keys: sorted.keys, columns };
+        files.push(write_run(output.disk, output.dir, (output.next_id)(), schema, &rows)?);
+    }
+    Ok(files)
+}

@@ -1,0 +1,446 @@
+//! A run file, mapped: found by key, read column by column, each block verified when first touched.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt8Type;
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_ipc::reader::RecordBatchDecoder;
+
+use crate::disk::Disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::row::{FieldState, RowKind};
+use crate::format::run_index::{FeatureStats, IndexFault, IndexSlot, RunIndexHead, SlotMap, decode_index};
+use crate::history::columns::{Layout, Stride, read_layout, strip_prefix};
+use crate::history::output::{index_path, run_path};
+use crate::history::rows::{RowColumns, instants};
+use crate::history::schema::{
+    ABSENT, CREATED_TIMESTAMP, DEADLINE, EVENT_ID, EVENT_TIMESTAMP, FIELD_DEADLINES, KIND, META_FORMAT, META_KIND,
+    RUN_FORMAT, RunSchema, SEQ,
+};
+use crate::history::verify::{Blocks, REMEDY, to_buffer};
+use crate::value::DataType;
+
+/// A column of a run file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunColumn {
+    /// A join key, by position.
+    Key(usize),
+    /// Event timestamps.
+    EventTimestamp,
+    /// Created timestamps.
+    Created,
+    /// Sequence numbers.
+    Seq,
+    /// Row kinds.
+    Kind,
+    /// Bitmaps of absent fields.
+    Absent,
+    /// Row deadlines.
+    Deadline,
+    /// Encoded field deadlines.
+    FieldDeadlines,
+    /// Event ids.
+    EventId,
+    /// A feature, by ordinal.
+    Feature(usize),
+}
+
+/// An open run file.
+#[derive(Debug)]
+pub struct RunFile {
+    id: u64,
+    seq_base: u64,
+    head: RunIndexHead,
+    features: Vec<FeatureStats>,
+    pub(super) slots: Blocks,
+    slot_words: ScalarBuffer<u64>,
+    pub(super) blocks: Blocks,
+    pub(super) layout: Layout,
+    pub(super) key_types: Vec<DataType>,
+    first_feature: usize,
+    /// Decoded columns, by position in the file.
+    arrays: Vec<OnceLock<ArrayRef>>,
+    event_ts: ScalarBuffer<i64>,
+    seq: ScalarBuffer<u64>,
+    created: Option<ArrayRef>,
+    kind: Option<usize>,
+    absent: Option<usize>,
+}
+
+impl RunFile {
+    /// Opens the file pair numbered `id` in `dir`. Only metadata is read, and the validity of created timestamps.
+    ///
+    /// `seq_base` is added to the file's sequence numbers: the registry knows it. `index_checksum`, where given, is what the registry
+    /// says the files hold.
+    ///
+    /// # Errors
+    /// A file is missing, damaged, of a later format, or not of this view.
+    pub fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        id: u64,
+        schema: &RunSchema,
+        seq_base: u64,
+        index_checksum: Option<u32>,
+    ) -> Result<RunFile> {
+        let path = index_path(dir, id);
+        let index_bytes = to_buffer(disk.map(&path)?);
+        let index = decode_index(&index_bytes).map_err(|fault| match fault {
+            IndexFault::Damaged(what) => Error::damaged(&path, what).remedy(REMEDY),
+            IndexFault::Newer(version) => newer(&path, version),
+        })?;
+        if let Some(expected) = index_checksum.filter(|expected| *expected != index.checksum) {
+            let what = format!("checksum {:#x}, the registry says {expected:#x}", index.checksum);
+            return Err(Error::damaged(&path, what).remedy(REMEDY));
+        }
+        // decode_index checked that the slots fill the rest of the file.
+        let slots_start = usize::try_from(index.head.slots_start).unwrap_or(index_bytes.len());
+        let slot_bytes = index_bytes.slice(slots_start);
+        let slot_words = ScalarBuffer::new(slot_bytes.clone(), 0, slot_bytes.len() / 8);
+        let slots = Blocks::new(&path, slots_start, slot_bytes, index.slot_checksums);
+
+        let path = run_path(dir, id);
+        let file = to_buffer(disk.map(&path)?);
+        if file.len() as u64 != index.head.run_bytes {
+            let what = format!("is {} bytes long, its index says {}", file.len(), index.head.run_bytes);
+            return Err(Error::damaged(&path, what).remedy(REMEDY));
+        }
+        let blocks = Blocks::new(&path, 0, file, index.run_checksums);
+        let layout = read_layout(&blocks)?;
+        let mut run = RunFile {
+            id,
+            seq_base,
+            head: index.head,
+            features: index.features,
+            slots,
+            slot_words,
+            arrays: layout.columns.iter().map(|_| OnceLock::new()).collect(),
+            blocks,
+            layout,
+            key_types: schema.keys().columns().iter().map(|(_, data_type)| data_type.clone()).collect(),
+            first_feature: 0,
+            event_ts: ScalarBuffer::from(Vec::new()),
+            seq: ScalarBuffer::from(Vec::new()),
+            created: None,
+            kind: None,
+            absent: None,
+        };
+        run.bind(schema, &path)?;
+        Ok(run)
+    }
+
+    /// Finds the columns, and refuses a file that is not what the schema says.
+    fn bind(&mut self, schema: &RunSchema, path: &Path) -> Result<()> {
+        let columns = self.layout.schema.clone();
+        let wrong = |what: String| Error::damaged(path, what).remedy(REMEDY);
+        let format = columns.metadata().get(META_FORMAT).and_then(|text| text.parse::<u32>().ok());
+        match format {
+            Some(RUN_FORMAT) if columns.metadata().get(META_KIND).is_some_and(|kind| kind == "run") => {}
+            Some(version) if version > RUN_FORMAT => return Err(newer(path, version)),
+            _ => return Err(wrong("is no run".to_owned())),
+        }
+        if self.layout.row_count as u64 != self.head.row_count {
+            return Err(wrong(format!("has {} rows, its index says {}", self.layout.row_count, self.head.row_count)));
+        }
+        let position = |name: &str| columns.fields().iter().position(|field| field.name() == name);
+        let key_count = self.key_types.len();
+        let is_key = |(field, (name, data_type)): (&Arc<arrow_schema::Field>, &(String, DataType))| {
+            matches!(field.data_type(), arrow_schema::DataType::Dictionary(_, values) if **values == data_type.to_arrow())
+                && field.name() == name
+        };
+        if columns.fields().len() <= key_count
+            || self.layout.dictionaries.len() != key_count
+            || !columns.fields().iter().zip(schema.keys().columns()).all(is_key)
+        {
+            return Err(wrong(format!("its keys are not those of {}", schema.view())));
+        }
+        let is_own = |field: &Arc<arrow_schema::Field>| field.name().starts_with('_');
+        self.first_feature =
+            key_count + columns.fields().iter().skip(key_count).take_while(|field| is_own(field)).count();
+        for (field, (name, data_type)) in columns.fields().iter().skip(self.first_feature).zip(schema.fields()) {
+            if *field.data_type() != data_type.to_arrow() {
+                return Err(wrong(format!(
+                    "column {name} is {}, {} says {data_type}",
+                    field.data_type(),
+                    schema.view()
+                )));
+            }
+        }
+        self.event_ts =
+            self.typed(position(EVENT_TIMESTAMP)).ok_or_else(|| wrong("has no event timestamps".to_owned()))?;
+        self.seq = self.typed(position(SEQ)).ok_or_else(|| wrong("has no sequence numbers".to_owned()))?;
+        (self.kind, self.absent) = (position(KIND), position(ABSENT));
+        if let Some(at) = position(CREATED_TIMESTAMP) {
+            self.created = Some(self.decode(at)?.clone());
+        }
+        Ok(())
+    }
+
+    /// The values of a column of 8 bytes a row.
+    fn typed<T: arrow_buffer::ArrowNativeType>(&self, column: Option<usize>) -> Option<ScalarBuffer<T>> {
+        let part = self.layout.columns.get(column?)?.get(1)?;
+        let bytes = self.layout.row_count.checked_mul(8)?;
+        let fits = part.stride == Stride::Bytes(8) && part.range.len() >= bytes;
+        let file = self.blocks.unverified();
+        // Buffers of a run start at multiples of 64 bytes, and so does the map.
+        (fits && part.range.start.is_multiple_of(8))
+            .then(|| ScalarBuffer::new(file.slice_with_length(part.range.start, bytes), 0, self.layout.row_count))
+    }
+
+    /// The file's number.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The head of its index: counts, and ranges of hashes, times and sequence numbers.
+    pub fn head(&self) -> &RunIndexHead {
+        &self.head
+    }
+
+    /// How many rows it has.
+    pub fn row_count(&self) -> usize {
+        self.layout.row_count
+    }
+
+    /// Statistics of features, by ordinal.
+    pub fn stats(&self) -> &[FeatureStats] {
+        &self.features
+    }
+
+    /// How many features it holds: those that the view had when it was written.
+    pub fn feature_count(&self) -> usize {
+        self.layout.columns.len() - self.first_feature
+    }
+
+    /// What to add to [`RunFile::seq`].
+    pub fn seq_base(&self) -> u64 {
+        self.seq_base
+    }
+
+    /// From hash to slot: the index for batches of lookups. Verify with [`RunFile::verify_index`] first.
+    pub fn slot_map(&self) -> &SlotMap {
+        &self.head.slot_map
+    }
+
+    /// The slots as pairs of words, {hash, first row | rows << 32}: see [`IndexSlot::from_words`].
+    pub fn slot_words(&self) -> &[u64] {
+        &self.slot_words
+    }
+
+    /// Slot number `i`, not verified; empty beyond the end.
+    #[inline]
+    pub fn slot(&self, i: usize) -> IndexSlot {
+        match self.slot_words.get(2 * i..2 * i + 2) {
+            Some([hash, range]) => IndexSlot::from_words(*hash, *range),
+            _ => IndexSlot::default(),
+        }
+    }
+
+    /// How many slots there are.
+    pub fn slot_count(&self) -> usize {
+        self.slot_words.len() / 2
+    }
+
+    /// Verifies the whole index.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn verify_index(&self) -> Result<()> {
+        self.slots.check(0..self.slots.unverified().len(), "index")
+    }
+
+    /// Event timestamps; verify the rows before believing them.
+    #[inline]
+    pub fn event_ts(&self) -> &[i64] {
+        &self.event_ts
+    }
+
+    /// Sequence numbers relative to [`RunFile::seq_base`]; verify the rows before believing them.
+    #[inline]
+    pub fn seq(&self) -> &[u64] {
+        &self.seq
+    }
+
+    /// Created timestamps and which of them are there, where the view declares them; verify the rows before believing them.
+    pub fn created(&self) -> Option<(&[i64], Option<&NullBuffer>)> {
+        self.created.as_ref().and_then(instants)
+    }
+
+    fn position(&self, column: RunColumn) -> Option<usize> {
+        let named = |name: &str| self.layout.schema.fields().iter().position(|field| field.name() == name);
+        match column {
+            RunColumn::Key(i) => (i < self.key_types.len()).then_some(i),
+            RunColumn::EventTimestamp => named(EVENT_TIMESTAMP),
+            RunColumn::Created => named(CREATED_TIMESTAMP),
+            RunColumn::Seq => named(SEQ),
+            RunColumn::Kind => self.kind,
+            RunColumn::Absent => self.absent,
+            RunColumn::Deadline => named(DEADLINE),
+            RunColumn::FieldDeadlines => named(FIELD_DEADLINES),
+            RunColumn::EventId => named(EVENT_ID),
+            RunColumn::Feature(ordinal) => {
+                Some(self.first_feature + ordinal).filter(|at| *at < self.layout.columns.len())
+            }
+        }
+    }
+
+    fn name(&self, position: usize) -> &str {
+        self.layout.schema.field(position).name()
+    }
+
+    /// Verifies the blocks that hold these rows of a column. A column that the run lacks has none.
+    ///
+    /// # Errors
+    /// Damaged: says which file, column and block.
+    pub fn verify_rows(&self, column: RunColumn, rows: Range<usize>) -> Result<()> {
+        let Some(position) = self.position(column) else { return Ok(()) };
+        for part in &self.layout.columns[position] {
+            self.blocks.check(part.of_rows(&rows), self.name(position))?;
+        }
+        Ok(())
+    }
+
+    /// [`RunFile::verify_rows`] of all rows.
+    ///
+    /// # Errors
+    /// Damaged.
+    pub fn verify_column(&self, column: RunColumn) -> Result<()> {
+        self.verify_rows(column, 0..self.row_count())
+    }
+
+    /// Verifies every byte of both files.
+    ///
+    /// # Errors
+    /// Damaged: the first block that is.
+    pub fn verify_all(&self) -> Result<()> {
+        self.verify_index()?;
+        self.blocks.check(0..self.blocks.unverified().len(), "run")
+    }
+
+    /// A feature's column, zero-copy; `None` when the run is older than the feature. What Arrow's own validation reads (validity,
+    /// offsets, strings) is verified here; values of fixed width are not: see [`RunFile::verify_rows`].
+    ///
+    /// # Errors
+    /// Damaged.
+    pub fn column(&self, ordinal: usize) -> Result<Option<&ArrayRef>> {
+        self.position(RunColumn::Feature(ordinal)).map(|position| self.decode(position)).transpose()
+    }
+
+    /// A column other than a feature or a key, verified whole; `None` when the run has none.
+    ///
+    /// # Errors
+    /// Damaged.
+    pub fn own_column(&self, column: RunColumn) -> Result<Option<&ArrayRef>> {
+        self.verify_column(column)?;
+        match column {
+            RunColumn::Key(_) => Ok(None),
+            _ => self.position(column).map(|position| self.decode(position)).transpose(),
+        }
+    }
+
+    fn decode(&self, position: usize) -> Result<&ArrayRef> {
+        if let Some(array) = self.arrays[position].get() {
+            return Ok(array);
+        }
+        for part in &self.layout.columns[position] {
+            if matches!(part.stride, Stride::Validity | Stride::Whole) {
+                self.blocks.check(part.range.clone(), self.name(position))?;
+            }
+        }
+        let wrong = |what: String| self.blocks.damaged(format!("{}: {what}", self.name(position)));
+        let message =
+            arrow_ipc::root_as_message(strip_prefix(&self.layout.message)).map_err(|error| wrong(error.to_string()))?;
+        let batch = message.header_as_record_batch().ok_or_else(|| wrong("no record batch".to_owned()))?;
+        let (schema, none) = (self.layout.schema.clone(), HashMap::new());
+        let decoded = RecordBatchDecoder::try_new(&self.layout.body, batch, schema, &none, &self.layout.version)
+            .and_then(|decoder| decoder.with_projection(Some(&[position])).read_record_batch())
+            .map_err(|error| wrong(error.to_string()))?;
+        Ok(self.arrays[position].get_or_init(|| decoded.column(0).clone()))
+    }
+
+    /// What a row says.
+    ///
+    /// # Errors
+    /// Damaged.
+    pub fn kind(&self, row: usize) -> Result<RowKind> {
+        if self.kind.is_none() {
+            return Ok(RowKind::Value);
+        }
+        self.verify_rows(RunColumn::Kind, row..row + 1)?;
+        let array = self.kind.map(|position| self.decode(position)).transpose()?;
+        let byte = array.map_or(RowKind::Value as u8, |array| array.as_primitive::<UInt8Type>().value(row));
+        RowKind::from_byte(byte).ok_or_else(|| self.blocks.damaged(format!("{KIND}: unknown row kind {byte}")))
+    }
+
+    /// The state of one field of a row, as [`crate::format::row::RowRef::state`] gives it.
+    ///
+    /// # Errors
+    /// Damaged.
+    pub fn field_state(&self, row: usize, ordinal: usize) -> Result<FieldState> {
+        if self.kind(row)? != RowKind::Value {
+            return Ok(FieldState::Absent);
+        }
+        let Some(array) = self.column(ordinal)? else { return Ok(FieldState::Null) };
+        if array.is_valid(row) {
+            return Ok(FieldState::Value);
+        }
+        let Some(position) = self.absent else { return Ok(FieldState::Null) };
+        self.verify_rows(RunColumn::Absent, row..row + 1)?;
+        let bits = self.decode(position)?.as_fixed_size_binary().value(row);
+        let is_absent = bits.get(ordinal / 8).is_some_and(|byte| byte >> (ordinal % 8) & 1 == 1);
+        Ok(if is_absent { FieldState::Absent } else { FieldState::Null })
+    }
+
+    /// Addresses of the mapped file.
+    #[cfg(test)]
+    pub(crate) fn mapped_range(&self) -> Range<usize> {
+        let file = self.blocks.unverified();
+        file.as_ptr().addr()..file.as_ptr().addr() + file.len()
+    }
+
+    /// All columns, verified whole and without a copy: what a merge reads.
+    ///
+    /// # Errors
+    /// Damaged.
+    pub fn row_columns(&self) -> Result<RowColumns> {
+        self.verify_all()?;
+        let own = |column| self.own_column(column).map(Option::<&ArrayRef>::cloned);
+        Ok(RowColumns {
+            event_ts: self.event_ts.clone(),
+            created: self.created.clone(),
+            seq: self.seq.clone(),
+            kind: own(RunColumn::Kind)?,
+            absent: own(RunColumn::Absent)?,
+            deadline: own(RunColumn::Deadline)?,
+            field_deadlines: own(RunColumn::FieldDeadlines)?,
+            event_id: own(RunColumn::EventId)?,
+            features: (0..self.feature_count())
+                .map(|ordinal| self.column(ordinal).map(Option::<&ArrayRef>::cloned))
+                .collect::<Result<_>>()?,
+        })
+    }
+}
+
+fn newer(path: &Path, version: u32) -> Error {
+    Error::new(ErrorKind::NewerFormat, format!("is of format {version}, this release reads up to {RUN_FORMAT}"))
+        .at(path.display())
+        .remedy("open the store with the release that wrote it, or a later one")
+}
+
+/// Calls `visit(hash, key, row)` with the greatest row, in row order, of every key, in hash order.
+///
+/// # Errors
+/// Damaged; what `visit` returns.
+pub fn for_each_latest(run: &RunFile, mut visit: impl FnMut(u64, &[u8], usize) -> Result<()>) -> Result<()> {
+    let mut cursor = super::cursor::RunCursor::new(run)?;
+    while let Some((hash, key, rows)) = cursor.current() {
+        visit(hash, key, rows.end - 1)?;
+        cursor.advance()?;
+    }
+    Ok(())
+}
