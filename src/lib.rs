@@ -6,6 +6,7 @@ pub mod error;
 pub mod format;
 pub mod key;
 pub mod options;
+pub mod text;
 pub mod time;
 pub mod value;
 
