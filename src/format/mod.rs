@@ -1,4 +1,5 @@
 //! Bytes to structs and back, without I/O. What these modules say in code, storage_format.md says
 //! in tables.
 
+pub mod columns;
 pub mod row;

@@ -1,0 +1,13 @@
+//! Canonical columns and rows: Arrow arrays of exactly [`DataType::to_arrow`](crate::value::DataType::to_arrow)
+//! to encoded keys and row records, and back. Column by column, without a value in between.
+
+mod decode;
+mod encode;
+#[cfg(test)]
+pub(crate) mod tests;
+mod values;
+
+pub use decode::decode_columns;
+pub use encode::{EncodedKeys, RowColumns, encode_keys, encode_records};
+pub(crate) use values::vector_array;
+pub use values::{array_from_values, value_at};
