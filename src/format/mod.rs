@@ -1,5 +1,6 @@
 //! Bytes to structs and back, without I/O. What these modules say in code, storage_format.md says
 //! in tables.
 
+pub mod accept;
 pub mod columns;
 pub mod row;

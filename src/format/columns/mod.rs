@@ -5,9 +5,8 @@ mod decode;
 mod encode;
 #[cfg(test)]
 pub(crate) mod tests;
-mod values;
+pub(crate) mod values;
 
 pub use decode::decode_columns;
 pub use encode::{EncodedKeys, RowColumns, encode_keys, encode_records};
-pub(crate) use values::vector_array;
 pub use values::{array_from_values, value_at};
