@@ -3,6 +3,8 @@
 pub mod definition;
 pub mod disk;
 pub mod error;
+#[cfg(feature = "parquet")]
+pub mod exchange;
 pub mod format;
 pub mod key;
 pub mod options;
