@@ -91,7 +91,7 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
     let columns = Columns::resolve(view, batch)?;
     let rows = batch.num_rows();
     let mut refused: Vec<Refusal> = Vec::new();
-    let mut take = |name: &str, dtype: &DataType, index: usize| -> Result<(ArrayRef, Vec<Refusal>)> {
+    let take = |name: &str, dtype: &DataType, index: usize| -> Result<(ArrayRef, Vec<Refusal>)> {
         let mut found = Vec::new();
         let column = columns.column(index);
         let field = columns.field(index);
@@ -237,7 +237,7 @@ impl Accepted {
 }
 
 /// How messages call a row: by its line where the source numbers lines.
-pub(crate) fn row_name(batch: &RecordBatch, row: usize, first_row: u64) -> String {
+fn row_name(batch: &RecordBatch, row: usize, first_row: u64) -> String {
     match batch.column_by_name(LINE_COLUMN).and_then(|lines| lines.as_primitive_opt::<UInt64Type>()) {
         Some(lines) => format!("line {}", lines.value(row)),
         None => format!("row {}", first_row + row as u64),

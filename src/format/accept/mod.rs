@@ -11,7 +11,6 @@ mod spine;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::row_name;
 pub use batch::{AcceptOptions, Accepted, DELETED_COLUMN, LINE_COLUMN, TEXT_FORM_KEY, accept_batch};
 pub use rules::CompiledRules;
 pub use spine::{accept_spine_key, accept_spine_timestamp};
