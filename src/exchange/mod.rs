@@ -22,4 +22,4 @@ pub use partition::{PartitionedWriter, Partitioning};
 pub use progress::{Progress, ProgressHook};
 pub use quarantine::QuarantineWriter;
 pub use source::{FileFormat, SourceOptions, SourceReader, expand_source, open_source, source_error};
-pub use write::{Compression, DatasetWriter, OutputFormat, WriteOptions};
+pub use write::{Compression, DatasetWriter, OutputFormat, TYPE_KEY, WriteOptions, typed_field};

@@ -49,7 +49,13 @@ impl QuarantineWriter {
         // Only the refused rows are put into text forms.
         let bad = arrow_select::take::take_record_batch(batch, &UInt32Array::from(rows))
             .map_err(|error| source_error(source, error))?;
-        let columns: Vec<_> = bad.columns().iter().map(text_column).collect::<Result<_>>()?;
+        let columns: Vec<_> = bad
+            .schema_ref()
+            .fields()
+            .iter()
+            .zip(bad.columns())
+            .map(|(field, column)| text_column(field, column))
+            .collect::<Result<_>>()?;
         let schema = bad.schema();
         for (row, refusal) in refused.iter().enumerate() {
             let mut number = first_row + refusal.row as u64;

@@ -1,6 +1,6 @@
 //! Writing a data set to one file, which bears its name only once it is complete and synced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType as ArrowType, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression as ParquetCompression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -199,7 +199,13 @@ fn failed(path: &Path, error: parquet::errors::ParquetError) -> Error {
 }
 
 fn write_csv(out: &mut impl Write, batch: &RecordBatch, path: &Path) -> Result<()> {
-    let columns: Vec<(DataType, ArrayRef)> = batch.columns().iter().map(text_column).collect::<Result<_>>()?;
+    let columns: Vec<(DataType, ArrayRef)> = batch
+        .schema_ref()
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| text_column(field, column))
+        .collect::<Result<_>>()?;
     for row in 0..batch.num_rows() {
         let cells: Vec<Option<String>> = columns
             .iter()
@@ -213,9 +219,20 @@ fn write_csv(out: &mut impl Write, batch: &RecordBatch, path: &Path) -> Result<(
     Ok(())
 }
 
+/// Field metadata key under which a column says its asof type: Arrow has one type for string and
+/// json, which inside a list are written differently.
+pub const TYPE_KEY: &str = "asof.type";
+
+/// The nullable field of a canonical column of `dtype`, which says so in its metadata.
+pub fn typed_field(name: &str, dtype: &DataType) -> Field {
+    let metadata = HashMap::from([(TYPE_KEY.to_owned(), dtype.to_string())]);
+    Field::new(name, dtype.to_arrow(), true).with_metadata(metadata)
+}
+
 /// A column as one that has a text form: its own type, or what Arrow prints of it.
-pub(super) fn text_column(column: &ArrayRef) -> Result<(DataType, ArrayRef)> {
-    if let Some(dtype) = data_type_of(column.data_type())
+pub(super) fn text_column(field: &Field, column: &ArrayRef) -> Result<(DataType, ArrayRef)> {
+    let declared = field.metadata().get(TYPE_KEY).and_then(|dtype| dtype.parse::<DataType>().ok());
+    if let Some(dtype) = declared.or_else(|| data_type_of(column.data_type()))
         && let Ok(column) = accept_column(&dtype, column)
     {
         return Ok((dtype, column));

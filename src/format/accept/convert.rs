@@ -123,7 +123,7 @@ where
     T::Native: TryFrom<i64> + TryFrom<u64> + TryFrom<i128>,
 {
     fn whole<N: TryFrom<i64>>(value: f64) -> Option<N> {
-        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53, checked first")]
+        // Whole and within 2^53, so that the cast below is exact.
         let is_whole = value.fract() == 0.0 && value.abs() <= FLOAT64_INTEGER_MAX as f64;
         is_whole.then(|| N::try_from(value as i64).ok()).flatten()
     }
@@ -182,7 +182,7 @@ fn float64(dtype: &DataType, array: &ArrayRef, refused: &mut Vec<Refusal>) -> Re
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "into float32 it rounds: that is the contract")]
+// Into float32 it rounds: that is the contract, and why the casts here may.
 fn float32(dtype: &DataType, array: &ArrayRef, refused: &mut Vec<Refusal>) -> Result<ArrayRef> {
     type T = Float32Type;
     fn round(value: f64) -> Option<f32> {
