@@ -5,6 +5,8 @@ pub mod cli;
 pub mod definition;
 pub mod disk;
 pub mod error;
+#[cfg(feature = "parquet")]
+pub mod exchange;
 pub mod format;
 pub mod head;
 pub mod identity;
@@ -19,6 +21,7 @@ pub mod options;
 pub mod registry;
 pub mod request;
 pub mod tail;
+pub mod text;
 pub mod time;
 pub mod value;
 

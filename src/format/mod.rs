@@ -4,6 +4,8 @@
 pub mod commits;
 pub mod log;
 pub mod manifest;
+pub mod accept;
+pub mod columns;
 pub mod row;
 pub mod sector;
 pub mod table;

@@ -1,0 +1,421 @@
+//! A batch of foreign rows as rows of a feature view.
+
+use std::borrow::Cow;
+
+use arrow_array::builder::PrimitiveBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{TimestampMicrosecondType, UInt64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
+use arrow_schema::{DataType as ArrowType, Field};
+
+use super::{CompiledRules, Refusal, accept_column_collecting};
+use crate::definition::{EventTime, FeatureView};
+use crate::error::{Error, Result};
+use crate::format::columns::array_from_values;
+use crate::key::KEY_BYTES_MAX;
+use crate::options::MAX_FUTURE_SKEW_US_DEFAULT;
+use crate::text::{clip, parse_json_text, parse_timestamp_as, parse_value};
+use crate::time::{Timestamp, format_duration_us};
+use crate::value::{DataType, Value};
+
+/// Field metadata key of string columns that hold text forms: `text` as in CSV, `json` as in JSON Lines.
+pub const TEXT_FORM_KEY: &str = "asof.text";
+/// A UInt64 column of this name numbers the rows as lines of their file, for messages.
+pub const LINE_COLUMN: &str = "_line";
+/// The column that marks deletes in exports.
+pub const DELETED_COLUMN: &str = "_deleted";
+const EVENT_TIMESTAMP_COLUMN: &str = "event_timestamp";
+
+/// What a caller decides about a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptOptions {
+    /// The current instant.
+    pub now: Timestamp,
+    /// How far ahead of `now` an event timestamp may lie.
+    pub max_future_skew_us: i64,
+    /// Takes event timestamps however far ahead.
+    pub allow_future: bool,
+    /// Drops and reports refused rows, where otherwise the first is an error.
+    pub collect_refused: bool,
+    /// The batch's first row in its source, for messages; lines are numbered by [`LINE_COLUMN`] where it is there.
+    pub first_row: u64,
+}
+
+impl AcceptOptions {
+    /// The defaults: the first refused row is an error.
+    pub fn new(now: Timestamp) -> Self {
+        AcceptOptions {
+            now,
+            max_future_skew_us: MAX_FUTURE_SKEW_US_DEFAULT,
+            allow_future: false,
+            collect_refused: false,
+            first_row: 0,
+        }
+    }
+}
+
+/// Rows that a view takes, in canonical columns.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// How many.
+    pub row_count: usize,
+    /// Join keys, in key order.
+    pub keys: Vec<ArrayRef>,
+    /// Microseconds since 1970.
+    pub event_ts: ScalarBuffer<i64>,
+    /// Where the view declares created.
+    pub created: Option<Int64Array>,
+    /// The view's event id columns.
+    pub event_ids: Vec<ArrayRef>,
+    /// One per feature, in the view's order.
+    pub features: Vec<ArrayRef>,
+    /// Rows that are deletes; `None` when none are.
+    pub deleted: Option<BooleanBuffer>,
+    /// Columns of the batch that the view does not know.
+    pub ignored: Vec<String>,
+    /// Rows left out, by their place in the batch, ascending: one reason each.
+    pub refused: Vec<Refusal>,
+}
+
+/// Takes a batch as rows of `view`.
+///
+/// # Errors
+/// Columns are missing (all of them are named) or of a type none of whose values convert; or, unless
+/// refused rows are collected, the first refused row: its column, its number and both types.
+pub fn accept_batch(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> Result<Accepted> {
+    accept(view, batch, options).map_err(|error| error.at(format!("view {}", view.reference())))
+}
+
+fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> Result<Accepted> {
+    let columns = Columns::resolve(view, batch)?;
+    let rows = batch.num_rows();
+    let mut refused: Vec<Refusal> = Vec::new();
+    let take = |name: &str, dtype: &DataType, index: usize| -> Result<(ArrayRef, Vec<Refusal>)> {
+        let mut found = Vec::new();
+        let column = columns.column(index);
+        let field = columns.field(index);
+        let accepted = match field.metadata().get(TEXT_FORM_KEY) {
+            Some(form) => accept_text(view, dtype, column, form, &mut found),
+            None => accept_column_collecting(dtype, column, &mut found),
+        };
+        let accepted = accepted.map_err(|error| error.at(name))?;
+        found.iter_mut().for_each(|refusal| refusal.column = Some(name.to_owned()));
+        Ok((accepted, found))
+    };
+
+    let deleted = match columns.deleted {
+        None => None,
+        Some(index) => {
+            let (column, found) = take(DELETED_COLUMN, &DataType::Bool, index)?;
+            refused.extend(found);
+            let column = column.as_boolean();
+            let set: BooleanBuffer = (0..rows).map(|row| column.is_valid(row) && column.value(row)).collect();
+            (set.count_set_bits() > 0).then_some(set)
+        }
+    };
+    let is_deleted = |row: usize| deleted.as_ref().is_some_and(|deleted| deleted.value(row));
+
+    let mut keys = Vec::with_capacity(view.join_keys.len());
+    for ((name, dtype), index) in view.join_keys.iter().zip(&columns.keys) {
+        let (column, found) = take(name, dtype, *index)?;
+        refuse_nulls(&column, name, "the join key is null", &found, &mut refused);
+        refused.extend(found);
+        keys.push(column);
+    }
+    refuse_long_keys(&keys, rows, &mut refused);
+
+    let event_ts = match (columns.event_ts, &view.source.event_timestamp) {
+        (Some(index), _) => {
+            let name = columns.field(index).name().clone();
+            let (column, found) = take(&name, &DataType::Timestamp, index)?;
+            refuse_nulls(&column, &name, "the event timestamp is null", &found, &mut refused);
+            refused.extend(found);
+            let times = column.as_primitive::<TimestampMicrosecondType>();
+            if !options.allow_future {
+                let limit = options.now.saturating_add(options.max_future_skew_us);
+                for (row, time) in times.values().iter().enumerate().filter(|(_, time)| **time > limit.0) {
+                    if times.is_valid(row) {
+                        let reason = format!(
+                            "the event timestamp {} lies more than {} ahead of the clock ({}); \
+                             allow it with --allow-future",
+                            Timestamp(*time),
+                            format_duration_us(options.max_future_skew_us),
+                            options.now
+                        );
+                        refused.push(Refusal { row, column: Some(name.clone()), reason });
+                    }
+                }
+            }
+            times.values().clone()
+        }
+        (None, EventTime::Constant(time)) => vec![*time; rows].into(),
+        (None, EventTime::Column(_)) => unreachable!("Columns::resolve found it or failed"),
+    };
+
+    let created = match columns.created {
+        None => None,
+        Some((ref name, index)) => {
+            let (column, found) = take(name, &DataType::Timestamp, index)?;
+            refused.extend(found);
+            let column = column.as_primitive::<TimestampMicrosecondType>();
+            Some(Int64Array::new(column.values().clone(), column.nulls().cloned()))
+        }
+    };
+
+    let mut event_ids = Vec::with_capacity(view.event_id.len());
+    for ((name, dtype), index) in view.event_id.iter().zip(&columns.event_ids) {
+        let (column, found) = take(name, dtype, *index)?;
+        let mut nulls = Vec::new();
+        refuse_nulls(&column, name, "the event id is null", &found, &mut nulls);
+        // Exports of deletes need not carry one.
+        refused.extend(nulls.into_iter().filter(|refusal| !is_deleted(refusal.row)));
+        refused.extend(found);
+        event_ids.push(column);
+    }
+
+    let mut features = Vec::with_capacity(view.features.len());
+    for (feature, index) in view.features.iter().zip(&columns.features) {
+        let (column, found) = take(&feature.name, &feature.dtype, *index)?;
+        if !feature.rules.is_empty() {
+            let rules = CompiledRules::new(&feature.dtype, &feature.rules).map_err(|error| error.at(&feature.name))?;
+            let mut broken = Vec::new();
+            let is_bad: std::collections::HashSet<usize> = found.iter().map(|refusal| refusal.row).collect();
+            rules.check(&column, |row| is_deleted(row) || is_bad.contains(&row), &mut broken);
+            broken.iter_mut().for_each(|refusal| refusal.column = Some(feature.name.clone()));
+            refused.extend(broken);
+        }
+        refused.extend(found.into_iter().filter(|refusal| !is_deleted(refusal.row)));
+        features.push(column);
+    }
+
+    refused.sort_by_key(|refusal| refusal.row);
+    refused.dedup_by_key(|refusal| refusal.row);
+    if let (Some(first), false) = (refused.first(), options.collect_refused) {
+        let error = first.to_error(&row_name(batch, first.row, options.first_row));
+        return Err(error.remedy("mend the row, or set such rows aside with --bad-rows quarantine"));
+    }
+    let accepted = Accepted {
+        row_count: rows,
+        keys,
+        event_ts,
+        created,
+        event_ids,
+        features,
+        deleted,
+        ignored: columns.ignored,
+        refused,
+    };
+    accepted.without_refused()
+}
+
+impl Accepted {
+    fn without_refused(mut self) -> Result<Accepted> {
+        if self.refused.is_empty() {
+            return Ok(self);
+        }
+        let mut keep = vec![true; self.row_count];
+        self.refused.iter().for_each(|refusal| keep[refusal.row] = false);
+        let keep = BooleanArray::from(keep);
+        let filter = |column: &dyn Array| {
+            arrow_select::filter::filter(column, &keep).map_err(|error| Error::invalid(format!("filter: {error}")))
+        };
+        for column in self.keys.iter_mut().chain(&mut self.event_ids).chain(&mut self.features) {
+            *column = filter(column)?;
+        }
+        let times = filter(&Int64Array::new(self.event_ts, None))?;
+        self.event_ts = times.as_primitive::<arrow_array::types::Int64Type>().values().clone();
+        if let Some(created) = &mut self.created {
+            *created = filter(created)?.as_primitive().clone();
+        }
+        if let Some(deleted) = self.deleted.take() {
+            self.deleted = Some(filter(&BooleanArray::new(deleted, None))?.as_boolean().values().clone());
+        }
+        self.row_count = keep.true_count();
+        Ok(self)
+    }
+}
+
+/// How messages call a row: by its line where the source numbers lines.
+fn row_name(batch: &RecordBatch, row: usize, first_row: u64) -> String {
+    match batch.column_by_name(LINE_COLUMN).and_then(|lines| lines.as_primitive_opt::<UInt64Type>()) {
+        Some(lines) => format!("line {}", lines.value(row)),
+        None => format!("row {}", first_row + row as u64),
+    }
+}
+
+fn refuse_nulls(column: &ArrayRef, name: &str, reason: &str, known: &[Refusal], refused: &mut Vec<Refusal>) {
+    if column.null_count() == 0 {
+        return;
+    }
+    for row in (0..column.len()).filter(|&row| column.is_null(row)) {
+        // A value that did not convert is null here, and refused already with a better reason.
+        if known.binary_search_by_key(&row, |refusal| refusal.row).is_err() {
+            refused.push(Refusal { row, column: Some(name.to_owned()), reason: reason.to_owned() });
+        }
+    }
+}
+
+fn refuse_long_keys(keys: &[ArrayRef], rows: usize, refused: &mut Vec<Refusal>) {
+    let mut lengths = vec![0_usize; rows];
+    let mut is_variable = false;
+    for column in keys {
+        let mut add = |offsets: &[i32]| {
+            is_variable = true;
+            for (len, ends) in lengths.iter_mut().zip(offsets.windows(2)) {
+                *len += 4 + (ends[1] - ends[0]).unsigned_abs() as usize;
+            }
+        };
+        match column.data_type() {
+            ArrowType::Utf8 => add(column.as_string::<i32>().value_offsets()),
+            ArrowType::Binary => add(column.as_binary::<i32>().value_offsets()),
+            _ => lengths.iter_mut().for_each(|len| *len += 16),
+        }
+    }
+    if is_variable {
+        for (row, len) in lengths.iter().enumerate().filter(|(_, len)| **len > KEY_BYTES_MAX) {
+            refused
+                .push(Refusal::new(row, format!("the join key takes {len} bytes, at most {KEY_BYTES_MAX} are stored")));
+        }
+    }
+}
+
+/// A column of text forms as `dtype`.
+fn accept_text(
+    view: &FeatureView,
+    dtype: &DataType,
+    column: &ArrayRef,
+    form: &str,
+    refused: &mut Vec<Refusal>,
+) -> Result<ArrayRef> {
+    let strings = column.as_string_opt::<i32>().ok_or_else(|| Error::invalid("a column of text forms is no utf8"))?;
+    let format = view.source.timestamp_format.as_deref().filter(|_| *dtype == DataType::Timestamp);
+    if form == "text" && *dtype == DataType::String {
+        return Ok(column.clone());
+    }
+    let parse = |text: &str| match (form, format) {
+        ("json", Some(format)) => match serde_json::from_str::<Option<Cow<'_, str>>>(text) {
+            Ok(None) => Ok(Value::Null),
+            Ok(Some(text)) => parse_timestamp_as(format, &text).map(Value::Timestamp),
+            // %s and its like are numbers in JSON.
+            Err(_) => parse_timestamp_as(format, text).map(Value::Timestamp),
+        },
+        ("json", None) => parse_json_text(dtype, text),
+        (_, Some(format)) => parse_timestamp_as(format, text).map(Value::Timestamp),
+        _ => parse_value(dtype, text),
+    };
+    if *dtype == DataType::Float64 && form == "text" {
+        return Ok(parse_floats(strings, parse, refused));
+    }
+    let mut values = Vec::with_capacity(strings.len());
+    for (row, text) in strings.iter().enumerate() {
+        values.push(match text.map(parse) {
+            None => Value::Null,
+            Some(Ok(value)) => value,
+            Some(Err(error)) => {
+                refused.push(Refusal::new(row, clip_long(&error.to_string())));
+                Value::Null
+            }
+        });
+    }
+    array_from_values(dtype, &values)
+}
+
+/// The commonest column by far, without a value for each cell.
+fn parse_floats(
+    strings: &arrow_array::StringArray,
+    parse: impl Fn(&str) -> Result<Value>,
+    refused: &mut Vec<Refusal>,
+) -> ArrayRef {
+    let mut builder = PrimitiveBuilder::<arrow_array::types::Float64Type>::with_capacity(strings.len());
+    for (row, text) in strings.iter().enumerate() {
+        match text.map(&parse) {
+            Some(Ok(Value::Float64(value))) => builder.append_value(crate::format::row::canonical_f64(value)),
+            Some(Err(error)) => {
+                refused.push(Refusal::new(row, clip_long(&error.to_string())));
+                builder.append_null();
+            }
+            Some(Ok(_)) | None => builder.append_null(),
+        }
+    }
+    std::sync::Arc::new(builder.finish())
+}
+
+fn clip_long(text: &str) -> String {
+    if text.len() > 400 { clip(text) } else { text.to_owned() }
+}
+
+/// Which column of a batch is what.
+struct Columns<'a> {
+    batch: &'a RecordBatch,
+    keys: Vec<usize>,
+    event_ts: Option<usize>,
+    created: Option<(String, usize)>,
+    event_ids: Vec<usize>,
+    features: Vec<usize>,
+    deleted: Option<usize>,
+    ignored: Vec<String>,
+}
+
+impl<'a> Columns<'a> {
+    fn resolve(view: &FeatureView, batch: &'a RecordBatch) -> Result<Columns<'a>> {
+        let schema = batch.schema_ref();
+        let rename = &view.source.rename;
+        let index_of = |name: &str| schema.fields().iter().position(|field| field.name() == name);
+        let mut used = vec![false; schema.fields().len()];
+        let mut missing: Vec<String> = Vec::new();
+        let mut find = |target: &str| -> Option<usize> {
+            let renamed = rename.iter().filter(|(_, to)| *to == target).find_map(|(from, _)| index_of(from));
+            // A column that is renamed to something else is no longer called that.
+            let plain = || index_of(target).filter(|_| rename.get(target).is_none_or(|to| to == target));
+            let index = renamed.or_else(plain)?;
+            used[index] = true;
+            Some(index)
+        };
+        let mut require = |target: &str| -> usize {
+            find(target).unwrap_or_else(|| {
+                let source = rename.iter().find(|(_, to)| *to == target).map_or(target, |(from, _)| from);
+                if missing.iter().all(|name| name != source) {
+                    missing.push(source.to_owned());
+                }
+                0
+            })
+        };
+        let keys = view.join_keys.iter().map(|(name, _)| require(name)).collect();
+        let mut event_ts = match &view.source.event_timestamp {
+            EventTime::Column(name) => Some(require(name)),
+            EventTime::Constant(_) => None,
+        };
+        let created = view.source.created_timestamp.as_ref().map(|name| (name.clone(), require(name)));
+        let event_ids = view.event_id.iter().map(|(name, _)| require(name)).collect();
+        let features = view.features.iter().map(|feature| require(&feature.name)).collect();
+        let deleted = index_of(DELETED_COLUMN);
+        if event_ts.is_none() && deleted.is_some() {
+            // An export of a view with a constant event time: its deletes may lie elsewhere in time.
+            event_ts = find(EVENT_TIMESTAMP_COLUMN);
+        }
+        if !missing.is_empty() {
+            let found: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            let plural = if missing.len() == 1 { "column" } else { "columns" };
+            return Err(Error::invalid(format!("missing {plural}: {}", missing.join(", ")))
+                .remedy(format!("the columns there are: {}", found.join(", "))));
+        }
+        if let Some(twice) = (0..used.len()).find(|&index| {
+            used[index] && schema.fields().iter().filter(|other| other.name() == schema.field(index).name()).count() > 1
+        }) {
+            return Err(Error::invalid(format!("there are two columns {}", schema.field(twice).name())));
+        }
+        let is_ours = |name: &str| name == LINE_COLUMN || name == DELETED_COLUMN;
+        let ignored = schema.fields().iter().zip(&used).filter(|(field, used)| !**used && !is_ours(field.name()));
+        let ignored = ignored.map(|(field, _)| field.name().clone()).collect();
+        Ok(Columns { batch, keys, event_ts, created, event_ids, features, deleted, ignored })
+    }
+
+    fn column(&self, index: usize) -> &ArrayRef {
+        self.batch.column(index)
+    }
+
+    fn field(&self, index: usize) -> &Field {
+        self.batch.schema_ref().field(index)
+    }
+}
