@@ -1,269 +1,173 @@
-//! CSV with the one distinction that RFC 4180 readers lose: an empty field is null, `""` is the
-//! empty string. So a small tokenizer of our own.
+//! CSV: a header line, then a record a row. An empty field is null, `""` the empty string.
 
-use std::collections::HashMap;
-use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io::BufReader;
 
-use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader, UInt64Array};
-use arrow_schema::{ArrowError, DataType as ArrowType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
+use serde_json::{Map, Value as Json};
 
-use super::source::SourceOptions;
+use super::csv_tokens::{CsvTokens, Fault};
+use super::file::{Cursor, SourceFile};
+use super::infer::{INFER_ROWS, TextGuess};
+use super::kind::FileKind;
+use super::rows::RowBatcher;
+use super::source::{Part, PartReader, SourceOptions};
 use crate::error::{Error, Result};
-use crate::format::accept::{LINE_COLUMN, TEXT_FORM_KEY};
-use crate::format::columns::array_from_values;
 use crate::text::{clip, parse_timestamp_as, parse_value};
 use crate::value::{DataType, Value};
 
-/// One record's cells: `None` for an empty field without quotes.
-#[derive(Debug, Default)]
-pub(super) struct Record {
-    bytes: Vec<u8>,
-    cells: Vec<Option<std::ops::Range<usize>>>,
-}
+const BUFFER_BYTES: usize = 256 << 10;
 
-impl Record {
-    fn cell(&self, index: usize) -> Option<&[u8]> {
-        self.cells[index].as_ref().map(|range| &self.bytes[range.clone()])
-    }
-}
-
-/// Splits a stream into records, one at a time.
-pub(super) struct Tokenizer<R> {
-    input: R,
-    delimiter: u8,
-    line: u64,
-    buffer: Vec<u8>,
-}
-
-impl<R: BufRead> Tokenizer<R> {
-    pub(super) fn new(input: R, delimiter: u8) -> Self {
-        Tokenizer { input, delimiter, line: 0, buffer: Vec::new() }
-    }
-
-    /// Reads the next record and gives its first line; `None` at the end. Empty lines are skipped
-    /// where `skip_empty` holds; where a record has one column, an empty line is its null.
-    pub(super) fn read(&mut self, record: &mut Record, skip_empty: bool) -> Result<Option<u64>> {
-        loop {
-            record.bytes.clear();
-            record.cells.clear();
-            let first_line = self.line + 1;
-            if !self.next_line()? {
-                return Ok(None);
-            }
-            if self.buffer.is_empty() && skip_empty {
-                continue;
-            }
-            let mut at = 0;
-            loop {
-                let start = record.bytes.len();
-                if self.buffer.get(at) == Some(&b'"') {
-                    at = self.quoted(at + 1, first_line, &mut record.bytes)?;
-                    record.cells.push(Some(start..record.bytes.len()));
-                    if at < self.buffer.len() && self.buffer[at] != self.delimiter {
-                        return Err(Error::invalid("text after a closing quote").at(format!("line {}", self.line)));
-                    }
-                } else {
-                    let rest = &self.buffer[at..];
-                    let len = rest.iter().position(|byte| *byte == self.delimiter).unwrap_or(rest.len());
-                    record.bytes.extend_from_slice(&rest[..len]);
-                    record.cells.push((len > 0).then(|| start..record.bytes.len()));
-                    at += len;
-                }
-                if at >= self.buffer.len() {
-                    return Ok(Some(first_line));
-                }
-                at += 1;
-            }
-        }
-    }
-
-    /// Copies a quoted cell from `at` and gives the place after its closing quote.
-    fn quoted(&mut self, mut at: usize, first_line: u64, out: &mut Vec<u8>) -> Result<usize> {
-        loop {
-            let rest = &self.buffer[at..];
-            match rest.iter().position(|byte| *byte == b'"') {
-                Some(len) => {
-                    out.extend_from_slice(&rest[..len]);
-                    at += len + 1;
-                    if self.buffer.get(at) != Some(&b'"') {
-                        return Ok(at);
-                    }
-                    out.push(b'"');
-                    at += 1;
-                }
-                None => {
-                    out.extend_from_slice(rest);
-                    out.push(b'\n');
-                    at = 0;
-                    if !self.next_line()? {
-                        return Err(Error::invalid("a quoted field that does not end").at(format!("line {first_line}")));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The next line without its end.
-    fn next_line(&mut self) -> Result<bool> {
-        self.buffer.clear();
-        let read = self.input.read_until(b'\n', &mut self.buffer);
-        let count = read.map_err(|error| Error::io("read", Path::new(""), error))?;
-        if self.buffer.last() == Some(&b'\n') {
-            self.buffer.pop();
-            if self.buffer.last() == Some(&b'\r') {
-                self.buffer.pop();
-            }
-        }
-        if self.line == 0 && self.buffer.starts_with(b"\xef\xbb\xbf") {
-            self.buffer.drain(..3);
-        }
-        self.line += u64::from(count > 0);
-        Ok(count > 0)
-    }
-}
-
-/// Batches of a CSV file with a header.
-pub(super) struct CsvReader<R> {
-    tokens: Tokenizer<R>,
-    path: PathBuf,
-    schema: SchemaRef,
-    types: Vec<Option<DataType>>,
+/// Reads a CSV file in batches.
+pub(super) struct CsvReader {
+    file: SourceFile,
+    tokens: CsvTokens<BufReader<Cursor>>,
+    header: Vec<String>,
+    /// For each column of the file, where it goes; `None` for those not asked for.
+    targets: Vec<Option<usize>>,
+    batcher: RowBatcher,
     timestamp_format: Option<String>,
-    batch_rows: usize,
+    done: bool,
 }
 
-impl<R: BufRead> CsvReader<R> {
-    pub(super) fn open(path: &Path, input: R, options: &SourceOptions) -> Result<Self> {
-        let is_tsv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
-        let delimiter = options.delimiter.unwrap_or(if is_tsv { '\t' } else { ',' });
-        let delimiter = u8::try_from(delimiter).ok().filter(|byte| byte.is_ascii() && !b"\"\r\n".contains(byte));
-        let delimiter = delimiter.ok_or_else(|| Error::invalid("a CSV delimiter is one ASCII character"))?;
-        let mut tokens = Tokenizer::new(input, delimiter);
-        let mut header = Record::default();
-        if tokens.read(&mut header, true).map_err(|error| error.at(path.display()))?.is_none() {
-            return Err(Error::invalid("the file is empty; its first line must name the columns").at(path.display()));
+impl CsvReader {
+    pub fn open(file: SourceFile, options: &SourceOptions) -> Result<CsvReader> {
+        let delimiter = options.delimiter_byte()?.unwrap_or_else(|| FileKind::default_delimiter(file.path()));
+        let start = || CsvTokens::new(BufReader::with_capacity(BUFFER_BYTES, file.cursor()), delimiter);
+        let mut tokens = start();
+        let header = read_header(&file, &mut tokens)?;
+        let guesses = match options.needs_inference(&header) {
+            true => infer(&file, start(), header.len())?,
+            false => vec![TextGuess::default(); header.len()],
+        };
+        let mut targets = Vec::with_capacity(header.len());
+        let mut columns: Vec<(String, DataType)> = Vec::new();
+        for (name, guess) in header.iter().zip(&guesses) {
+            targets.push(options.wants(name).then_some(columns.len()));
+            if options.wants(name) {
+                columns.push((name.clone(), options.type_of(name).unwrap_or_else(|| guess.dtype())));
+            }
         }
-        let mut fields = Vec::new();
-        let mut types = Vec::new();
-        for index in 0..header.cells.len() {
-            let name = header.cell(index).map(std::str::from_utf8).transpose();
-            let name = match name {
-                Ok(name) => name.unwrap_or_default().to_owned(),
-                Err(_) => {
-                    return Err(Error::invalid("a column name that is not UTF-8").at("line 1").at(path.display()));
-                }
-            };
-            let dtype = options.columns.get(&name).cloned();
-            fields.push(match &dtype {
-                Some(dtype) => Field::new(name, dtype.to_arrow(), true),
-                None => text_field(&name, "text"),
-            });
-            types.push(dtype);
-        }
-        fields.push(Field::new(LINE_COLUMN, ArrowType::UInt64, false));
-        Ok(CsvReader {
-            tokens,
-            path: path.to_owned(),
-            schema: Arc::new(Schema::new(fields)),
-            types,
-            timestamp_format: options.timestamp_format.clone(),
-            batch_rows: options.batch_rows.max(1),
-        })
+        let batcher = RowBatcher::new(file.path(), columns, options);
+        let timestamp_format = options.timestamp_format.clone();
+        Ok(CsvReader { file, tokens, header, targets, batcher, timestamp_format, done: false })
     }
 
-    fn read_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let width = self.types.len();
-        let mut columns: Vec<StringBuilder> = (0..width).map(|_| StringBuilder::new()).collect();
-        let mut lines: Vec<u64> = Vec::new();
-        let mut record = Record::default();
-        while lines.len() < self.batch_rows {
-            let Some(line) = self.tokens.read(&mut record, width > 1)? else { break };
-            if record.cells.len() != width {
-                return Err(Error::invalid(format!("{} fields, the header has {width}", record.cells.len()))
-                    .at(format!("line {line}")));
-            }
-            for (index, column) in columns.iter_mut().enumerate() {
-                match record.cell(index).map(std::str::from_utf8) {
-                    None => column.append_null(),
-                    Some(Ok(text)) => column.append_value(text),
-                    Some(Err(_)) => {
-                        return Err(Error::invalid("text that is not UTF-8")
-                            .at(format!("line {line}: column {}", self.schema.field(index).name())));
-                    }
+    fn read_row(&mut self) -> Result<()> {
+        let found = self.tokens.field_count();
+        if found == self.header.len() {
+            for (i, &target) in self.targets.iter().enumerate() {
+                if let Some(column) = target {
+                    let (bytes, quoted) = self.tokens.field(i);
+                    let cell = push_cell(&mut self.batcher, column, bytes, quoted, self.timestamp_format.as_deref());
+                    self.batcher.settle(column, cell);
                 }
             }
-            lines.push(line);
+        } else {
+            self.batcher.settle_row(Error::invalid(format!(
+                "the header has {} columns, this row has {found}",
+                self.header.len()
+            )));
         }
-        if lines.is_empty() {
-            return Ok(None);
-        }
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(width + 1);
-        for (index, mut column) in columns.into_iter().enumerate() {
-            let texts = column.finish();
-            let Some(dtype) = &self.types[index] else {
-                arrays.push(Arc::new(texts));
-                continue;
-            };
-            let mut values = Vec::with_capacity(lines.len());
-            for (text, line) in texts.iter().zip(&lines) {
-                let parsed = match (text, dtype, &self.timestamp_format) {
-                    (None, _, _) => Ok(Value::Null),
-                    (Some(text), DataType::Timestamp, Some(format)) => {
-                        parse_timestamp_as(format, text).map(Value::Timestamp)
-                    }
-                    (Some(text), _, _) => parse_value(dtype, text),
-                };
-                values.push(parsed.map_err(|error| {
-                    error.at(format!("line {line}: column {}", clip(self.schema.field(index).name())))
-                })?);
-            }
-            arrays.push(array_from_values(dtype, &values)?);
-        }
-        arrays.push(Arc::new(UInt64Array::from(lines)));
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays);
-        batch.map(Some).map_err(|error| super::source_error(&self.path, error))
+        let (header, tokens) = (&self.header, &self.tokens);
+        self.batcher.end_row(tokens.record_line(), tokens.record_bytes(), || texts_of(header, tokens))
     }
 }
 
-/// A nullable string column of text forms.
-pub(super) fn text_field(name: &str, form: &str) -> Field {
-    Field::new(name, ArrowType::Utf8, true).with_metadata(HashMap::from([(TEXT_FORM_KEY.to_owned(), form.to_owned())]))
-}
-
-impl<R: BufRead> Iterator for CsvReader<R> {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.read_batch().map_err(|error| error.at(self.path.display()));
-        batch.map_err(|error| ArrowError::ExternalError(Box::new(error))).transpose()
-    }
-}
-
-impl<R: BufRead> RecordBatchReader for CsvReader<R> {
+impl PartReader for CsvReader {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        self.batcher.schema()
+    }
+
+    fn next_part(&mut self) -> Result<Option<Part>> {
+        while !self.done && !self.batcher.is_full() {
+            if !self.tokens.advance().map_err(|fault| fault_of(&self.file, fault))? {
+                self.done = true;
+            } else if !(self.tokens.is_blank() && self.header.len() > 1) {
+                self.read_row()?;
+            }
+        }
+        self.batcher.take()
     }
 }
 
-/// Writes one record; `None` is null, an empty field, and the empty string is `""`.
-pub(super) fn write_record<'a>(
-    out: &mut impl Write,
-    cells: impl IntoIterator<Item = Option<&'a str>>,
-) -> std::io::Result<()> {
-    for (index, cell) in cells.into_iter().enumerate() {
-        if index > 0 {
-            out.write_all(b",")?;
+fn push_cell(
+    batcher: &mut RowBatcher,
+    column: usize,
+    bytes: &[u8],
+    quoted: bool,
+    timestamp_format: Option<&str>,
+) -> Result<()> {
+    let builder = batcher.column(column);
+    if bytes.is_empty() && !quoted {
+        builder.push_null();
+        return Ok(());
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Error::invalid(format!("not UTF-8: '{}'", clip(&String::from_utf8_lossy(bytes)))))?;
+    if builder.push_string(text) {
+        return Ok(());
+    }
+    let value = match (builder.dtype(), timestamp_format) {
+        (DataType::Timestamp, Some(format)) => Value::Timestamp(parse_timestamp_as(format, text)?),
+        (dtype, _) => parse_value(dtype, text)?,
+    };
+    builder.push(value)
+}
+
+fn read_header(file: &SourceFile, tokens: &mut CsvTokens<BufReader<Cursor>>) -> Result<Vec<String>> {
+    let trouble = |what: String| Error::invalid(what).at("line 1").at(file.path().display());
+    if !tokens.advance().map_err(|fault| fault_of(file, fault))? {
+        return Err(trouble("the file is empty; a header line with column names comes first".to_owned()));
+    }
+    let mut header: Vec<String> = Vec::with_capacity(tokens.field_count());
+    for i in 0..tokens.field_count() {
+        let name = String::from_utf8(tokens.field(i).0.to_vec())
+            .map_err(|_| trouble(format!("the name of column {} is not UTF-8", i + 1)))?;
+        if name.is_empty() {
+            return Err(trouble(format!("column {} has no name", i + 1)));
         }
-        match cell {
-            None => {}
-            Some(text) if !text.is_empty() && !text.contains(['"', ',', '\n', '\r']) => {
-                out.write_all(text.as_bytes())?;
+        if header.contains(&name) {
+            return Err(trouble(format!("two columns are named '{}'", clip(&name))));
+        }
+        header.push(name);
+    }
+    Ok(header)
+}
+
+/// A look at the first rows; faults are left for the reading proper to report.
+fn infer(file: &SourceFile, mut tokens: CsvTokens<BufReader<Cursor>>, columns: usize) -> Result<Vec<TextGuess>> {
+    let mut guesses = vec![TextGuess::default(); columns];
+    read_header(file, &mut tokens)?;
+    for _ in 0..INFER_ROWS {
+        if !matches!(tokens.advance(), Ok(true)) {
+            break;
+        }
+        if tokens.field_count() == columns {
+            for (i, guess) in guesses.iter_mut().enumerate() {
+                let (bytes, quoted) = tokens.field(i);
+                if quoted || !bytes.is_empty() {
+                    guess.see_text(std::str::from_utf8(bytes).unwrap_or_default());
+                }
             }
-            Some(text) => write!(out, "\"{}\"", text.replace('"', "\"\""))?,
         }
     }
-    out.write_all(b"\n")
+    Ok(guesses)
+}
+
+fn texts_of(header: &[String], tokens: &CsvTokens<BufReader<Cursor>>) -> Map<String, Json> {
+    let mut texts = Map::new();
+    for i in 0..tokens.field_count() {
+        let (bytes, quoted) = tokens.field(i);
+        let name = header.get(i).cloned().unwrap_or_else(|| format!("column {}", i + 1));
+        let is_null = bytes.is_empty() && !quoted;
+        texts.insert(name, if is_null { Json::Null } else { String::from_utf8_lossy(bytes).into() });
+    }
+    texts
+}
+
+fn fault_of(file: &SourceFile, fault: Fault) -> Error {
+    match fault {
+        Fault::Io(error) => Error::io("read", file.path(), error),
+        Fault::Syntax { line, what } => Error::invalid(what).at(format!("line {line}")).at(file.path().display()),
+    }
 }

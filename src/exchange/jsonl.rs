@@ -1,186 +1,272 @@
-//! JSON Lines: one object a line. Cells stay JSON text, so that decimals and documents keep every digit.
+//! JSON Lines: one object a line. A missing key is null; blank lines are skipped.
+//!
+//! Columns: in a file of unknown types, every key of the first rows, in order of appearance; with
+//! types given, those columns first, present or not, since a key that is always null may never be
+//! written.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::BufRead;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io::{BufRead, BufReader};
 
-use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader, UInt64Array};
-use arrow_schema::{ArrowError, DataType as ArrowType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json};
 
-use super::csv::text_field;
-use super::source::{SourceOptions, source_error};
+use super::columns::ColumnBuilder;
+use super::file::{Cursor, SourceFile};
+use super::infer::{INFER_ROWS, TextGuess};
+use super::rows::RowBatcher;
+use super::source::{Part, PartReader, SourceOptions};
 use crate::error::{Error, Result};
-use crate::format::accept::LINE_COLUMN;
-use crate::format::columns::array_from_values;
-use crate::text::{clip, parse_json_text, parse_timestamp_as};
+use crate::text::{clip, parse_json_text, parse_timestamp_as, parse_value};
 use crate::value::{DataType, Value};
 
-/// The members of one object in order, their values unread.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+const BUFFER_BYTES: usize = 256 << 10;
+/// Longest line, in bytes: a file that is not made of lines must not be read into memory whole.
+const LINE_BYTES_MAX: usize = 64 << 20;
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
+/// Reads a JSON Lines file in batches.
+pub(super) struct JsonLinesReader {
+    lines: Lines,
+    /// Key -> column; `None` for keys known and not asked for.
+    columns: HashMap<String, Option<usize>>,
+    names: Vec<String>,
+    /// Whether a key that the first rows did not have is an error or ignored.
+    keys_are_settled: bool,
+    batcher: RowBatcher,
+    timestamp_format: Option<String>,
+    /// For each column whether nobody gave it a type: then, as a string, it takes any JSON as it is written.
+    loose: Vec<bool>,
+    /// For each column the last row that had it, counted from 1.
+    seen: Vec<u64>,
+    rows: u64,
+    done: bool,
+}
+
+impl JsonLinesReader {
+    pub fn open(file: SourceFile, options: &SourceOptions) -> Result<JsonLinesReader> {
+        let mut names: Vec<String> = options.column_types.iter().flatten().map(|(name, _)| name.clone()).collect();
+        let mut guesses: HashMap<String, TextGuess> = HashMap::new();
+        let mut sample = Lines::new(file.clone());
+        for _ in 0..INFER_ROWS {
+            // Faults are left for the reading proper to report.
+            let Ok(true) = sample.advance() else { break };
+            let Ok(object) = serde_json::from_slice::<Object>(&sample.line) else { continue };
+            for (key, raw) in object.0 {
+                let guess = guesses.entry(key.to_string()).or_insert_with(|| {
+                    if !names.iter().any(|name| *name == key) {
+                        names.push(key.to_string());
+                    }
+                    TextGuess::default()
+                });
+                if let Ok(json) = serde_json::from_str(raw.get())
+                    && options.infer_types
+                {
+                    guess.see_json(&json);
+                }
+            }
+        }
+        let mut columns = HashMap::new();
+        let mut typed = Vec::new();
+        for name in names {
+            columns.insert(name.clone(), options.wants(&name).then_some(typed.len()));
+            if options.wants(&name) {
+                let guess = || guesses.get(&name).map_or(DataType::String, TextGuess::dtype);
+                let dtype = options.type_of(&name).unwrap_or_else(guess);
+                typed.push((name, dtype));
+            }
+        }
+        let given = |name: &str| options.column_types.iter().flatten().any(|(known, _)| known == name);
+        Ok(JsonLinesReader {
+            loose: typed.iter().map(|(name, _)| !given(name)).collect(),
+            seen: vec![0; typed.len()],
+            names: typed.iter().map(|(name, _)| name.clone()).collect(),
+            batcher: RowBatcher::new(file.path(), typed, options),
+            lines: Lines::new(file),
+            columns,
+            keys_are_settled: options.infer_types && options.projection.is_none(),
+            timestamp_format: options.timestamp_format.clone(),
+            rows: 0,
+            done: false,
+        })
+    }
+
+    fn read_row(&mut self) -> Result<()> {
+        self.rows += 1;
+        let line = std::mem::take(&mut self.lines.line);
+        match serde_json::from_slice::<Object>(&line) {
+            Ok(object) => self.read_object(object),
+            Err(error) => {
+                let error = Error::invalid(format!("not one JSON object: {error}"));
+                self.batcher.settle_row(error);
+            }
+        }
+        let values = || match serde_json::from_slice(&line) {
+            Ok(Json::Object(values)) => values,
+            _ => Map::from_iter([("line".to_owned(), String::from_utf8_lossy(&line).into())]),
+        };
+        self.batcher.end_row(self.lines.number, line.len(), values)?;
+        // Its memory serves the next line.
+        self.lines.line = line;
+        Ok(())
+    }
+
+    fn read_object(&mut self, object: Object<'_>) {
+        let mut unknown = None;
+        for (key, raw) in object.0 {
+            match self.columns.get(key.as_ref()) {
+                Some(&Some(column)) if self.seen[column] == self.rows => {
+                    unknown = Some(Error::invalid(format!("the key '{}' stands twice", self.names[column])));
+                }
+                Some(&Some(column)) => {
+                    self.seen[column] = self.rows;
+                    let builder = self.batcher.column(column);
+                    let is_text = !raw.get().starts_with('"') && raw.get() != "null";
+                    let cell = if self.loose[column] && is_text && builder.push_string(raw.get()) {
+                        Ok(())
+                    } else {
+                        push_cell(builder, raw.get(), self.timestamp_format.as_deref())
+                    };
+                    self.batcher.settle(column, cell);
+                }
+                None if self.keys_are_settled => {
+                    let what = format!("the key '{}' does not occur in the first {INFER_ROWS} rows", clip(&key));
+                    unknown = Some(Error::invalid(what).remedy("write the key in an early row, with null if need be"));
+                }
+                Some(None) | None => {}
+            }
+        }
+        for column in 0..self.seen.len() {
+            if self.seen[column] != self.rows {
+                self.batcher.column(column).push_null();
+            }
+        }
+        if let Some(error) = unknown {
+            self.batcher.fail_row(error);
+        }
+    }
+}
+
+impl PartReader for JsonLinesReader {
+    fn schema(&self) -> SchemaRef {
+        self.batcher.schema()
+    }
+
+    fn next_part(&mut self) -> Result<Option<Part>> {
+        while !self.done && !self.batcher.is_full() {
+            match self.lines.advance()? {
+                true => self.read_row()?,
+                false => self.done = true,
+            }
+        }
+        self.batcher.take()
+    }
+}
+
+fn push_cell(builder: &mut ColumnBuilder, raw: &str, timestamp_format: Option<&str>) -> Result<()> {
+    let value = match (builder.dtype(), timestamp_format) {
+        _ if raw == "null" => Value::Null,
+        (DataType::String, _) if raw.starts_with('"') => {
+            let text: Cow<'_, str> = serde_json::from_str(raw).map_err(|error| Error::invalid(error.to_string()))?;
+            builder.push_string(&text);
+            return Ok(());
+        }
+        (DataType::Timestamp, Some(format)) => {
+            let text: String = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
+            Value::Timestamp(parse_timestamp_as(format, &text)?)
+        }
+        (dtype @ (DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64), _)
+            if !raw.starts_with('"') =>
+        {
+            // The plain forms first; what they do not know (1e3 as an integer) goes the long way.
+            parse_value(dtype, raw).or_else(|_| parse_json_text(dtype, raw))?
+        }
+        (dtype, _) => parse_json_text(dtype, raw)?,
+    };
+    builder.push(value)
+}
+
+/// The members of a JSON object, their values as they are written.
+struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
+                f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-                    members.push((Cow::Owned(name), value));
+                while let Some(Key(key)) = map.next_key()? {
+                    members.push((key, map.next_value()?));
                 }
-                Ok(Members(members))
+                Ok(Object(members))
             }
         }
-        deserializer.deserialize_map(Collect)
+        deserializer.deserialize_map(Members)
     }
 }
 
-/// Batches of a JSON Lines file. The first batch says which columns there are; a member that first
-/// appears later is not seen, one that a later object lacks is null.
-pub(super) struct JsonLinesReader<R> {
-    input: R,
-    path: PathBuf,
-    line: u64,
-    schema: SchemaRef,
-    types: Vec<Option<DataType>>,
-    timestamp_format: Option<String>,
-    pending: Vec<(u64, String)>,
-    batch_rows: usize,
+/// A key, borrowed where it holds no escapes: what `Cow` alone would always copy.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The lines of a file that are not blank.
+struct Lines {
+    file: SourceFile,
+    input: BufReader<Cursor>,
+    line: Vec<u8>,
+    /// Of the current line, from 1.
+    number: u64,
 }
 
-impl<R: BufRead> JsonLinesReader<R> {
-    pub(super) fn open(path: &Path, input: R, options: &SourceOptions) -> Result<Self> {
-        let mut reader = JsonLinesReader {
-            input,
-            path: path.to_owned(),
-            line: 0,
-            schema: Arc::new(Schema::empty()),
-            types: Vec::new(),
-            timestamp_format: options.timestamp_format.clone(),
-            pending: Vec::new(),
-            batch_rows: options.batch_rows.max(1),
-        };
-        reader.pending = reader.read_lines().map_err(|error| error.at(path.display()))?;
-        let mut names: Vec<String> = Vec::new();
-        let mut seen: HashMap<String, ()> = HashMap::new();
-        for (line, text) in &reader.pending {
-            for (name, _) in parse_line(*line, text).map_err(|error| error.at(path.display()))?.0 {
-                if seen.insert(name.to_string(), ()).is_none() {
-                    names.push(name.into_owned());
+impl Lines {
+    fn new(file: SourceFile) -> Lines {
+        let input = BufReader::with_capacity(BUFFER_BYTES, file.cursor());
+        Lines { file, input, line: Vec::new(), number: 0 }
+    }
+
+    fn advance(&mut self) -> Result<bool> {
+        loop {
+            self.line.clear();
+            self.number += 1;
+            loop {
+                let chunk = self.input.fill_buf().map_err(|error| Error::io("read", self.file.path(), error))?;
+                if chunk.is_empty() {
+                    break;
                 }
-            }
-        }
-        let mut fields = Vec::new();
-        for name in &names {
-            let dtype = options.columns.get(name).cloned();
-            fields.push(match &dtype {
-                Some(dtype) => Field::new(name, dtype.to_arrow(), true),
-                None => text_field(name, "json"),
-            });
-            reader.types.push(dtype);
-        }
-        fields.push(Field::new(LINE_COLUMN, ArrowType::UInt64, false));
-        reader.schema = Arc::new(Schema::new(fields));
-        Ok(reader)
-    }
-
-    fn read_lines(&mut self) -> Result<Vec<(u64, String)>> {
-        let mut lines = Vec::new();
-        while lines.len() < self.batch_rows {
-            let mut bytes = Vec::new();
-            let read = self.input.read_until(b'\n', &mut bytes);
-            if read.map_err(|error| Error::io("read", &self.path, error))? == 0 {
-                break;
-            }
-            self.line += 1;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| Error::invalid("text that is not UTF-8").at(format!("line {}", self.line)))?;
-            if !text.trim().is_empty() {
-                lines.push((self.line, text));
-            }
-        }
-        Ok(lines)
-    }
-
-    fn read_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let lines = match std::mem::take(&mut self.pending) {
-            pending if !pending.is_empty() => pending,
-            _ => self.read_lines()?,
-        };
-        if lines.is_empty() {
-            return Ok(None);
-        }
-        let index: HashMap<&str, usize> =
-            self.schema.fields().iter().enumerate().map(|(i, field)| (field.name().as_str(), i)).collect();
-        let mut texts: Vec<StringBuilder> = self.types.iter().map(|_| StringBuilder::new()).collect();
-        let mut cells: Vec<Option<&str>> = Vec::new();
-        for (line, text) in &lines {
-            let members = parse_line(*line, text)?;
-            cells.clear();
-            cells.resize(texts.len(), None);
-            for (name, value) in &members.0 {
-                if let Some(cell) = index.get(name.as_ref()).and_then(|&i| cells.get_mut(i)) {
-                    *cell = (value.get() != "null").then_some(value.get());
+                let end = chunk.iter().position(|&b| b == b'\n');
+                let taken = end.map_or(chunk.len(), |at| at + 1);
+                self.line.extend_from_slice(&chunk[..taken]);
+                self.input.consume(taken);
+                if end.is_some() {
+                    break;
+                }
+                if self.line.len() > LINE_BYTES_MAX {
+                    let what = format!("the line takes more than {} MiB", LINE_BYTES_MAX >> 20);
+                    return Err(self.at(Error::invalid(what)));
                 }
             }
-            texts.iter_mut().zip(&cells).for_each(|(column, cell)| column.append_option(*cell));
-        }
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(texts.len() + 1);
-        for (i, mut column) in texts.into_iter().enumerate() {
-            let texts = column.finish();
-            let Some(dtype) = &self.types[i] else {
-                arrays.push(Arc::new(texts));
-                continue;
-            };
-            let mut values = Vec::with_capacity(lines.len());
-            for (text, (line, _)) in texts.iter().zip(&lines) {
-                let parsed = match (text, dtype, &self.timestamp_format) {
-                    (None, _, _) => Ok(Value::Null),
-                    (Some(text), DataType::Timestamp, Some(format)) => {
-                        parse_timestamp_as(format, text.trim_matches('"')).map(Value::Timestamp)
-                    }
-                    (Some(text), _, _) => parse_json_text(dtype, text),
-                };
-                values.push(
-                    parsed.map_err(|error| error.at(format!("line {line}: column {}", self.schema.field(i).name())))?,
-                );
+            if self.line.is_empty() {
+                return Ok(false);
             }
-            arrays.push(array_from_values(dtype, &values)?);
+            if self.number == 1 && self.line.starts_with(&[0xef, 0xbb, 0xbf]) {
+                self.line.drain(..3);
+            }
+            self.line.truncate(self.line.trim_ascii_end().len());
+            if !self.line.is_empty() {
+                return Ok(true);
+            }
         }
-        arrays.push(Arc::new(lines.iter().map(|(line, _)| *line).collect::<UInt64Array>()));
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays);
-        batch.map(Some).map_err(|error| source_error(&self.path, error))
     }
-}
 
-fn parse_line(line: u64, text: &str) -> Result<Members<'_>> {
-    serde_json::from_str(text).map_err(|error| {
-        Error::invalid(format!("no JSON object ({error}): '{}'", clip(text.trim()))).at(format!("line {line}"))
-    })
-}
-
-impl<R: BufRead> Iterator for JsonLinesReader<R> {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.read_batch().map_err(|error| error.at(self.path.display()));
-        batch.map_err(|error| ArrowError::ExternalError(Box::new(error))).transpose()
-    }
-}
-
-impl<R: BufRead> RecordBatchReader for JsonLinesReader<R> {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+    fn at(&self, error: Error) -> Error {
+        error.at(format!("line {}", self.number)).at(self.file.path().display())
     }
 }

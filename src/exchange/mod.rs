@@ -1,25 +1,43 @@
-//! Files of other programs, in and out: Parquet, CSV, JSON Lines, Arrow IPC.
+//! Files in and out: Parquet, CSV, JSON Lines and Arrow IPC.
 //!
-//! Readers give record batches in whatever layout the file has; text cells stay text, marked with
-//! [`TEXT_FORM_KEY`](crate::format::accept::TEXT_FORM_KEY), so that
-//! [`accept_batch`](crate::format::accept::accept_batch) refuses a bad cell as it refuses any other
-//! row. Writers appear under their name only when complete.
+//! [`open_source`] reads record batches out of a file or a folder of files, [`create_sink`] writes
+//! them into one, [`PartitionedWriter`] into a folder that can be read back. They know Arrow and the
+//! text forms of values, and nothing of a store: what the columns mean is the caller's to decide.
 
+mod cells;
+mod columns;
 mod csv;
+mod csv_tokens;
 mod digest;
+mod file;
+mod folder;
+mod infer;
+mod ipc;
 mod jsonl;
-mod parquet_in;
-mod partition;
-mod progress;
+mod kind;
+mod parquet_reader;
+mod parquet_sink;
+mod partitioned;
 mod quarantine;
+mod rows;
+mod sink;
 mod source;
+mod spill;
+mod temporary;
+mod text_sink;
+
 #[cfg(test)]
 mod tests;
-mod write;
 
-pub use digest::content_digest;
-pub use partition::{PartitionedWriter, Partitioning};
-pub use progress::{Progress, ProgressHook};
+pub use cells::typed_field;
+pub use digest::file_digest;
+pub use kind::FileKind;
+pub use partitioned::{ExportReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;
-pub use source::{FileFormat, SourceOptions, SourceReader, expand_source, open_source, source_error};
-pub use write::{Compression, DatasetWriter, OutputFormat, TYPE_KEY, WriteOptions, typed_field};
+pub use sink::{Sink, SinkReport, create_sink};
+pub use source::{
+    BATCH_ROWS_DEFAULT, BadRow, BadRowHandler, Origin, Progress, Source, SourceOptions, open_source, source_error,
+};
+
+/// Field metadata naming a column's asof type, where Arrow alone does not tell: `json` is a string to Arrow.
+pub const TYPE_METADATA_KEY: &str = "asof.type";

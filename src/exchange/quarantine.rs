@@ -1,109 +1,134 @@
-//! Rows that an import set aside: one JSON object a line, with the file, the row's number in it, the
-//! reason, and the row in text forms.
+//! Rows that an import set aside: one JSON line each, with its reason, in place before the commit.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::UInt64Type;
-use arrow_array::{Array, RecordBatch, UInt32Array};
+use arrow_array::RecordBatch;
 use serde_json::{Map, Value as Json, json};
 
-use super::source::source_error;
-use super::write::{publish, temporary_path, text_column};
-use crate::error::{Error, Result};
-use crate::format::accept::{LINE_COLUMN, Refusal, TEXT_FORM_KEY};
-use crate::format::columns::value_at;
+use super::cells::Cells;
+use super::source::BadRow;
+use crate::disk::{Disk, File, OpenMode};
+use crate::error::Result;
 use crate::text::to_json;
 
-/// Writes `quarantine/RUN-VIEW.jsonl`. Dropped before [`QuarantineWriter::finish`] it leaves nothing.
-pub struct QuarantineWriter {
-    path: PathBuf,
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Writes the rows set aside as `{"file", "row", "reason", "values"}`, one a line. Values are in the
+/// JSON text forms, so that a mended line's `values` can be imported.
+///
+/// Nothing bears the name before [`QuarantineWriter::finish`]; without any row nothing ever does.
+pub struct QuarantineWriter<'d> {
+    disk: &'d dyn Disk,
+    target: PathBuf,
     temporary: PathBuf,
-    out: Option<BufWriter<File>>,
+    file: Option<Arc<dyn File>>,
+    text: Vec<u8>,
+    written_bytes: u64,
     rows: u64,
 }
 
-impl QuarantineWriter {
-    /// Begins the file of one run and view in `folder`, which is made when missing.
-    ///
-    /// # Errors
-    /// The folder or the file cannot be made.
-    pub fn create(folder: &Path, run: u64, view: &str) -> Result<QuarantineWriter> {
-        std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
-        let path = folder.join(format!("{run}-{view}.jsonl"));
-        let temporary = temporary_path(&path);
-        let file = File::create_new(&temporary).map_err(|error| Error::io("create", &temporary, error))?;
-        Ok(QuarantineWriter { path, temporary, out: Some(BufWriter::new(file)), rows: 0 })
-    }
-
-    /// Sets aside the refused rows of a batch that came from `source`; `first_row` is the batch's
-    /// first row in it. Text files count lines, which `_line` holds.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn push(&mut self, source: &Path, first_row: u64, batch: &RecordBatch, refused: &[Refusal]) -> Result<()> {
-        let rows: std::result::Result<Vec<u32>, _> = refused.iter().map(|refusal| u32::try_from(refusal.row)).collect();
-        let rows = rows.map_err(|_| Error::invalid("the batch has more rows than 32 bits count"))?;
-        // Only the refused rows are put into text forms.
-        let bad = arrow_select::take::take_record_batch(batch, &UInt32Array::from(rows))
-            .map_err(|error| source_error(source, error))?;
-        let columns: Vec<_> = bad
-            .schema_ref()
-            .fields()
-            .iter()
-            .zip(bad.columns())
-            .map(|(field, column)| text_column(field, column))
-            .collect::<Result<_>>()?;
-        let schema = bad.schema();
-        for (row, refusal) in refused.iter().enumerate() {
-            let mut number = first_row + refusal.row as u64;
-            let mut values = Map::new();
-            for (field, (dtype, column)) in schema.fields().iter().zip(&columns) {
-                if field.name() == LINE_COLUMN {
-                    number = bad.column_by_name(LINE_COLUMN).map_or(number, |lines| {
-                        lines.as_primitive_opt::<UInt64Type>().map_or(number, |lines| lines.value(row))
-                    });
-                    continue;
-                }
-                let is_json = field.metadata().get(TEXT_FORM_KEY).is_some_and(|form| form == "json");
-                let value = match column.as_string_opt::<i32>() {
-                    Some(texts) if is_json && texts.is_valid(row) => {
-                        serde_json::from_str(texts.value(row)).unwrap_or_else(|_| Json::from(texts.value(row)))
-                    }
-                    _ => to_json(dtype, &value_at(column, dtype, row)),
-                };
-                values.insert(field.name().clone(), value);
-            }
-            let reason = match &refusal.column {
-                Some(column) => format!("{column}: {}", refusal.reason),
-                None => refusal.reason.clone(),
-            };
-            let line = json!({ "file": source.to_string_lossy(), "row": number, "reason": reason, "values": values });
-            if let Some(out) = &mut self.out {
-                writeln!(out, "{line}").map_err(|error| Error::io("write", &self.path, error))?;
-            }
-            self.rows += 1;
+impl<'d> QuarantineWriter<'d> {
+    /// A writer of the file `target`, whose folder exists.
+    pub fn new(disk: &'d dyn Disk, target: &Path) -> QuarantineWriter<'d> {
+        let mut temporary = target.as_os_str().to_owned();
+        temporary.push(".tmp");
+        QuarantineWriter {
+            disk,
+            target: target.to_path_buf(),
+            temporary: temporary.into(),
+            file: None,
+            text: Vec::new(),
+            written_bytes: 0,
+            rows: 0,
         }
-        Ok(())
     }
 
-    /// Puts the file in place, synced: before the commit that leaves these rows out. A file without
-    /// rows is not kept; `None` then.
+    /// Sets aside row `index` of a batch; `row` is its number in `file`, from 1.
+    ///
+    /// # Errors
+    /// A column has no text form, or the disk refuses.
+    pub fn add(&mut self, file: &str, batch: &RecordBatch, index: usize, row: u64, reason: &str) -> Result<()> {
+        let one = batch.slice(index, 1);
+        let mut values = Map::new();
+        for (field, cells) in batch.schema_ref().fields().iter().zip(Cells::of_batch(&one)?) {
+            values.insert(field.name().clone(), to_json(cells.dtype(), &cells.value(0)));
+        }
+        self.add_line(file, row, reason, values)
+    }
+
+    /// Sets aside a row that could not even be read.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn finish(mut self) -> Result<Option<PathBuf>> {
-        let Some(out) = self.out.take().filter(|_| self.rows > 0) else { return Ok(None) };
-        let file = out.into_inner().map_err(|error| Error::io("write", &self.path, error.into_error()))?;
-        publish(&file, &self.temporary, &self.path)?;
-        Ok(Some(self.path.clone()))
+    pub fn add_unread(&mut self, row: &BadRow) -> Result<()> {
+        self.add_line(&row.file.to_string_lossy(), row.row, &row.reason, row.values.clone())
+    }
+
+    /// How many rows were set aside.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Makes the file durable and gives it its name; says how many rows it holds.
+    ///
+    /// # Errors
+    /// The disk refuses; nothing bears the name then.
+    pub fn finish(mut self) -> Result<u64> {
+        if self.rows == 0 {
+            return Ok(0);
+        }
+        self.flush()?;
+        if let Some(file) = &self.file {
+            file.sync()?;
+            self.disk.rename(&self.temporary, &self.target)?;
+            self.file = None;
+            self.disk.sync_dir(super::temporary::parent_of(&self.target))?;
+        }
+        Ok(self.rows)
+    }
+
+    fn add_line(&mut self, file: &str, row: u64, reason: &str, values: Map<String, Json>) -> Result<()> {
+        let line = json!({ "file": file, "row": row, "reason": reason, "values": values });
+        self.text.extend_from_slice(line.to_string().as_bytes());
+        self.text.push(b'\n');
+        self.rows += 1;
+        if self.text.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => {
+                // What a crashed import left under this name is worth nothing.
+                if self.disk.exists(&self.temporary)? {
+                    self.disk.remove(&self.temporary)?;
+                }
+                self.file.insert(self.disk.open(&self.temporary, OpenMode::Create)?)
+            }
+        };
+        file.write_at(self.written_bytes, &self.text)?;
+        self.written_bytes = self.written_bytes.saturating_add(u64::try_from(self.text.len()).unwrap_or(u64::MAX));
+        self.text.clear();
+        Ok(())
     }
 }
 
-impl Drop for QuarantineWriter {
+impl Drop for QuarantineWriter<'_> {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.temporary);
+        if self.file.is_some() {
+            // Nothing can be done about a failure here; the next run removes the file.
+            let _ = self.disk.remove(&self.temporary);
+        }
+    }
+}
+
+impl fmt::Debug for QuarantineWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuarantineWriter")
+            .field("target", &self.target)
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
     }
 }

@@ -1,230 +1,327 @@
-//! Opening a file of any format as a stream of record batches.
+//! Rows out of files, whatever their format: [`open_source`].
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use serde_json::{Map, Value as Json};
 
-use super::progress::{Counted, Progress, ProgressHook};
-use super::{csv, jsonl, parquet_in};
-use crate::definition::FeatureView;
-use crate::error::{Error, ErrorKind, Result};
+use super::csv::CsvReader;
+use super::file::SourceFile;
+use super::folder::files_of_folder;
+use super::ipc::IpcReader;
+use super::jsonl::JsonLinesReader;
+use super::kind::FileKind;
+use super::parquet_reader::ParquetReader;
+use crate::error::{Error, Result};
 use crate::value::DataType;
 
-/// The formats that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "their names say it")]
-pub enum FileFormat {
-    Parquet,
-    Csv,
-    JsonLines,
-    ArrowFile,
-    ArrowStream,
+/// Rows a batch holds unless told otherwise.
+pub const BATCH_ROWS_DEFAULT: usize = 64 << 10;
+
+/// Told the rows delivered and the bytes read so far, after each batch.
+pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+/// Given each row that could not be read; an error from it ends the reading.
+pub type BadRowHandler = Arc<dyn Fn(BadRow) -> Result<()> + Send + Sync>;
+
+/// A row of a text file that could not be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadRow {
+    /// The file it stands in.
+    pub file: PathBuf,
+    /// Its number there, from 1; a header is no row.
+    pub row: u64,
+    /// What is wrong with it: line, column, what was wanted and what was found.
+    pub reason: String,
+    /// What the file holds there: texts out of CSV, values as they are out of JSON Lines.
+    pub values: Map<String, Json>,
 }
 
-/// How a file is read.
+/// How a source is read. The default reads every column and guesses types where the format has none.
 #[derive(Clone)]
 pub struct SourceOptions {
-    /// The format; by the file's first bytes and its extension when absent.
-    pub format: Option<FileFormat>,
-    /// Text columns to be parsed while reading, an unreadable cell being an error. Others stay
-    /// text for [`accept_batch`](crate::format::accept::accept_batch), which can set rows aside.
-    pub columns: BTreeMap<String, DataType>,
-    /// CSV: the column delimiter; a comma when absent, a tab for `.tsv`.
+    /// Types of columns, by their names in the file. Only text formats ask for them; the others say
+    /// themselves what their columns are.
+    pub column_types: Option<Vec<(String, DataType)>>,
+    /// Whether text columns without a type here get the one their first rows look like. Without, they are strings.
+    pub infer_types: bool,
+    /// CSV: what stands between fields; `None` is a comma, in `.tsv` a tab. One ASCII character.
     pub delimiter: Option<char>,
-    /// The strftime format of the timestamps among `columns`.
+    /// CSV and JSON Lines: the strftime format of timestamps; `None` is RFC 3339.
     pub timestamp_format: Option<String>,
-    /// Most rows in a batch.
+    /// Rows a batch holds at most, where the format leaves the choice.
     pub batch_rows: usize,
-    /// Threads that decode Parquet.
-    pub threads: usize,
-    /// Called after each batch.
-    pub progress: Option<ProgressHook>,
+    /// The columns to read; the others are skipped. Names that the file does not have are no error here.
+    pub projection: Option<Vec<String>>,
+    /// Told of every batch.
+    pub progress: Option<Progress>,
+    /// CSV and JSON Lines: takes the rows that cannot be read, which are then left out. Without, the first is an error.
+    pub on_bad_row: Option<BadRowHandler>,
 }
 
 impl Default for SourceOptions {
     fn default() -> Self {
         SourceOptions {
-            format: None,
-            columns: BTreeMap::new(),
+            column_types: None,
+            infer_types: true,
             delimiter: None,
             timestamp_format: None,
-            batch_rows: 65_536,
-            threads: 2,
+            batch_rows: BATCH_ROWS_DEFAULT,
+            projection: None,
             progress: None,
+            on_bad_row: None,
         }
     }
 }
 
 impl SourceOptions {
-    /// What `view` says about its files.
-    pub fn for_view(view: &FeatureView) -> Self {
-        SourceOptions { delimiter: view.source.delimiter, ..SourceOptions::default() }
+    /// Whether a column is asked for.
+    pub(super) fn wants(&self, column: &str) -> bool {
+        self.projection.as_ref().is_none_or(|names| names.iter().any(|name| name == column))
     }
-}
 
-/// The batches of one file.
-pub struct SourceReader {
-    inner: Box<dyn RecordBatchReader + Send>,
-    path: PathBuf,
-    bytes: Arc<AtomicU64>,
-    rows: u64,
-    progress: Option<ProgressHook>,
-}
+    /// The type given for a text column, or string where guessing is off.
+    pub(super) fn type_of(&self, column: &str) -> Option<DataType> {
+        let given = self.column_types.iter().flatten().find(|(name, _)| name == column);
+        given.map(|(_, dtype)| dtype.clone()).or_else(|| (!self.infer_types).then_some(DataType::String))
+    }
 
-impl SourceReader {
-    /// The next batch, errors naming the file.
-    ///
-    /// # Errors
-    /// The file is cut short, damaged, or holds what cannot be read.
-    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let batch = match self.inner.next() {
-            None => return Ok(None),
-            Some(Ok(batch)) => batch,
-            Some(Err(error)) => return Err(source_error(&self.path, error)),
-        };
-        self.rows += batch.num_rows() as u64;
-        if let Some(progress) = &self.progress {
-            progress(Progress { rows: self.rows, bytes: self.bytes.load(Ordering::Relaxed) });
+    /// Whether any column asked for has no type yet.
+    pub(super) fn needs_inference(&self, columns: &[String]) -> bool {
+        columns.iter().any(|name| self.wants(name) && self.type_of(name).is_none())
+    }
+
+    pub(super) fn delimiter_byte(&self) -> Result<Option<u8>> {
+        match self.delimiter {
+            None => Ok(None),
+            Some(c) if c.is_ascii() && !matches!(c, '"' | '\n' | '\r') => Ok(u8::try_from(c).ok()),
+            Some(c) => Err(Error::invalid(format!("{c:?} is no delimiter"))
+                .remedy("a delimiter is one ASCII character other than a quote or a line end")),
         }
-        Ok(Some(batch))
     }
 }
 
-impl fmt::Debug for SourceReader {
+impl fmt::Debug for SourceOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SourceReader").field("path", &self.path).field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("SourceOptions")
+            .field("column_types", &self.column_types)
+            .field("infer_types", &self.infer_types)
+            .field("delimiter", &self.delimiter)
+            .field("timestamp_format", &self.timestamp_format)
+            .field("batch_rows", &self.batch_rows)
+            .field("projection", &self.projection)
+            .finish_non_exhaustive()
     }
 }
 
-impl Iterator for SourceReader {
-    type Item = Result<RecordBatch, ArrowError>;
+/// A batch and where it stands in its file.
+pub(super) struct Part {
+    pub batch: RecordBatch,
+    /// Number of the first row, from 1.
+    pub first_row: u64,
+    /// Numbers of bad rows that were left out.
+    pub skipped: Vec<u64>,
+}
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_batch().map_err(|error| ArrowError::ExternalError(Box::new(error))).transpose()
+impl Part {
+    /// A whole batch that begins at `next_row`, which moves beyond it.
+    pub fn following(next_row: &mut u64, batch: RecordBatch) -> Part {
+        let first_row = *next_row;
+        *next_row = next_row.saturating_add(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
+        Part { batch, first_row, skipped: Vec::new() }
     }
 }
 
-impl RecordBatchReader for SourceReader {
-    fn schema(&self) -> SchemaRef {
-        self.inner.schema()
+/// What a format's reader does.
+pub(super) trait PartReader: Send {
+    fn schema(&self) -> SchemaRef;
+    fn next_part(&mut self) -> Result<Option<Part>>;
+}
+
+/// Where the rows of a batch stand: for messages and reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    file: PathBuf,
+    first_row: u64,
+    skipped: Vec<u64>,
+}
+
+impl Origin {
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The number in the file, from 1, of the row at `index` of the batch.
+    pub fn row(&self, index: usize) -> u64 {
+        let mut row = self.first_row.saturating_add(u64::try_from(index).unwrap_or(u64::MAX));
+        for &skipped in &self.skipped {
+            if skipped <= row {
+                row += 1;
+            }
+        }
+        row
     }
 }
 
-/// The error inside Arrow's, or Arrow's as one that names the file.
-pub fn source_error(path: &Path, error: ArrowError) -> Error {
+/// Record batches out of one file or all files of a folder, all of one schema.
+///
+/// The iterator's errors are this crate's own: [`source_error`] unwraps them. After an error it ends.
+pub struct Source {
+    schema: SchemaRef,
+    options: SourceOptions,
+    current: Option<Box<dyn PartReader>>,
+    waiting: VecDeque<PathBuf>,
+    origin: Origin,
+    rows: u64,
+    bytes_read: Arc<AtomicU64>,
+}
+
+/// Opens a file, or every file of a known format below a folder in the order of their paths.
+///
+/// Folders whose names begin with `.` or `_` are left out, as are such files; the `key=value` names
+/// of partition folders add no columns. Every file must have the columns of the first.
+///
+/// # Errors
+/// There is no such file, its format is unknown, or it is not what its extension says.
+pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> {
+    let mut waiting = if path.is_dir() { files_of_folder(path)? } else { VecDeque::from([path.to_path_buf()]) };
+    let bytes_read = Arc::new(AtomicU64::new(0));
+    let Some(first) = waiting.pop_front() else {
+        return Err(Error::not_found("no file of a known format in this folder").at(path.display()));
+    };
+    let reader = open_file(&first, options, &bytes_read)?;
+    let mut options = options.clone();
+    let schema = reader.schema();
+    if !waiting.is_empty() {
+        options.settle_types(&schema);
+    }
+    let origin = Origin { file: first, ..Origin::default() };
+    Ok(Box::new(Source { schema, options, current: Some(reader), waiting, origin, rows: 0, bytes_read }))
+}
+
+/// This crate's error out of what a [`Source`] yields as a `RecordBatchReader`.
+pub fn source_error(error: ArrowError) -> Error {
     match error {
         ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
             Ok(error) => *error,
-            Err(inner) => unreadable(path, inner.to_string()),
+            Err(other) => Error::invalid(other.to_string()),
         },
-        ArrowError::IoError(_, error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-            Error::io("read", path, error)
-        }
-        other => unreadable(path, other.to_string()),
+        other => Error::invalid(other.to_string()),
     }
 }
 
-pub(super) fn unreadable(path: &Path, why: impl fmt::Display) -> Error {
-    Error::new(ErrorKind::Damaged, format!("cannot be read to its end: {why}"))
-        .at(path.display())
-        .remedy("the file is cut short or damaged; write or fetch it again")
-}
+impl Source {
+    /// Where the last batch stands.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
 
-/// Opens a file by its first bytes, then its extension.
-///
-/// # Errors
-/// The file is missing, of no known format, or unreadable.
-pub fn open_source(path: &Path, options: &SourceOptions) -> Result<SourceReader> {
-    let format = match options.format {
-        Some(format) => format,
-        None => detect(path)?,
-    };
-    let bytes = Arc::new(AtomicU64::new(0));
-    let open = || -> Result<BufReader<Counted<File>>> {
-        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-        Ok(BufReader::with_capacity(1 << 18, Counted { inner: file, bytes: bytes.clone() }))
-    };
-    let inner: Box<dyn RecordBatchReader + Send> = match format {
-        FileFormat::Parquet => Box::new(parquet_in::open(path, options, bytes.clone())?),
-        FileFormat::Csv => Box::new(csv::CsvReader::open(path, open()?, options)?),
-        FileFormat::JsonLines => Box::new(jsonl::JsonLinesReader::open(path, open()?, options)?),
-        FileFormat::ArrowFile => {
-            let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-            let len = file.metadata().map_err(|error| Error::io("stat", path, error))?.len();
-            bytes.store(len, Ordering::Relaxed);
-            Box::new(
-                arrow_ipc::reader::FileReader::try_new_buffered(file, None)
-                    .map_err(|error| source_error(path, error))?,
-            )
-        }
-        FileFormat::ArrowStream => Box::new(
-            arrow_ipc::reader::StreamReader::try_new(open()?, None).map_err(|error| source_error(path, error))?,
-        ),
-    };
-    Ok(SourceReader { inner, path: path.to_owned(), bytes, rows: 0, progress: options.progress.clone() })
-}
+    /// Rows delivered so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
 
-fn detect(path: &Path) -> Result<FileFormat> {
-    let mut file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    let mut magic = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut magic).map_err(|error| Error::io("read", path, error))?;
-    if magic.starts_with(b"PAR1") {
-        return Ok(FileFormat::Parquet);
+    /// The next batch; `None` at the end.
+    ///
+    /// # Errors
+    /// A row or a file that cannot be read, by name and place.
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        self.advance().inspect_err(|_| {
+            self.current = None;
+            self.waiting.clear();
+        })
     }
-    if magic.starts_with(b"ARROW1") {
-        return Ok(FileFormat::ArrowFile);
-    }
-    if magic.starts_with(&[0xff; 4]) {
-        return Ok(FileFormat::ArrowStream);
-    }
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
-    match extension.as_str() {
-        "csv" | "tsv" => Ok(FileFormat::Csv),
-        "jsonl" | "ndjson" | "json" => Ok(FileFormat::JsonLines),
-        "parquet" | "pq" => Err(unreadable(path, "it does not begin as a Parquet file does")),
-        "arrow" | "feather" | "ipc" | "arrows" => Err(unreadable(path, "it does not begin as an Arrow file does")),
-        _ => Err(Error::invalid("a file of no known format")
-            .at(path.display())
-            .remedy("name it .parquet, .csv, .jsonl or .arrow")),
-    }
-}
 
-/// The files behind a path: itself, or every data file below a folder, in order: what `export` wrote.
-///
-/// # Errors
-/// The path is missing, or the folder holds no data file.
-pub fn expand_source(path: &Path) -> Result<Vec<PathBuf>> {
-    let metadata = std::fs::metadata(path).map_err(|error| Error::io("open", path, error))?;
-    if !metadata.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).map_err(|error| Error::io("list", &folder, error))? {
-            let entry = entry.map_err(|error| Error::io("list", &folder, error))?;
-            let child = entry.path();
-            // Names with a dot in front are writes that never finished.
-            if entry.file_name().to_string_lossy().starts_with('.') {
+    fn advance(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let Some(reader) = &mut self.current else { return Ok(None) };
+            let Some(part) = reader.next_part()? else {
+                self.current = None;
+                let Some(path) = self.waiting.pop_front() else { return Ok(None) };
+                self.current = Some(open_file(&path, &self.options, &self.bytes_read)?);
+                self.origin = Origin { file: path, ..Origin::default() };
                 continue;
+            };
+            self.origin.first_row = part.first_row;
+            self.origin.skipped = part.skipped;
+            let batch = self.conform(part.batch)?;
+            self.rows = self.rows.saturating_add(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
+            if let Some(progress) = &self.options.progress {
+                progress(self.rows, self.bytes_read.load(Ordering::Relaxed));
             }
-            if child.is_dir() {
-                folders.push(child);
-            } else if detect(&child).is_ok() {
-                files.push(child);
+            if batch.num_rows() > 0 {
+                return Ok(Some(batch));
             }
         }
     }
-    files.sort();
-    if files.is_empty() {
-        return Err(Error::not_found("no data file in this folder").at(path.display()));
+
+    /// A batch of a later file in the order of the first file's columns.
+    fn conform(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        if batch.schema_ref() == &self.schema {
+            return Ok(batch);
+        }
+        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        for field in self.schema.fields() {
+            let trouble = |what: String| Error::invalid(what).at(self.origin.file.display());
+            let Some(column) = batch.column_by_name(field.name()) else {
+                return Err(trouble(format!("has no column '{}', which the first file has", field.name())));
+            };
+            if column.data_type() != field.data_type() {
+                return Err(trouble(format!(
+                    "column '{}' is {}, in the first file {}",
+                    field.name(),
+                    column.data_type(),
+                    field.data_type()
+                )));
+            }
+            columns.push(column.clone());
+        }
+        RecordBatch::try_new(self.schema.clone(), columns)
+            .map_err(|error| Error::invalid(error.to_string()).at(self.origin.file.display()))
     }
-    Ok(files)
+}
+
+impl SourceOptions {
+    /// The first file's columns and types hold for the files after it.
+    fn settle_types(&mut self, schema: &Schema) {
+        let mut types = self.column_types.take().unwrap_or_default();
+        for field in schema.fields() {
+            if let Some(dtype) = super::cells::canonical_type(field)
+                && !types.iter().any(|(name, _)| name == field.name())
+            {
+                types.push((field.name().clone(), dtype));
+            }
+        }
+        self.column_types = Some(types);
+    }
+}
+
+impl Iterator for Source {
+    type Item = std::result::Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_batch().transpose()?;
+        Some(next.map_err(|error| ArrowError::ExternalError(Box::new(error))))
+    }
+}
+
+impl RecordBatchReader for Source {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+fn open_file(path: &Path, options: &SourceOptions, bytes_read: &Arc<AtomicU64>) -> Result<Box<dyn PartReader>> {
+    let file = SourceFile::open(path, bytes_read.clone())?;
+    Ok(match FileKind::of_file(&file)? {
+        FileKind::Parquet => Box::new(ParquetReader::open(file, options)?),
+        FileKind::Csv => Box::new(CsvReader::open(file, options)?),
+        FileKind::JsonLines => Box::new(JsonLinesReader::open(file, options)?),
+        FileKind::Arrow => Box::new(IpcReader::open(file, options)?),
+    })
 }

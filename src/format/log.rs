@@ -251,12 +251,9 @@ impl<'a> Section<'a> {
         let (header, rest) = bytes.split_at_checked(SECTION_HEADER_BYTES).ok_or("section cut short")?;
         let (records, rest) =
             rest.split_at_checked(u32_at(header, 8) as usize).ok_or("section longer than its frame")?;
-<<<<<<< HEAD
-=======
         if header[12..] != [0; 4] {
             return Err("unknown section flags");
         }
->>>>>>> log
         Ok((Section { view_id: u32_at(header, 0), row_count: u32_at(header, 4), records }, rest))
     }
 

@@ -1,12 +1,12 @@
 //! Bytes to structs and back, without I/O. What these modules say in code, storage_format.md says
 //! in tables.
 
+pub mod accept;
+pub mod columns;
 pub mod commits;
 pub mod log;
 pub mod manifest;
-pub mod accept;
-pub mod columns;
 pub mod row;
+pub mod run_index;
 pub mod sector;
 pub mod table;
-pub mod run_index;

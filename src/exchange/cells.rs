@@ -1,0 +1,171 @@
+//! Values out of Arrow columns of any layout, for the text formats.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType as ArrowType, Field, TimeUnit};
+
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+use crate::value::{DataType, Value};
+
+/// The type whose text form a column takes: the one that loses nothing. `None` for Arrow types that
+/// have no text form (structs, maps, intervals).
+pub(super) fn canonical_type(field: &Field) -> Option<DataType> {
+    let told = field.metadata().get(super::TYPE_METADATA_KEY).and_then(|text| text.parse::<DataType>().ok());
+    let found = type_of_arrow(field.data_type());
+    match (told, found) {
+        (Some(told), Some(found)) if told.to_arrow() == found.to_arrow() => Some(told),
+        (_, found) => found,
+    }
+}
+
+/// The nullable field of a column of `dtype`, with [`TYPE_METADATA_KEY`](super::TYPE_METADATA_KEY)
+/// where the Arrow type alone would be taken for another.
+pub fn typed_field(name: &str, dtype: &DataType) -> Field {
+    let field = Field::new(name, dtype.to_arrow(), true);
+    if type_of_arrow(field.data_type()).as_ref() == Some(dtype) {
+        return field;
+    }
+    field.with_metadata([(super::TYPE_METADATA_KEY, dtype.to_string())])
+}
+
+fn type_of_arrow(arrow: &ArrowType) -> Option<DataType> {
+    Some(match arrow {
+        ArrowType::Boolean => DataType::Bool,
+        ArrowType::Int8 | ArrowType::Int16 | ArrowType::Int32 | ArrowType::UInt8 | ArrowType::UInt16 => DataType::Int32,
+        ArrowType::UInt32 | ArrowType::Int64 => DataType::Int64,
+        ArrowType::UInt64 => DataType::Decimal { precision: 20, scale: 0 },
+        ArrowType::Float16 | ArrowType::Float32 => DataType::Float32,
+        ArrowType::Float64 => DataType::Float64,
+        // A column of nulls alone may as well be of strings.
+        ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View | ArrowType::Null => DataType::String,
+        ArrowType::FixedSizeBinary(16) => DataType::Uuid,
+        ArrowType::Binary | ArrowType::LargeBinary | ArrowType::BinaryView | ArrowType::FixedSizeBinary(_) => {
+            DataType::Bytes
+        }
+        ArrowType::Timestamp(..) | ArrowType::Date64 => DataType::Timestamp,
+        ArrowType::Date32 => DataType::Date,
+        ArrowType::Decimal32(precision, scale)
+        | ArrowType::Decimal64(precision, scale)
+        | ArrowType::Decimal128(precision, scale) => {
+            DataType::Decimal { precision: *precision, scale: u8::try_from(*scale).ok()? }
+        }
+        ArrowType::Dictionary(_, values) => type_of_arrow(values)?,
+        ArrowType::FixedSizeList(element, len) if *element.data_type() == ArrowType::Float32 => {
+            DataType::Vector(u32::try_from(*len).ok()?)
+        }
+        ArrowType::List(element) | ArrowType::LargeList(element) | ArrowType::FixedSizeList(element, _) => {
+            match type_of_arrow(element.data_type())? {
+                DataType::List(_) | DataType::Vector(_) => return None,
+                element => DataType::List(Box::new(element)),
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// A column in the layout that [`value_at`] reads.
+pub(super) struct Cells {
+    dtype: DataType,
+    array: ArrayRef,
+}
+
+impl Cells {
+    /// The columns of a batch.
+    ///
+    /// # Errors
+    /// A column's type has no text form; the error names the column.
+    pub fn of_batch(batch: &RecordBatch) -> Result<Vec<Cells>> {
+        let pairs = batch.schema_ref().fields().iter().zip(batch.columns());
+        pairs.map(|(field, array)| Cells::new(field, array)).collect()
+    }
+
+    fn new(field: &Field, array: &ArrayRef) -> Result<Cells> {
+        let trouble = |what: String| Error::invalid(what).at(format!("column {}", field.name()));
+        let dtype = canonical_type(field)
+            .ok_or_else(|| trouble(format!("columns of Arrow type {} have no text form", field.data_type())))?;
+        let wanted = dtype.to_arrow();
+        let array = match array.data_type() {
+            found if *found == wanted => array.clone(),
+            ArrowType::Timestamp(unit, _) => instants(array, units_per_second(*unit)).map_err(trouble)?,
+            ArrowType::Date64 => instants(array, 1_000).map_err(trouble)?,
+            _ => cast(array, &wanted).map_err(trouble)?,
+        };
+        Ok(Cells { dtype, array })
+    }
+
+    /// The type whose text form the column takes.
+    pub fn dtype(&self) -> &DataType {
+        &self.dtype
+    }
+
+    /// The value in a row.
+    pub fn value(&self, row: usize) -> Value {
+        value_at(self.array.as_ref(), &self.dtype, row)
+    }
+}
+
+fn units_per_second(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    }
+}
+
+/// Instants in any unit as microseconds, UTC. By hand: the general cast would round nanoseconds
+/// towards 1970 and knows no zone by the name of UTC. Times without a zone are UTC, times of other
+/// zones are instants all the same.
+fn instants(array: &ArrayRef, units_per_second: i64) -> std::result::Result<ArrayRef, String> {
+    let units = cast(array, &ArrowType::Int64)?;
+    let micros = units.as_primitive::<Int64Type>().try_unary::<_, TimestampMicrosecondType, _>(|units| {
+        let instant = Timestamp::from_units(units, units_per_second);
+        instant.map(Timestamp::micros).ok_or_else(|| format!("timestamp {units} is out of range in microseconds"))
+    })?;
+    Ok(Arc::new(micros.with_timezone("UTC")))
+}
+
+fn cast(array: &ArrayRef, to: &ArrowType) -> std::result::Result<ArrayRef, String> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, to, &options).map_err(|error| error.to_string())
+}
+
+/// The value in `row` of an array of type `dtype.to_arrow()`.
+fn value_at(array: &dyn Array, dtype: &DataType, row: usize) -> Value {
+    if array.is_null(row) {
+        return Value::Null;
+    }
+    match dtype {
+        DataType::Bool => Value::Bool(array.as_boolean().value(row)),
+        DataType::Int32 => Value::Int32(array.as_primitive::<Int32Type>().value(row)),
+        DataType::Int64 => Value::Int64(array.as_primitive::<Int64Type>().value(row)),
+        DataType::Float32 => Value::Float32(array.as_primitive::<Float32Type>().value(row)),
+        DataType::Float64 => Value::Float64(array.as_primitive::<Float64Type>().value(row)),
+        DataType::String => Value::String(array.as_string::<i32>().value(row).to_owned()),
+        DataType::Json => Value::Json(array.as_string::<i32>().value(row).to_owned()),
+        DataType::Bytes => Value::Bytes(array.as_binary::<i32>().value(row).to_vec()),
+        DataType::Timestamp => Value::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+        DataType::Date => Value::Date(array.as_primitive::<Date32Type>().value(row)),
+        DataType::Decimal { .. } => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Uuid => {
+            let mut uuid = [0; 16];
+            uuid.copy_from_slice(array.as_fixed_size_binary().value(row));
+            Value::Uuid(uuid)
+        }
+        DataType::List(element) => {
+            let values = array.as_list::<i32>().value(row);
+            Value::List((0..values.len()).map(|i| value_at(&values, element, i)).collect())
+        }
+        DataType::Vector(_) => {
+            let values = array.as_fixed_size_list().value(row);
+            Value::Vector(values.as_primitive::<Float32Type>().values().to_vec())
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A file open for reading at any offset, from several threads, counting what was read.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::error::{Error, Result};
+
+/// A file open for reading. Clones share the descriptor; every read says its offset, so that no
+/// two readers move each other's position.
+#[derive(Clone, Debug)]
+pub(super) struct SourceFile {
+    file: Arc<File>,
+    path: Arc<PathBuf>,
+    len_bytes: u64,
+    bytes_read: Arc<AtomicU64>,
+}
+
+impl SourceFile {
+    /// Opens `path`; what is read is added to `bytes_read`.
+    pub fn open(path: &Path, bytes_read: Arc<AtomicU64>) -> Result<SourceFile> {
+        let open = || -> io::Result<(File, u64)> {
+            let file = File::open(path)?;
+            let len_bytes = file.metadata()?.len();
+            Ok((file, len_bytes))
+        };
+        let (file, len_bytes) = open().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::not_found("no such file").at(path.display()).caused_by(error),
+            _ => Error::io("open", path, error),
+        })?;
+        Ok(SourceFile { file: Arc::new(file), path: Arc::new(path.to_path_buf()), len_bytes, bytes_read })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// Reads from the start.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { file: self.clone(), offset: 0 }
+    }
+
+    /// Fills as much of `out` as the file has from `offset`.
+    pub fn read_up_to(&self, offset: u64, out: &mut [u8]) -> Result<usize> {
+        let mut cursor = Cursor { file: self.clone(), offset };
+        let mut filled = 0;
+        while filled < out.len() {
+            match cursor.read(&mut out[filled..]).map_err(|error| Error::io("read", &self.path, error))? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
+
+    fn count(&self, bytes: usize) {
+        self.bytes_read.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// A position in a [`SourceFile`].
+#[derive(Debug)]
+pub(super) struct Cursor {
+    file: SourceFile,
+    offset: u64,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = loop {
+            match self.file.file.read_at(out, self.offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.offset = self.offset.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        self.file.count(count);
+        Ok(count)
+    }
+}
+
+impl Seek for Cursor {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(delta) => self.file.len_bytes.checked_add_signed(delta),
+            SeekFrom::Current(delta) => self.offset.checked_add_signed(delta),
+        };
+        self.offset = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.offset)
+    }
+}
+
+impl Length for SourceFile {
+    fn len(&self) -> u64 {
+        self.len_bytes
+    }
+}
+
+impl ChunkReader for SourceFile {
+    type T = BufReader<Cursor>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(BufReader::new(Cursor { file: self.clone(), offset: start }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        // The length comes from the file's own metadata: believe it no further than the file goes.
+        let end = u64::try_from(length).ok().and_then(|length| start.checked_add(length));
+        if end.is_none_or(|end| end > self.len_bytes) {
+            return Err(ParquetError::EOF(format!("{length} bytes at offset {start} of {}", self.len_bytes)));
+        }
+        let mut buffer = vec![0; length];
+        self.file.read_exact_at(&mut buffer, start)?;
+        self.count(length);
+        Ok(buffer.into())
+    }
+}

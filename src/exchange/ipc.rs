@@ -1,0 +1,66 @@
+//! Arrow IPC, file and stream. What the bytes say is checked as they are read.
+
+use std::io::BufReader;
+
+use arrow_array::RecordBatchReader;
+use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use super::file::SourceFile;
+use super::kind::ARROW_FILE_MAGIC;
+use super::source::{Part, PartReader, SourceOptions};
+use crate::error::{Error, ErrorKind, Result};
+
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Reads an Arrow IPC file or stream, batch by batch as it was written.
+pub(super) struct IpcReader {
+    file: SourceFile,
+    batches: Box<dyn RecordBatchReader + Send>,
+    next_row: u64,
+}
+
+impl IpcReader {
+    pub fn open(file: SourceFile, options: &SourceOptions) -> Result<IpcReader> {
+        let mut head = [0; 6];
+        let len = file.read_up_to(0, &mut head)?;
+        let damaged = |error: ArrowError| damaged(&file, &error);
+        if len == 0 {
+            return Err(Error::new(ErrorKind::Damaged, "is empty, and so no Arrow IPC file").at(file.path().display()));
+        }
+        let input = || BufReader::with_capacity(BUFFER_BYTES, file.cursor());
+        let batches: Box<dyn RecordBatchReader + Send> = if head.starts_with(ARROW_FILE_MAGIC) {
+            let schema = FileReader::try_new(input(), None).map_err(damaged)?.schema();
+            Box::new(FileReader::try_new(input(), projection(&schema, options)).map_err(damaged)?)
+        } else {
+            let schema = StreamReader::try_new(input(), None).map_err(damaged)?.schema();
+            Box::new(StreamReader::try_new(input(), projection(&schema, options)).map_err(damaged)?)
+        };
+        Ok(IpcReader { file, batches, next_row: 1 })
+    }
+}
+
+impl PartReader for IpcReader {
+    fn schema(&self) -> SchemaRef {
+        self.batches.schema()
+    }
+
+    fn next_part(&mut self) -> Result<Option<Part>> {
+        let Some(batch) = self.batches.next() else { return Ok(None) };
+        let batch = batch.map_err(|error| damaged(&self.file, &error))?;
+        Ok(Some(Part::following(&mut self.next_row, batch)))
+    }
+}
+
+/// Indices of the columns asked for; `None` for all.
+fn projection(schema: &SchemaRef, options: &SourceOptions) -> Option<Vec<usize>> {
+    options.projection.as_ref()?;
+    let fields = schema.fields().iter().enumerate();
+    Some(fields.filter(|(_, field)| options.wants(field.name())).map(|(i, _)| i).collect())
+}
+
+fn damaged(file: &SourceFile, error: &ArrowError) -> Error {
+    Error::new(ErrorKind::Damaged, format!("cannot be read as Arrow IPC: {error}"))
+        .at(file.path().display())
+        .remedy("the file is cut short or not what its extension says; write it again")
+}

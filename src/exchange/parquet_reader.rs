@@ -1,0 +1,183 @@
+//! Parquet, decoded by two threads.
+//!
+//! The columns are shared out, not the row groups: each thread decodes its share of the columns of
+//! the same rows, and the halves of a batch are put together again. So order needs no care, a file of
+//! one row group gains as much as one of many, and what waits is a few batches, not row groups.
+
+use std::sync::Arc;
+use std::thread;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use crossbeam_channel::Receiver;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+
+use super::file::SourceFile;
+use super::kind::PARQUET_MAGIC;
+use super::source::{Part, PartReader, SourceOptions};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Threads that decode one file.
+const DECODERS_MAX: usize = 2;
+/// Below this many rows a thread costs more than it brings.
+const PARALLEL_ROWS_MIN: i64 = 100_000;
+/// Decoded batches that wait for each decoder's turn.
+const BATCHES_WAITING: usize = 3;
+
+type Decoded = std::result::Result<RecordBatch, ArrowError>;
+
+/// Reads a Parquet file in batches.
+pub(super) struct ParquetReader {
+    file: SourceFile,
+    schema: SchemaRef,
+    shares: Vec<Share>,
+    next_row: u64,
+}
+
+/// The columns that one decoder delivers.
+struct Share {
+    /// Where each of its columns stands in the file's schema.
+    columns: Vec<usize>,
+    batches: Batches,
+}
+
+enum Batches {
+    Here(Box<ParquetRecordBatchReader>),
+    Thread(Receiver<Decoded>),
+}
+
+impl ParquetReader {
+    pub fn open(file: SourceFile, options: &SourceOptions) -> Result<ParquetReader> {
+        check_magic(&file)?;
+        let damaged = |error: ParquetError| damaged(&file, &error.to_string());
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(damaged)?;
+        let wanted: Vec<usize> = (0..metadata.schema().fields().len())
+            .filter(|&i| options.wants(metadata.schema().field(i).name()))
+            .collect();
+        let schema = Arc::new(metadata.schema().project(&wanted).map_err(|e| damaged(e.into()))?);
+        let rows = metadata.metadata().file_metadata().num_rows();
+        let share_count = match thread::available_parallelism() {
+            Ok(cores) if rows >= PARALLEL_ROWS_MIN => cores.get().min(DECODERS_MAX).min(wanted.len()),
+            _ => 1,
+        };
+        let mut shares = Vec::new();
+        for columns in share_out(&metadata, &wanted, share_count.max(1)) {
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
+                .with_projection(ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied()))
+                .with_batch_size(options.batch_rows.max(1))
+                .build()
+                .map_err(damaged)?;
+            let batches = match share_count {
+                0 | 1 => Batches::Here(Box::new(reader)),
+                _ => Batches::Thread(decode_apart(&file, reader)?),
+            };
+            // Within the delivered schema, not the file's.
+            let columns = columns.iter().filter_map(|column| wanted.iter().position(|i| i == column)).collect();
+            shares.push(Share { columns, batches });
+        }
+        Ok(ParquetReader { file, schema, shares, next_row: 1 })
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.schema.fields().len()];
+        let mut rows = None;
+        for (i, share) in self.shares.iter_mut().enumerate() {
+            let next = match &mut share.batches {
+                Batches::Here(reader) => reader.next(),
+                Batches::Thread(receiver) => receiver.recv().ok(),
+            };
+            let batch = next.transpose().map_err(|error| damaged(&self.file, &error.to_string()))?;
+            let found = batch.as_ref().map(RecordBatch::num_rows);
+            if i > 0 && found != rows {
+                return Err(damaged(&self.file, "its columns differ in length"));
+            }
+            rows = found;
+            for (at, column) in share.columns.iter().zip(batch.iter().flat_map(RecordBatch::columns)) {
+                columns[*at] = Some(column.clone());
+            }
+        }
+        let Some(rows) = rows else { return Ok(None) };
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let columns = columns.into_iter().flatten().collect();
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        batch.map(Some).map_err(|error| damaged(&self.file, &error.to_string()))
+    }
+}
+
+impl PartReader for ParquetReader {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn next_part(&mut self) -> Result<Option<Part>> {
+        Ok(self.next_batch()?.map(|batch| Part::following(&mut self.next_row, batch)))
+    }
+}
+
+/// Decodes on a thread of its own until the file ends or nobody listens any more.
+fn decode_apart(file: &SourceFile, reader: ParquetRecordBatchReader) -> Result<Receiver<Decoded>> {
+    let (sender, receiver) = crossbeam_channel::bounded(BATCHES_WAITING);
+    thread::Builder::new()
+        .name("asof-parquet".to_owned())
+        .spawn(move || {
+            for batch in reader {
+                let is_last = batch.is_err();
+                if sender.send(batch).is_err() || is_last {
+                    break;
+                }
+            }
+        })
+        .map_err(|error| Error::io("start a thread to decode", file.path(), error))?;
+    Ok(receiver)
+}
+
+/// Deals the columns out, the largest first, each to the share with the least so far.
+fn share_out(metadata: &ArrowReaderMetadata, wanted: &[usize], share_count: usize) -> Vec<Vec<usize>> {
+    let mut sizes: Vec<(i64, usize)> = wanted.iter().map(|&column| (0, column)).collect();
+    let schema: &Schema = metadata.schema();
+    debug_assert!(wanted.iter().all(|&i| i < schema.fields().len()), "indices of the file's own columns");
+    for group in metadata.metadata().row_groups() {
+        for (leaf, chunk) in group.columns().iter().enumerate() {
+            let root = metadata.parquet_schema().get_column_root_idx(leaf);
+            if let Some((bytes, _)) = sizes.iter_mut().find(|(_, column)| *column == root) {
+                *bytes = bytes.saturating_add(chunk.uncompressed_size());
+            }
+        }
+    }
+    sizes.sort_by_key(|&(bytes, column)| (std::cmp::Reverse(bytes), column));
+    let mut shares = vec![(0_i64, Vec::new()); share_count];
+    for (bytes, column) in sizes {
+        if let Some((sum, columns)) = shares.iter_mut().min_by_key(|(sum, columns)| (*sum, columns.len())) {
+            *sum = sum.saturating_add(bytes);
+            columns.push(column);
+        }
+    }
+    // A decoder delivers its columns in the file's order.
+    shares.iter_mut().for_each(|(_, columns)| columns.sort_unstable());
+    shares.into_iter().map(|(_, columns)| columns).collect()
+}
+
+fn check_magic(file: &SourceFile) -> Result<()> {
+    let mut magic = [0; 4];
+    let len = file.read_up_to(0, &mut magic)?;
+    if &magic[..len] != PARQUET_MAGIC {
+        return Err(
+            Error::new(ErrorKind::Damaged, "is no Parquet file: it does not begin with PAR1").at(file.path().display())
+        );
+    }
+    let len = file.read_up_to(file.len_bytes().saturating_sub(4), &mut magic)?;
+    if file.len_bytes() < 12 || &magic[..len] != PARQUET_MAGIC {
+        return Err(damaged(file, "it does not end with PAR1"));
+    }
+    Ok(())
+}
+
+fn damaged(file: &SourceFile, what: &str) -> Error {
+    Error::new(ErrorKind::Damaged, format!("cannot be read as Parquet: {what}"))
+        .at(file.path().display())
+        .remedy("the file is cut short or damaged; write it again")
+}

@@ -1,0 +1,246 @@
+//! A view's rows as a folder of Parquet files, in one piece or by day: `DIR/VIEW/v1/part-00000.parquet`,
+//! `DIR/VIEW/v1/date=2026-03-01/part-00000.parquet`. The folder can be read back with `open_source`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow_schema::SchemaRef;
+use arrow_select::take::take_record_batch;
+
+use super::sink::{Sink, create_sink};
+use super::spill::DayBuffers;
+use super::temporary::{parent_of, sync_folder, temporary_name};
+use crate::definition::FeatureView;
+use crate::error::{Error, Result};
+use crate::text::format_value;
+use crate::time::MICROS_PER_DAY;
+use crate::value::{DataType, Value, timestamp_arrow_type};
+
+/// The column that rows are partitioned by.
+const EVENT_TIMESTAMP: &str = "event_timestamp";
+/// Rows of a file, after which the next part begins.
+const PART_ROWS_MAX: u64 = 16 << 20;
+/// Rows waiting to be sorted by day, beyond which they go to disk.
+const BUFFER_BYTES_MAX: usize = 256 << 20;
+
+/// How the rows of an export are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Partition {
+    /// One folder.
+    #[default]
+    None,
+    /// A folder for each UTC day of event time, `date=YYYY-MM-DD`.
+    Date,
+}
+
+/// What an export wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportReport {
+    /// The folder that holds the files.
+    pub folder: PathBuf,
+    /// Rows written.
+    pub rows: u64,
+    /// Files written.
+    pub files: u64,
+    /// Their lengths together.
+    pub bytes: u64,
+}
+
+/// Writes an export. The folder appears whole at [`PartitionedWriter::finish`]; dropped before,
+/// nothing is left of it.
+///
+/// Rows of a day keep the order in which they came, so rows in row order within a key stay in it.
+pub struct PartitionedWriter {
+    layout: Layout,
+    temporary: PathBuf,
+    schema: SchemaRef,
+    metadata: Vec<(String, String)>,
+    report: ExportReport,
+    published: bool,
+}
+
+enum Layout {
+    Whole(Parts),
+    ByDay(DayBuffers),
+}
+
+impl PartitionedWriter {
+    /// Begins an export of `view` below `folder`. The schema has a column `event_timestamp` of
+    /// timestamps in microseconds, UTC; `metadata` goes into every file.
+    ///
+    /// # Errors
+    /// The view's folder is there and not empty, or cannot be made; the schema has no event time.
+    pub fn create(
+        folder: &Path,
+        view: &FeatureView,
+        partition: Partition,
+        schema: &SchemaRef,
+        metadata: Vec<(String, String)>,
+    ) -> Result<PartitionedWriter> {
+        Self::with_buffer(folder, view, partition, schema, metadata, BUFFER_BYTES_MAX)
+    }
+
+    pub(super) fn with_buffer(
+        folder: &Path,
+        view: &FeatureView,
+        partition: Partition,
+        schema: &SchemaRef,
+        metadata: Vec<(String, String)>,
+        buffer_bytes_max: usize,
+    ) -> Result<PartitionedWriter> {
+        let target = folder.join(&view.name).join(format!("v{}", view.version));
+        if fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Error::refused("the folder is not empty")
+                .at(target.display())
+                .remedy("export into another folder, or remove this one first"));
+        }
+        let event_time = schema.field_with_name(EVENT_TIMESTAMP);
+        if !event_time.is_ok_and(|field| *field.data_type() == timestamp_arrow_type()) {
+            return Err(Error::invalid(format!("an export has a column {EVENT_TIMESTAMP} in microseconds, UTC")));
+        }
+        let temporary = temporary_name(&target)?;
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(|error| Error::io("remove", &temporary, error))?;
+        }
+        fs::create_dir_all(&temporary).map_err(|error| Error::io("create the folder", &temporary, error))?;
+        let layout = match partition {
+            Partition::None => Layout::Whole(Parts::new(temporary.clone())),
+            Partition::Date => Layout::ByDay(DayBuffers::new(&temporary, schema.clone(), buffer_bytes_max)),
+        };
+        let report = ExportReport { folder: target, ..ExportReport::default() };
+        Ok(PartitionedWriter { layout, temporary, schema: schema.clone(), metadata, report, published: false })
+    }
+
+    /// Appends rows of the export's schema.
+    ///
+    /// # Errors
+    /// An event timestamp is null or beyond the calendar, or the disk refuses.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.schema_ref().fields() != self.schema.fields() {
+            return Err(Error::invalid("the rows are not of the export's schema"));
+        }
+        match &mut self.layout {
+            Layout::Whole(parts) => parts.write(batch, &self.metadata, &mut self.report),
+            Layout::ByDay(buffers) => {
+                for (day, rows) in by_day(batch)? {
+                    buffers.add(day, rows)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Completes the files and gives the folder its name.
+    ///
+    /// # Errors
+    /// The disk refuses, or somebody has put files under that name meanwhile; nothing is left then.
+    pub fn finish(mut self) -> Result<ExportReport> {
+        match &mut self.layout {
+            Layout::Whole(parts) => {
+                if parts.count == 0 && parts.open.is_none() {
+                    // An export of no rows is a file without rows, not an empty folder.
+                    parts.write(&RecordBatch::new_empty(self.schema.clone()), &self.metadata, &mut self.report)?;
+                }
+                parts.close(&mut self.report)?;
+            }
+            Layout::ByDay(buffers) => {
+                for day in buffers.days() {
+                    let folder = self.temporary.join(format!("date={}", day_text(day)));
+                    fs::create_dir(&folder).map_err(|error| Error::io("create the folder", &folder, error))?;
+                    let mut parts = Parts::new(folder);
+                    buffers.read(day, |rows| parts.write(rows, &self.metadata, &mut self.report))?;
+                    parts.close(&mut self.report)?;
+                }
+                buffers.clear()?;
+            }
+        }
+        let target = &self.report.folder;
+        sync_folder(&self.temporary)?;
+        fs::rename(&self.temporary, target).map_err(|error| Error::io("rename into place", target, error))?;
+        self.published = true;
+        sync_folder(parent_of(target))?;
+        Ok(self.report.clone())
+    }
+}
+
+impl Drop for PartitionedWriter {
+    fn drop(&mut self) {
+        if !self.published {
+            // An open part would otherwise write into a folder that is gone.
+            if let Layout::Whole(parts) = &mut self.layout {
+                parts.open = None;
+            }
+            let _ = fs::remove_dir_all(&self.temporary);
+        }
+    }
+}
+
+/// The part files of one folder, one open at a time.
+struct Parts {
+    folder: PathBuf,
+    count: u64,
+    open: Option<(Box<dyn Sink>, u64)>,
+}
+
+impl Parts {
+    fn new(folder: PathBuf) -> Parts {
+        Parts { folder, count: 0, open: None }
+    }
+
+    fn write(&mut self, rows: &RecordBatch, metadata: &[(String, String)], report: &mut ExportReport) -> Result<()> {
+        if self.open.as_ref().is_some_and(|(_, written)| *written >= PART_ROWS_MAX) {
+            self.close(report)?;
+        }
+        let (sink, written) = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let path = self.folder.join(format!("part-{:05}.parquet", self.count));
+                self.open.insert((create_sink(&path, rows.schema_ref(), metadata.to_vec())?, 0))
+            }
+        };
+        sink.write(rows)?;
+        *written = written.saturating_add(u64::try_from(rows.num_rows()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    fn close(&mut self, report: &mut ExportReport) -> Result<()> {
+        if let Some((sink, _)) = self.open.take() {
+            let part = sink.finish()?;
+            self.count += 1;
+            report.files += 1;
+            report.rows = report.rows.saturating_add(part.rows);
+            report.bytes = report.bytes.saturating_add(part.bytes);
+        }
+        Ok(())
+    }
+}
+
+/// A batch's rows by day, each with memory of its own, in their order.
+fn by_day(batch: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>> {
+    let column: &ArrayRef = batch.column_by_name(EVENT_TIMESTAMP).ok_or_else(|| Error::invalid("no event times"))?;
+    let times = column.as_primitive::<TimestampMicrosecondType>();
+    if times.null_count() > 0 {
+        return Err(Error::invalid(format!("{EVENT_TIMESTAMP} is null in a row to export")));
+    }
+    let mut rows = Vec::with_capacity(times.len());
+    for (row, &us) in (0_u64..).zip(times.values()) {
+        let day = i32::try_from(us.div_euclid(MICROS_PER_DAY))
+            .map_err(|_| Error::invalid(format!("event time {us}us lies beyond the calendar of days")))?;
+        rows.push((day, row));
+    }
+    rows.sort_unstable();
+    let mut days = Vec::new();
+    for group in rows.chunk_by(|a, b| a.0 == b.0) {
+        let indices = UInt64Array::from_iter_values(group.iter().map(|&(_, row)| row));
+        let taken = take_record_batch(batch, &indices).map_err(|error| Error::invalid(error.to_string()))?;
+        days.push((group[0].0, taken));
+    }
+    Ok(days)
+}
+
+fn day_text(day: i32) -> String {
+    format_value(&DataType::Date, &Value::Date(day))
+}

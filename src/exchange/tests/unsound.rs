@@ -1,0 +1,173 @@
+use std::sync::Mutex;
+
+use super::*;
+use crate::error::ErrorKind;
+
+#[test]
+fn a_bad_value_is_named_with_file_line_column_and_text() {
+    let folder = Folder::new();
+    let options = SourceOptions { infer_types: false, ..typed(&[("x", "float64"), ("at", "timestamp")]) };
+    let table = [
+        ("a.csv", "k,x\na,1\n\"b\n\",abc\n", "a.csv: line 3: column x: wants float64, got 'abc'"),
+        ("b.csv", "k,x\na,1,2\n", "b.csv: line 2: the header has 2 columns, this row has 3"),
+        ("c.csv", "k,x\na\n", "c.csv: line 2: the header has 2 columns, this row has 1"),
+        ("d.csv", "k,x\na,\"\"\n", "d.csv: line 2: column x: wants float64, got ''"),
+        (
+            "e.csv",
+            "at\nyesterday\n",
+            "e.csv: line 2: column at: wants timestamp (such as 2026-03-01T13:00:00Z), got 'yesterday'",
+        ),
+        ("f.csv", "", "f.csv: line 1: the file is empty; a header line with column names comes first"),
+        ("g.csv", "a,b,a\n", "g.csv: line 1: two columns are named 'a'"),
+        ("h.csv", "a,\n", "h.csv: line 1: column 2 has no name"),
+        ("i.csv", "a\n\"b", "i.csv: line 2: a quote is opened and never closed"),
+        ("a.jsonl", "{\"x\":1}\n\n{\"x\":\"abc\"}\n", "a.jsonl: line 3: column x: wants float64, got '\"abc\"'"),
+        (
+            "b.jsonl",
+            "{\"x\":1}\n[1]\n",
+            "b.jsonl: line 2: not one JSON object: invalid type: sequence, expected an object at line 1 column 0",
+        ),
+        ("c.jsonl", "{\"x\":1", "c.jsonl: line 1: not one JSON object: EOF while parsing an object at line 1 column 6"),
+        ("d.jsonl", "{\"x\":1,\"x\":2}\n", "d.jsonl: line 1: the key 'x' stands twice"),
+    ];
+    for (name, contents, wanted) in table {
+        let path = folder.file(name, contents);
+        let error = read(&path, &options).unwrap_err();
+        assert_eq!(folder.text_of(&error), wanted);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    let latin1 = folder.file("latin1.csv", b"k\nM\xfcnchen\n");
+    let text = folder.text_of(&read(&latin1, &options).unwrap_err());
+    assert_eq!(text, "latin1.csv: line 2: column k: not UTF-8: 'M\u{fffd}nchen'");
+}
+
+#[test]
+fn a_file_that_is_missing_foreign_or_nameless_is_said_to_be_so() {
+    let folder = Folder::new();
+    let table = [
+        ("none.csv", None, "none.csv: no such file"),
+        (
+            "a.txt",
+            Some("x"),
+            "a.txt: the file's extension names no known format; known are .parquet, .csv, .tsv, .jsonl, .ndjson, .arrow, .arrows, .feather, .ipc",
+        ),
+        ("a.csv", Some("PAR1xxxxxxxxPAR1"), "a.csv: holds Parquet, which its extension does not say"),
+        ("b.csv", Some("\u{1f}\u{8b}x"), "b.csv: line 2: x"),
+        ("a.parquet", Some("k,v\n1,2\n"), "a.parquet: is no Parquet file: it does not begin with PAR1"),
+        ("b.parquet", Some(""), "b.parquet: is no Parquet file: it does not begin with PAR1"),
+        ("a.arrow", Some(""), "a.arrow: is empty, and so no Arrow IPC file"),
+        (
+            "a.feather",
+            Some("FEA1xxxx"),
+            "a.feather: is a Feather file of version 1, which is not read; write it again as version 2, which is Arrow IPC",
+        ),
+    ];
+    for (name, contents, wanted) in table {
+        let path = contents.map_or_else(|| folder.path(name), |contents| folder.file(name, contents));
+        if name == "b.csv" {
+            // Two bytes of gzip, not their UTF-8.
+            fs::write(&path, [0x1f, 0x8b, 8, 0]).unwrap();
+            let error = read(&path, &SourceOptions::default()).unwrap_err();
+            assert_eq!(folder.text_of(&error), "b.csv: is compressed with gzip; decompress it first: gzip -d");
+            continue;
+        }
+        let error = read(&path, &SourceOptions::default()).unwrap_err();
+        assert_eq!(folder.text_of(&error), wanted);
+    }
+    assert_eq!(read(&folder.path("none.csv"), &SourceOptions::default()).unwrap_err().kind(), ErrorKind::NotFound);
+    fs::create_dir(folder.path("empty")).unwrap();
+    let error = read(&folder.path("empty"), &SourceOptions::default()).unwrap_err();
+    assert_eq!(folder.text_of(&error), "empty: no file of a known format in this folder");
+}
+
+#[test]
+fn a_file_cut_short_anywhere_is_an_error_that_names_it() {
+    let folder = Folder::new();
+    let numbers: Vec<Value> = (0..2_000).map(Value::Int64).collect();
+    for format in ["parquet", "arrow"] {
+        let path = folder.path(&format!("whole.{format}"));
+        write(&path, &[batch(&[("a", "int64", numbers.clone()), ("b", "int64", numbers.clone())])]);
+        let whole = fs::read(&path).unwrap();
+        for cut in [1, 4, 8, 11, 40, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
+            let path = folder.file(&format!("cut.{format}"), &whole[..cut]);
+            let error = read(&path, &SourceOptions::default()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{format} cut at {cut}: {error}");
+            assert!(folder.text_of(&error).starts_with(&format!("cut.{format}: ")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_column_that_breaks_its_guess_is_named() {
+    let folder = Folder::new();
+    let rows: String = (0..10_000).map(|i| format!("{i}\n")).collect();
+    let path = folder.file("a.csv", format!("n\n{rows}x\n"));
+    let error = read(&path, &SourceOptions::default()).unwrap_err();
+    assert_eq!(folder.text_of(&error), "a.csv: line 10002: column n: wants int64, got 'x'");
+    let path = folder.file("a.jsonl", "{\"a\":1}\n".repeat(10_000) + "{\"b\":1}\n");
+    let error = folder.text_of(&read(&path, &SourceOptions::default()).unwrap_err());
+    assert!(error.starts_with("a.jsonl: line 10001: the key 'b' does not occur in the first 10000 rows"), "{error}");
+    let ignoring = SourceOptions { infer_types: false, ..SourceOptions::default() };
+    assert_eq!(read(&path, &ignoring).unwrap().num_rows(), 10_001);
+}
+
+#[test]
+fn bad_rows_are_set_aside_and_the_others_keep_their_numbers() {
+    let folder = Folder::new();
+    let csv = "k,x\na,1\nb,oops\nc,3,4\n,4\n\"\",5\n";
+    let json = "{\"k\":\"a\",\"x\":1}\n{\"k\":\"b\",\"x\":\"oops\"}\nnonsense\n{\"x\":4}\n{\"k\":\"\",\"x\":5}\n";
+    for (name, contents) in [("a.csv", csv), ("a.jsonl", json)] {
+        let path = folder.file(name, contents);
+        let bad = Arc::new(Mutex::new(Vec::new()));
+        let on_bad_row: BadRowHandler = {
+            let bad = bad.clone();
+            Arc::new(move |row| {
+                bad.lock().unwrap().push(row);
+                Ok(())
+            })
+        };
+        let options = SourceOptions { on_bad_row: Some(on_bad_row), ..typed(&[("k", "string"), ("x", "int64")]) };
+        let mut source = open_source(&path, &options).unwrap();
+        let good = source.next_batch().unwrap().unwrap();
+        let wanted = batch(&[
+            ("k", "string", vec![Value::String("a".into()), Value::Null, Value::String(String::new())]),
+            ("x", "int64", vec![Value::Int64(1), Value::Int64(4), Value::Int64(5)]),
+        ]);
+        assert_eq!(good, wanted, "{name}");
+        assert_eq!((0..3).map(|i| source.origin().row(i)).collect::<Vec<_>>(), [1, 4, 5]);
+        let bad = bad.lock().unwrap();
+        assert_eq!(bad.iter().map(|row| row.row).collect::<Vec<_>>(), [2, 3]);
+        assert!(bad[0].reason.contains("column x: wants int64, got"), "{}", bad[0].reason);
+        assert_eq!(bad[0].values["x"], "oops");
+    }
+}
+
+#[test]
+fn a_sink_dropped_midway_leaves_nothing_and_harms_nothing() {
+    let folder = Folder::new();
+    let rows = batch(&[("a", "int64", vec![Value::Int64(1)])]);
+    for format in ["parquet", "arrow", "csv", "jsonl"] {
+        let path = folder.file(&format!("old.{format}"), "old");
+        let mut sink = create_sink(&path, rows.schema_ref(), Vec::new()).unwrap();
+        sink.write(&rows).unwrap();
+        assert_eq!(folder.names().len(), 2, "{format}");
+        drop(sink);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(folder.names(), [""; 0], "{format}");
+    }
+}
+
+#[test]
+fn a_sink_that_cannot_be_made_says_why() {
+    let folder = Folder::new();
+    let rows = batch(&[("a", "int64", vec![])]);
+    let text = |name: &str| match create_sink(&folder.path(name), rows.schema_ref(), Vec::new()) {
+        Ok(_) => panic!("{name} was made"),
+        Err(error) => folder.text_of(&error),
+    };
+    assert!(text("a.xlsx").starts_with("a.xlsx: the file's extension names no known format; known are .parquet, .csv"));
+    assert!(text("none/a.csv").ends_with("none: no such folder"));
+    assert!(text("a.arrows").ends_with("call the file .arrow"));
+    assert_eq!(folder.names(), [""; 0]);
+}
