@@ -170,8 +170,7 @@ fn build(shape: Shape, layout: Layout) -> Vec<RunData> {
 fn check(shape: Shape, entities: &[i64], at: &[i64], columns: &[ArrayRef]) {
     for row in (0..entities.len()).step_by(37) {
         let entity = entities[row] as u64;
-        let winner = (0..shape.times)
-            .rfind(|&k| entity < shape.entities && shape.event_ts(entity, k) <= at[row]);
+        let winner = (0..shape.times).rfind(|&k| entity < shape.entities && shape.event_ts(entity, k) <= at[row]);
         for (feature, column) in columns.iter().enumerate() {
             let column = column.as_primitive::<Float64Type>();
             let got = column.is_valid(row).then(|| column.value(row));
@@ -194,8 +193,7 @@ fn measure(shape: Shape, label: &str, runs: &[RunData], compare_keys: bool) {
         ttl_us: 0,
         keep_expired: false,
     };
-    let wanted: Vec<Wanted> =
-        (0..FEATURES).map(|field| Wanted { field, data_type: DataType::Float64 }).collect();
+    let wanted: Vec<Wanted> = (0..FEATURES).map(|field| Wanted { field, data_type: DataType::Float64 }).collect();
     for threads in [1, 2] {
         let mut scratch = Scratch::default();
         let mut steps: [Vec<f64>; 5] = Default::default();

@@ -18,8 +18,10 @@ pub fn array_from_encoded(data_type: &DataType, cells: &[Option<&[u8]>]) -> Resu
     let nulls = nulls_of(cells.iter().map(Option::is_some));
     let buffers = match data_type {
         DataType::Bool => {
-            let bits: Option<BooleanBuffer> =
-                cells.iter().map(|cell| cell.map_or(Some(false), |bytes| bytes.first().map(|&byte| byte != 0))).collect();
+            let bits: Option<BooleanBuffer> = cells
+                .iter()
+                .map(|cell| cell.map_or(Some(false), |bytes| bytes.first().map(|&byte| byte != 0)))
+                .collect();
             return Ok(Arc::new(BooleanArray::new(bits.ok_or_else(bad)?, nulls)));
         }
         DataType::Int32 | DataType::Float32 | DataType::Date => vec![words(cells, i32::from_le_bytes).ok_or_else(bad)?],
@@ -34,7 +36,8 @@ pub fn array_from_encoded(data_type: &DataType, cells: &[Option<&[u8]>]) -> Resu
         }
         DataType::Vector(len) => {
             let floats = vector_floats(cells, *len as usize).ok_or_else(bad)?;
-            let child = ArrayData::builder(DataType::Float32.to_arrow()).len(floats.len()).add_buffer(Buffer::from_vec(floats));
+            let child =
+                ArrayData::builder(DataType::Float32.to_arrow()).len(floats.len()).add_buffer(Buffer::from_vec(floats));
             let child = child.build().map_err(|_| bad())?;
             return build(data_type, cells.len(), Vec::new(), Some(child), nulls);
         }
@@ -113,10 +116,7 @@ fn vector_floats(cells: &[Option<&[u8]>], len: usize) -> Option<Vec<f32>> {
 }
 
 /// How many elements each list has, and the bytes of all.
-fn list_elements<'a>(
-    element: &DataType,
-    cells: &[Option<&'a [u8]>],
-) -> Option<(Vec<usize>, Vec<Option<&'a [u8]>>)> {
+fn list_elements<'a>(element: &DataType, cells: &[Option<&'a [u8]>]) -> Option<(Vec<usize>, Vec<Option<&'a [u8]>>)> {
     let (mut counts, mut elements) = (Vec::with_capacity(cells.len()), Vec::new());
     for cell in cells {
         let Some(bytes) = cell else {

@@ -126,7 +126,9 @@ fn push_component(column: &ArrayRef, data_type: &DataType, row: usize, is_last: 
         DataType::Bool => out.push(u8::from(column.as_boolean().value(row))),
         DataType::Int32 => out.extend(column.as_primitive::<Int32Type>().value(row).to_le_bytes()),
         DataType::Date => out.extend(column.as_primitive::<Date32Type>().value(row).to_le_bytes()),
-        DataType::Int64 | DataType::Timestamp => out.extend(column.as_primitive::<Int64Type>().value(row).to_le_bytes()),
+        DataType::Int64 | DataType::Timestamp => {
+            out.extend(column.as_primitive::<Int64Type>().value(row).to_le_bytes())
+        }
         DataType::Uuid => out.extend(column.as_fixed_size_binary().value(row)),
         DataType::String => push_variable(column.as_string::<i32>().value(row).as_bytes(), is_last, out),
         DataType::Bytes => push_variable(column.as_binary::<i32>().value(row), is_last, out),

@@ -78,10 +78,18 @@ impl Resolution {
     ///
     /// # Errors
     /// There are more sources than can be numbered.
-    pub fn fill(&mut self, partition: &Partition, keys: &SpineKeys, question: &Question<'_>, threads: usize) -> Result<()> {
+    pub fn fill(
+        &mut self,
+        partition: &Partition,
+        keys: &SpineKeys,
+        question: &Question<'_>,
+        threads: usize,
+    ) -> Result<()> {
         let source_count = question.sources.len();
         if source_count >= usize::from(NO_SOURCE) {
-            return Err(Error::refused(format!("a view in {source_count} runs cannot be joined")).remedy("compact the store"));
+            return Err(
+                Error::refused(format!("a view in {source_count} runs cannot be joined")).remedy("compact the store")
+            );
         }
         self.source_count = source_count;
         let chunk = partition.probes.len().div_ceil(threads.max(1)).max(1);
@@ -159,9 +167,7 @@ impl<'a> Plan<'a> {
     /// Whether the row is a value that its deadline has not overtaken.
     fn is_live(&self, source: u16, row: u32, at: i64) -> bool {
         let (kind, deadline) = match &self.question.sources[usize::from(source)] {
-            Source::Run(run) => {
-                (run.kind(row as usize), run.deadline.and_then(|deadline| deadline.get(row as usize)))
-            }
+            Source::Run(run) => (run.kind(row as usize), run.deadline.and_then(|deadline| deadline.get(row as usize))),
             Source::Tail(tail) => (tail.kind(row), tail.deadline(row)),
         };
         kind == RowKind::Value && !is_past(deadline, at)
@@ -191,8 +197,7 @@ fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
         hits.iter_mut().for_each(Hits::clear);
     }
     let mut best = Best { event_ts: [0; BLOCK], source: [0; BLOCK], row: [0; BLOCK] };
-    let mut found =
-        Found { lane: [0; BLOCK], start: [0; BLOCK], row: [0; BLOCK], len: [0; BLOCK], count: 0 };
+    let mut found = Found { lane: [0; BLOCK], start: [0; BLOCK], row: [0; BLOCK], len: [0; BLOCK], count: 0 };
     for block in probes.chunks(BLOCK) {
         best.event_ts.fill(i64::MIN);
         best.source.fill(NO_SOURCE);
@@ -246,7 +251,8 @@ impl Best {
 
 fn visit_run(plan: &Plan<'_>, number: u16, run: &Run<'_>, block: &[Probe], best: &mut Best, found: &mut Found) {
     let (Some(first), Some(last)) = (block.first(), block.last()) else { return };
-    let out_of_range = bucket(last.hash) < bucket(run.index.hash_min) || bucket(first.hash) > bucket(run.index.hash_max);
+    let out_of_range =
+        bucket(last.hash) < bucket(run.index.hash_min) || bucket(first.hash) > bucket(run.index.hash_max);
     let question = plan.question;
     if out_of_range || run.event_ts.is_empty() || question.known_at < run.seq_range.0 {
         return;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, make_array};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, MutableBuffer, NullBuffer, bit_util};
-use arrow_data::transform::{Capacities, MutableArrayData};
 use arrow_data::ArrayData;
+use arrow_data::transform::{Capacities, MutableArrayData};
 
 use super::encoded::{build, offsets, too_long};
 use super::gather::Part;

@@ -89,7 +89,13 @@ impl SpineKeys {
     ///
     /// # Errors
     /// A column is of a type that its join key cannot be compared with; all such columns are named.
-    pub fn encode(schema: &KeySchema, columns: &[ArrayRef], row_count: usize, seed: u64, threads: usize) -> Result<Self> {
+    pub fn encode(
+        schema: &KeySchema,
+        columns: &[ArrayRef],
+        row_count: usize,
+        seed: u64,
+        threads: usize,
+    ) -> Result<Self> {
         let (bytes, nulls) = encode_columns(schema, columns, row_count)?;
         let mut hashes = vec![0; row_count];
         let chunk = row_count.div_ceil(threads.max(1)).max(1);
@@ -181,9 +187,9 @@ impl Partition {
         let row_count_u32 = u32::try_from(row_count).map_err(too_many)?;
         self.row_count = row_count;
         match NullBuffer::union(keys.nulls.as_ref(), times.nulls.as_ref()).filter(|nulls| nulls.null_count() > 0) {
-            None => self.sort(row_count, || {
-                (0..row_count_u32).zip(keys.hashes.iter().zip(times.values.iter())).map(probe)
-            }),
+            None => {
+                self.sort(row_count, || (0..row_count_u32).zip(keys.hashes.iter().zip(times.values.iter())).map(probe))
+            }
             Some(nulls) => self.sort(row_count - nulls.null_count(), || {
                 let rows = (0..row_count_u32).zip(keys.hashes.iter().zip(times.values.iter()));
                 rows.zip(nulls.iter()).filter(|(_, valid)| *valid).map(|(row, _)| probe(row))
