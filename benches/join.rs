@@ -112,7 +112,7 @@ impl RunData {
     fn as_run(&self) -> Run<'_> {
         let range = |values: &[i64]| (*values.iter().min().unwrap(), *values.iter().max().unwrap());
         Run {
-            index: Index { slots: &self.slots, hash_min: 0, hash_max: u64::MAX, scale: self.slot_count },
+            index: Index { slots: &self.slots, hash_min: 0, hash_max: u64::MAX, shift: 0, scale: self.slot_count },
             event_ts: &self.event_ts,
             seq: &self.seq,
             seq_base: 1,

@@ -184,6 +184,7 @@ struct Best {
 /// Rows of a block whose key a run holds, and where.
 struct Found {
     lane: [u16; BLOCK],
+    slot: [usize; BLOCK],
     start: [u32; BLOCK],
     row: [u32; BLOCK],
     len: [u32; BLOCK],
@@ -197,7 +198,8 @@ fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
         hits.iter_mut().for_each(Hits::clear);
     }
     let mut best = Best { event_ts: [0; BLOCK], source: [0; BLOCK], row: [0; BLOCK] };
-    let mut found = Found { lane: [0; BLOCK], start: [0; BLOCK], row: [0; BLOCK], len: [0; BLOCK], count: 0 };
+    let mut found =
+        Found { lane: [0; BLOCK], slot: [0; BLOCK], start: [0; BLOCK], row: [0; BLOCK], len: [0; BLOCK], count: 0 };
     for block in probes.chunks(BLOCK) {
         best.event_ts.fill(i64::MIN);
         best.source.fill(NO_SOURCE);
@@ -292,18 +294,34 @@ fn find_entities(plan: &Plan<'_>, run: &Run<'_>, block: &[Probe], best: &Best, f
             at += 1;
             slot = read_slot(slots, at);
         }
-        if !plan.keys.hash_is_key {
-            let key = plan.keys.key(probe.position as usize);
-            while slot[0] == probe.hash && slot_rows(slot).1 > 0 && !run.file.key_equals(slot_rows(slot).0, key) {
-                at += 1;
-                slot = read_slot(slots, at);
-            }
-        }
         let (start, len) = slot_rows(slot);
         let place = found.count;
         (found.lane[place], found.start[place], found.row[place], found.len[place]) = (lane, start, start, len);
+        found.slot[place] = at;
         found.count += usize::from(slot[0] == probe.hash && len > 0);
     }
+    if !plan.keys.hash_is_key {
+        compare_keys(plan, run, block, found);
+    }
+}
+
+/// Keeps the found rows whose keys are equal too, moving on to other keys of the same hash.
+fn compare_keys(plan: &Plan<'_>, run: &Run<'_>, block: &[Probe], found: &mut Found) {
+    let mut kept = 0;
+    for i in 0..found.count {
+        let lane = found.lane[i];
+        let probe = &block[usize::from(lane)];
+        let key = plan.keys.key(probe.position as usize);
+        let (mut at, mut start, mut len) = (found.slot[i], found.start[i], found.len[i]);
+        while len > 0 && !run.file.key_equals(start, key) {
+            at += 1;
+            let slot = read_slot(run.index.slots, at);
+            (start, len) = if slot[0] == probe.hash { slot_rows(slot) } else { (0, 0) };
+        }
+        (found.lane[kept], found.start[kept], found.row[kept], found.len[kept]) = (lane, start, start, len);
+        kept += usize::from(len > 0);
+    }
+    found.count = kept;
 }
 
 #[inline]

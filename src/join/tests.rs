@@ -100,7 +100,7 @@ impl TestRun {
         let seqs = || self.rows.iter().map(|row| row.mark.seq);
         let has = |test: fn(&Row) -> bool| self.rows.iter().any(test);
         Run {
-            index: Index { slots: &self.slots, hash_min: 0, hash_max: u64::MAX, scale: self.scale },
+            index: Index { slots: &self.slots, hash_min: 0, hash_max: u64::MAX, shift: 0, scale: self.scale },
             event_ts: &self.event_ts,
             seq: &self.seq,
             seq_base: SEQ_BASE,
@@ -520,7 +520,7 @@ fn a_column_of_another_type_is_damage() {
     run.columns = vec![array_of(&DataType::Int64, [Value::Int64(1)])];
     let (slots, event_ts, seq) = ([slot(0, 0, 1)], [0], [0]);
     let base = run.as_run();
-    let index = Index { slots: &slots, hash_min: 0, hash_max: 0, scale: 1 };
+    let index = Index { slots: &slots, hash_min: 0, hash_max: 0, shift: 63, scale: 1 };
     let sources = [Source::Run(Run { index, event_ts: &event_ts, seq: &seq, ..base })];
     let mut keys = SpineKeys::from_hashed([(0, Some(b"\x00".as_slice()))]);
     keys.hash_is_key = true;
