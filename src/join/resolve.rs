@@ -7,6 +7,8 @@
 //!
 //! **Invariant**: what this finds is what [`pick`](super::pick::pick) finds.
 
+use std::hint::select_unpredictable;
+
 use super::pick::{AsOf, Mark, is_past, oldest_in_age, pick};
 use super::source::{Run, Slot, Source, slot_rows};
 use super::spine::{Partition, Probe, SpineKeys, bucket};
@@ -277,7 +279,7 @@ fn find_entities(plan: &Plan<'_>, run: &Run<'_>, block: &[Probe], best: &Best, f
     for (lane, probe) in (0_u16..).zip(block) {
         lanes[count] = lane;
         // Equal to the run's greatest is no reason to leave it out: created or seq may decide.
-        count += usize::from(probe.at >= event_ts_min && best.event_ts[usize::from(lane)] <= event_ts_max);
+        count += usize::from((probe.at >= event_ts_min) & (best.event_ts[usize::from(lane)] <= event_ts_max));
     }
     let slots = run.index.slots;
     let mut homes = [0_usize; BLOCK];
@@ -348,7 +350,8 @@ fn search_times(run: &Run<'_>, block: &[Probe], found: &mut Found) {
             for i in 0..GROUP {
                 let half = len[i] / 2;
                 let middle = row[i] + half;
-                row[i] = if event_ts[middle as usize] <= at[i] { middle } else { row[i] };
+                // A branch here would be wrong every other time.
+                row[i] = select_unpredictable(event_ts[middle as usize] <= at[i], middle, row[i]);
                 len[i] -= half;
             }
         }
@@ -357,14 +360,22 @@ fn search_times(run: &Run<'_>, block: &[Probe], found: &mut Found) {
     }
 }
 
-/// Offers what the searches found, where nothing but the time decides.
+/// Offers what the searches found, where nothing but the time decides. Which of two runs holds the later row
+/// cannot be foretold, so that is no branch; a tie is rare and is one.
 fn offer_all(plan: &Plan<'_>, number: u16, run: &Run<'_>, block: &[Probe], best: &mut Best, found: &Found) {
     for i in 0..found.count {
         let (lane, row) = (usize::from(found.lane[i]), found.row[i]);
-        let event_ts = run.event_ts[row as usize];
-        if event_ts <= block[lane].at {
+        let (event_ts, best_ts) = (run.event_ts[row as usize], best.event_ts[lane]);
+        let has_none = best.source[lane] == NO_SOURCE;
+        let in_sight = event_ts <= block[lane].at;
+        if in_sight & (event_ts == best_ts) & !has_none {
             best.offer(plan, lane, number, row, event_ts, || run.mark(row as usize));
+            continue;
         }
+        let wins = in_sight & (has_none | (event_ts > best_ts));
+        best.event_ts[lane] = select_unpredictable(wins, event_ts, best_ts);
+        best.source[lane] = select_unpredictable(wins, number, best.source[lane]);
+        best.row[lane] = select_unpredictable(wins, row, best.row[lane]);
     }
 }
 
