@@ -185,14 +185,7 @@ fn measure(shape: Shape, label: &str, runs: &[RunData], compare_keys: bool) {
     let column: ArrayRef = Arc::new(Int64Array::from(entities.clone()));
     let times = SpineTimes { values: at.clone().into(), nulls: None };
     let sources: Vec<Source<'_>> = runs.iter().map(|run| Source::Run(run.as_run())).collect();
-    let question = Question {
-        sources: &sources,
-        truncates: &[],
-        known_at: u64::MAX,
-        created_cutoff: false,
-        ttl_us: 0,
-        keep_expired: false,
-    };
+    let question = Question::new(&sources);
     let wanted: Vec<Wanted> = (0..FEATURES).map(|field| Wanted { field, data_type: DataType::Float64 }).collect();
     for threads in [1, 2] {
         let mut scratch = Scratch::default();
