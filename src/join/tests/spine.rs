@@ -5,35 +5,39 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
 
+use crate::join::spine::HASH_IS_KEY_BYTES;
 use crate::join::{SpineKeys, SpineTimes};
 use crate::key::KeySchema;
 use crate::value::DataType;
 
-/// Undoes xxh3-64 of eight bytes: whoever can be undone maps no two inputs to one output.
-fn undo_xxh3_of_8_bytes(hash: u64) -> u64 {
+/// Undoes xxh3-64 of 4 to 8 bytes, up to a constant of the seed: whoever can be undone maps no two inputs to one output.
+fn undo_xxh3(hash: u64, len: u64) -> u64 {
     fn inverse(odd: u64) -> u64 {
         (0..6).fold(odd, |guess, _| guess.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(guess))))
     }
     const PRIME: u64 = 0x9fb2_1c65_1e98_df25;
     let mut h = hash ^ hash >> 28 ^ hash >> 56;
     h = h.wrapping_mul(inverse(PRIME));
-    // h ^= (h >> 35) + 8 left bits 35 and up alone.
-    h ^= (h >> 35).wrapping_add(8);
+    // h ^= (h >> 35) + len left bits 35 and up alone.
+    h ^= (h >> 35).wrapping_add(len);
     h = h.wrapping_mul(inverse(PRIME));
     // x ^ rotl(x, 49) ^ rotl(x, 24) is a polynomial p in the rotation; p^63 undoes it, as p^64 is 1.
     let forward = |x: u64| x ^ x.rotate_left(49) ^ x.rotate_left(24);
-    (0..63).fold(h, |x, _| forward(x))
+    (0..63).fold(h, |x, _| forward(x)).rotate_left(32)
 }
 
 #[test]
-fn xxh3_of_eight_bytes_can_be_undone_so_equal_hashes_are_equal_keys() {
+fn xxh3_of_short_keys_can_be_undone_so_equal_hashes_are_equal_keys() {
     for seed in [0, 1, 0x1234_5678_9abc_def0] {
-        // What undoing leaves is the halves swapped and xored with a constant of the seed.
-        let constant = undo_xxh3_of_8_bytes(crate::key::key_hash(seed, &0_u64.to_le_bytes()));
-        for n in 0..10_000_u64 {
-            let key = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let undone = undo_xxh3_of_8_bytes(crate::key::key_hash(seed, &key.to_le_bytes()));
-            assert_eq!((undone ^ constant).rotate_left(32), key, "seed {seed}");
+        for len in HASH_IS_KEY_BYTES {
+            let undo = |key: &[u8]| undo_xxh3(crate::key::key_hash(seed, key), key.len() as u64);
+            let constant = undo(&vec![0; len]);
+            for n in 0..2_000_u64 {
+                let bytes = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+                let key = &bytes[..len];
+                let undone = (undo(key) ^ constant).to_le_bytes();
+                assert_eq!((&undone[..4], &undone[4..]), (&key[..4], &key[len - 4..]), "seed {seed}");
+            }
         }
     }
 }
