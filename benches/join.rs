@@ -112,7 +112,7 @@ impl RunData {
     fn as_run(&self) -> Run<'_> {
         let range = |values: &[i64]| (*values.iter().min().unwrap(), *values.iter().max().unwrap());
         Run {
-            index: Index { slots: &self.slots, hash_min: 0, hash_max: u64::MAX, scale: self.slot_count },
+            index: Index { slots: &self.slots, hash_min: 0, hash_max: u64::MAX, shift: 0, scale: self.slot_count },
             event_ts: &self.event_ts,
             seq: &self.seq,
             seq_base: 1,
@@ -185,14 +185,7 @@ fn measure(shape: Shape, label: &str, runs: &[RunData], compare_keys: bool) {
     let column: ArrayRef = Arc::new(Int64Array::from(entities.clone()));
     let times = SpineTimes { values: at.clone().into(), nulls: None };
     let sources: Vec<Source<'_>> = runs.iter().map(|run| Source::Run(run.as_run())).collect();
-    let question = Question {
-        sources: &sources,
-        truncates: &[],
-        known_at: u64::MAX,
-        created_cutoff: false,
-        ttl_us: 0,
-        keep_expired: false,
-    };
+    let question = Question::new(&sources);
     let wanted: Vec<Wanted> = (0..FEATURES).map(|field| Wanted { field, data_type: DataType::Float64 }).collect();
     for threads in [1, 2] {
         let mut scratch = Scratch::default();

@@ -42,7 +42,8 @@ pub fn array_from_encoded(data_type: &DataType, cells: &[Option<&[u8]>]) -> Resu
             return build(data_type, cells.len(), Vec::new(), Some(child), nulls);
         }
         DataType::List(element) => {
-            let (counts, elements) = list_elements(element, cells).ok_or_else(bad)?;
+            let mut elements = Vec::new();
+            let counts = list_elements(element, cells, &mut elements).ok_or_else(bad)?;
             let child = array_from_encoded(element, &elements)?;
             let offsets = offsets(counts.into_iter())?;
             return build(data_type, cells.len(), vec![offsets], Some(child.to_data()), nulls);
@@ -115,9 +116,13 @@ fn vector_floats(cells: &[Option<&[u8]>], len: usize) -> Option<Vec<f32>> {
     Some(floats)
 }
 
-/// How many elements each list has, and the bytes of all.
-fn list_elements<'a>(element: &DataType, cells: &[Option<&'a [u8]>]) -> Option<(Vec<usize>, Vec<Option<&'a [u8]>>)> {
-    let (mut counts, mut elements) = (Vec::with_capacity(cells.len()), Vec::new());
+/// How many elements each list has; their bytes go onto `elements`.
+fn list_elements<'a>(
+    element: &DataType,
+    cells: &[Option<&'a [u8]>],
+    elements: &mut Vec<Option<&'a [u8]>>,
+) -> Option<Vec<usize>> {
+    let mut counts = Vec::with_capacity(cells.len());
     for cell in cells {
         let Some(bytes) = cell else {
             counts.push(0);
@@ -141,5 +146,5 @@ fn list_elements<'a>(element: &DataType, cells: &[Option<&'a [u8]>]) -> Option<(
         }
         rest.is_empty().then_some(())?;
     }
-    Some((counts, elements))
+    Some(counts)
 }

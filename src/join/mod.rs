@@ -18,6 +18,7 @@ pub mod naming;
 pub mod pick;
 mod resolve;
 mod scatter;
+mod search;
 pub mod source;
 pub mod spine;
 pub mod status;

@@ -36,9 +36,9 @@ pub(super) fn slot_rows(slot: Slot) -> (u32, u32) {
 
 /// The entity table of a run: open addressing that keeps hash order.
 ///
-/// The search for a hash begins at `mulhi(hash - hash_min, scale)` and ends at an empty slot, at the
-/// first greater hash, or at the end; entities of equal hash lie side by side. A run over all hashes
-/// has `hash_min` 0, `hash_max` `u64::MAX` and as `scale` its number of slots; a run over a range of them scales that range to its slots.
+/// The search for a hash begins at `mulhi((hash - hash_min) << shift, scale)` and ends at an empty slot, at
+/// the first greater hash, or at the end; entities of equal hash lie side by side. A run over all hashes has
+/// shift 0 and as `scale` its number of slots; a run over a range of them spreads that range over its slots.
 #[derive(Clone, Copy, Debug)]
 pub struct Index<'a> {
     /// The slots.
@@ -47,18 +47,21 @@ pub struct Index<'a> {
     pub hash_min: u64,
     /// The greatest hash.
     pub hash_max: u64,
-    /// Slots per hash, as a fraction of 2^64.
+    /// Leading zeros of the greatest difference of hashes, at most 63.
+    pub shift: u32,
+    /// Slots that 2^64 spread hashes would have.
     pub scale: u64,
 }
 
 impl Index<'_> {
-    /// Where the search for `hash` begins. A hash below the range begins nowhere.
+    /// Where the search for `hash` begins. A hash out of range begins nowhere.
     #[inline]
     pub fn home(&self, hash: u64) -> usize {
-        match hash.checked_sub(self.hash_min) {
-            Some(offset) => usize::try_from((u128::from(offset) * u128::from(self.scale)) >> 64).unwrap_or(usize::MAX),
-            None => usize::MAX,
+        if hash < self.hash_min || hash > self.hash_max {
+            return usize::MAX;
         }
+        let spread = u128::from((hash - self.hash_min) << self.shift);
+        usize::try_from((spread * u128::from(self.scale)) >> 64).unwrap_or(usize::MAX)
     }
 
     /// Row ranges of the entities with this hash.

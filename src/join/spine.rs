@@ -17,7 +17,7 @@ use super::keys::{KeyBytes, encode_columns};
 const BUCKET_BITS: u32 = 11;
 
 /// Encoded keys as short as this are told apart by their hash alone: see [`SpineKeys::encode`].
-const HASH_IS_KEY_BYTES: std::ops::RangeInclusive<usize> = 4..=8;
+pub(super) const HASH_IS_KEY_BYTES: std::ops::RangeInclusive<usize> = 4..=8;
 
 /// The instants of a spine, one per row.
 #[derive(Clone, Debug)]

@@ -1,0 +1,6 @@
+//! Tests of the join as a whole; each step's own lie beside it.
+
+mod fixtures;
+mod loops;
+mod spine;
+mod types;
