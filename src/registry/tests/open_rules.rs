@@ -193,3 +193,34 @@ fn a_damaged_byte_anywhere_in_the_registry_file_loses_nothing_published() {
         commit_mark(&opened.registry, 3).unwrap();
     }
 }
+
+/// Without a MANIFEST to compare with, damage is noticed or harmless: the answer is an error, or one of
+/// the two commits that redb keeps, whole.
+#[test]
+fn a_damaged_registry_file_alone_is_an_error_or_a_whole_commit() {
+    let files = Files::new();
+    let sound = &files.sound[0];
+    let used: Vec<usize> = (0..sound.len()).filter(|&at| sound[at] != 0).collect();
+    let steps = 300;
+    let (mut refused, mut opened) = (0, 0);
+    for step in 0..steps {
+        let at = used[step * used.len() / steps];
+        for flip in [0xff, 0x01] {
+            let mut bytes = sound.clone();
+            bytes[at] ^= flip;
+            let (memory, disk) = disk();
+            write(&memory, FILE_NAME, Some(&bytes));
+            match open(&disk) {
+                Ok(found) => {
+                    assert!(mark(&found.registry) >= 1, "byte {at}");
+                    opened += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "byte {at}: {error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0 && opened > 0);
+}
