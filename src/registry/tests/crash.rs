@@ -216,20 +216,21 @@ fn apply_bytes(file: &mut Vec<u8>, step: &Step, keep: &mut dyn FnMut() -> bool) 
 }
 
 #[test]
-fn a_crash_at_any_operation_leaves_the_state_before_or_after_and_loses_nothing_published() {
+fn a_crash_at_any_operation_leaves_the_state_before_or_after_and_loses_nothing_committed() {
     let (inner, _) = disk();
     let steps = Steps::default();
     let disk: Arc<dyn Disk> = Arc::new(NotingDisk { inner, steps: Arc::clone(&steps) });
     let registry = created(&disk);
     let len = || steps.lock().unwrap().len();
-    // (operations done, marks committed, marks published) at which each stage ended.
+    // (operations done, mark): when a commit began, and when it returned.
     let mut begun = vec![(len(), 0)];
     let mut acknowledged = vec![(len(), 0)];
     for seq in 1..=3 {
         begun.push((len(), seq));
         commit_mark(&registry, seq).unwrap();
-        publish(&disk, &registry);
+        // Durable on return, before it is published.
         acknowledged.push((len(), seq));
+        publish(&disk, &registry);
     }
     drop(registry);
     begun.push((len(), 3));
