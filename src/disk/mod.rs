@@ -11,7 +11,15 @@
 //! - After a failed sync nothing is known about the writes it was to cover.
 //! - Stores to a shared mapping reach the medium in any order, at any time, in any sectors.
 
+mod atomic;
 mod map;
+mod memory;
+mod operation;
+mod random;
+mod real;
+mod redb_backend;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::Path;
@@ -19,7 +27,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use atomic::atomic_write;
 pub use map::SharedMap;
+pub use memory::{MemDisk, OperationInfo};
+pub use operation::Operation;
+pub use random::Random;
+pub use real::RealDisk;
+pub use redb_backend::RedbFile;
 
 use crate::error::Result;
 
