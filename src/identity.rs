@@ -113,7 +113,9 @@ impl Identity {
         if version > FORMAT_VERSION {
             return Err(Error::new(
                 ErrorKind::NewerFormat,
-                format!("the store has format version {version}, and this release of asof reads up to {FORMAT_VERSION}"),
+                format!(
+                    "the store has format version {version}, and this release of asof reads up to {FORMAT_VERSION}"
+                ),
             )
             .at(path.display())
             .remedy("upgrade asof"));
@@ -198,8 +200,10 @@ pub fn check_vacant(disk: &dyn Disk, dir: &Path) -> Result<()> {
     }
     match names.iter().find(|name| !UNFINISHED_NAMES.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Error::refused(format!("{} is not empty and is no asof store: it holds {name}", dir.display()))
-            .remedy("choose an empty folder, or a name that is not taken")),
+        Some(name) => {
+            Err(Error::refused(format!("{} is not empty and is no asof store: it holds {name}", dir.display()))
+                .remedy("choose an empty folder, or a name that is not taken"))
+        }
     }
 }
 

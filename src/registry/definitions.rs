@@ -89,8 +89,7 @@ impl DefinitionsView {
         };
         let slot = match wanted.version {
             Some(version) => versions.get(&version).ok_or_else(|| {
-                let known: Vec<String> =
-                    versions.keys().map(|version| format!("{}@{version}", wanted.name)).collect();
+                let known: Vec<String> = versions.keys().map(|version| format!("{}@{version}", wanted.name)).collect();
                 Error::not_found(format!("there is no feature view {wanted}"))
                     .remedy(format!("there is {}", known.join(", ")))
             })?,

@@ -141,7 +141,9 @@ impl Medium {
     fn step(&mut self, step: &Step) {
         match step {
             Step::Create(..) | Step::Rename(..) | Step::Remove(_) => self.names_pending.push(step.clone()),
-            Step::SyncDir => std::mem::take(&mut self.names_pending).iter().for_each(|step| apply_name(&mut self.names, step)),
+            Step::SyncDir => {
+                std::mem::take(&mut self.names_pending).iter().for_each(|step| apply_name(&mut self.names, step))
+            }
             Step::Write(inode, ..) | Step::SetLen(inode, _) => {
                 self.files_pending.entry(*inode).or_default().push(step.clone());
             }

@@ -29,7 +29,8 @@ fn view(id: u32, name: &str, version: u32, revision: u32, seq: u64, features: &[
 }
 
 fn service(name: &str, revision: u32, seq: u64, defined: bool) -> ServiceRecord {
-    let definition = defined.then(|| FeatureService { description: format!("r{revision}"), ..FeatureService::default() });
+    let definition =
+        defined.then(|| FeatureService { description: format!("r{revision}"), ..FeatureService::default() });
     ServiceRecord { name: name.to_owned(), revision, seq, applied_at_us: 0, definition }
 }
 
