@@ -306,15 +306,13 @@ mod tests {
         reader(disk, dir).read_trusted().1
     }
 
-    /// The file in other hands: a power failure as far as the boot id goes.
-    fn rebooted(disk: &MemDisk, dir: &Path) -> (MemDisk, &'static Path) {
+    /// The page, byte for byte, as another file on another disk.
+    fn copied(disk: &MemDisk, dir: &Path) -> (MemDisk, &'static Path) {
         let mut page = vec![0; usize::try_from(HEAD_BYTES).unwrap()];
         disk.open(&dir.join(FILE_NAME), OpenMode::Read).unwrap().read_at(0, &mut page).unwrap();
-        // The words that the tests' disks of one boot id would otherwise share.
-        for index in [word::FILE_IDENTITY, word::FILE_IDENTITY + 1] {
-            page[index * 8] ^= 0x80;
-        }
         let (other, dir) = store();
+        // Takes the inode that the page's file would otherwise have here too.
+        other.open(&dir.join("LOCK"), OpenMode::Create).unwrap();
         atomic_write(&other, dir, FILE_NAME, &page).unwrap();
         (other, dir)
     }
@@ -347,9 +345,11 @@ mod tests {
         let (disk, dir) = store();
         let writer = Head::create(&disk, dir, &UUID).unwrap();
         writer.begin(&state(1, 10), 1).unwrap();
-        drop(writer);
         assert_eq!(trust(&disk, dir), Trust::SameBoot);
-        let (disk, dir) = rebooted(&disk, dir);
+        let (elsewhere, elsewhere_dir) = copied(&disk, dir);
+        assert_eq!(trust(&elsewhere, elsewhere_dir), Trust::Untrusted);
+        // The same file, as it was left by another boot.
+        writer.store(word::BOOT_ID, writer.load(word::BOOT_ID) ^ 1);
         assert_eq!(trust(&disk, dir), Trust::Untrusted);
     }
 
@@ -359,13 +359,13 @@ mod tests {
         let writer = Head::create(&disk, dir, &UUID).unwrap();
         writer.begin(&state(1, 10), 1).unwrap();
         writer.close_clean(&state(1, 11)).unwrap();
-        assert_eq!(trust(&disk, dir), Trust::Clean);
-        let (disk, dir) = rebooted(&disk, dir);
-        let (_, seen) = (trust(&disk, dir), reader(&disk, dir).read());
-        assert_eq!(seen.committed_seq, 11);
+        let (disk, dir) = copied(&disk, dir);
+        let (seen, trust) = reader(&disk, dir).read_trusted();
+        assert_eq!((seen.committed_seq, trust), (11, Trust::Clean));
         let writer = Head::open(&disk, dir, &UUID, MapAccess::Write).unwrap().unwrap();
         writer.begin(&state(2, 11), 2).unwrap();
-        assert!(!reader(&disk, dir).read().is_clean);
+        let (seen, trust) = reader(&disk, dir).read_trusted();
+        assert_eq!((seen.is_clean, trust), (false, Trust::SameBoot));
     }
 
     #[test]

@@ -193,3 +193,59 @@ fn a_damaged_byte_anywhere_in_the_registry_file_loses_nothing_published() {
         commit_mark(&opened.registry, 3).unwrap();
     }
 }
+
+/// Without a MANIFEST to compare with, damage is noticed or harmless: the answer is an error, or one of
+/// the two commits that redb keeps, whole.
+#[test]
+fn a_damaged_registry_file_alone_is_an_error_or_a_whole_commit() {
+    let files = Files::new();
+    let sound = &files.sound[0];
+    let used: Vec<usize> = (0..sound.len()).filter(|&at| sound[at] != 0).collect();
+    let steps = 300;
+    let (mut refused, mut opened) = (0, 0);
+    for step in 0..steps {
+        let at = used[step * used.len() / steps];
+        for flip in [0xff, 0x01] {
+            let mut bytes = sound.clone();
+            bytes[at] ^= flip;
+            let (memory, disk) = disk();
+            write(&memory, FILE_NAME, Some(&bytes));
+            match open(&disk) {
+                Ok(found) => {
+                    assert!(mark(&found.registry) >= 1, "byte {at}");
+                    opened += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "byte {at}: {error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0 && opened > 0);
+}
+
+#[test]
+fn on_a_real_disk_too_a_cut_or_lost_registry_is_rebuilt() {
+    let base = std::env::temp_dir().join(format!("asof-registry-{}", std::process::id()));
+    std::fs::create_dir_all(&base).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(crate::disk::RealDisk);
+    let open = || Registry::open(&disk, &base, UUID, manifest::load(&*disk, &base, &UUID));
+    let registry = Registry::create(&disk, &base, UUID, &Meta::default(), &ProjectRecord::default()).unwrap();
+    registry.commit(|change| change.put(&snapshot(1))).unwrap();
+    manifest::publish(&*disk, &base, &registry.state().to_manifest()).unwrap();
+    drop(registry);
+    let path = base.join(FILE_NAME);
+    for len_bytes in [None, Some(0), Some(100), Some(5_000)] {
+        match len_bytes {
+            None => std::fs::remove_file(&path).unwrap(),
+            Some(len) => std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(len).unwrap(),
+        }
+        let opened = open().unwrap();
+        assert!(opened.rebuilt.is_some(), "{len_bytes:?}");
+        assert_eq!(opened.registry.state().generation(), 2);
+        drop(opened);
+        assert!(open().unwrap().rebuilt.is_none());
+    }
+    std::fs::remove_dir_all(&base).unwrap();
+}
