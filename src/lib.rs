@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod definition;
 pub mod disk;
+pub mod engine;
 pub mod error;
 #[cfg(feature = "parquet")]
 pub mod exchange;
@@ -20,9 +21,19 @@ pub mod manifest;
 pub mod options;
 pub mod registry;
 pub mod request;
+pub mod store;
 pub mod tail;
 pub mod text;
 pub mod time;
 pub mod value;
 
+pub use engine::get::{FeatureValue, GetOptions};
 pub use error::{Error, ErrorKind, Result};
+pub use format::columns::value_at;
+pub use join::pick::Status;
+pub use request::{
+    ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, WriteOptions,
+};
+pub use store::{
+    BulkWriter, DeleteReport, ImportReport, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,
+};

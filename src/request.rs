@@ -158,6 +158,17 @@ pub struct BulkOptions {
     pub digest: Option<String>,
 }
 
+/// From when on, and how, an entity is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    /// From this instant on; now when absent.
+    pub at: Option<Timestamp>,
+    /// The delete's created timestamp, in views that declare one; by default late enough to win at that instant.
+    pub created: Option<Timestamp>,
+    /// Take an instant however far ahead of the clock.
+    pub allow_future: bool,
+}
+
 /// How definitions are applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ApplyOptions {

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::definition::plan::{Registered, RegisteredService, RegisteredView};
+use crate::definition::{Registered, RegisteredService, RegisteredView};
 use crate::error::Result;
-use crate::registry::{Change, EntityRecord, FieldRecord, ProjectRecord, RegistryState, ServiceRecord, ViewRecord};
+use crate::registry::records::{EntityRecord, FieldRecord, ProjectRecord, ServiceRecord, ViewRecord};
+use crate::registry::{Change, RegistryState};
 
 /// What the registry holds now, as planning wants it.
 pub fn registered(state: &RegistryState) -> Registered {
@@ -31,7 +32,8 @@ pub fn registered(state: &RegistryState) -> Registered {
         services: definitions
             .services()
             .filter_map(|service| {
-                let registered = RegisteredService { revision: service.revision, definition: service.definition.clone()? };
+                let registered =
+                    RegisteredService { revision: service.revision, definition: service.definition.clone()? };
                 Some((service.name.clone(), registered))
             })
             .collect(),

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use super::picture::ViewPicture;
+use super::run_source::{run_record, run_slices};
+use super::tail_source::mark_of;
 use crate::error::Result;
-use crate::format::row::{RowHead, RowKind, RowLayout, RowRef, push_image, push_record};
+use crate::format::row::{RowRef, push_record};
 use crate::join::pick::{AsOf, Mark, pick, pick_descending};
 use crate::tail::TailSegment;
-use crate::value::Value;
 
 /// Where a row lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,6 @@ pub enum Place {
         /// Its row.
         row: u32,
     },
-    /// In the latest table, copied from the log or a run.
-    Table,
 }
 
 /// A row that won, as a record of its own.
@@ -63,9 +62,8 @@ pub fn find_row(
     for segment in tail.iter().rev() {
         let views = segment.read();
         let Some(rows) = views.get(&view.record.id) else { continue };
-        let marked = rows.descending(hash, key, question.at).map(|(row, record)| {
-            (Mark { event_ts: row.event_ts, created: row.created, seq: row.seq }, (row.position, record))
-        });
+        let marked =
+            rows.descending(hash, key, question.at).map(|(_, row, record)| (mark_of(&row), (row.position, record)));
         if let Some((mark, (position, record))) = pick_descending(marked, question)
             && best.as_ref().is_none_or(|best| best.mark < mark)
         {
@@ -75,21 +73,21 @@ pub fn find_row(
         }
     }
     for run in view.runs_over(hash) {
-        let meta = run.meta();
-        let beaten = best.as_ref().is_some_and(|best| best.mark.event_ts > meta.event_max_us);
-        if beaten || question.at < meta.event_min_us || question.known_at < meta.seq_min {
+        let about = &run.record;
+        let beaten = best.as_ref().is_some_and(|best| best.mark.event_ts > about.event_max_us);
+        if beaten || question.at < about.event_min_us || question.known_at < about.seq_min {
             continue;
         }
         let file = run.open()?;
-        let slices = file.slices();
+        let slices = run_slices(file, view.key_schema.columns().len())?;
         let Some(rows) = slices.rows_of(hash, key) else { continue };
         let Some(index) = pick(&rows, question) else { continue };
         let row = rows.row(index);
         let mark = slices.mark(row);
         if best.as_ref().is_none_or(|best| best.mark < mark) {
-            let record = file.record(row, key, &view.layout)?;
+            let record = run_record(file, row, key, &view.layout)?;
             let row = u32::try_from(row).unwrap_or(u32::MAX);
-            best = Some(FoundRow { mark, place: Place::Run { id: meta.id, row }, record });
+            best = Some(FoundRow { mark, place: Place::Run { id: about.id, row }, record });
         }
     }
     Ok(best)

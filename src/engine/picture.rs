@@ -1,4 +1,4 @@
-//! What can be read at one generation of the registry: an immutable picture of runs, tables and tail.
+//! What can be read at one generation of the registry: an immutable picture of runs and tail.
 //!
 //! A writer swaps pictures, readers keep the one they took. So a read sees one state of the files from its
 //! first step to its last, whatever is sealed or merged meanwhile; and since a file leaves the disk only
@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::format::row::RowLayout;
 use crate::history::{RunFile, RunSchema};
 use crate::key::KeySchema;
-use crate::latest::Table;
-use crate::registry::{RegistryState, RunRecord, ViewRecord};
+use crate::registry::RegistryState;
+use crate::registry::records::{RunRecord, ViewRecord};
 use crate::tail::TailSegment;
 
 /// Everything a read needs, at one generation.
@@ -39,8 +39,6 @@ pub struct ViewPicture {
     pub key_schema: Arc<KeySchema>,
     /// Its run files, newest rows first.
     pub runs: Vec<Arc<Run>>,
-    /// Its latest table; `None` where there is none to be trusted, and reads take the as-of path.
-    pub table: Option<Arc<Table>>,
 }
 
 impl ViewPicture {
@@ -70,7 +68,9 @@ impl Run {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let file = RunFile::open(&*self.disk, &self.folder, &self.record.file_stem(), &self.schema, self.record.seq_base)?;
+        let about = &self.record;
+        let file =
+            RunFile::open(&*self.disk, &self.folder, about.id, &self.schema, about.seq_base, Some(about.index_crc))?;
         Ok(self.file.get_or_init(|| file))
     }
 }
@@ -80,19 +80,13 @@ pub fn history_folder(store: &Path, view: &ViewRecord) -> PathBuf {
     store.join("history").join(view.dir_name())
 }
 
-/// The path of a view's latest table.
-pub fn table_path(store: &Path, view: &ViewRecord) -> PathBuf {
-    store.join("latest").join(view.dir_name())
-}
-
 impl Picture {
-    /// The picture of `state`. Runs that `before` had open stay open; `tables` are by view id.
+    /// The picture of `state`. Runs that `before` had open stay open.
     pub fn new(
         disk: &Arc<dyn Disk>,
         store: &Path,
         state: Arc<RegistryState>,
         before: Option<&Picture>,
-        tables: &BTreeMap<u32, Arc<Table>>,
         tail: Vec<Arc<TailSegment>>,
     ) -> Picture {
         let mut views = BTreeMap::new();
@@ -100,7 +94,8 @@ impl Picture {
             let known = before.and_then(|before| before.views.get(&record.id));
             let same_fields = known.filter(|known| known.record.fields == record.fields);
             let key_schema = Arc::new(record.definition.key_schema());
-            let layout = same_fields.map_or_else(|| Arc::new(RowLayout::new(record.field_types())), |known| known.layout.clone());
+            let layout = same_fields
+                .map_or_else(|| Arc::new(RowLayout::new(record.field_types())), |known| known.layout.clone());
             let schema = Arc::new(run_schema(record));
             let mut runs: Vec<Arc<Run>> = state
                 .runs_of(record.id)
@@ -118,8 +113,7 @@ impl Picture {
                 })
                 .collect();
             runs.sort_by_key(|run| std::cmp::Reverse((run.record.event_max_us, run.record.seq_max)));
-            let table = tables.get(&record.id).cloned();
-            let view = ViewPicture { record: Arc::clone(record), layout, key_schema, runs, table };
+            let view = ViewPicture { record: Arc::clone(record), layout, key_schema, runs };
             views.insert(record.id, Arc::new(view));
         }
         Picture { state, views, tail }
@@ -135,8 +129,8 @@ impl Picture {
 pub fn run_schema(record: &ViewRecord) -> RunSchema {
     let fields = record.fields.iter().map(|field| (field.name.clone(), field.dtype.clone())).collect();
     RunSchema::new(
-        &record.definition.reference().to_string(),
-        record.definition.join_keys.clone(),
+        record.definition.reference().to_string(),
+        record.definition.key_schema(),
         fields,
         record.definition.has_created(),
     )

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::definition::Selection;
 use crate::error::{Error, ErrorKind, Result, nearest};
-use crate::registry::{DefinitionsView, ViewRecord};
+use crate::registry::DefinitionsView;
+use crate::registry::records::ViewRecord;
 use crate::request::Features;
 use crate::value::DataType;
 
@@ -74,7 +75,11 @@ fn resolve_one(selection: &Selection, definitions: &DefinitionsView, unknown: &m
         let known = definition.feature_index(name).and_then(|_| view.ordinal(name));
         match known {
             Some(ordinal) => {
-                fields.push(ResolvedField { name: name.to_owned(), ordinal, dtype: view.fields[ordinal].dtype.clone() });
+                fields.push(ResolvedField {
+                    name: name.to_owned(),
+                    ordinal,
+                    dtype: view.fields[ordinal].dtype.clone(),
+                });
             }
             None => {
                 let error = Error::not_found(format!("feature view {} has no feature {name}", selection.view));
@@ -91,7 +96,8 @@ fn resolve_one(selection: &Selection, definitions: &DefinitionsView, unknown: &m
             unknown.push(Error::not_found(format!("feature view {} has no join key {key}", selection.view)));
         }
     }
-    let key_columns = definition.join_keys.iter().map(|(name, _)| selection.join_keys.get(name).unwrap_or(name).clone());
+    let key_columns =
+        definition.join_keys.iter().map(|(name, _)| selection.join_keys.get(name).unwrap_or(name).clone());
     Ok(Resolved {
         label: selection.label().to_owned(),
         view: Arc::clone(view),

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLockReadGuard};
 
 use crate::format::row::{FieldState, RowKind, RowLayout, RowRef};
-use crate::join::{AsOf, Mark, Tail, pick_descending};
+use crate::join::pick::{AsOf, Mark, pick_descending};
+use crate::join::source::Tail;
 use crate::tail::{TailRow, TailSegment, TailView};
 
 /// Holds the segments' read locks. Rows are numbered through all segments.
@@ -50,11 +51,6 @@ impl ViewTail<'_> {
         let part = self.parts.iter().rev().find(|part| part.first <= number).expect("numbers come from winner");
         part.rows.row(number - part.first)
     }
-
-    /// The greatest seq there is, the least being of no interest.
-    pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
-    }
 }
 
 /// Where a row stands in row order.
@@ -77,8 +73,8 @@ impl Tail for ViewTail<'_> {
         self.row(row).1.head.kind
     }
 
-    fn event_ts(&self, row: u32) -> i64 {
-        self.row(row).0.event_ts
+    fn mark(&self, row: u32) -> Mark {
+        mark_of(&self.row(row).0)
     }
 
     fn deadline(&self, row: u32) -> Option<i64> {

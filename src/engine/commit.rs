@@ -1,0 +1,165 @@
+//! The path of a write: queue, number, log, sync, tail, HEAD, answer.
+//!
+//! Group commit needs no thread of its own: whoever gets the core lock commits everything that is
+//! queued, and the others find their answer when they get it.
+
+use std::sync::{Arc, Mutex};
+
+use super::core::{Core, Engine, lock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::commits::Commit;
+use crate::format::log::{Frame, FrameBuilder};
+use crate::options::Durability;
+
+/// A group takes frames up to about this, so that one sync does not wait for ever.
+const GROUP_BYTES_MAX: usize = 64 << 20;
+
+/// What a commit gave a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The number of its first row.
+    pub first_seq: u64,
+    /// How many rows.
+    pub rows: u32,
+    /// When it was committed, microseconds since 1970.
+    pub ingested_at_us: i64,
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+pub struct Pending {
+    state: Mutex<PendingState>,
+}
+
+#[derive(Debug)]
+enum PendingState {
+    Queued(Batch),
+    Done(Result<Committed>),
+    Taken,
+}
+
+/// An encoded batch: its frame, and the key hashes of its rows, section after section.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The row records.
+    pub frame: FrameBuilder,
+    /// One hash a row.
+    pub hashes: Vec<u64>,
+    /// Who wrote it.
+    pub source: u32,
+    /// The clock when it was handed in, microseconds since 1970.
+    pub now_us: i64,
+}
+
+impl Engine {
+    /// Commits a batch, whole, with as much durability as the store was opened for.
+    ///
+    /// # Errors
+    /// `NoSpace`: nothing was written. Otherwise the log could not be written or synced, and takes no more writes.
+    pub fn commit(&self, batch: Batch) -> Result<Committed> {
+        let pending = Arc::new(Pending { state: Mutex::new(PendingState::Queued(batch)) });
+        lock(&self.queue).push(Arc::clone(&pending));
+        let mut core = lock(&self.core);
+        loop {
+            let mut state = lock(&pending.state);
+            match std::mem::replace(&mut *state, PendingState::Taken) {
+                PendingState::Done(outcome) => return outcome,
+                queued => *state = queued,
+            }
+            drop(state);
+            self.commit_queued(&mut core);
+        }
+    }
+
+    /// Commits what is queued, up to a group's size.
+    pub(super) fn commit_queued(&self, core: &mut Core) {
+        let mut group: Vec<(Arc<Pending>, Batch)> = Vec::new();
+        let mut bytes = 0;
+        let mut queue = lock(&self.queue);
+        let mut taken = 0;
+        for pending in queue.iter() {
+            let mut state = lock(&pending.state);
+            let PendingState::Queued(batch) = &mut *state else { break };
+            if bytes > 0 && bytes + batch.frame.len_bytes() > GROUP_BYTES_MAX {
+                break;
+            }
+            bytes += batch.frame.len_bytes();
+            group.push((Arc::clone(pending), std::mem::take(batch)));
+            taken += 1;
+        }
+        queue.drain(..taken);
+        drop(queue);
+        let outcome = self.commit_group(core, &mut group, bytes);
+        let mut first_seq = outcome.as_ref().ok().copied();
+        for (pending, batch) in group {
+            let answer = match (&outcome, &mut first_seq) {
+                (Ok(_), Some(first)) => {
+                    let committed = Committed {
+                        first_seq: *first,
+                        rows: batch.frame.row_count(),
+                        ingested_at_us: core.state.ingested_at_us,
+                    };
+                    *first += u64::from(committed.rows);
+                    Ok(committed)
+                }
+                (Err(error), _) => Err(Error::new(error.kind(), error.to_string())),
+                (Ok(_), None) => unreachable!("a group that was committed has a first number"),
+            };
+            *lock(&pending.state) = PendingState::Done(answer);
+        }
+    }
+
+    /// Commits a group; the number of its first row.
+    fn commit_group(&self, core: &mut Core, group: &mut [(Arc<Pending>, Batch)], bytes: usize) -> Result<u64> {
+        if core.is_closed {
+            return Err(Error::new(ErrorKind::Poisoned, "the store was closed"));
+        }
+        let rows: u64 = group.iter().map(|(_, batch)| u64::from(batch.frame.row_count())).sum();
+        let first_seq = core.next_seq;
+        core.log.make_room(bytes, first_seq, first_seq + rows)?;
+        self.follow_rotation(core);
+        let now_us = group.iter().map(|(_, batch)| batch.now_us).max().unwrap_or(i64::MIN);
+        let ingested_at = core.state.ingested_at_us.max(now_us);
+        let mut next_seq = first_seq;
+        let mut frames = Vec::with_capacity(group.len());
+        for (_, batch) in group.iter_mut() {
+            let rows = batch.frame.row_count();
+            frames.push(batch.frame.finish(next_seq, ingested_at, batch.source));
+            next_seq += u64::from(rows);
+        }
+        let position = core.log.append_group(frames)?;
+        if self.options.durability == Durability::Fsync {
+            core.log.sync()?;
+        }
+        // From here on nothing fails: what is in the log becomes visible.
+        for (_, batch) in group.iter_mut() {
+            let first = core.next_seq;
+            let frame = batch.frame.finish(first, ingested_at, batch.source);
+            let (frame, _) = Frame::parse(frame).ok().flatten().expect("the builder writes what the parser reads");
+            insert_into_tail(&core.tail, &frame, &batch.hashes, position);
+            core.next_seq = first + u64::from(frame.row_count);
+        }
+        core.state.ingested_at_us = ingested_at;
+        core.state.committed_seq = core.next_seq - 1;
+        self.publish_head(core);
+        Ok(first_seq)
+    }
+}
+
+/// Adds a frame's rows, whose key hashes are `hashes`, and its commit to the index of its segment.
+pub(super) fn insert_into_tail(
+    tail: &crate::tail::TailSegment,
+    frame: &Frame<'_>,
+    hashes: &[u64],
+    position: crate::format::log::LogPosition,
+) {
+    let mut hashes = hashes;
+    let mut seq = frame.first_seq;
+    for section in frame.sections() {
+        let (mine, rest) = hashes.split_at(section.row_count as usize);
+        tail.insert(section.view_id, section.records, mine, seq, position);
+        hashes = rest;
+        seq += u64::from(section.row_count);
+    }
+    tail.commit(Commit { ingested_at: frame.ingested_at, last_seq: frame.last_seq(), source: frame.source });
+}

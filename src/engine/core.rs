@@ -1,0 +1,203 @@
+//! The writer's state, and the one order in which a change becomes visible.
+//!
+//! Whoever holds the [`Core`] lock is the committer. A change of the registry goes: log synced, registry
+//! committed, MANIFEST published, picture swapped, HEAD. So nobody finds a name in HEAD's generation that
+//! MANIFEST does not have, and no picture lacks rows that HEAD calls committed.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::commit::Pending;
+use super::picture::Picture;
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::format::log::LogPosition;
+use crate::head::{Head, HeadState};
+use crate::identity::Identity;
+use crate::lock::WriterLock;
+use crate::log::LogWriter;
+use crate::manifest;
+use crate::options::{Durability, Sizes};
+use crate::registry::records::CommitRecord;
+use crate::registry::{Change, Registry, RegistryState};
+use crate::tail::TailSegment;
+
+/// How an engine is run.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// When a write counts as done.
+    pub durability: Durability,
+    /// Sizes of segments, files, memory.
+    pub sizes: Sizes,
+    /// How far ahead of the clock an event timestamp may lie, in microseconds.
+    pub max_future_skew_us: i64,
+    /// What LOCK says of this process.
+    pub command: String,
+}
+
+/// An open store, for the one process that writes to it.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+    pub(super) identity: Identity,
+    pub(super) options: EngineOptions,
+    pub(super) head: Head,
+    pub(super) registry: Registry,
+    pub(super) picture: RwLock<Arc<Picture>>,
+    pub(super) queue: Mutex<Vec<Arc<Pending>>>,
+    pub(super) core: Mutex<Core>,
+    /// The id that the next run file gets.
+    pub(super) run_ids: AtomicU64,
+    /// Held by seal and merge: one of them at a time.
+    pub(super) maintenance: Mutex<()>,
+    pub(super) _lock: WriterLock,
+}
+
+/// What the committer holds.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub log: LogWriter,
+    /// The number the next row gets.
+    pub next_seq: u64,
+    /// What HEAD says.
+    pub state: HeadState,
+    /// The index of the segment that is written to.
+    pub tail: Arc<TailSegment>,
+    /// Closed in order: nothing more is written.
+    pub is_closed: bool,
+}
+
+/// Locks whatever a panicking thread may have left: every change below is made in an order that leaves it whole.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// What can be read now. Take [`Engine::committed_seq`] first: the picture then holds all rows up to it.
+    pub fn picture(&self) -> Arc<Picture> {
+        Arc::clone(&self.picture.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Rows up to here are committed: a request's first step.
+    pub fn committed_seq(&self) -> u64 {
+        self.head.committed_seq()
+    }
+
+    /// The random seed of key hashes.
+    pub fn hash_seed(&self) -> u64 {
+        self.identity.hash_seed
+    }
+
+    pub(super) fn set_picture(&self, state: Arc<RegistryState>, tail: Vec<Arc<TailSegment>>) {
+        let before = self.picture();
+        let picture = Picture::new(&self.disk, &self.dir, state, Some(&before), tail);
+        *self.picture.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(picture);
+    }
+
+    /// Commits a change of the registry. It may give numbers from `core.next_seq` on by saying how many it
+    /// gave; with any, it is a commit of its own, with a time and `what` it was.
+    ///
+    /// # Errors
+    /// The log cannot be synced, or the registry or MANIFEST not written: the change did not happen, or
+    /// happens whole when the store is next opened.
+    pub(super) fn commit_registry(
+        &self,
+        core: &mut Core,
+        now_us: i64,
+        what: &str,
+        change: impl FnOnce(&mut Change<'_>, u64) -> Result<u64>,
+        tail: Option<Vec<Arc<TailSegment>>>,
+    ) -> Result<Arc<RegistryState>> {
+        core.log.sync()?;
+        let first = core.next_seq;
+        let ingested_at_us = core.state.ingested_at_us.max(now_us);
+        let synced = core.log.synced();
+        let mut given = 0;
+        let state = self.registry.commit(|changing| {
+            given = change(changing, first)?;
+            let meta = changing.meta();
+            meta.log_synced = synced;
+            meta.next_run_id = self.run_ids.load(Ordering::Relaxed);
+            if given > 0 {
+                meta.seq_max = meta.seq_max.max(first + given - 1);
+                meta.ingested_at_us = ingested_at_us;
+                let commit = CommitRecord {
+                    seq_first: first,
+                    seq_last: first + given - 1,
+                    ingested_at_us,
+                    what: what.to_owned(),
+                };
+                changing.put(&commit)?;
+            }
+            Ok(())
+        })?;
+        manifest::publish(&*self.disk, &self.dir, &state.to_manifest())?;
+        let tail = tail.unwrap_or_else(|| self.picture().tail.clone());
+        self.set_picture(Arc::clone(&state), tail);
+        if given > 0 {
+            core.next_seq += given;
+            core.state.committed_seq = core.next_seq - 1;
+            core.state.ingested_at_us = ingested_at_us;
+        }
+        core.state.manifest_generation = state.generation();
+        core.state.definitions_revision = state.meta().definitions_revision;
+        self.publish_head(core);
+        Ok(state)
+    }
+
+    pub(super) fn publish_head(&self, core: &mut Core) {
+        core.state.log_end = core.log.end();
+        core.state.log_synced = core.log.synced();
+        self.head.publish(&core.state);
+    }
+
+    /// Begins a new log segment and its index, when the one that is written to holds anything.
+    pub(super) fn rotate(&self, core: &mut Core) -> Result<()> {
+        if !core.log.is_segment_empty() {
+            core.log.rotate(core.next_seq, 0)?;
+            self.follow_rotation(core);
+        }
+        Ok(())
+    }
+
+    /// After the log may have begun a new segment: rows go to an index of that segment.
+    pub(super) fn follow_rotation(&self, core: &mut Core) {
+        if core.tail.segment() != core.log.segment() {
+            core.tail = Arc::new(TailSegment::new(core.log.segment()));
+            let picture = self.picture();
+            let mut tail = picture.tail.clone();
+            tail.push(Arc::clone(&core.tail));
+            self.set_picture(Arc::clone(&picture.state), tail);
+        }
+    }
+
+    /// Closes the store in order, so that the next open has nothing to recover.
+    ///
+    /// # Errors
+    /// The log or HEAD could not be made durable; the next open recovers.
+    pub fn close(&self) -> Result<()> {
+        let mut core = lock(&self.core);
+        if core.is_closed {
+            return Ok(());
+        }
+        core.log.sync()?;
+        core.state.log_end = core.log.end();
+        core.state.log_synced = core.log.synced();
+        core.is_closed = true;
+        self.head.close_clean(&core.state)
+    }
+
+    /// Where the log ends now.
+    pub fn log_end(&self) -> LogPosition {
+        lock(&self.core).log.end()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A store that cannot be closed in order is recovered at the next open.
+        let _ = self.close();
+    }
+}

@@ -1,0 +1,180 @@
+//! Point-in-time joins: spine in, training set out, in spine order, every row kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::{Schema, SchemaRef};
+
+use super::core::Engine;
+use super::picture::Picture;
+use super::resolve::{Resolved, resolve};
+use super::run_source::run_slices;
+use super::tail_source::TailGuard;
+use crate::error::{Error, Result};
+use crate::format::accept::{accept_spine_key, accept_spine_timestamp};
+use crate::join::source::Source;
+use crate::join::{Question, Scratch, Selected, SpineKeys, SpineTimes, Wanted, output_columns};
+use crate::request::HistoricalRequest;
+use crate::time::Timestamp;
+use crate::value::{DataType, timestamp_arrow_type};
+
+/// Metadata key of a training set: the seq it was known at.
+pub const KNOWN_AT_KEY: &str = "asof.known_at_seq";
+const THREADS_MAX: usize = 8;
+
+/// A join that was resolved against one state of the store; give it spine batches one after another.
+#[derive(Debug)]
+pub struct HistoricalJoin {
+    picture: Arc<Picture>,
+    selections: Vec<Resolved>,
+    known_at: u64,
+    created_cutoff: bool,
+    timestamp: usize,
+    key_columns: Vec<Vec<usize>>,
+    schema: SchemaRef,
+    hash_seed: u64,
+    threads: usize,
+    scratch: Scratch,
+}
+
+impl Engine {
+    /// Resolves a request for spines of this schema.
+    ///
+    /// # Errors
+    /// Views, features, services, columns that are not there, all named at once; columns of one name.
+    pub fn historical_join(
+        &self,
+        spine: &Schema,
+        request: &HistoricalRequest,
+        now: Timestamp,
+    ) -> Result<HistoricalJoin> {
+        let committed = self.committed_seq();
+        let picture = self.picture();
+        let known_at = match &request.known_at {
+            Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
+            None => None,
+        };
+        let definitions_at = if request.definitions_current { None } else { known_at };
+        let selections = resolve(&request.features, &picture.state.definitions_at(definitions_at))?;
+        let mut missing = Vec::new();
+        let mut find = |name: &str, what: &str| {
+            spine.index_of(name).unwrap_or_else(|_| {
+                missing.push(format!("{name} ({what})"));
+                0
+            })
+        };
+        let timestamp = find(&request.timestamp_column, "the time of each row");
+        let key_columns: Vec<Vec<usize>> = selections
+            .iter()
+            .map(|selected| {
+                let what = format!("join key of {}", selected.label);
+                selected.key_columns.iter().map(|name| find(name, &what)).collect()
+            })
+            .collect();
+        if !missing.is_empty() {
+            missing.dedup();
+            let names: Vec<&str> = spine.fields().iter().map(|field| field.name().as_str()).collect();
+            return Err(Error::invalid(format!("the spine has no column {}", missing.join(", no column ")))
+                .remedy(format!("it has {}", names.join(", "))));
+        }
+        let named: Vec<Vec<(&str, &DataType)>> = selections
+            .iter()
+            .map(|selected| selected.fields.iter().map(|field| (field.name.as_str(), &field.dtype)).collect())
+            .collect();
+        let selected: Vec<Selected<'_>> = selections
+            .iter()
+            .zip(&named)
+            .map(|(selected, features)| Selected { label: &selected.label, features })
+            .collect();
+        let mut schema = output_columns(spine, &selected, request.full_names)?;
+        let known_at = known_at.unwrap_or(committed).min(committed);
+        schema.metadata.insert(KNOWN_AT_KEY.to_owned(), known_at.to_string());
+        let mut fields: Vec<_> = schema.fields.iter().cloned().collect();
+        fields[timestamp] = Arc::new(fields[timestamp].as_ref().clone().with_data_type(timestamp_arrow_type()));
+        let threads = match request.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX),
+            threads => threads,
+        };
+        Ok(HistoricalJoin {
+            picture,
+            selections,
+            known_at,
+            created_cutoff: request.created_cutoff,
+            timestamp,
+            key_columns,
+            schema: Arc::new(Schema::new_with_metadata(fields, schema.metadata)),
+            hash_seed: self.hash_seed(),
+            threads,
+            scratch: Scratch::default(),
+        })
+    }
+}
+
+impl HistoricalJoin {
+    /// The training set's columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows up to this number were known.
+    pub fn known_at_seq(&self) -> u64 {
+        self.known_at
+    }
+
+    /// Joins one batch of the spine.
+    ///
+    /// # Errors
+    /// A column is of a type that cannot be compared with its join key; a run is damaged.
+    pub fn join(&mut self, spine: &RecordBatch) -> Result<RecordBatch> {
+        let stamps = accept_spine_timestamp(spine.column(self.timestamp))
+            .map_err(|error| error.at(format!("spine column {}", self.schema.field(self.timestamp).name())))?;
+        let times = SpineTimes { values: stamps.values().clone(), nulls: stamps.nulls().cloned() };
+        let mut columns: Vec<ArrayRef> = spine.columns().to_vec();
+        columns[self.timestamp] = utc_column(stamps.values().clone(), stamps.nulls().cloned());
+        let guard = TailGuard::lock(&self.picture.tail);
+        let mut known_keys: HashMap<(Vec<usize>, Vec<DataType>), SpineKeys> = HashMap::new();
+        for (selected, key_columns) in self.selections.iter().zip(&self.key_columns) {
+            let view = self.picture.view(selected.view.id);
+            let types: Vec<DataType> = view.key_schema.columns().iter().map(|(_, dtype)| dtype.clone()).collect();
+            let keys = match known_keys.entry((key_columns.clone(), types)) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(unknown) => {
+                    let mut cells = Vec::with_capacity(key_columns.len());
+                    for ((name, dtype), &index) in view.key_schema.columns().iter().zip(key_columns) {
+                        let place = format!("spine column {}, join key {name}", self.schema.field(index).name());
+                        cells.push(accept_spine_key(dtype, spine.column(index)).map_err(|error| error.at(place))?);
+                    }
+                    let rows = spine.num_rows();
+                    unknown.insert(SpineKeys::encode(&view.key_schema, &cells, rows, self.hash_seed, self.threads)?)
+                }
+            };
+            let tail = guard.view(view.record.id, &view.layout);
+            let mut sources = Vec::with_capacity(view.runs.len() + 1);
+            for run in view.runs.iter().filter(|run| run.record.seq_min <= self.known_at) {
+                sources.push(Source::Run(run_slices(run.open()?, view.key_schema.columns().len())?));
+            }
+            sources.push(Source::Tail(&tail));
+            let question = Question {
+                known_at: self.known_at,
+                created_cutoff: self.created_cutoff && selected.view.definition.has_created(),
+                ttl_us: selected.view.definition.ttl_us,
+                ..Question::new(&sources)
+            };
+            let wanted: Vec<Wanted> = selected
+                .fields
+                .iter()
+                .map(|field| Wanted { field: field.ordinal, data_type: field.dtype.clone() })
+                .collect();
+            columns.extend(self.scratch.join(keys, &times, &question, &wanted, self.threads)?);
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|source| Error::invalid(format!("the joined columns do not fit together: {source}")))
+    }
+}
+
+fn utc_column(values: ScalarBuffer<i64>, nulls: Option<arrow_buffer::NullBuffer>) -> ArrayRef {
+    let times: Arc<dyn Array> = Arc::new(TimestampMicrosecondArray::new(values, nulls).with_timezone("UTC"));
+    times
+}

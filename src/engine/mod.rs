@@ -1,0 +1,20 @@
+//! The engine: commit, recover, seal, import, read. It composes the floors below and knows no
+//! terminal, no socket and no clock of its own.
+
+pub mod apply;
+pub mod as_of;
+pub mod commit;
+mod core;
+pub mod get;
+pub mod historical;
+pub mod import;
+mod known_at;
+mod open;
+pub mod picture;
+pub mod resolve;
+pub mod run_source;
+mod seal;
+pub mod tail_source;
+pub mod write;
+
+pub use core::{Engine, EngineOptions};

@@ -1,0 +1,195 @@
+//! Opening a store for writing: making a new one, or recovering what a crash left.
+
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock};
+
+use super::commit::insert_into_tail;
+use super::core::{Core, Engine, EngineOptions};
+use super::picture::Picture;
+use crate::disk::{Disk, MapAccess};
+use crate::error::{Error, Result};
+use crate::format::row::{RowLayout, RowRef};
+use crate::head::{Head, Trust};
+use crate::identity::{self, Identity};
+use crate::key::key_hash;
+use crate::lock::{Holder, WriterLock};
+use crate::log::{LogPlace, recover};
+use crate::manifest;
+use crate::registry::records::{Meta, ProjectRecord};
+use crate::registry::{Registry, RegistryState};
+use crate::tail::TailSegment;
+use crate::time::Timestamp;
+
+const FOLDERS: [&str; 4] = ["log", "history", "latest", "quarantine"];
+
+impl Engine {
+    /// Opens the store in `dir` for writing; makes one where there is nothing yet.
+    ///
+    /// # Errors
+    /// `Refused`: the folder holds something that is no store. `Locked`: another process writes to it.
+    /// `NewerFormat`, `Damaged`: as they say. The disk fails.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: EngineOptions, now: Timestamp) -> Result<Engine> {
+        let is_new = !identity::exists(&*disk, dir)?;
+        if is_new {
+            make_folder(&*disk, dir)?;
+            identity::check_vacant(&*disk, dir)?;
+        }
+        let me = Holder { pid: Some(std::process::id()), started_at: Some(now), command: options.command.clone() };
+        let lock = WriterLock::acquire(&*disk, dir, &me)?;
+        if is_new {
+            create(&disk, dir, now)?;
+        }
+        let identity = Identity::read(&*disk, dir)?;
+        for folder in FOLDERS {
+            disk.create_dir(&dir.join(folder))?;
+        }
+        disk.sync_dir(dir)?;
+        let opened = Registry::open(&disk, dir, identity.uuid, manifest::load(&*disk, dir, &identity.uuid))?;
+        let registry = opened.registry;
+        let state = registry.state();
+        if opened.must_publish {
+            manifest::publish(&*disk, dir, &state.to_manifest())?;
+        }
+        let head = match Head::open(&*disk, dir, &identity.uuid, MapAccess::Write)? {
+            Some(head) => head,
+            None => Head::create(&*disk, dir, &identity.uuid)?,
+        };
+        let (mut said, trust) = head.read_trusted();
+        if trust == Trust::Untrusted {
+            said = crate::head::HeadState { epoch: said.epoch, ..Default::default() };
+        } else if said.manifest_generation > state.generation() {
+            return Err(Error::damaged(dir, "registry and MANIFEST are older than what HEAD says was committed")
+                .remedy("restore them from a backup"));
+        }
+        let is_clean = trust == Trust::Clean;
+        let meta = state.meta().clone();
+        let place = LogPlace {
+            disk: Arc::clone(&disk),
+            folder: dir.join("log"),
+            store_uuid: identity.uuid,
+            store_seed: identity.hash_seed,
+        };
+        let mut tails: Vec<Arc<TailSegment>> = Vec::new();
+        let mut ingested_at_us = meta.ingested_at_us.max(said.ingested_at_us);
+        let mut replay = Replay { state: &state, hash_seed: identity.hash_seed, layouts: Default::default() };
+        let witness = meta.log_synced.max(said.log_synced);
+        let clean_end = is_clean.then_some(said.log_end).filter(|end| *end > 0);
+        let recovered = recover(&place, meta.log_start_segment, witness, clean_end, |frame, position| {
+            let segment = crate::format::log::segment_of(position);
+            if tails.last().is_none_or(|tail| tail.segment() != segment) {
+                tails.push(Arc::new(TailSegment::new(segment)));
+            }
+            ingested_at_us = ingested_at_us.max(frame.ingested_at);
+            let hashes = replay.check(&frame).map_err(|what| Error::damaged(&place.folder, what))?;
+            if let Some(tail) = tails.last() {
+                insert_into_tail(tail, &frame, &hashes, position);
+            }
+            Ok(())
+        })?;
+        let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
+        // HEAD says "in use" before anything is written that a clean mark would hide.
+        let begin = crate::head::HeadState {
+            epoch: said.epoch + 1,
+            committed_seq: next_seq - 1,
+            log_end: recovered.end(),
+            log_synced: witness,
+            manifest_generation: state.generation(),
+            definitions_revision: meta.definitions_revision,
+            ingested_at_us,
+            is_clean: false,
+            ..said
+        };
+        head.begin(&begin, std::process::id())?;
+        let log = recovered.into_writer(is_clean, next_seq, options.sizes.segment_bytes)?;
+        let next_seq =
+            if is_clean { next_seq } else { next_seq.max(log.seq_limit() - crate::format::log::SEGMENT_SEQ_SPAN) };
+        let tail = match tails.last() {
+            Some(tail) if tail.segment() == log.segment() => Arc::clone(tail),
+            _ => {
+                let tail = Arc::new(TailSegment::new(log.segment()));
+                tails.push(Arc::clone(&tail));
+                tail
+            }
+        };
+        let picture = Picture::new(&disk, dir, state, None, tails);
+        let engine = Engine {
+            disk,
+            dir: dir.to_path_buf(),
+            identity,
+            options,
+            head,
+            registry,
+            picture: RwLock::new(Arc::new(picture)),
+            queue: Mutex::default(),
+            core: Mutex::new(Core { log, next_seq, state: begin, tail, is_closed: false }),
+            run_ids: AtomicU64::new(meta.next_run_id),
+            maintenance: Mutex::default(),
+            _lock: lock,
+        };
+        engine.publish_head(&mut super::core::lock(&engine.core));
+        place.remove_below(meta.log_start_segment)?;
+        engine.remove_orphans()?;
+        Ok(engine)
+    }
+}
+
+/// The folder itself, durable under its name.
+fn make_folder(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    if disk.exists(dir)? {
+        return Ok(());
+    }
+    disk.create_dir(dir)?;
+    match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => disk.sync_dir(Path::new(".")),
+        Some(parent) => disk.sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+/// Makes a new store. STORE comes last: a creation cut short is no store, and can be repeated.
+fn create(disk: &Arc<dyn Disk>, dir: &Path, now: Timestamp) -> Result<()> {
+    let identity = Identity::random()?;
+    let meta = Meta { created_at_us: now.0, next_view_id: 1, next_run_id: 1, next_source_id: 1, ..Meta::default() };
+    let registry = Registry::create(disk, dir, identity.uuid, &meta, &ProjectRecord::default())?;
+    manifest::publish(&**disk, dir, &registry.state().to_manifest())?;
+    Head::create(&**disk, dir, &identity.uuid)?;
+    drop(registry);
+    identity.write(&**disk, dir)
+}
+
+/// Checks frames out of the log against the registry before their rows are believed.
+pub(super) struct Replay<'a> {
+    pub state: &'a RegistryState,
+    pub hash_seed: u64,
+    pub layouts: std::collections::HashMap<u32, RowLayout>,
+}
+
+impl Replay<'_> {
+    /// The key hashes of a frame's rows.
+    ///
+    /// # Errors
+    /// What is wrong with the frame.
+    pub fn check(&mut self, frame: &crate::format::log::Frame<'_>) -> std::result::Result<Vec<u64>, String> {
+        let mut hashes = Vec::with_capacity(frame.row_count as usize);
+        for section in frame.sections() {
+            let id = section.view_id;
+            let layout = match self.layouts.entry(id) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(unknown) => {
+                    let view =
+                        self.state.view(id).ok_or_else(|| format!("a row belongs to view {id}, which is unknown"))?;
+                    unknown.insert(RowLayout::new(view.field_types()))
+                }
+            };
+            section.check(layout)?;
+            let mut rest = section.records;
+            for _ in 0..section.row_count {
+                let (row, after) = RowRef::parse_unchecked_image(rest)?;
+                hashes.push(key_hash(self.hash_seed, row.key));
+                rest = after;
+            }
+        }
+        Ok(hashes)
+    }
+}

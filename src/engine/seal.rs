@@ -1,0 +1,249 @@
+//! From log segments to runs, and from runs to fewer of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::core::{Engine, lock};
+use super::picture::{Picture, Run, history_folder, run_schema};
+use crate::disk::atomic_write;
+use crate::error::Result;
+use crate::format::commits::{Commit, encode_commits};
+use crate::history::{
+    RowCollector, RunFileMeta, RunOutput, RunSize, choose_merge, index_path, merge_runs, run_path, seal,
+};
+use crate::log::LogPlace;
+use crate::registry::records::{ClockRecord, RunRecord, RunSource, ViewRecord};
+use crate::tail::TailSegment;
+use crate::time::Timestamp;
+
+/// Threads that runs are built with.
+pub(super) const BUILD_THREADS: usize = 2;
+
+impl Engine {
+    /// Turns every committed row of the log into runs; the log is empty afterwards. Whether there was anything.
+    ///
+    /// # Errors
+    /// The disk fails: the rows stay in the log.
+    pub fn seal(&self, now: Timestamp) -> Result<bool> {
+        let _one_at_a_time = lock(&self.maintenance);
+        let sealed: Vec<Arc<TailSegment>> = {
+            let mut core = lock(&self.core);
+            self.rotate(&mut core)?;
+            let active = core.tail.segment();
+            self.picture().tail.iter().filter(|tail| tail.segment() != active).cloned().collect()
+        };
+        let Some(last) = sealed.last().map(|tail| tail.segment()) else { return Ok(false) };
+        let picture = self.picture();
+        let mut records = Vec::new();
+        for view in picture.views.values() {
+            let schema = run_schema(&view.record);
+            let mut pieces = Vec::new();
+            for tail in &sealed {
+                let views = tail.read();
+                let Some(rows) = views.get(&view.record.id) else { continue };
+                let mut collector = RowCollector::new(&schema, self.hash_seed());
+                for (row, record) in rows.rows() {
+                    collector.push(row.seq, &record)?;
+                }
+                pieces.push(collector.finish()?);
+            }
+            if pieces.is_empty() {
+                continue;
+            }
+            let folder = self.make_history_folder(&view.record)?;
+            let give = || self.next_run_id();
+            let metas = seal(&schema, &pieces, &self.run_output(&folder, &give))?;
+            self.disk.sync_dir(&folder)?;
+            records.extend(metas.iter().map(|meta| run_record(meta, view.record.id, 0, 0, RunSource::Seal)));
+        }
+        let commits: Vec<Commit> = sealed.iter().flat_map(|tail| tail.commits().clone()).collect();
+        let clock = self.write_clock(&commits, last)?;
+        let mut core = lock(&self.core);
+        let tail = self.picture().tail.iter().filter(|tail| tail.segment() > last).cloned().collect();
+        self.commit_registry(
+            &mut core,
+            now.0,
+            "seal",
+            |change, _| {
+                for record in &records {
+                    change.put(record)?;
+                }
+                if let Some(clock) = &clock {
+                    change.put(clock)?;
+                }
+                change.meta().log_start_segment = last + 1;
+                Ok(0)
+            },
+            Some(tail),
+        )?;
+        drop(core);
+        self.log_place().remove_below(last + 1)?;
+        Ok(true)
+    }
+
+    /// Merges runs of like size where there are many, until none are to be merged. How many merges it took.
+    ///
+    /// # Errors
+    /// A run is damaged, or the disk fails: the runs stay as they were.
+    pub fn merge(&self, now: Timestamp) -> Result<usize> {
+        let _one_at_a_time = lock(&self.maintenance);
+        let mut merges = 0;
+        let ids: Vec<u32> = self.picture().views.keys().copied().collect();
+        for id in ids {
+            while self.merge_view(id, now)? {
+                merges += 1;
+            }
+        }
+        Ok(merges)
+    }
+
+    fn merge_view(&self, view_id: u32, now: Timestamp) -> Result<bool> {
+        let picture = self.picture();
+        let view = picture.view(view_id);
+        let mut sizes: Vec<RunSize> = Vec::new();
+        for run in &view.runs {
+            match sizes.iter_mut().find(|size| size.run == run.record.group) {
+                Some(size) => size.bytes += run.record.data_bytes,
+                None => sizes.push(RunSize { run: run.record.group, bytes: run.record.data_bytes }),
+            }
+        }
+        sizes.sort_by_key(|size| size.run);
+        let chosen = choose_merge(&sizes, self.options.sizes.merge_fanout);
+        if chosen.is_empty() {
+            return Ok(false);
+        }
+        let runs: Vec<&Arc<Run>> = view.runs.iter().filter(|run| chosen.contains(&run.record.group)).collect();
+        let files = runs.iter().map(|run| run.open()).collect::<Result<Vec<_>>>()?;
+        let level = runs.iter().map(|run| run.record.level).max().unwrap_or(0) + 1;
+        let folder = history_folder(&self.dir, &view.record);
+        let give = || self.next_run_id();
+        let metas = merge_runs(&files, &run_schema(&view.record), &self.run_output(&folder, &give))?;
+        self.disk.sync_dir(&folder)?;
+        let mut core = lock(&self.core);
+        self.commit_registry(
+            &mut core,
+            now.0,
+            "merge",
+            |change, _| {
+                for run in &runs {
+                    change.delete(crate::registry::records::run_key(run.record.id));
+                }
+                for meta in &metas {
+                    change.put(&run_record(meta, view_id, 0, level, RunSource::Merge))?;
+                }
+                Ok(0)
+            },
+            None,
+        )?;
+        drop(core);
+        for run in &runs {
+            self.disk.remove(&run_path(&folder, run.record.id))?;
+            self.disk.remove(&index_path(&folder, run.record.id))?;
+        }
+        Ok(true)
+    }
+
+    /// An id that no run file ever had.
+    pub(super) fn next_run_id(&self) -> u64 {
+        self.run_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn run_output<'a>(
+        &'a self,
+        folder: &'a std::path::Path,
+        next_id: &'a (dyn Fn() -> u64 + Sync),
+    ) -> RunOutput<'a> {
+        RunOutput {
+            disk: &*self.disk,
+            dir: folder,
+            next_id,
+            file_bytes: self.options.sizes.run_file_bytes,
+            threads: BUILD_THREADS,
+        }
+    }
+
+    pub(super) fn make_history_folder(&self, view: &ViewRecord) -> Result<PathBuf> {
+        let folder = history_folder(&self.dir, view);
+        if !self.disk.exists(&folder)? {
+            self.disk.create_dir(&folder)?;
+            self.disk.sync_dir(&self.dir.join("history"))?;
+        }
+        Ok(folder)
+    }
+
+    pub(super) fn log_place(&self) -> LogPlace {
+        LogPlace {
+            disk: Arc::clone(&self.disk),
+            folder: self.dir.join("log"),
+            store_uuid: self.identity.uuid,
+            store_seed: self.identity.hash_seed,
+        }
+    }
+
+    fn write_clock(&self, commits: &[Commit], last_segment: u32) -> Result<Option<ClockRecord>> {
+        let (Some(first), Some(last)) = (commits.first(), commits.last()) else { return Ok(None) };
+        let name = format!("commits-{last_segment:010}");
+        atomic_write(&*self.disk, &self.dir.join("history"), &name, &encode_commits(commits))?;
+        Ok(Some(ClockRecord {
+            id: last_segment.into(),
+            file_name: format!("history/{name}"),
+            seq_first: first.last_seq,
+            seq_last: last.last_seq,
+            ingested_first_us: first.ingested_at,
+            ingested_last_us: last.ingested_at,
+        }))
+    }
+
+    /// Removes run files that no registry names: what a crash or a failed build left. Only at open, when
+    /// nothing is being built.
+    pub(super) fn remove_orphans(&self) -> Result<()> {
+        let picture: Arc<Picture> = self.picture();
+        for view in picture.views.values() {
+            let folder = history_folder(&self.dir, &view.record);
+            if !self.disk.exists(&folder)? {
+                continue;
+            }
+            let named: Vec<PathBuf> = view
+                .runs
+                .iter()
+                .flat_map(|run| [run_path(&folder, run.record.id), index_path(&folder, run.record.id)])
+                .collect();
+            for name in self.disk.list(&folder)? {
+                let path = folder.join(&name);
+                if name.starts_with("scratch-") {
+                    for piece in self.disk.list(&path)? {
+                        self.disk.remove(&path.join(piece))?;
+                    }
+                    self.disk.remove_dir(&path)?;
+                } else if (name.ends_with(".arrow") || name.ends_with(".idx")) && !named.contains(&path) {
+                    self.disk.remove(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the registry keeps of a run file; numbers in it count from `seq_base`.
+pub(super) fn run_record(meta: &RunFileMeta, view_id: u32, seq_base: u64, level: u32, source: RunSource) -> RunRecord {
+    RunRecord {
+        id: meta.id,
+        view_id,
+        group: meta.run,
+        level,
+        source,
+        hash_lo: meta.hash_lo,
+        hash_hi: meta.hash_hi,
+        rows: meta.rows,
+        entities: meta.keys,
+        event_min_us: meta.min_event_ts,
+        event_max_us: meta.max_event_ts,
+        seq_min: seq_base + meta.min_seq,
+        seq_max: seq_base + meta.max_seq,
+        seq_base,
+        data_bytes: meta.run_bytes,
+        index_bytes: meta.index_bytes,
+        index_crc: meta.index_checksum,
+    }
+}

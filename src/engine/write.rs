@@ -1,0 +1,216 @@
+//! Accepted columns as a batch for the log, deletes, definitions and snapshots: everything that takes numbers.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+
+use super::apply::{record_outcome, registered};
+use super::as_of::find_row;
+use super::commit::{Batch, Committed};
+use super::core::{Engine, lock};
+use super::picture::ViewPicture;
+use crate::definition::{Definitions, Plan, check_name, plan};
+use crate::error::{Error, Result};
+use crate::format::accept::Accepted;
+use crate::format::columns::{EncodedKeys, RowColumns, encode_keys, encode_records};
+use crate::format::row::{RowHead, RowKind, push_record};
+use crate::join::pick::AsOf;
+use crate::key::{KeySchema, key_hash};
+use crate::registry::records::{SnapshotRecord, SourceRecord};
+use crate::time::Timestamp;
+
+/// A delete row that was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Its number.
+    pub seq: u64,
+    /// Its created timestamp, in views that declare one.
+    pub created: Option<i64>,
+}
+
+/// The columns of `accepted` in the order of the view's fields. A field that the definition no longer
+/// names cannot be: versions only gain features.
+pub(super) fn by_ordinal(view: &ViewPicture, accepted: &Accepted) -> Result<Vec<ArrayRef>> {
+    let definition = &view.record.definition;
+    let columns = view.record.fields.iter().map(|field| {
+        let index = definition.feature_index(&field.name);
+        index.map(|index| Arc::clone(&accepted.features[index])).ok_or_else(|| {
+            Error::refused(format!("the definitions of {} and its fields differ in {}", definition.name, field.name))
+        })
+    });
+    columns.collect()
+}
+
+/// The event ids of accepted rows, encoded as keys are; `None` where the view has none.
+pub(super) fn event_ids(view: &ViewPicture, accepted: &Accepted) -> Result<Option<EncodedKeys>> {
+    let columns = &view.record.definition.event_id;
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    encode_keys(&KeySchema::new(columns.clone()), &accepted.event_ids, accepted.row_count).map(Some)
+}
+
+impl Engine {
+    /// Commits accepted rows of one view as one atomic batch.
+    ///
+    /// # Errors
+    /// A value is too long to store; the batch is too large; as [`Engine::commit`].
+    pub fn write(&self, view: &ViewPicture, accepted: &Accepted, source: u32, now: Timestamp) -> Result<Committed> {
+        let keys = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
+        let ids = event_ids(view, accepted)?;
+        let features = by_ordinal(view, accepted)?;
+        let columns = RowColumns {
+            keys: &keys,
+            event_ts: &accepted.event_ts,
+            created: accepted.created.as_ref(),
+            event_ids: ids.as_ref(),
+            features: &features,
+            deleted: accepted.deleted.as_ref(),
+        };
+        let mut batch = Batch { source, now_us: now.0, ..Batch::default() };
+        let rows = u32::try_from(accepted.row_count).map_err(|_| {
+            Error::invalid("a batch has at most 2^32 - 1 rows").remedy("write it in parts, or import it")
+        })?;
+        batch.frame.section(view.record.id, |out| -> Result<u32> {
+            encode_records(&view.layout, &columns, out, &mut Vec::new())?;
+            Ok(rows)
+        })?;
+        batch.hashes = keys.iter().map(|key| key_hash(self.hash_seed(), key)).collect();
+        self.commit(batch)
+    }
+
+    /// Commits a delete of one key from `at` on. In a view that declares created and without the caller's, it takes
+    /// the greater of the commit's time and the greatest created stored for that key and time, so that it wins there.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`]; a run that had to be read is damaged.
+    pub fn delete(
+        &self,
+        view: &ViewPicture,
+        key: &[u8],
+        at: i64,
+        created: Option<i64>,
+        now: Timestamp,
+    ) -> Result<Deleted> {
+        let hash = key_hash(self.hash_seed(), key);
+        let mut core = lock(&self.core);
+        // What is queued comes before, so that its created timestamps are seen.
+        self.commit_queued(&mut core);
+        let created = match (view.record.definition.has_created(), created) {
+            (false, _) => None,
+            (true, Some(created)) => Some(created),
+            (true, None) => {
+                let ingested_at = core.state.ingested_at_us.max(now.0);
+                let picture = self.picture();
+                let newest = picture.view(view.record.id);
+                let stored = find_row(newest, &picture.tail, hash, key, AsOf::new(at))?;
+                let stored = stored.filter(|row| row.mark.event_ts == at).and_then(|row| row.mark.created);
+                Some(stored.map_or(ingested_at, |stored| stored.max(ingested_at)))
+            }
+        };
+        let mut batch = Batch { hashes: vec![hash], now_us: now.0, ..Batch::default() };
+        batch.frame.section(view.record.id, |out| -> Result<u32> {
+            let head = RowHead { created, ..RowHead::new(RowKind::Delete, at) };
+            push_record(&head, key, 0, &[], out)?;
+            Ok(1)
+        })?;
+        drop(core);
+        // A row of the same key and time that slips in between is numbered before this one, and so was
+        // written at the same time as the delete.
+        let committed = self.commit(batch)?;
+        Ok(Deleted { seq: committed.first_seq, created })
+    }
+
+    /// What applying these definitions would change.
+    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
+        plan(&registered(&self.picture().state), wanted, prune)
+    }
+
+    /// Makes the registry match the definitions.
+    ///
+    /// # Errors
+    /// `Refused`: an incompatible change; nothing was applied. The disk fails.
+    pub fn apply(&self, wanted: &Definitions, prune: bool, now: Timestamp) -> Result<Plan> {
+        let mut core = lock(&self.core);
+        self.commit_queued(&mut core);
+        let plan = self.plan(wanted, prune);
+        let outcome = plan.outcome()?.clone();
+        if plan.is_empty() {
+            return Ok(plan);
+        }
+        self.commit_registry(
+            &mut core,
+            now.0,
+            "apply",
+            |change, seq| {
+                record_outcome(change, &outcome, seq, now.0)?;
+                Ok(1)
+            },
+            None,
+        )?;
+        Ok(plan)
+    }
+
+    /// Names the present state of knowledge.
+    ///
+    /// # Errors
+    /// The name is none, or taken.
+    pub fn snapshot(&self, name: &str, now: Timestamp) -> Result<SnapshotRecord> {
+        check_name("snapshot", name)?;
+        let mut core = lock(&self.core);
+        self.commit_queued(&mut core);
+        if self.picture().state.snapshot(name).is_ok() {
+            return Err(
+                Error::refused(format!("there is a snapshot {name} already")).remedy("give this one another name")
+            );
+        }
+        let record = SnapshotRecord {
+            name: name.to_owned(),
+            seq: core.state.committed_seq,
+            ingested_at_us: core.state.ingested_at_us,
+            created_at_us: now.0,
+        };
+        self.commit_registry(
+            &mut core,
+            now.0,
+            "snapshot",
+            |change, _| {
+                change.put(&record)?;
+                Ok(0)
+            },
+            None,
+        )?;
+        Ok(record)
+    }
+
+    /// The id that commits of this source carry; makes one at first use.
+    ///
+    /// # Errors
+    /// The registry cannot be written.
+    pub fn source_id(&self, name: Option<&str>, now: Timestamp) -> Result<u32> {
+        let Some(name) = name else { return Ok(0) };
+        if let Some(id) = self.picture().state.source_id(name) {
+            return Ok(id);
+        }
+        let mut core = lock(&self.core);
+        let mut id = 0;
+        self.commit_registry(
+            &mut core,
+            now.0,
+            "source",
+            |change, _| {
+                if let Some(known) = change.before().source_id(name) {
+                    id = known;
+                    return Ok(0);
+                }
+                let meta = change.meta();
+                id = meta.next_source_id.max(1);
+                meta.next_source_id = id + 1;
+                change.put(&SourceRecord { id, name: name.to_owned() })?;
+                Ok(0)
+            },
+            None,
+        )?;
+        Ok(id)
+    }
+}

@@ -1,0 +1,144 @@
+//! How a store is opened, and stores for tests.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Store;
+use crate::disk::{Disk, RealDisk};
+use crate::engine::{Engine, EngineOptions};
+use crate::error::{Error, Result};
+use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
+use crate::time::{Clock, SystemClock};
+
+/// Settings for opening a store.
+#[derive(Clone)]
+pub struct StoreBuilder {
+    durability: Durability,
+    sizes: Sizes,
+    max_future_skew_us: i64,
+    clock: Arc<dyn Clock>,
+    disk: Arc<dyn Disk>,
+}
+
+impl Default for StoreBuilder {
+    fn default() -> Self {
+        StoreBuilder {
+            durability: Durability::default(),
+            sizes: Sizes::default(),
+            max_future_skew_us: MAX_FUTURE_SKEW_US_DEFAULT,
+            clock: Arc::new(SystemClock),
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+impl StoreBuilder {
+    /// When a write counts as done.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Sizes of segments, files and memory.
+    #[must_use]
+    pub fn sizes(mut self, sizes: Sizes) -> Self {
+        self.sizes = sizes;
+        self
+    }
+
+    /// How far ahead of the clock an event timestamp may lie, in microseconds.
+    #[must_use]
+    pub fn max_future_skew_us(mut self, us: i64) -> Self {
+        self.max_future_skew_us = us;
+        self
+    }
+
+    /// Where `now` comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The file system the store lives on.
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// Opens the store in `path` for writing; makes one where there is nothing yet.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let options = EngineOptions {
+            durability: self.durability,
+            sizes: self.sizes,
+            max_future_skew_us: self.max_future_skew_us,
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+        };
+        let engine = Engine::open(self.disk, path.as_ref(), options, self.clock.now())?;
+        Ok(Store { engine: Arc::new(engine), clock: self.clock, max_future_skew_us: self.max_future_skew_us })
+    }
+
+    /// A store in a new temporary folder, which is removed when it is dropped.
+    ///
+    /// # Errors
+    /// The folder for temporary files cannot be written to.
+    pub fn temporary(self) -> Result<TemporaryStore> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("asof-{}-{number}", std::process::id()));
+        std::fs::create_dir(&folder).map_err(|source| Error::io("make a temporary folder", &folder, source))?;
+        let folder = Folder(folder);
+        let store = self.clone().open(folder.0.join("store"))?;
+        Ok(TemporaryStore { store: Some(store), folder, builder: self })
+    }
+}
+
+/// A store for a test, gone when it is dropped.
+pub struct TemporaryStore {
+    store: Option<Store>,
+    folder: Folder,
+    builder: StoreBuilder,
+}
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that cannot be removed is left to the system's care of temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl TemporaryStore {
+    /// Closes the store and opens it again, as a new process would.
+    ///
+    /// # Errors
+    /// A clone of it is still in use; as [`Store::open`].
+    pub fn reopen(&mut self) -> Result<()> {
+        if let Some(store) = self.store.take() {
+            store.close()?;
+        }
+        self.store = Some(self.builder.clone().open(self.path())?);
+        Ok(())
+    }
+
+    /// The store's directory.
+    pub fn path(&self) -> PathBuf {
+        self.folder.0.join("store")
+    }
+}
+
+impl Deref for TemporaryStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        self.store.as_ref().expect("taken only while reopening, which gives it back or an error")
+    }
+}

@@ -1,0 +1,273 @@
+//! The public facade: open a store, apply definitions, write, import, read as of any moment.
+
+mod builder;
+mod bulk;
+mod training_set;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+
+pub use builder::{StoreBuilder, TemporaryStore};
+pub use bulk::{BulkWriter, ImportReport};
+pub use training_set::TrainingSet;
+
+use crate::definition::{Definitions, Plan, ViewRef};
+use crate::engine::Engine;
+use crate::engine::get::{FeatureValue, GetOptions};
+use crate::engine::picture::ViewPicture;
+use crate::engine::write::Deleted;
+use crate::error::{Error, Result};
+use crate::format::accept::{AcceptOptions, Refusal, accept_batch};
+use crate::registry::records::SnapshotRecord;
+use crate::request::{ApplyOptions, BadRows, DeleteOptions, Features, HistoricalRequest, WriteOptions};
+use crate::time::{Clock, Timestamp};
+use crate::value::Value;
+
+/// An open store. One process at a time has one; clones share it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+/// use asof::definition::{Definitions, FeatureView};
+/// use asof::value::{DataType, Value};
+/// use asof::{ApplyOptions, Features, GetOptions, Store};
+///
+/// let store = Store::temporary()?;
+/// let definitions = Definitions::new("flights")
+///     .entity("airport", [("origin", DataType::String)])
+///     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+/// store.apply(&definitions, ApplyOptions::default())?;
+/// let batch = RecordBatch::try_from_iter([
+///     ("origin", Arc::new(StringArray::from(vec!["JFK"])) as ArrayRef),
+///     ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0]))),
+///     ("temp", Arc::new(Float64Array::from(vec![39.0]))),
+/// ])?;
+/// store.write("weather", &batch)?;
+/// let features = Features::list(["weather:temp"])?;
+/// let answer = store.get(&features, &[("origin", "JFK".into())], &GetOptions::default())?;
+/// assert_eq!(answer[0].value, Value::Float64(39.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<Engine>,
+    clock: Arc<dyn Clock>,
+    max_future_skew_us: i64,
+}
+
+/// What a write did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WriteReport {
+    /// Rows written.
+    pub rows: u64,
+    /// The number of the first; the others follow. Without rows, the next number there was.
+    pub first_seq: u64,
+    /// Columns of the batch that the view does not know.
+    pub ignored: Vec<String>,
+    /// Rows left out, where the caller asked for that.
+    pub refused: Vec<Refusal>,
+}
+
+/// What a delete did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeleteReport {
+    /// The number of the delete row.
+    pub seq: u64,
+    /// Its created timestamp, in views that declare one.
+    pub created: Option<Timestamp>,
+}
+
+impl Store {
+    /// Opens the store in `path` for writing; makes one where there is nothing yet.
+    ///
+    /// # Errors
+    /// The folder holds something that is no store; another process writes to it; it is damaged, or of a newer format.
+    pub fn open(path: impl AsRef<Path>) -> Result<Store> {
+        Store::builder().open(path)
+    }
+
+    /// Settings for opening a store: durability, clock, sizes.
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder::default()
+    }
+
+    /// A store for a test, gone when it is dropped.
+    ///
+    /// # Errors
+    /// The folder for temporary files cannot be written to.
+    pub fn temporary() -> Result<TemporaryStore> {
+        Store::builder().temporary()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The view version that `reference` (`weather`, `weather@2`) stands for now.
+    fn view(&self, reference: &str) -> Result<Arc<ViewPicture>> {
+        let reference: ViewRef = reference.parse()?;
+        let picture = self.engine.picture();
+        let id = picture.state.definitions_at(None).view(&reference)?.id;
+        Ok(Arc::clone(picture.view(id)))
+    }
+
+    fn accept_options(&self, allow_future: bool, bad_rows: BadRows) -> AcceptOptions {
+        AcceptOptions {
+            max_future_skew_us: self.max_future_skew_us,
+            allow_future,
+            collect_refused: bad_rows == BadRows::Quarantine,
+            ..AcceptOptions::new(self.now())
+        }
+    }
+
+    /// What applying `definitions` would change.
+    ///
+    /// # Errors
+    /// The definitions contradict themselves.
+    pub fn plan(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
+        definitions.check()?;
+        Ok(self.engine.plan(definitions, options.prune))
+    }
+
+    /// Makes the store match `definitions`, whole or not at all; what was changed.
+    ///
+    /// # Errors
+    /// The definitions contradict themselves; a change is incompatible, with the way out.
+    pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
+        definitions.check()?;
+        self.engine.apply(definitions, options.prune, self.now())
+    }
+
+    /// Writes a batch into a view, whole or not at all. Acknowledged when it is as durable as the store was opened for.
+    ///
+    /// Columns: the view's join keys, its event timestamp, its created timestamp where it declares one, its features;
+    /// any Arrow layout whose values convert exactly.
+    ///
+    /// # Errors
+    /// A column is missing or of a wrong type, a row is refused: nothing is written. The disk fails.
+    pub fn write(&self, view: &str, batch: &RecordBatch) -> Result<WriteReport> {
+        self.write_with(view, batch, &WriteOptions::default())
+    }
+
+    /// [`Store::write`] with options.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_with(&self, view: &str, batch: &RecordBatch, options: &WriteOptions) -> Result<WriteReport> {
+        let view = self.view(view)?;
+        let accept = self.accept_options(options.allow_future, options.bad_rows);
+        let accepted = accept_batch(&view.record.definition, batch, &accept)?;
+        let source = self.engine.source_id(options.source.as_deref(), self.now())?;
+        let (rows, first_seq) = if accepted.row_count == 0 {
+            (0, self.engine.committed_seq() + 1)
+        } else {
+            let committed = self.engine.write(&view, &accepted, source, self.now())?;
+            (committed.rows.into(), committed.first_seq)
+        };
+        Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
+    }
+
+    /// Begins a bulk import into a view: sorted past the log, visible at once when committed.
+    ///
+    /// # Errors
+    /// There is no such view; the disk fails.
+    pub fn bulk_writer(&self, view: &str, options: crate::request::BulkOptions) -> Result<BulkWriter> {
+        let view = self.view(view)?;
+        BulkWriter::begin(self, view, options)
+    }
+
+    /// Deletes an entity from a moment on; earlier moments still see what was.
+    ///
+    /// # Errors
+    /// There is no such view; the keys are not its join keys; the moment lies too far ahead.
+    pub fn delete(&self, view: &str, entity: &[(&str, Value)], options: &DeleteOptions) -> Result<DeleteReport> {
+        let view = self.view(view)?;
+        let now = self.now();
+        let at = options.at.unwrap_or(now);
+        if !options.allow_future && at > now.saturating_add(self.max_future_skew_us) {
+            return Err(Error::invalid(format!("{at} lies too far ahead of the clock ({now})"))
+                .remedy("allow it (--allow-future) if it is meant"));
+        }
+        let mut values = Vec::new();
+        for (name, dtype) in view.key_schema.columns() {
+            let value = entity.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+            values.push(value.ok_or_else(|| {
+                Error::invalid(format!("the join key {name} ({dtype}) is missing"))
+                    .remedy(format!("give it as {name}=VALUE"))
+            })?);
+        }
+        if let Some((name, _)) =
+            entity.iter().find(|(key, _)| view.key_schema.columns().iter().all(|(name, _)| name != key))
+        {
+            return Err(Error::invalid(format!("view {} has no join key {name}", view.record.definition.reference())));
+        }
+        let mut key = Vec::new();
+        view.key_schema.encode(&values, &mut key)?;
+        let created = options.created.map(|created| created.0);
+        let Deleted { seq, created } = self.engine.delete(&view, &key, at.0, created, now)?;
+        Ok(DeleteReport { seq, created: created.map(Timestamp) })
+    }
+
+    /// The features of one entity, now or as of any moment.
+    ///
+    /// # Errors
+    /// Views, features, services, join keys that are not there; a key of the wrong type.
+    pub fn get(
+        &self,
+        features: &Features,
+        entity: &[(&str, Value)],
+        options: &GetOptions,
+    ) -> Result<Vec<FeatureValue>> {
+        self.engine.get(features, entity, options, self.now())
+    }
+
+    /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
+    ///
+    /// # Errors
+    /// Views, features, services, spine columns that are not there, all named at once; columns of one name.
+    pub fn get_historical_features<R: RecordBatchReader>(
+        &self,
+        spine: R,
+        request: &HistoricalRequest,
+    ) -> Result<TrainingSet<R>> {
+        let join = self.engine.historical_join(&spine.schema(), request, self.now())?;
+        Ok(TrainingSet::new(join, spine))
+    }
+
+    /// Names the present state of knowledge, for `known_at`. The log is synced first.
+    ///
+    /// # Errors
+    /// The name is none, or taken.
+    pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
+        self.engine.snapshot(name, self.now())
+    }
+
+    /// Turns the log's rows into history runs. The store does so by itself when a log segment is full.
+    ///
+    /// # Errors
+    /// The disk fails; the rows stay in the log.
+    pub fn seal(&self) -> Result<bool> {
+        self.engine.seal(self.now())
+    }
+
+    /// Seals the log and merges runs of like size.
+    ///
+    /// # Errors
+    /// A run is damaged; the disk fails. The runs stay as they were.
+    pub fn compact(&self) -> Result<()> {
+        self.engine.seal(self.now())?;
+        self.engine.merge(self.now())?;
+        Ok(())
+    }
+
+    /// Closes the store in order, so that the next open has nothing to recover. Dropping the last clone does too,
+    /// without saying whether it worked.
+    ///
+    /// # Errors
+    /// The log could not be made durable.
+    pub fn close(&self) -> Result<()> {
+        self.engine.close()
+    }
+}
