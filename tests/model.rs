@@ -1,0 +1,329 @@
+//! Random lives of a store against a naive oracle: every write, late row, delete, seal, merge,
+//! import, reopening and change of definitions, and after each step every read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator, StringArray, TimestampMicrosecondArray,
+};
+use asof::definition::{Definitions, Entity, Feature, FeatureView};
+use asof::time::{ManualClock, Timestamp};
+use asof::value::{DataType, Value};
+use asof::{
+    ApplyOptions, BulkOptions, DeleteOptions, Features, GetOptions, HistoricalRequest, KnownAt, Status, Store,
+    TemporaryStore, WriteOptions,
+};
+use proptest::prelude::*;
+
+/// The naive oracle: all rows ever, and the rule in words.
+#[derive(Default)]
+struct Oracle {
+    rows: Vec<OracleRow>,
+}
+
+#[derive(Clone, Debug)]
+struct OracleRow {
+    key: i64,
+    event_ts: i64,
+    created: Option<i64>,
+    seq: u64,
+    /// `None` for a delete.
+    values: Option<Vec<Value>>,
+}
+
+struct Question {
+    at: i64,
+    known_at: u64,
+    created_cutoff: bool,
+    ttl: i64,
+}
+
+impl Oracle {
+    fn answer(&self, key: i64, feature: usize, question: &Question) -> (Status, Value) {
+        let mut seen: Vec<&OracleRow> = self.rows.iter().filter(|row| row.key == key).collect();
+        seen.retain(|row| row.event_ts <= question.at && row.seq <= question.known_at);
+        seen.retain(|row| !question.created_cutoff || row.created.is_some_and(|created| created <= question.at));
+        seen.sort_by_key(|row| (row.event_ts, row.created, row.seq));
+        let Some(winner) = seen.last() else { return (Status::NotFound, Value::Null) };
+        let Some(values) = &winner.values else { return (Status::NotFound, Value::Null) };
+        if question.ttl > 0 && winner.event_ts < question.at.saturating_sub(question.ttl) {
+            return (Status::OutsideMaxAge, Value::Null);
+        }
+        // A row older than an added feature has null there.
+        match values.get(feature) {
+            None | Some(Value::Null) => (Status::NullValue, Value::Null),
+            Some(value) => (Status::Present, value.clone()),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct NewRow {
+    key: i64,
+    event_ts: i64,
+    created: Option<i64>,
+    number: Option<f64>,
+    text: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Vec<NewRow>),
+    Import(Vec<NewRow>),
+    Delete { key: i64, at: i64 },
+    Seal,
+    Merge,
+    Reopen,
+    Clock(i64),
+    AddFeature,
+    Ttl(i64),
+    Snapshot,
+    History { times: Vec<i64>, known_back: usize, created_cutoff: bool },
+}
+
+const KEYS: i64 = 4;
+
+fn row() -> impl Strategy<Value = NewRow> {
+    let number = prop::option::weighted(0.8, prop::num::f64::ANY.prop_map(|x| if x.is_nan() { 0.5 } else { x }));
+    let text = prop::option::weighted(0.8, prop_oneof!["[a-z]{0,5}", "[a-z]{10,40}"]);
+    (0..KEYS, 0..30_i64, prop::option::of(0..30_i64), number, text)
+        .prop_map(|(key, event_ts, created, number, text)| NewRow { key, event_ts, created, number, text })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => prop::collection::vec(row(), 1..6).prop_map(Step::Write),
+        2 => prop::collection::vec(row(), 1..12).prop_map(Step::Import),
+        2 => (0..KEYS, 0..30_i64).prop_map(|(key, at)| Step::Delete { key, at }),
+        2 => Just(Step::Seal),
+        1 => Just(Step::Merge),
+        1 => Just(Step::Reopen),
+        3 => (0..32_i64).prop_map(Step::Clock),
+        1 => Just(Step::AddFeature),
+        1 => (0..12_i64).prop_map(Step::Ttl),
+        1 => Just(Step::Snapshot),
+        3 => (prop::collection::vec(-1..32_i64, 1..6), 0..20_usize, any::<bool>())
+            .prop_map(|(times, known_back, created_cutoff)| Step::History { times, known_back, created_cutoff }),
+    ]
+}
+
+/// A store beside the oracle.
+struct Pair {
+    store: TemporaryStore,
+    clock: Arc<ManualClock>,
+    oracle: Oracle,
+    declares_created: bool,
+    feature_count: usize,
+    ttl: i64,
+    now: i64,
+    snapshots: u32,
+}
+
+impl Pair {
+    fn new(declares_created: bool) -> Pair {
+        let clock = Arc::new(ManualClock::new(Timestamp(15)));
+        let store = Store::builder().clock(clock.clone()).temporary().unwrap();
+        let pair = Pair {
+            store,
+            clock,
+            oracle: Oracle::default(),
+            declares_created,
+            feature_count: 1,
+            ttl: 0,
+            now: 15,
+            snapshots: 0,
+        };
+        pair.apply();
+        pair
+    }
+
+    fn apply(&self) {
+        let mut definitions = Definitions { project: "model".into(), ..Definitions::default() };
+        let join_keys = vec![("id".to_owned(), DataType::Int64)];
+        definitions.entities.insert("thing".into(), Entity { join_keys: join_keys.clone(), ..Entity::default() });
+        let features = [("number", DataType::Float64), ("text", DataType::String)];
+        let feature = |(name, dtype): &(&str, DataType)| Feature {
+            name: (*name).to_owned(),
+            dtype: dtype.clone(),
+            description: String::new(),
+            rules: Default::default(),
+            tags: BTreeMap::new(),
+        };
+        let mut view = FeatureView::new("v").entity("thing");
+        view.join_keys = join_keys;
+        view.features = features[..self.feature_count].iter().map(feature).collect();
+        view.ttl_us = self.ttl;
+        view.source.created_timestamp = self.declares_created.then(|| "created".to_owned());
+        definitions.views.push(view);
+        self.store.apply(&definitions, ApplyOptions::default()).unwrap();
+    }
+
+    fn batch(&self, rows: &[NewRow]) -> RecordBatch {
+        let mut columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(rows.iter().map(|row| row.key).collect::<Int64Array>())),
+            ("event_timestamp", Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.event_ts)))),
+            ("number", Arc::new(rows.iter().map(|row| row.number).collect::<Float64Array>())),
+        ];
+        if self.declares_created {
+            let created = rows.iter().map(|row| row.created).collect::<TimestampMicrosecondArray>();
+            columns.push(("created", Arc::new(created)));
+        }
+        if self.feature_count > 1 {
+            columns.push(("text", Arc::new(rows.iter().map(|row| row.text.clone()).collect::<StringArray>())));
+        }
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+    }
+
+    fn remember(&mut self, rows: &[NewRow], first_seq: u64) {
+        for (row, seq) in rows.iter().zip(first_seq..) {
+            let mut values = vec![Value::from(row.number)];
+            if self.feature_count > 1 {
+                values.push(row.text.clone().map_or(Value::Null, Value::String));
+            }
+            let created = row.created.filter(|_| self.declares_created);
+            self.oracle.rows.push(OracleRow {
+                key: row.key,
+                event_ts: row.event_ts,
+                created,
+                seq,
+                values: Some(values),
+            });
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Write(rows) => {
+                let options = WriteOptions { allow_future: true, ..WriteOptions::default() };
+                let report = self.store.write_with("v", &self.batch(rows), &options).unwrap();
+                self.remember(rows, report.first_seq);
+            }
+            Step::Import(rows) => {
+                let options = BulkOptions { allow_future: true, append: true, ..BulkOptions::default() };
+                let mut bulk = self.store.bulk_writer("v", options).unwrap();
+                bulk.write(&self.batch(rows)).unwrap();
+                let report = bulk.commit().unwrap();
+                self.remember(rows, report.seq.unwrap().0);
+            }
+            Step::Delete { key, at } => {
+                let options =
+                    DeleteOptions { at: Some(Timestamp(*at)), allow_future: true, ..DeleteOptions::default() };
+                let report = self.store.delete("v", &[("id", Value::Int64(*key))], &options).unwrap();
+                let created = self.declares_created.then(|| report.created.unwrap().micros());
+                let row = OracleRow { key: *key, event_ts: *at, created, seq: report.seq, values: None };
+                self.oracle.rows.push(row);
+            }
+            Step::Seal => {
+                self.store.seal().unwrap();
+            }
+            Step::Merge => {
+                self.store.compact().unwrap();
+            }
+            Step::Reopen => self.store.reopen().unwrap(),
+            Step::Clock(now) => {
+                self.now = *now;
+                self.clock.set(Timestamp(*now));
+            }
+            Step::AddFeature => {
+                self.feature_count = 2;
+                self.apply();
+            }
+            Step::Ttl(ttl) => {
+                self.ttl = *ttl;
+                self.apply();
+            }
+            Step::Snapshot => {
+                self.snapshots += 1;
+                let snapshot = self.store.snapshot(&format!("s{}", self.snapshots)).unwrap();
+                assert!(
+                    self.oracle.rows.iter().all(|row| row.seq <= snapshot.seq),
+                    "a snapshot sees all that was written"
+                );
+            }
+            Step::History { times, known_back, created_cutoff } => {
+                self.check_history(times, *known_back, *created_cutoff)
+            }
+        }
+    }
+
+    /// Online = as-of(now), for every key, out of the store and out of the oracle.
+    fn check_online(&self) {
+        let question = Question { at: self.now, known_at: u64::MAX, created_cutoff: false, ttl: self.ttl };
+        let features = Features::list(["v:*"]).unwrap();
+        for key in 0..KEYS {
+            let named = self.store.get(&features, &[("id", Value::Int64(key))], &GetOptions::default()).unwrap();
+            for feature in 0..self.feature_count {
+                let expected = self.oracle.answer(key, feature, &question);
+                assert_eq!(
+                    (named[feature].status, named[feature].value.clone()),
+                    expected,
+                    "key {key}, feature {feature}, get"
+                );
+            }
+        }
+    }
+
+    fn check_history(&self, times: &[i64], known_back: usize, created_cutoff: bool) {
+        let known_at = match self.oracle.rows.len().checked_sub(known_back) {
+            _ if known_back == 0 => None,
+            Some(at) => self.oracle.rows.get(at).map(|row| row.seq),
+            None => None,
+        };
+        let created_cutoff = created_cutoff && self.declares_created;
+        let mut keys = Vec::new();
+        let mut stamps = Vec::new();
+        for time in times {
+            for key in 0..=KEYS {
+                keys.push(key);
+                stamps.push(*time);
+            }
+        }
+        let spine = RecordBatch::try_from_iter([
+            ("id", Arc::new(Int64Array::from(keys.clone())) as ArrayRef),
+            ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(stamps.clone())) as ArrayRef),
+        ])
+        .unwrap();
+        let mut request = HistoricalRequest::features(["v:*"]).unwrap();
+        request.known_at = known_at.map(KnownAt::Seq);
+        request.definitions_current = true;
+        request.created_cutoff = created_cutoff;
+        let schema = spine.schema();
+        let answer =
+            self.store.get_historical_features(RecordBatchIterator::new([Ok(spine)], schema), &request).unwrap();
+        let mut row = 0;
+        for batch in answer {
+            let batch = batch.unwrap();
+            for at in 0..batch.num_rows() {
+                let question =
+                    Question { at: stamps[row], known_at: known_at.unwrap_or(u64::MAX), created_cutoff, ttl: self.ttl };
+                for (feature, name) in ["number", "text"][..self.feature_count].iter().enumerate() {
+                    let dtype = if feature == 0 { DataType::Float64 } else { DataType::String };
+                    let value = asof::value_at(batch.column_by_name(name).unwrap(), &dtype, at);
+                    let (_, expected) = self.oracle.answer(keys[row], feature, &question);
+                    assert_eq!(value, expected, "key {}, {name}, at {}, known at {known_at:?}", keys[row], stamps[row]);
+                }
+                row += 1;
+            }
+        }
+        assert_eq!(row, keys.len(), "every spine row stays");
+    }
+}
+
+fn run(declares_created: bool, steps: &[Step]) {
+    let mut pair = Pair::new(declares_created);
+    for step in steps {
+        pair.take(step);
+        pair.check_online();
+    }
+    pair.check_history(&[-1, 0, 5, 10, 15, 20, 25, 31], 0, false);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_store_answers_as_the_oracle_does(declares_created: bool, steps in prop::collection::vec(step(), 1..30)) {
+        run(declares_created, &steps);
+    }
+}
