@@ -29,6 +29,9 @@ pub const FORMAT_VERSION: u64 = 1;
 /// The file's length.
 pub const HEAD_BYTES: u64 = 4_096;
 
+/// Bytes of the page that mean something; the rest is zero.
+pub const HEAD_USED_BYTES: usize = word::COUNT * 8;
+
 /// Where each word stands, in units of 8 bytes.
 mod word {
     pub const MAGIC: usize = 0;

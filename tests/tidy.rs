@@ -131,7 +131,7 @@ fn no_source_holds_unfinished_work_or_other_than_ascii() {
 }
 
 /// Files above the length that most keep. The list only ever gets shorter, its numbers smaller.
-const LONG_FILES: &[(&str, usize)] = &[("src/format/row.rs", 640)];
+const LONG_FILES: &[(&str, usize)] = &[("src/format/row.rs", 625)];
 const FILE_LINES_MAX: usize = 450;
 
 #[test]

@@ -25,7 +25,8 @@ pub const COMMITS_MAGIC: [u8; 8] = *b"asofcmt1";
 pub const COMMITS_HEADER_BYTES: usize = 24;
 /// Bytes of an entry.
 pub const COMMIT_BYTES: usize = 24;
-const VERSION: u32 = 1;
+/// The version this release writes.
+pub const COMMITS_VERSION: u32 = 1;
 
 /// Encodes a commit clock file.
 pub fn encode_commits(commits: &[Commit]) -> Vec<u8> {
@@ -38,7 +39,7 @@ pub fn encode_commits(commits: &[Commit]) -> Vec<u8> {
     }
     let mut out = Vec::with_capacity(COMMITS_HEADER_BYTES + entries.len());
     out.extend(COMMITS_MAGIC);
-    out.extend(VERSION.to_le_bytes());
+    out.extend(COMMITS_VERSION.to_le_bytes());
     out.extend(u32::try_from(commits.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend(crc32c::crc32c(&entries).to_le_bytes());
     out.extend(crc32c::crc32c(&out).to_le_bytes());
@@ -59,7 +60,7 @@ pub fn parse_commits(bytes: &[u8]) -> Result<Vec<Commit>, &'static str> {
     if crc32c::crc32c(&header[..20]) != word(20) {
         return Err("header checksum differs");
     }
-    if word(8) != VERSION {
+    if word(8) != COMMITS_VERSION {
         return Err("unknown format version");
     }
     let (entries, rest) = entries.as_chunks::<COMMIT_BYTES>();

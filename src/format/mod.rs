@@ -7,6 +7,7 @@ pub mod commits;
 pub mod log;
 pub mod manifest;
 pub mod row;
+pub mod row_kind;
 pub mod run_index;
 pub mod sector;
 pub mod table;

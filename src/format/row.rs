@@ -16,6 +16,7 @@
 //! part here, within the table's heap in a slot.
 
 use crate::error::{Error, Result};
+pub use crate::format::row_kind::{RowKind, keyspace};
 use crate::key::check_key_len;
 use crate::value::{DataType, Value};
 
@@ -29,33 +30,6 @@ pub const INLINE_BYTES_MAX: usize = 12;
 pub const REFERENCE_BYTES: usize = 16;
 /// Bytes of a record before its optional parts, the length included.
 pub const RECORD_HEADER_BYTES: usize = 20;
-
-/// What a row says. Kinds 16 to 31 belong to the RESP keyspace, which this release does not write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum RowKind {
-    /// Values of the features.
-    Value = 1,
-    /// From here on the key has no row.
-    Delete = 2,
-    /// From here on no key of the view has a row.
-    ViewTruncate = 3,
-    /// Rows of the key were physically removed.
-    EraseMark = 4,
-}
-
-impl RowKind {
-    /// The kind that `byte` stands for.
-    pub fn from_byte(byte: u8) -> Option<RowKind> {
-        match byte {
-            1 => Some(RowKind::Value),
-            2 => Some(RowKind::Delete),
-            3 => Some(RowKind::ViewTruncate),
-            4 => Some(RowKind::EraseMark),
-            _ => None,
-        }
-    }
-}
 
 /// The state of one field of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +54,14 @@ impl FieldState {
     }
 }
 
-const FLAG_CREATED: u8 = 1;
-const FLAG_ROW_DEADLINE: u8 = 2;
-const FLAG_FIELD_DEADLINES: u8 = 4;
-const FLAG_EVENT_ID: u8 = 8;
+/// The record has a created timestamp.
+pub const FLAG_CREATED: u8 = 1;
+/// The record has a row deadline.
+pub const FLAG_ROW_DEADLINE: u8 = 2;
+/// The record has field deadlines.
+pub const FLAG_FIELD_DEADLINES: u8 = 4;
+/// The record has an event id.
+pub const FLAG_EVENT_ID: u8 = 8;
 const FLAGS_KNOWN: u8 = FLAG_CREATED | FLAG_ROW_DEADLINE | FLAG_FIELD_DEADLINES | FLAG_EVENT_ID;
 
 /// Bytes that the states of `field_count` fields take.

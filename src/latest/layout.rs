@@ -20,12 +20,14 @@ use crate::format::table::{FORMAT_VERSION, GROUP_SLOTS};
 
 /// Inline bytes of a key of varying length; of a longer one, the heap word and the hash.
 pub const KEY_INLINE_BYTES: usize = 16;
+/// Bytes of a slot before its field states.
+pub const SLOT_HEADER_BYTES: usize = 28;
 pub(super) const SEQ: Range<usize> = 8..16;
 pub(super) const EVENT_TS: Range<usize> = 16..24;
 pub(super) const KEY_LEN: Range<usize> = 24..26;
 pub(super) const KIND: usize = 26;
 pub(super) const FLAGS: usize = 27;
-pub(super) const STATES: usize = 28;
+pub(super) const STATES: usize = SLOT_HEADER_BYTES;
 
 /// The row has a created timestamp.
 pub(super) const FLAG_CREATED: u8 = 1;

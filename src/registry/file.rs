@@ -26,7 +26,8 @@ const NEW_FILE_NAME: &str = "registry.redb.new";
 const RECORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("records");
 /// Sorts before every record's key and can be none.
 const SEAL_KEY: &str = "";
-const SEAL_BYTES: usize = 40;
+/// Length of the seal: store uuid, generation, digest.
+pub const SEAL_BYTES: usize = 40;
 /// The whole registry is in memory anyway.
 const CACHE_BYTES: usize = 1 << 20;
 

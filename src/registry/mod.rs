@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use definitions::DefinitionsView;
-pub use file::FILE_NAME;
+pub use file::{FILE_NAME, SEAL_BYTES};
 pub use state::{Change, RegistryState};
 
 use self::file::RegistryFile;
