@@ -93,6 +93,12 @@ impl Drop for Temporary {
     }
 }
 
+/// Lets the code under test catch panics of the libraries it calls; one that it does not catch still ends the fuzzer.
+pub fn allow_caught_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+}
+
 /// Reads a whole file of these bytes, and validates every batch; how many rows came.
 pub fn import(extension: &str, bytes: &[u8], options: &SourceOptions) -> asof::Result<usize> {
     let file = Temporary::new(extension, bytes);
