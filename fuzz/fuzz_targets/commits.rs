@@ -1,7 +1,9 @@
 //! Commit clocks: raw, and with the right checksums.
 #![no_main]
 
-use asof::format::commits::{COMMIT_BYTES, COMMITS_HEADER_BYTES, COMMITS_MAGIC, commit_of, encode_commits, last_by, parse_commits};
+use asof::format::commits::{
+    COMMIT_BYTES, COMMITS_HEADER_BYTES, COMMITS_MAGIC, commit_of, encode_commits, last_by, parse_commits,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

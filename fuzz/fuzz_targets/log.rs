@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use asof::disk::{Disk, MemDisk};
-use asof::format::log::{
-    FRAME_HEADER_BYTES, FRAME_ROWS, GroupHeader, SEGMENT_SEQ_SPAN, SegmentHeader, position,
-};
+use asof::format::log::{FRAME_HEADER_BYTES, FRAME_ROWS, GroupHeader, SEGMENT_SEQ_SPAN, SegmentHeader, position};
 use asof::format::row::RowLayout;
 use asof::format::sector::{SECTOR_BYTES, SectorSeal};
 use asof::log::{LogPlace, LogReader, recover, segment_name};

@@ -9,7 +9,8 @@ use asof::disk::{Disk, MemDisk};
 use asof::format::row::{RowHead, RowKind, RowRef, push_image};
 use asof::format::run_index::{BLOCK_BYTES, HEAD_FIXED_BYTES, decode_index};
 use asof::history::{
-    MergeCursor, MergedKey, RowCollector, RunColumn, RunFile, RunOutput, RunSchema, for_each_latest, index_path, run_path, seal,
+    MergeCursor, MergedKey, RowCollector, RunColumn, RunFile, RunOutput, RunSchema, for_each_latest, index_path,
+    run_path, seal,
 };
 use asof::key::{KeySchema, key_hash};
 use asof::value::{DataType, Value};

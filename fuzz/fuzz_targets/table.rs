@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 
 use asof::disk::{Disk, MemDisk};
 use asof::format::row::{RowHead, RowKind, RowLayout, RowRef, push_image};
-use asof::format::table::{DirectoryWord, HEADER_WORDS, LIVE_DIRECTORY, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock};
+use asof::format::table::{
+    DirectoryWord, HEADER_WORDS, LIVE_DIRECTORY, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock,
+};
 use asof::key::key_hash;
 use asof::latest::{Lookup, Need, Opened, Table, TableOptions, TableReader, TableShape};
 use asof::value::{DataType, Value};

@@ -11,8 +11,24 @@ use asof::format::columns::array_from_values;
 use asof::value::{DataType, Value};
 
 const TYPES: [&str; 19] = [
-    "bool", "int32", "int64", "float32", "float64", "string", "bytes", "timestamp", "date", "decimal(12,2)",
-    "decimal(38,0)", "uuid", "json", "list<int64>", "list<string>", "list<bool>", "list<json>", "list<decimal(9,3)>",
+    "bool",
+    "int32",
+    "int64",
+    "float32",
+    "float64",
+    "string",
+    "bytes",
+    "timestamp",
+    "date",
+    "decimal(12,2)",
+    "decimal(38,0)",
+    "uuid",
+    "json",
+    "list<int64>",
+    "list<string>",
+    "list<bool>",
+    "list<json>",
+    "list<decimal(9,3)>",
     "vector<3>",
 ];
 
@@ -125,7 +141,9 @@ pub fn text_options(choice: u8, columns: &[&str]) -> SourceOptions {
     SourceOptions {
         column_types: (choice & 1 != 0).then(|| {
             let picks = columns.iter().enumerate();
-            picks.map(|(i, name)| ((*name).to_owned(), types[(i * 7 + usize::from(choice)) % types.len()].clone())).collect()
+            picks
+                .map(|(i, name)| ((*name).to_owned(), types[(i * 7 + usize::from(choice)) % types.len()].clone()))
+                .collect()
         }),
         infer_types: choice & 2 != 0,
         on_bad_row: (choice & 4 != 0).then_some(handler),
