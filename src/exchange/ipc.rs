@@ -1,6 +1,10 @@
 //! Arrow IPC, file and stream. What the bytes say is checked as they are read.
+//!
+//! Arrow answers some damaged files with a panic. Calls into it are therefore made within
+//! `catch_unwind`, and a panic is one more way of finding damage.
 
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatchReader;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -24,18 +28,19 @@ impl IpcReader {
     pub fn open(file: SourceFile, options: &SourceOptions) -> Result<IpcReader> {
         let mut head = [0; 6];
         let len = file.read_up_to(0, &mut head)?;
-        let damaged = |error: ArrowError| damaged(&file, &error);
         if len == 0 {
             return Err(Error::new(ErrorKind::Damaged, "is empty, and so no Arrow IPC file").at(file.path().display()));
         }
         let input = || BufReader::with_capacity(BUFFER_BYTES, file.cursor());
-        let batches: Box<dyn RecordBatchReader + Send> = if head.starts_with(ARROW_FILE_MAGIC) {
-            let schema = FileReader::try_new(input(), None).map_err(damaged)?.schema();
-            Box::new(FileReader::try_new(input(), projection(&schema, options)).map_err(damaged)?)
-        } else {
-            let schema = StreamReader::try_new(input(), None).map_err(damaged)?.schema();
-            Box::new(StreamReader::try_new(input(), projection(&schema, options)).map_err(damaged)?)
-        };
+        let batches = guarded(&file, || -> std::result::Result<Box<dyn RecordBatchReader + Send>, ArrowError> {
+            Ok(if head.starts_with(ARROW_FILE_MAGIC) {
+                let schema = FileReader::try_new(input(), None)?.schema();
+                Box::new(FileReader::try_new(input(), projection(&schema, options))?)
+            } else {
+                let schema = StreamReader::try_new(input(), None)?.schema();
+                Box::new(StreamReader::try_new(input(), projection(&schema, options))?)
+            })
+        })?;
         Ok(IpcReader { file, batches, next_row: 1 })
     }
 }
@@ -46,8 +51,7 @@ impl PartReader for IpcReader {
     }
 
     fn next_part(&mut self) -> Result<Option<Part>> {
-        let Some(batch) = self.batches.next() else { return Ok(None) };
-        let batch = batch.map_err(|error| damaged(&self.file, &error))?;
+        let Some(batch) = guarded(&self.file, || self.batches.next().transpose())? else { return Ok(None) };
         Ok(Some(Part::following(&mut self.next_row, batch)))
     }
 }
@@ -59,7 +63,14 @@ fn projection(schema: &SchemaRef, options: &SourceOptions) -> Option<Vec<usize>>
     Some(fields.filter(|(_, field)| options.wants(field.name())).map(|(i, _)| i).collect())
 }
 
-fn damaged(file: &SourceFile, error: &ArrowError) -> Error {
+fn guarded<T>(file: &SourceFile, calls: impl FnOnce() -> std::result::Result<T, ArrowError>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(calls)) {
+        Ok(result) => result.map_err(|error| damaged(file, &error.to_string())),
+        Err(_) => Err(damaged(file, "a length or offset in it is impossible")),
+    }
+}
+
+fn damaged(file: &SourceFile, error: &str) -> Error {
     Error::new(ErrorKind::Damaged, format!("cannot be read as Arrow IPC: {error}"))
         .at(file.path().display())
         .remedy("the file is cut short or not what its extension says; write it again")

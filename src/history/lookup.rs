@@ -16,12 +16,8 @@ impl RunFile {
         if !self.slot_map().covers(hash) {
             return Ok(None);
         }
-        for i in self.slot_map().home(hash).. {
-            let end = (i + 1) * SLOT_BYTES;
-            if end > self.slots.unverified().len() {
-                break;
-            }
-            self.slots.check(end - SLOT_BYTES..end, "index")?;
+        for i in self.slot_map().home(hash)..self.slot_count() {
+            self.slots.check(i * SLOT_BYTES..(i + 1) * SLOT_BYTES, "index")?;
             let slot = self.slot(i);
             if slot.len == 0 || slot.hash > hash {
                 break;

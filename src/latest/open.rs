@@ -249,10 +249,10 @@ impl Table {
         let mut keys = superblock.key_count;
         if was_clean {
             if !load_free_list(&reader, &superblock, &mut space, &mut heap) {
-                superblock.lost_words += superblock.free_words;
+                superblock.lost_words = superblock.lost_words.saturating_add(superblock.free_words);
             }
         } else {
-            superblock.lost_words += superblock.free_words;
+            superblock.lost_words = superblock.lost_words.saturating_add(superblock.free_words);
             superblock.behind = BEHIND_ROWS;
             keys = 0;
         }
@@ -338,7 +338,7 @@ impl Table {
             keys: shared.key_count.load(Ordering::Relaxed),
             file_bytes: storage.space.file_end as u64 * 8,
             free_bytes: (storage.space.free_words() + storage.heap.free_words()) as u64 * 8,
-            lost_bytes: self.superblock.lost_words * 8,
+            lost_bytes: self.superblock.lost_words.saturating_mul(8),
             damage_count: shared.damage_count.load(Ordering::Relaxed),
         }
     }

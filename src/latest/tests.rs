@@ -9,7 +9,9 @@ use super::insert::Storage;
 use super::*;
 use crate::disk::{Disk, MemDisk, Random};
 use crate::format::row::{FieldState, RowHead, RowKind, RowLayout, RowRef, push_image};
-use crate::format::table::{HEADER_WORDS, LIVE_DIRECTORY, LIVE_STATE, Shard, tag_of};
+use crate::format::table::{
+    HEADER_WORDS, LIVE_DIRECTORY, LIVE_STATE, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock, tag_of,
+};
 use crate::key::key_hash;
 use crate::value::{DataType, Value};
 
@@ -414,6 +416,25 @@ fn a_table_is_trusted_only_with_a_sound_superblock_of_this_store_and_shape() {
     file.write_at(100, &[1, 2, 3]).unwrap();
     file.write_at(512 + 100, &[1, 2, 3]).unwrap();
     assert_eq!(distrust(&disk, mixed()), "neither superblock is sound");
+}
+
+/// Found by fuzzing: words lost became bytes by an overflow.
+#[test]
+fn a_superblock_with_impossible_counts_does_not_make_a_table_panic() {
+    let disk = disk();
+    create(&disk, mixed()).close().unwrap();
+    let file = disk.open(Path::new(PATH), crate::disk::OpenMode::Write).unwrap();
+    for slot in 0..2 {
+        let at = SUPERBLOCKS_AT[slot] as u64 * 8;
+        let mut bytes = [0; SUPERBLOCK_WORDS * 8];
+        file.read_at(at, &mut bytes).unwrap();
+        let mut words = [0; SUPERBLOCK_WORDS];
+        words.iter_mut().zip(bytes.as_chunks().0).for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
+        let block = Superblock::decode(&words, slot).unwrap();
+        let wrong = Superblock { lost_words: u64::MAX, free_words: u64::MAX, free_list_words: 0, ..block };
+        file.write_at(at, &wrong.encode(slot).map(u64::to_le_bytes).concat()).unwrap();
+    }
+    assert_eq!(reopen(&disk, mixed()).stats().lost_bytes, u64::MAX);
 }
 
 #[test]

@@ -171,3 +171,22 @@ fn a_sink_that_cannot_be_made_says_why() {
     assert!(text("a.arrows").ends_with("call the file .arrow"));
     assert_eq!(folder.names(), [""; 0]);
 }
+
+/// Found by fuzzing: Arrow panics where a buffer's place lies beyond the file.
+#[test]
+fn no_flipped_byte_of_an_arrow_file_is_a_panic() {
+    let folder = Folder::new();
+    let path = folder.path("a.arrow");
+    write(&path, &[batch(&[("k", "int64", vec![Value::Int64(1), Value::Null])])]);
+    let sound = fs::read(&path).unwrap();
+    let mut reasons = String::new();
+    for at in 0..sound.len() {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x81;
+        fs::write(&path, bytes).unwrap();
+        if let Err(error) = read(&path, &SourceOptions::default()) {
+            reasons += &error.to_string();
+        }
+    }
+    assert!(reasons.contains("a length or offset in it is impossible"), "the test reaches what Arrow panics at");
+}

@@ -1,5 +1,6 @@
 use super::model::*;
 use crate::error::{ErrorKind, Result};
+use crate::format::run_index::decode_index;
 use crate::history::*;
 use crate::value::DataType;
 
@@ -68,4 +69,23 @@ fn damage_in_one_column_leaves_the_others_readable_and_says_where_it_is() {
     let block = at / (64 << 10) * (64 << 10);
     assert!(error.starts_with(&format!("{}: f4: block at offset {block}: checksum 0x", path.display())), "{error}");
     assert!(error.contains("; run asof check"), "{error}");
+}
+
+/// Found by fuzzing: the place of a slot overflowed.
+#[test]
+fn an_index_that_sends_hashes_beyond_its_slots_finds_nothing() {
+    let schema = everything(&[DataType::String, DataType::Int64], 2, true);
+    let rows = random_rows(&schema, 40, 8, 0, false, &mut Dice(23));
+    let folder = Folder::new(u64::MAX);
+    let file = folder.seal(&schema, &[collect(&schema, &rows)]).remove(0);
+    let path = index_path(dir(), file.id);
+    let mut bytes = folder.bytes(&path);
+    let slots_start = usize::try_from(decode_index(&bytes).unwrap().head.slots_start).unwrap();
+    // The multiplier is the ninth word of the head.
+    bytes[80..88].fill(0xff);
+    let checksum = crc32c::crc32c(&bytes[12..slots_start]);
+    bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+    folder.replace(&path, &bytes);
+    let run = RunFile::open(&folder.disk, dir(), file.id, &schema, 0, None).unwrap();
+    assert_eq!(run.find(file.hash_hi, b"any").unwrap(), None);
 }
