@@ -116,6 +116,7 @@ fn vector_floats(cells: &[Option<&[u8]>], len: usize) -> Option<Vec<f32>> {
 }
 
 /// How many elements each list has, and the bytes of all.
+#[expect(clippy::type_complexity, reason = "counts and elements, used here alone")]
 fn list_elements<'a>(element: &DataType, cells: &[Option<&'a [u8]>]) -> Option<(Vec<usize>, Vec<Option<&'a [u8]>>)> {
     let (mut counts, mut elements) = (Vec::with_capacity(cells.len()), Vec::new());
     for cell in cells {
