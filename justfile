@@ -19,13 +19,11 @@ doc:
 loom:
     RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom --no-default-features --test loom
 
-# Licences and banned crates, without a network.
+# Licences and banned crates, of every platform.
 deny:
+    cargo fetch --quiet --locked
     cargo deny --offline check licenses bans
 
 # One fuzz target for a number of seconds: `just fuzz log 600`.
 fuzz target seconds="60":
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} -- -max_total_time={{seconds}}
-
-demo:
-    cargo run --release -- demo

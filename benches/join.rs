@@ -6,6 +6,8 @@
 //!
 //! `cargo bench --bench join [-- A|B]`
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails should stop where it fails")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

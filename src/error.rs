@@ -1,7 +1,7 @@
 //! The one error type: what is wrong, where, and what to do about it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -149,11 +149,6 @@ impl std::error::Error for Error {
     }
 }
 
-/// A path and a section of a file, for messages: `latest/3-weather@1: section 4`.
-pub(crate) fn place(path: &Path, part: impl fmt::Display) -> String {
-    format!("{}: {part}", path.display())
-}
-
 /// The nearest of `names` to `wanted`, where one is near enough to be a slip of the keyboard.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
@@ -162,11 +157,6 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
         .filter(|&(distance, name)| distance <= 1.max(wanted.len().max(name.len()) / 3))
         .min()
         .map(|(_, name)| name)
-}
-
-/// `path` relative to `base` where it lies below it: what a person wants to read.
-pub(crate) fn short_path(path: &Path, base: &Path) -> PathBuf {
-    path.strip_prefix(base).unwrap_or(path).to_path_buf()
 }
 
 #[cfg(test)]

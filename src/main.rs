@@ -1,1 +1,3 @@
+//! The `asof` command.
+
 fn main() {}

@@ -13,7 +13,7 @@ pub const DECIMAL_PRECISION_MAX: u8 = 38;
 /// Longest `vector<n>`, in elements.
 pub const VECTOR_LEN_MAX: u32 = 65_536;
 
-/// The type of a feature or a join key, written in definitions as [`DataType::fmt`] prints it.
+/// The type of a feature or a join key, written in definitions as `Display` prints it.
 ///
 /// | definition | Arrow | in memory |
 /// | --- | --- | --- |

@@ -162,7 +162,10 @@ impl Pair {
     fn batch(&self, rows: &[NewRow]) -> RecordBatch {
         let mut columns: Vec<(&str, ArrayRef)> = vec![
             ("id", Arc::new(rows.iter().map(|row| row.key).collect::<Int64Array>())),
-            ("event_timestamp", Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.event_ts)))),
+            (
+                "event_timestamp",
+                Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.event_ts))),
+            ),
             ("number", Arc::new(rows.iter().map(|row| row.number).collect::<Float64Array>())),
         ];
         if self.declares_created {

@@ -1,5 +1,7 @@
 //! What can be typed: commands, their flags, and their help with examples.
 
+#![expect(missing_docs, reason = "the help of each command stands at its variant of `Command`")]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};

@@ -5,6 +5,8 @@
 //! to them, a load is a load of some value, so what is built above (seqlocks, checksums) is safe
 //! code.
 
+#![expect(unsafe_code, reason = "a mapping cannot be made without it; every other file is safe code")]
+
 use std::fmt;
 use std::fs::File;
 use std::path::Path;

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
-};
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType as ArrowType, Field, TimeUnit};
 
 use crate::error::{Error, Result};
+use crate::format::columns::value_at;
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
 
@@ -135,37 +134,4 @@ fn instants(array: &ArrayRef, units_per_second: i64) -> std::result::Result<Arra
 fn cast(array: &ArrayRef, to: &ArrowType) -> std::result::Result<ArrayRef, String> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, to, &options).map_err(|error| error.to_string())
-}
-
-/// The value in `row` of an array of type `dtype.to_arrow()`.
-fn value_at(array: &dyn Array, dtype: &DataType, row: usize) -> Value {
-    if array.is_null(row) {
-        return Value::Null;
-    }
-    match dtype {
-        DataType::Bool => Value::Bool(array.as_boolean().value(row)),
-        DataType::Int32 => Value::Int32(array.as_primitive::<Int32Type>().value(row)),
-        DataType::Int64 => Value::Int64(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Float32 => Value::Float32(array.as_primitive::<Float32Type>().value(row)),
-        DataType::Float64 => Value::Float64(array.as_primitive::<Float64Type>().value(row)),
-        DataType::String => Value::String(array.as_string::<i32>().value(row).to_owned()),
-        DataType::Json => Value::Json(array.as_string::<i32>().value(row).to_owned()),
-        DataType::Bytes => Value::Bytes(array.as_binary::<i32>().value(row).to_vec()),
-        DataType::Timestamp => Value::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(row)),
-        DataType::Date => Value::Date(array.as_primitive::<Date32Type>().value(row)),
-        DataType::Decimal { .. } => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
-        DataType::Uuid => {
-            let mut uuid = [0; 16];
-            uuid.copy_from_slice(array.as_fixed_size_binary().value(row));
-            Value::Uuid(uuid)
-        }
-        DataType::List(element) => {
-            let values = array.as_list::<i32>().value(row);
-            Value::List((0..values.len()).map(|i| value_at(&values, element, i)).collect())
-        }
-        DataType::Vector(_) => {
-            let values = array.as_fixed_size_list().value(row);
-            Value::Vector(values.as_primitive::<Float32Type>().values().to_vec())
-        }
-    }
 }

@@ -102,7 +102,7 @@ const _: () = assert!(offset_of!(Superblock, applied_seq) == 128);
 const _: () = assert!(offset_of!(Superblock, directory) == 144);
 const _: () = assert!(offset_of!(Superblock, free_list_words) == 200);
 const _: () = assert!(SUPERBLOCK_WORDS * 8 == 512 && LIVE_EPOCH >= 2 * SUPERBLOCK_WORDS);
-const _: () = assert!(LIVE_STATE % LINE_WORDS == 0 && LIVE_STATE + 4 <= HEADER_WORDS);
+const _: () = assert!(LIVE_STATE.is_multiple_of(LINE_WORDS) && LIVE_STATE + 4 <= HEADER_WORDS);
 
 impl Superblock {
     /// The words of the superblock at position `slot` (0 or 1), its checksum last.
@@ -231,7 +231,7 @@ pub struct DirectoryWord {
 impl DirectoryWord {
     /// The word.
     pub fn encode(self) -> u64 {
-        debug_assert!(self.start % LINE_WORDS == 0);
+        debug_assert!(self.start.is_multiple_of(LINE_WORDS));
         sealed(((self.start / LINE_WORDS) as u64) << 6 | u64::from(self.depth), LIVE_DIRECTORY)
     }
 
@@ -248,6 +248,7 @@ impl DirectoryWord {
 
     /// How many entries.
     #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "a directory has at least one entry")]
     pub fn len(self) -> usize {
         1 << self.depth
     }
@@ -279,7 +280,7 @@ pub struct Shard {
 impl Shard {
     /// The directory's entry.
     pub fn encode(self) -> u64 {
-        debug_assert!(self.start % LINE_WORDS == 0 && (1..=SHARD_GROUPS_MAX).contains(&self.groups));
+        debug_assert!(self.start.is_multiple_of(LINE_WORDS) && (1..=SHARD_GROUPS_MAX).contains(&self.groups));
         ((self.start / LINE_WORDS) as u64) << 22 | (self.groups as u64) << 6 | u64::from(self.depth)
     }
 

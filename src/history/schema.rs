@@ -50,15 +50,15 @@ pub struct RunSchema {
 /// Which of the columns that only some rows need a run has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OptionalColumns {
-    /// [`KIND`]
+    /// `KIND`
     pub kind: bool,
-    /// [`ABSENT`]
+    /// `ABSENT`
     pub absent: bool,
-    /// [`DEADLINE`]
+    /// `DEADLINE`
     pub deadline: bool,
-    /// [`FIELD_DEADLINES`]
+    /// `FIELD_DEADLINES`
     pub field_deadlines: bool,
-    /// [`EVENT_ID`]
+    /// `EVENT_ID`
     pub event_id: bool,
 }
 
@@ -99,7 +99,7 @@ impl RunSchema {
         &self.layout
     }
 
-    /// Bytes of an [`ABSENT`] bitmap.
+    /// Bytes of an `ABSENT` bitmap.
     pub fn absent_bytes(&self) -> usize {
         self.fields.len().div_ceil(8).max(1)
     }

@@ -135,7 +135,7 @@ impl TableReader {
                     }
                     self.map.prefetch(ahead);
                 }
-                if words % WORDS_PER_LINE != 0 {
+                if !words.is_multiple_of(WORDS_PER_LINE) {
                     self.map.prefetch(last);
                 }
             }

@@ -88,7 +88,7 @@ impl Space {
     /// Takes an extent back. The epoch has been raised since readers could last find it.
     pub(super) fn free(&mut self, mut start: usize, words: usize) {
         let mut words = words.next_multiple_of(LINE_WORDS);
-        debug_assert!(start % LINE_WORDS == 0 && start + words <= self.used_end);
+        debug_assert!(start.is_multiple_of(LINE_WORDS) && start + words <= self.used_end);
         self.free_words += words;
         if let Some((&before, &len)) = self.free.range(..start).next_back()
             && before + len == start

@@ -135,7 +135,7 @@ fn atomic_write_is_atomic(skip: Option<Operation>) -> bool {
     let check = move |disk: &MemDisk, after: bool| {
         for image in random_images(disk) {
             let bytes = image.map(&path("M")).unwrap();
-            if bytes != &b"new, longer"[..] && (after || bytes != &b"old"[..]) {
+            if bytes != b"new, longer"[..] && (after || bytes != b"old"[..]) {
                 *seen.lock().unwrap() = false;
             }
         }

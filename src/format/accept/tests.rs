@@ -35,10 +35,10 @@ fn canonical_columns_are_shared_and_every_layout_of_them_is_accepted() {
         let accepted = accept_column(&dtype, &canonical).unwrap();
         assert_eq!(&accepted, &canonical, "{dtype}");
         let (old, new) = (canonical.to_data(), accepted.to_data());
-        if let (Some(old), Some(new)) = (old.buffers().first(), new.buffers().first()) {
-            if !matches!(dtype, DataType::List(_)) {
-                assert_eq!(old.as_ptr(), new.as_ptr(), "{dtype} was copied");
-            }
+        if let (Some(old), Some(new)) = (old.buffers().first(), new.buffers().first())
+            && !matches!(dtype, DataType::List(_))
+        {
+            assert_eq!(old.as_ptr(), new.as_ptr(), "{dtype} was copied");
         }
         assert_eq!(accept_column(&dtype, &canonical.slice(7, 20)).unwrap().as_ref(), canonical.slice(7, 20).as_ref());
         let nothing: ArrayRef = Arc::new(NullArray::new(3));

@@ -143,9 +143,9 @@ fn columns_encode_to_the_bytes_that_rows_encode_to_and_come_back() {
             let all: Vec<usize> = (0..types.len()).collect();
             for (i, column) in decode_columns(&layout, &parsed, &all).unwrap().iter().enumerate() {
                 assert_eq!(column.data_type(), &types[i].to_arrow());
-                for row in 0..count {
+                for (row, values) in rows.iter().enumerate() {
                     let is_deleted = deleted.is_some_and(|deleted| deleted.value(row));
-                    let expected = if is_deleted { &Value::Null } else { &rows[row][i] };
+                    let expected = if is_deleted { &Value::Null } else { &values[i] };
                     assert_eq!(&value_at(column, &types[i], row), expected, "{} row {row}", types[i]);
                 }
             }

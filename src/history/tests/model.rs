@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef};
 
 use crate::disk::{Disk, MemDisk, OpenMode};
+use crate::format::columns::value_at;
 use crate::format::row::{FieldState, RowHead, RowKind, RowRef, push_image, push_record, set_field_state};
 use crate::history::*;
 use crate::key::{KeySchema, key_hash};
@@ -282,7 +283,7 @@ pub fn assert_holds(schema: &RunSchema, files: &[RunFile], rows: &[ModelRow], ha
                 for (field, (_, data_type)) in schema.fields().iter().enumerate() {
                     assert_eq!(file.field_state(i, field).unwrap(), row.state(field), "field {field} of {row:?}");
                     if row.state(field) == FieldState::Value {
-                        let value = value_at(data_type, file.column(field).unwrap().unwrap(), i);
+                        let value = value_at(file.column(field).unwrap().unwrap(), data_type, i);
                         assert_eq!(Some(Some(value)), row.fields.get(field).cloned());
                     }
                 }
@@ -292,32 +293,4 @@ pub fn assert_holds(schema: &RunSchema, files: &[RunFile], rows: &[ModelRow], ha
         assert_eq!(at, file.row_count());
     }
     assert!(expected.next().is_none(), "the run lacks rows");
-}
-
-pub fn value_at(data_type: &DataType, array: &ArrayRef, row: usize) -> Value {
-    if array.is_null(row) {
-        return Value::Null;
-    }
-    match data_type {
-        DataType::Bool => Value::Bool(array.as_boolean().value(row)),
-        DataType::Int32 => Value::Int32(array.as_primitive::<Int32Type>().value(row)),
-        DataType::Int64 => Value::Int64(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Float32 => Value::Float32(array.as_primitive::<Float32Type>().value(row)),
-        DataType::Float64 => Value::Float64(array.as_primitive::<Float64Type>().value(row)),
-        DataType::String => Value::String(array.as_string::<i32>().value(row).into()),
-        DataType::Json => Value::Json(array.as_string::<i32>().value(row).into()),
-        DataType::Bytes => Value::Bytes(array.as_binary::<i32>().value(row).into()),
-        DataType::Timestamp => Value::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(row)),
-        DataType::Date => Value::Date(array.as_primitive::<Date32Type>().value(row)),
-        DataType::Decimal { .. } => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
-        DataType::Uuid => Value::Uuid(array.as_fixed_size_binary().value(row).try_into().unwrap()),
-        DataType::List(element) => {
-            let elements = array.as_list::<i32>().value(row);
-            Value::List((0..elements.len()).map(|i| value_at(element, &elements, i)).collect())
-        }
-        DataType::Vector(_) => {
-            let elements = array.as_fixed_size_list().value(row);
-            Value::Vector(elements.as_primitive::<Float32Type>().values().to_vec())
-        }
-    }
 }

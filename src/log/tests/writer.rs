@@ -131,7 +131,12 @@ fn a_reader_follows_to_every_limit_and_learns_that_a_segment_went_away() {
         written.extend(append(&mut writer, &mut seq, &[keys(1 + i % 7, 100), keys(2, 3)]).unwrap().1);
         if i % 3 == 0 {
             let limit = writer.end();
-            reader.read_new(limit, |frame, _| Ok(read.push(batch_of(&frame)))).unwrap();
+            reader
+                .read_new(limit, |frame, _| {
+                    read.push(batch_of(&frame));
+                    Ok(())
+                })
+                .unwrap();
             assert_eq!(read, written);
             assert_eq!(reader.position(), limit);
         }
