@@ -5,6 +5,8 @@
 //! the set of columns, numbers by value, NaN equal to null, timestamps as UTC instants. And beyond
 //! it: the spine's rows keep their order.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};

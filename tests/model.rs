@@ -1,6 +1,8 @@
 //! Random lives of a store against a naive oracle: every write, late row, delete, seal, merge,
 //! import, reopening and change of definitions, and after each step every read.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,11 +10,13 @@ use arrow_array::{
     ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator, StringArray, TimestampMicrosecondArray,
 };
 use asof::definition::{Definitions, Entity, Feature, FeatureView};
+use asof::disk::MemDisk;
+use asof::options::Sizes;
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
 use asof::{
     ApplyOptions, BulkOptions, DeleteOptions, Features, GetOptions, HistoricalRequest, KnownAt, Status, Store,
-    TemporaryStore, WriteOptions,
+    StoreBuilder, WriteOptions,
 };
 use proptest::prelude::*;
 
@@ -110,7 +114,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A store beside the oracle.
 struct Pair {
-    store: TemporaryStore,
+    builder: StoreBuilder,
+    store: Option<Store>,
     clock: Arc<ManualClock>,
     oracle: Oracle,
     declares_created: bool,
@@ -123,8 +128,11 @@ struct Pair {
 impl Pair {
     fn new(declares_created: bool) -> Pair {
         let clock = Arc::new(ManualClock::new(Timestamp(15)));
-        let store = Store::builder().clock(clock.clone()).temporary().unwrap();
+        let sizes = Sizes { segment_bytes: 64 << 10, ..Sizes::default() };
+        let builder = Store::builder().clock(clock.clone()).sizes(sizes).disk(Arc::new(MemDisk::volatile()));
+        let store = Some(builder.clone().open("/model").unwrap());
         let pair = Pair {
+            builder,
             store,
             clock,
             oracle: Oracle::default(),
@@ -136,6 +144,10 @@ impl Pair {
         };
         pair.apply();
         pair
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
     }
 
     fn apply(&self) {
@@ -156,7 +168,7 @@ impl Pair {
         view.ttl_us = self.ttl;
         view.source.created_timestamp = self.declares_created.then(|| "created".to_owned());
         definitions.views.push(view);
-        self.store.apply(&definitions, ApplyOptions::default()).unwrap();
+        self.store().apply(&definitions, ApplyOptions::default()).unwrap();
     }
 
     fn batch(&self, rows: &[NewRow]) -> RecordBatch {
@@ -199,12 +211,12 @@ impl Pair {
         match step {
             Step::Write(rows) => {
                 let options = WriteOptions { allow_future: true, ..WriteOptions::default() };
-                let report = self.store.write_with("v", &self.batch(rows), &options).unwrap();
+                let report = self.store().write_with("v", &self.batch(rows), &options).unwrap();
                 self.remember(rows, report.first_seq);
             }
             Step::Import(rows) => {
                 let options = BulkOptions { allow_future: true, append: true, ..BulkOptions::default() };
-                let mut bulk = self.store.bulk_writer("v", options).unwrap();
+                let mut bulk = self.store().bulk_writer("v", options).unwrap();
                 bulk.write(&self.batch(rows)).unwrap();
                 let report = bulk.commit().unwrap();
                 self.remember(rows, report.seq.unwrap().0);
@@ -212,18 +224,21 @@ impl Pair {
             Step::Delete { key, at } => {
                 let options =
                     DeleteOptions { at: Some(Timestamp(*at)), allow_future: true, ..DeleteOptions::default() };
-                let report = self.store.delete("v", &[("id", Value::Int64(*key))], &options).unwrap();
+                let report = self.store().delete("v", &[("id", Value::Int64(*key))], &options).unwrap();
                 let created = self.declares_created.then(|| report.created.unwrap().micros());
                 let row = OracleRow { key: *key, event_ts: *at, created, seq: report.seq, values: None };
                 self.oracle.rows.push(row);
             }
             Step::Seal => {
-                self.store.seal().unwrap();
+                self.store().seal().unwrap();
             }
             Step::Merge => {
-                self.store.compact().unwrap();
+                self.store().compact().unwrap();
             }
-            Step::Reopen => self.store.reopen().unwrap(),
+            Step::Reopen => {
+                self.store = None;
+                self.store = Some(self.builder.clone().open("/model").unwrap());
+            }
             Step::Clock(now) => {
                 self.now = *now;
                 self.clock.set(Timestamp(*now));
@@ -238,7 +253,7 @@ impl Pair {
             }
             Step::Snapshot => {
                 self.snapshots += 1;
-                let snapshot = self.store.snapshot(&format!("s{}", self.snapshots)).unwrap();
+                let snapshot = self.store().snapshot(&format!("s{}", self.snapshots)).unwrap();
                 assert!(
                     self.oracle.rows.iter().all(|row| row.seq <= snapshot.seq),
                     "a snapshot sees all that was written"
@@ -250,12 +265,12 @@ impl Pair {
         }
     }
 
-    /// Online = as-of(now), for every key, out of the store and out of the oracle.
-    fn check_online(&self) {
+    /// The features of every key now, out of the store and out of the oracle.
+    fn check_now(&self) {
         let question = Question { at: self.now, known_at: u64::MAX, created_cutoff: false, ttl: self.ttl };
         let features = Features::list(["v:*"]).unwrap();
         for key in 0..KEYS {
-            let named = self.store.get(&features, &[("id", Value::Int64(key))], &GetOptions::default()).unwrap();
+            let named = self.store().get(&features, &[("id", Value::Int64(key))], &GetOptions::default()).unwrap();
             for feature in 0..self.feature_count {
                 let expected = self.oracle.answer(key, feature, &question);
                 assert_eq!(
@@ -293,7 +308,7 @@ impl Pair {
         request.created_cutoff = created_cutoff;
         let schema = spine.schema();
         let answer =
-            self.store.get_historical_features(RecordBatchIterator::new([Ok(spine)], schema), &request).unwrap();
+            self.store().get_historical_features(RecordBatchIterator::new([Ok(spine)], schema), &request).unwrap();
         let mut row = 0;
         for batch in answer {
             let batch = batch.unwrap();
@@ -317,13 +332,13 @@ fn run(declares_created: bool, steps: &[Step]) {
     let mut pair = Pair::new(declares_created);
     for step in steps {
         pair.take(step);
-        pair.check_online();
+        pair.check_now();
     }
     pair.check_history(&[-1, 0, 5, 10, 15, 20, 25, 31], 0, false);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_store_answers_as_the_oracle_does(declares_created: bool, steps in prop::collection::vec(step(), 1..30)) {

@@ -424,8 +424,8 @@ fn a_superblock_with_impossible_counts_does_not_make_a_table_panic() {
     let disk = disk();
     create(&disk, mixed()).close().unwrap();
     let file = disk.open(Path::new(PATH), crate::disk::OpenMode::Write).unwrap();
-    for slot in 0..2 {
-        let at = SUPERBLOCKS_AT[slot] as u64 * 8;
+    for (slot, at) in SUPERBLOCKS_AT.iter().enumerate().take(2) {
+        let at = *at as u64 * 8;
         let mut bytes = [0; SUPERBLOCK_WORDS * 8];
         file.read_at(at, &mut bytes).unwrap();
         let mut words = [0; SUPERBLOCK_WORDS];
