@@ -271,13 +271,10 @@ impl Pair {
         let features = Features::list(["v:*"]).unwrap();
         for key in 0..KEYS {
             let named = self.store().get(&features, &[("id", Value::Int64(key))], &GetOptions::default()).unwrap();
-            for feature in 0..self.feature_count {
+            assert_eq!(named.len(), self.feature_count);
+            for (feature, named) in named.iter().enumerate() {
                 let expected = self.oracle.answer(key, feature, &question);
-                assert_eq!(
-                    (named[feature].status, named[feature].value.clone()),
-                    expected,
-                    "key {key}, feature {feature}, get"
-                );
+                assert_eq!((named.status, named.value.clone()), expected, "key {key}, feature {feature}, get");
             }
         }
     }
