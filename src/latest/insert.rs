@@ -16,7 +16,9 @@ use super::slot::{HeapWord, SlotCopy};
 use super::space::Space;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::row::RowRef;
-use crate::format::table::{DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, Shard, check_word, prefix, tag_of};
+use crate::format::table::{
+    DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, LIVE_USED_END, Shard, check_word, prefix, tag_of, unsealed,
+};
 
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +69,11 @@ impl Shared {
 
     pub(super) fn shard(&self, hash: u64) -> Result<Shard> {
         let entry_at = self.directory()?.entry_at(hash);
+        // Beyond what was handed out lies no shard: giving such a one back would hand its space out twice.
+        let used_end = unsealed(self.words()[LIVE_USED_END].load(Ordering::Acquire), LIVE_USED_END).unwrap_or(0);
         Shard::decode(self.words()[entry_at].load(Ordering::Acquire))
             .filter(|shard| self.reader.is_within(shard.end(self.reader.layout.slot_words)))
+            .filter(|shard| shard.end(self.reader.layout.slot_words) as u64 <= used_end)
             .ok_or_else(|| self.damaged(format!("directory entry at word {entry_at} is damaged")))
     }
 
