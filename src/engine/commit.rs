@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::core::{Core, Engine, lock};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::commits::Commit;
 use crate::format::log::{Frame, FrameBuilder};
 use crate::options::Durability;
@@ -111,9 +111,7 @@ impl Engine {
 
     /// Commits a group; the number of its first row.
     fn commit_group(&self, core: &mut Core, group: &mut [(Arc<Pending>, Batch)], bytes: usize) -> Result<u64> {
-        if core.is_closed {
-            return Err(Error::new(ErrorKind::Poisoned, "the store was closed"));
-        }
+        core.check_sound()?;
         let rows: u64 = group.iter().map(|(_, batch)| u64::from(batch.frame.row_count())).sum();
         let first_seq = core.next_seq;
         core.log.make_room(bytes, first_seq, first_seq + rows)?;

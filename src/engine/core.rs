@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use super::commit::Pending;
 use super::picture::Picture;
 use crate::disk::Disk;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::LogPosition;
 use crate::head::{Head, HeadState};
 use crate::identity::Identity;
@@ -67,6 +67,22 @@ pub(super) struct Core {
     pub tail: Arc<TailSegment>,
     /// Closed in order: nothing more is written.
     pub is_closed: bool,
+    /// Why the registry takes no more changes: what one of them left is only known after the next open, so
+    /// no number may be given until then.
+    pub broken: Option<String>,
+}
+
+impl Core {
+    /// # Errors
+    /// `Poisoned`: the store was closed, or a change of the registry failed half-way.
+    pub fn check_sound(&self) -> Result<()> {
+        let why = match &self.broken {
+            Some(cause) => format!("the store takes no more writes since: {cause}"),
+            None if self.is_closed => "the store was closed".to_owned(),
+            None => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Poisoned, why).remedy("reads go on; reopen the store to write"))
+    }
 }
 
 /// Locks whatever a panicking thread may have left: every change below is made in an order that leaves it whole.
@@ -110,6 +126,7 @@ impl Engine {
         change: impl FnOnce(&mut Change<'_>, u64) -> Result<u64>,
         tail: Option<Vec<Arc<TailSegment>>>,
     ) -> Result<Arc<RegistryState>> {
+        core.check_sound()?;
         core.log.sync()?;
         let first = core.next_seq;
         let ingested_at_us = core.state.ingested_at_us.max(now_us);
@@ -132,8 +149,17 @@ impl Engine {
                 changing.put(&commit)?;
             }
             Ok(())
+        });
+        let published = state.and_then(|state| {
+            manifest::publish(&*self.disk, &self.dir, &state.to_manifest())?;
+            Ok(state)
+        });
+        let state = published.inspect_err(|error| {
+            // A change that was refused left nothing. Of one that the disk failed, nobody knows.
+            if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::NotFound) {
+                core.broken = Some(error.to_string());
+            }
         })?;
-        manifest::publish(&*self.disk, &self.dir, &state.to_manifest())?;
         let tail = tail.unwrap_or_else(|| self.picture().tail.clone());
         self.set_picture(Arc::clone(&state), tail);
         if given > 0 {
@@ -179,7 +205,7 @@ impl Engine {
     /// The log or HEAD could not be made durable; the next open recovers.
     pub fn close(&self) -> Result<()> {
         let mut core = lock(&self.core);
-        if core.is_closed {
+        if core.is_closed || core.broken.is_some() {
             return Ok(());
         }
         core.log.sync()?;

@@ -122,7 +122,7 @@ impl Engine {
             registry,
             picture: RwLock::new(Arc::new(picture)),
             queue: Mutex::default(),
-            core: Mutex::new(Core { log, next_seq, state: begin, tail, is_closed: false }),
+            core: Mutex::new(Core { log, next_seq, state: begin, tail, is_closed: false, broken: None }),
             run_ids: AtomicU64::new(meta.next_run_id),
             maintenance: Mutex::default(),
             _lock: lock,

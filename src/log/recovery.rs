@@ -10,7 +10,7 @@ use super::segment::{LogPlace, Opened, Segment, lies_beyond, open_segment};
 use super::writer::LogWriter;
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
-use crate::format::log::{Frame, LogPosition, offset_of, segment_of};
+use crate::format::log::{Frame, LogPosition, offset_of, position, segment_of};
 use crate::format::sector::SectorState;
 
 /// A log that was read to its end.
@@ -104,7 +104,7 @@ fn open_all(place: &LogPlace, first_segment: u32, ids: &[u32], witness: LogPosit
             _ => Err(error),
         })? {
             Opened::Sound(segment) => segments.push(segment),
-            Opened::NeverWas if Some(&id) == ids.last() && segment_of(witness) < id => {}
+            Opened::NeverWas if Some(&id) == ids.last() && witness <= position(id, 0) => {}
             Opened::NeverWas => {
                 return Err(
                     Error::damaged(&place.path(id), "the log segment is empty, and was not").remedy("restore a backup")
