@@ -150,12 +150,6 @@ pub struct BulkOptions {
     pub allow_future: bool,
     /// What to do with rows that cannot be stored.
     pub bad_rows: BadRows,
-    /// Add every row, even those equal to stored ones.
-    pub append: bool,
-    /// Where the rows come from: kept in the ledger and shown by `explain`.
-    pub source: Option<String>,
-    /// Digest of the source's content: an import already in the ledger with it is skipped.
-    pub digest: Option<String>,
 }
 
 /// From when on, and how, an entity is deleted.

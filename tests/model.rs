@@ -215,7 +215,7 @@ impl Pair {
                 self.remember(rows, report.first_seq);
             }
             Step::Import(rows) => {
-                let options = BulkOptions { allow_future: true, append: true, ..BulkOptions::default() };
+                let options = BulkOptions { allow_future: true, ..BulkOptions::default() };
                 let mut bulk = self.store().bulk_writer("v", options).unwrap();
                 bulk.write(&self.batch(rows)).unwrap();
                 let report = bulk.commit().unwrap();

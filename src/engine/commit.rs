@@ -126,7 +126,8 @@ impl Engine {
             next_seq += u64::from(rows);
         }
         let position = core.log.append_group(frames)?;
-        if self.options.durability == Durability::Fsync {
+        // Nothing syncs in the background, so an interval is kept by syncing at once.
+        if self.options.durability != Durability::Os {
             core.log.sync()?;
         }
         // From here on nothing fails: what is in the log becomes visible.

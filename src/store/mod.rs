@@ -169,7 +169,8 @@ impl Store {
         Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
     }
 
-    /// Begins a bulk import into a view: sorted past the log, visible at once when committed.
+    /// Begins a bulk import into a view: sorted past the log, visible at once when committed. Every row is added,
+    /// those equal to stored ones too.
     ///
     /// # Errors
     /// There is no such view; the disk fails.
@@ -244,7 +245,7 @@ impl Store {
         self.engine.snapshot(name, self.now())
     }
 
-    /// Turns the log's rows into history runs. The store does so by itself when a log segment is full.
+    /// Turns the log's rows into history runs. Nothing does so unasked: call it when the log has grown.
     ///
     /// # Errors
     /// The disk fails; the rows stay in the log.
