@@ -28,11 +28,12 @@ pub mod time;
 pub mod value;
 
 pub use engine::get::{FeatureValue, GetOptions};
+pub use engine::scan::Scan;
 pub use error::{Error, ErrorKind, Result};
 pub use format::columns::value_at;
 pub use join::pick::Status;
 pub use request::{
-    ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, WriteOptions,
+    ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, ScanOptions, WriteOptions,
 };
 pub use store::{
     BulkWriter, DeleteReport, ImportReport, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,

@@ -39,5 +39,4 @@ pub use source::{
     BATCH_ROWS_DEFAULT, BadRow, BadRowHandler, Origin, Progress, Source, SourceOptions, open_source, source_error,
 };
 
-/// Field metadata naming a column's asof type, where Arrow alone does not tell: `json` is a string to Arrow.
-pub const TYPE_METADATA_KEY: &str = "asof.type";
+pub use crate::value::TYPE_METADATA_KEY;

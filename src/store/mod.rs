@@ -15,13 +15,15 @@ pub use training_set::TrainingSet;
 
 use crate::definition::{Definitions, Plan, ViewRef};
 use crate::engine::Engine;
+use crate::engine::entity::entity_key;
 use crate::engine::get::{FeatureValue, GetOptions};
 use crate::engine::picture::ViewPicture;
+use crate::engine::scan::Scan;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
 use crate::format::accept::{AcceptOptions, Refusal, accept_batch};
 use crate::registry::records::SnapshotRecord;
-use crate::request::{ApplyOptions, BadRows, DeleteOptions, Features, HistoricalRequest, WriteOptions};
+use crate::request::{ApplyOptions, BadRows, DeleteOptions, Features, HistoricalRequest, ScanOptions, WriteOptions};
 use crate::time::{Clock, Timestamp};
 use crate::value::Value;
 
@@ -191,21 +193,7 @@ impl Store {
             return Err(Error::invalid(format!("{at} lies too far ahead of the clock ({now})"))
                 .remedy("allow it (--allow-future) if it is meant"));
         }
-        let mut values = Vec::new();
-        for (name, dtype) in view.key_schema.columns() {
-            let value = entity.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-            values.push(value.ok_or_else(|| {
-                Error::invalid(format!("the join key {name} ({dtype}) is missing"))
-                    .remedy(format!("give it as {name}=VALUE"))
-            })?);
-        }
-        if let Some((name, _)) =
-            entity.iter().find(|(key, _)| view.key_schema.columns().iter().all(|(name, _)| name != key))
-        {
-            return Err(Error::invalid(format!("view {} has no join key {name}", view.record.definition.reference())));
-        }
-        let mut key = Vec::new();
-        view.key_schema.encode(&values, &mut key)?;
+        let key = entity_key(&view, entity)?;
         let created = options.created.map(|created| created.0);
         let Deleted { seq, created } = self.engine.delete(&view, &key, at.0, created, now)?;
         Ok(DeleteReport { seq, created: created.map(Timestamp) })
@@ -235,6 +223,35 @@ impl Store {
     ) -> Result<TrainingSet<R>> {
         let join = self.engine.historical_join(&spine.schema(), request, self.now())?;
         Ok(TrainingSet::new(join, spine))
+    }
+
+    /// All rows of a view version: its history, deletes included, streamed.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, ScanOptions, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let scan = store.scan("weather", &ScanOptions::default())?;
+    /// let names: Vec<String> = scan.schema().fields().iter().map(|field| field.name().clone()).collect();
+    /// assert_eq!(names, ["origin", "event_timestamp", "temp", "_deleted"]);
+    /// let mut rows = 0;
+    /// for batch in scan {
+    ///     rows += batch?.num_rows();
+    /// }
+    /// # assert_eq!(rows, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such view; the range of times is empty; the entity's join keys are not the view's. A damaged run comes
+    /// out of the scan.
+    pub fn scan(&self, view: &str, options: &ScanOptions) -> Result<Scan> {
+        self.engine.scan(&view.parse()?, options, self.now())
     }
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.
