@@ -11,6 +11,7 @@ pub mod import;
 mod known_at;
 mod open;
 pub mod picture;
+pub mod reads;
 pub mod resolve;
 pub mod run_source;
 mod seal;
@@ -18,3 +19,4 @@ pub mod tail_source;
 pub mod write;
 
 pub use core::{Engine, EngineOptions};
+pub use reads::{Reads, Sight};
