@@ -1,7 +1,7 @@
 //! One entity, as of any moment: value, status and event time of each feature.
 
 use super::as_of::{FoundRow, find_row};
-use super::core::Engine;
+use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
 use crate::error::{Error, Result, nearest};
 use crate::format::row::FieldState;
@@ -39,7 +39,7 @@ pub struct GetOptions {
     pub definitions_current: bool,
 }
 
-impl Engine {
+impl Reads {
     /// The features of one entity, given by its join keys. Keys that no selected view has are an error.
     ///
     /// # Errors
@@ -51,8 +51,7 @@ impl Engine {
         options: &GetOptions,
         now: Timestamp,
     ) -> Result<Vec<FeatureValue>> {
-        let committed = self.committed_seq();
-        let picture = self.picture();
+        let Sight { seq: committed, picture } = &self.sight()?;
         let known_at = match &options.known_at {
             Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,
@@ -61,7 +60,7 @@ impl Engine {
         let selections = resolve(features, &picture.state.definitions_at(definitions_at))?;
         check_keys(entity, &selections)?;
         let at = options.at.unwrap_or(now).0;
-        let question = AsOf { known_at: known_at.unwrap_or(committed).min(committed), ..AsOf::new(at) };
+        let question = AsOf { known_at: known_at.unwrap_or(*committed).min(*committed), ..AsOf::new(at) };
         let mut answers = Vec::new();
         for selected in &selections {
             let view = picture.view(selected.view.id);

@@ -12,6 +12,7 @@ pub mod import;
 mod known_at;
 mod open;
 pub mod picture;
+pub mod reads;
 pub mod resolve;
 pub mod run_source;
 pub mod scan;
@@ -20,3 +21,4 @@ pub mod tail_source;
 pub mod write;
 
 pub use core::{Engine, EngineOptions};
+pub use reads::{Reads, Sight};

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use super::commit::insert_into_tail;
 use super::core::{Core, Engine, EngineOptions};
 use super::picture::Picture;
+use super::reads::Reads;
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, Result};
 use crate::format::row::{RowLayout, RowRef};
@@ -114,13 +115,15 @@ impl Engine {
         };
         let picture = Picture::new(&disk, dir, state, None, tails);
         let engine = Engine {
-            disk,
-            dir: dir.to_path_buf(),
-            identity,
+            reads: Arc::new(Reads {
+                disk,
+                dir: dir.to_path_buf(),
+                identity,
+                head,
+                picture: RwLock::new(Arc::new(picture)),
+            }),
             options,
-            head,
             registry,
-            picture: RwLock::new(Arc::new(picture)),
             queue: Mutex::default(),
             core: Mutex::new(Core { log, next_seq, state: begin, tail, is_closed: false, broken: None }),
             run_ids: AtomicU64::new(meta.next_run_id),

@@ -110,7 +110,7 @@ impl Store {
     /// The view version that `reference` (`weather`, `weather@2`) stands for now.
     fn view(&self, reference: &str) -> Result<Arc<ViewPicture>> {
         let reference: ViewRef = reference.parse()?;
-        let picture = self.engine.picture();
+        let picture = self.engine.reads().picture();
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
     }
@@ -163,7 +163,7 @@ impl Store {
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
         let source = self.engine.source_id(options.source.as_deref(), self.now())?;
         let (rows, first_seq) = if accepted.row_count == 0 {
-            (0, self.engine.committed_seq() + 1)
+            (0, self.engine.reads().sight()?.seq + 1)
         } else {
             let committed = self.engine.write(&view, &accepted, source, self.now())?;
             (committed.rows.into(), committed.first_seq)
@@ -209,7 +209,7 @@ impl Store {
         entity: &[(&str, Value)],
         options: &GetOptions,
     ) -> Result<Vec<FeatureValue>> {
-        self.engine.get(features, entity, options, self.now())
+        self.engine.reads().get(features, entity, options, self.now())
     }
 
     /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
@@ -221,7 +221,7 @@ impl Store {
         spine: R,
         request: &HistoricalRequest,
     ) -> Result<TrainingSet<R>> {
-        let join = self.engine.historical_join(&spine.schema(), request, self.now())?;
+        let join = self.engine.reads().historical_join(&spine.schema(), request, self.now())?;
         Ok(TrainingSet::new(join, spine))
     }
 
