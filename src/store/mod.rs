@@ -251,7 +251,7 @@ impl Store {
     /// There is no such view; the range of times is empty; the entity's join keys are not the view's. A damaged run comes
     /// out of the scan.
     pub fn scan(&self, view: &str, options: &ScanOptions) -> Result<Scan> {
-        self.engine.scan(&view.parse()?, options, self.now())
+        self.engine.reads().scan(&view.parse()?, options, self.now())
     }
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.

@@ -16,9 +16,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use self::columns::Columns;
-use self::walk::{Sight, Walk};
-use super::core::Engine;
+use self::walk::{InSight, Walk};
 use super::entity::entity_key;
+use super::reads::{Reads, Sight};
 use crate::definition::ViewRef;
 use crate::error::{Error, Result};
 use crate::key::key_hash;
@@ -64,15 +64,14 @@ impl Scan {
     }
 }
 
-impl Engine {
+impl Reads {
     /// Begins a scan of a view version.
     ///
     /// # Errors
     /// There is no such view; the range is empty; the entity's join keys are not the view's; the state of knowledge
     /// cannot be had. What is found damaged on the way comes out of the scan.
     pub fn scan(&self, view: &ViewRef, options: &ScanOptions, now: Timestamp) -> Result<Scan> {
-        let committed = self.committed_seq();
-        let picture = self.picture();
+        let Sight { seq: committed, picture } = self.sight()?;
         let asked = match &options.known_at {
             Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,
@@ -102,7 +101,7 @@ impl Engine {
             picture,
             view,
             columns,
-            sight: Sight {
+            sight: InSight {
                 known_at,
                 from: options.from.map_or(i64::MIN, Timestamp::micros),
                 to: options.to.map(Timestamp::micros),

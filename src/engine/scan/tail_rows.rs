@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::walk::Sight;
+use super::walk::InSight;
 use crate::engine::tail_source::mark_of;
 use crate::error::Result;
 use crate::format::row::RowKind;
@@ -39,7 +39,7 @@ impl TailRows {
     pub fn find(
         segments: &[Arc<TailSegment>],
         view_id: u32,
-        sight: &Sight,
+        sight: &InSight,
         hash_seed: u64,
         only: Option<(u64, &[u8])>,
     ) -> TailRows {

@@ -18,7 +18,7 @@ const BATCH_BYTES: u64 = 16 << 20;
 
 /// Which rows are in sight.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight {
+pub struct InSight {
     /// Rows up to this number.
     pub known_at: u64,
     /// Event times from here on.
@@ -27,7 +27,7 @@ pub struct Sight {
     pub to: Option<i64>,
 }
 
-impl Sight {
+impl InSight {
     /// Whether a row is in sight.
     pub fn sees(&self, event_ts: i64, seq: u64) -> bool {
         seq <= self.known_at && event_ts >= self.from && self.to.is_none_or(|to| event_ts < to)
@@ -40,7 +40,7 @@ pub struct Walk {
     pub picture: Arc<Picture>,
     pub view: Arc<ViewPicture>,
     pub columns: Columns,
-    pub sight: Sight,
+    pub sight: InSight,
     /// The one key that is asked for.
     pub key: Option<(u64, Vec<u8>)>,
     pub hash_seed: u64,
