@@ -28,8 +28,14 @@ pub mod time;
 pub mod value;
 
 pub use engine::get::{FeatureValue, GetOptions};
+pub use engine::provenance::Provenance;
 pub use engine::scan::Scan;
+pub use engine::summary::{
+    ColumnSummary, EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary,
+};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "parquet")]
+pub use exchange::{ExportOptions, ExportReport, Partition};
 pub use format::columns::value_at;
 pub use join::pick::Status;
 pub use request::{

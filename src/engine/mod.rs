@@ -12,11 +12,14 @@ pub mod import;
 mod known_at;
 mod open;
 pub mod picture;
+pub mod provenance;
 pub mod reads;
 pub mod resolve;
 pub mod run_source;
 pub mod scan;
 mod seal;
+mod summarize;
+pub mod summary;
 pub mod tail_source;
 pub mod write;
 

@@ -3,12 +3,15 @@
 //! [`open_source`] reads record batches out of a file or a folder of files, [`create_sink`] writes
 //! them into one, [`PartitionedWriter`] into a folder that can be read back. They know Arrow and the
 //! text forms of values, and nothing of a store: what the columns mean is the caller's to decide.
+//!
+//! On top of them, [`Store::export`](crate::Store::export) writes a view's history into such a folder.
 
 mod cells;
 mod columns;
 mod csv;
 mod csv_tokens;
 mod digest;
+mod export;
 mod file;
 mod folder;
 mod infer;
@@ -31,8 +34,9 @@ mod tests;
 
 pub use cells::typed_field;
 pub use digest::file_digest;
+pub use export::{ExportOptions, ExportReport, RowProgress};
 pub use kind::FileKind;
-pub use partitioned::{ExportReport, Partition, PartitionedWriter};
+pub use partitioned::{FolderReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;
 pub use sink::{Sink, SinkReport, create_sink};
 pub use source::{

@@ -2,6 +2,7 @@
 
 mod builder;
 mod bulk;
+mod summaries;
 mod training_set;
 
 use std::path::Path;

@@ -106,7 +106,7 @@ impl Columns {
         let count = rows.len();
         let key_columns = keys.to_columns(&self.keys)?;
         let deleted = deleted(rows);
-        let event_ids = self.event_ids(rows)?;
+        let event_ids = self.event_ids(rows, &deleted)?;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.origins.len());
         for (origin, field) in self.origins.iter().zip(self.schema.fields()) {
             columns.push(match origin {
@@ -132,14 +132,17 @@ impl Columns {
     }
 
     /// The columns of the event id, null where a row has none.
-    fn event_ids(&self, rows: &RowColumns) -> Result<Vec<ArrayRef>> {
-        let Some(ids) = rows.event_id.as_ref().map(|ids| ids.as_binary::<i32>()) else {
-            let columns = self.event_id.columns().iter();
-            return Ok(columns.map(|(_, dtype)| new_null_array(&dtype.to_arrow(), rows.len())).collect());
-        };
+    fn event_ids(&self, rows: &RowColumns, deleted: &BooleanArray) -> Result<Vec<ArrayRef>> {
+        if self.event_id.columns().is_empty() {
+            return Ok(Vec::new());
+        }
+        let none: ArrayRef = new_null_array(&ArrowType::Binary, rows.len());
+        let ids = rows.event_id.as_ref().unwrap_or(&none).as_binary::<i32>();
         let mut present = Keys::default();
         let mut places: Vec<Option<u32>> = Vec::with_capacity(ids.len());
-        for id in ids {
+        for (row, id) in ids.iter().enumerate() {
+            // An id of no bytes is kept as none; only deletes have none.
+            let id = id.or((!deleted.value(row)).then_some(&[][..]));
             places.push(id.map(|id| {
                 present.push(id);
                 u32::try_from(present.len() - 1).unwrap_or(u32::MAX)
