@@ -1,7 +1,7 @@
 //! A run file, mapped: found by key, read column by column, each block verified when first touched.
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -436,12 +436,17 @@ fn newer(path: &Path, version: u32) -> Error {
         .remedy("open the store with the release that wrote it, or a later one")
 }
 
-/// Calls `visit(hash, key, row)` with the greatest row, in row order, of every key, in hash order.
+/// Calls `visit(hash, key, row)` with the greatest row, in row order, of every key whose hash lies in `hashes`,
+/// in hash order.
 ///
 /// # Errors
 /// Damaged; what `visit` returns.
-pub fn for_each_latest(run: &RunFile, mut visit: impl FnMut(u64, &[u8], usize) -> Result<()>) -> Result<()> {
-    let mut cursor = super::cursor::RunCursor::new(run)?;
+pub fn for_each_latest(
+    run: &RunFile,
+    hashes: RangeInclusive<u64>,
+    mut visit: impl FnMut(u64, &[u8], usize) -> Result<()>,
+) -> Result<()> {
+    let mut cursor = super::cursor::RunCursor::over(run, *hashes.start(), *hashes.end())?;
     while let Some((hash, key, rows)) = cursor.current() {
         visit(hash, key, rows.end - 1)?;
         cursor.advance()?;
