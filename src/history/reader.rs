@@ -1,7 +1,7 @@
 //! A run file, mapped: found by key, read column by column, each block verified when first touched.
 
 use std::collections::HashMap;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -434,22 +434,4 @@ fn newer(path: &Path, version: u32) -> Error {
     Error::new(ErrorKind::NewerFormat, format!("is of format {version}, this release reads up to {RUN_FORMAT}"))
         .at(path.display())
         .remedy("open the store with the release that wrote it, or a later one")
-}
-
-/// Calls `visit(hash, key, row)` with the greatest row, in row order, of every key whose hash lies in `hashes`,
-/// in hash order.
-///
-/// # Errors
-/// Damaged; what `visit` returns.
-pub fn for_each_latest(
-    run: &RunFile,
-    hashes: RangeInclusive<u64>,
-    mut visit: impl FnMut(u64, &[u8], usize) -> Result<()>,
-) -> Result<()> {
-    let mut cursor = super::cursor::RunCursor::over(run, *hashes.start(), *hashes.end())?;
-    while let Some((hash, key, rows)) = cursor.current() {
-        visit(hash, key, rows.end - 1)?;
-        cursor.advance()?;
-    }
-    Ok(())
 }
