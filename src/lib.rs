@@ -27,7 +27,9 @@ pub mod text;
 pub mod time;
 pub mod value;
 
+pub use engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict, TypedValue};
 pub use engine::get::{FeatureValue, GetOptions};
+pub use engine::online::{EntityKey, OnlineHandle, OnlineRow};
 pub use engine::provenance::Provenance;
 pub use engine::scan::Scan;
 pub use engine::summary::{

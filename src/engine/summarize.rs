@@ -16,6 +16,9 @@ use crate::registry::records::{EntityRecord, ServiceRecord, ViewRecord};
 use crate::time::Timestamp;
 use crate::value::DataType;
 
+/// Rows that are visited while the tail's lock is held: a commit waits no longer.
+const TAIL_ROWS_LOCKED: usize = 2_048;
+
 /// What the tail holds of a view.
 #[derive(Default)]
 struct InLog {
@@ -228,13 +231,21 @@ impl Reads {
 fn in_log(picture: &Picture, view_id: u32, seq_max: u64) -> InLog {
     let mut found = InLog::default();
     for segment in &picture.tail {
-        let views = segment.read();
-        let rows = views.get(&view_id).into_iter().flat_map(|rows| rows.rows());
-        for (row, _) in rows.filter(|(row, _)| row.seq <= seq_max) {
-            found.rows += 1;
-            let (min, max) = found.event.unwrap_or((row.event_ts, row.event_ts));
-            found.event = Some((min.min(row.event_ts), max.max(row.event_ts)));
-            found.newest_seq = found.newest_seq.max(Some(row.seq));
+        let mut seq = 0;
+        loop {
+            let views = segment.read();
+            let before = seq;
+            let rows = views.get(&view_id).into_iter().flat_map(|rows| rows.rows_after(before, TAIL_ROWS_LOCKED));
+            for (row, _) in rows.take_while(|(row, _)| row.seq <= seq_max) {
+                seq = row.seq;
+                found.rows += 1;
+                let (min, max) = found.event.unwrap_or((row.event_ts, row.event_ts));
+                found.event = Some((min.min(row.event_ts), max.max(row.event_ts)));
+                found.newest_seq = found.newest_seq.max(Some(row.seq));
+            }
+            if seq == before {
+                break;
+            }
         }
     }
     found

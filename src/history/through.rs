@@ -38,6 +38,29 @@ impl RunFile {
         (0..self.feature_count()).try_for_each(|ordinal| self.verify_rows(RunColumn::Feature(ordinal), rows.clone()))
     }
 
+    /// Verifies everything of these rows, keys included.
+    ///
+    /// # Errors
+    /// Damaged: says which file, column and block.
+    pub fn verify_whole_rows(&self, rows: Range<usize>) -> Result<()> {
+        for column in [
+            RunColumn::EventTimestamp,
+            RunColumn::Created,
+            RunColumn::Seq,
+            RunColumn::Kind,
+            RunColumn::Absent,
+            RunColumn::Deadline,
+            RunColumn::FieldDeadlines,
+            RunColumn::EventId,
+        ] {
+            self.verify_rows(column, rows.clone())?;
+        }
+        for row in rows.clone() {
+            self.push_key(row, &mut Vec::new())?;
+        }
+        self.verify_features(rows)
+    }
+
     fn columns(&self) -> Result<RowColumns> {
         let own = |column| self.own_column(column).map(Option::<&ArrayRef>::cloned);
         Ok(RowColumns {

@@ -17,7 +17,9 @@ pub use training_set::TrainingSet;
 use crate::definition::{Definitions, Plan, ViewRef};
 use crate::engine::Engine;
 use crate::engine::entity::entity_key;
+use crate::engine::explain::Explanation;
 use crate::engine::get::{FeatureValue, GetOptions};
+use crate::engine::online::OnlineHandle;
 use crate::engine::picture::ViewPicture;
 use crate::engine::scan::Scan;
 use crate::engine::write::Deleted;
@@ -104,7 +106,8 @@ impl Store {
         Store::builder().temporary()
     }
 
-    fn now(&self) -> Timestamp {
+    /// The store's clock.
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -140,7 +143,9 @@ impl Store {
     /// The definitions contradict themselves; a change is incompatible, with the way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        self.engine.apply(definitions, options.prune, self.now())
+        let plan = self.engine.apply(definitions, options.prune, self.now())?;
+        self.engine.build_missing_tables()?;
+        Ok(plan)
     }
 
     /// Writes a batch into a view, whole or not at all. Acknowledged when it is as durable as the store was opened for.
@@ -213,6 +218,30 @@ impl Store {
         self.engine.reads().get(features, entity, options, self.now())
     }
 
+    /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, Features, Status, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let mut online = store.online(&Features::list(["weather:temp"])?)?;
+    /// let key = online.key(&[("origin", "JFK".into())])?;
+    /// let answer = online.get(&key, store.now())?;
+    /// assert_eq!((answer.status(0).0, answer.f64(0)), (Status::NotFound, None));
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Views, features, services that are not there.
+    pub fn online(&self, features: &Features) -> Result<OnlineHandle> {
+        self.engine.reads().online(features)
+    }
+
     /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
     ///
     /// # Errors
@@ -253,6 +282,30 @@ impl Store {
     /// out of the scan.
     pub fn scan(&self, view: &str, options: &ScanOptions) -> Result<Scan> {
         self.engine.reads().scan(&view.parse()?, options, self.now())
+    }
+
+    /// Where the answer for one feature of one entity comes from: the row that decided, where it lies, when it was
+    /// learned and from whom, and whether its bytes are still those that were written.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, GetOptions, Status, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let explained = store.explain("weather:temp", &[("origin", "JFK".into())], &GetOptions::default())?;
+    /// assert_eq!(explained.status, Status::NotFound);
+    /// assert_eq!(explained.why, "the store has no row of this entity in this view");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The view or the feature is not there; the join keys are not the view's; a run that had to be read is damaged.
+    pub fn explain(&self, feature: &str, entity: &[(&str, Value)], options: &GetOptions) -> Result<Explanation> {
+        self.engine.reads().explain(feature, entity, options, self.now())
     }
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.

@@ -71,45 +71,20 @@ impl Reads {
     /// There is no such view; the range is empty; the entity's join keys are not the view's; the state of knowledge
     /// cannot be had. What is found damaged on the way comes out of the scan.
     pub fn scan(&self, view: &ViewRef, options: &ScanOptions, now: Timestamp) -> Result<Scan> {
-        let Sight { seq: committed, picture } = self.sight()?;
-        let asked = match &options.known_at {
-            Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
-            None => None,
-        };
-        let definitions_at = if options.definitions_current { None } else { asked };
-        let record = Arc::clone(picture.state.definitions_at(definitions_at).view(view)?);
-        let known_at = asked.unwrap_or(committed).min(committed);
         if let (Some(from), Some(to)) = (options.from, options.to)
             && from >= to
         {
             return Err(Error::invalid(format!("there is no time from {from} on and before {to}"))
                 .remedy("the first of the two is included, the second is not: write the earlier one first"));
         }
-        let view = Arc::clone(picture.view(record.id));
-        let key = match &options.entity {
-            Some(entity) => {
-                let named: Vec<(&str, _)> = entity.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-                let key = entity_key(&view, &named)?;
-                Some((key_hash(self.hash_seed(), &key), key))
-            }
+        let known_at = match &options.known_at {
+            Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,
         };
-        let columns = Columns::new(&record, known_at);
-        let schema = Arc::clone(columns.schema());
+        let (record, walk) = self.with_sight(|sight| self.prepare_scan(sight, view, options, known_at))?;
+        let schema = Arc::clone(walk.columns.schema());
+        let known_at = walk.sight.known_at;
         let (sender, receiver) = sync_channel(BATCHES_WAITING_MAX);
-        let walk = Walk {
-            picture,
-            view,
-            columns,
-            sight: InSight {
-                known_at,
-                from: options.from.map_or(i64::MIN, Timestamp::micros),
-                to: options.to.map(Timestamp::micros),
-            },
-            key,
-            hash_seed: self.hash_seed(),
-            batch_rows: options.batch_rows.max(1),
-        };
         let worker = std::thread::Builder::new()
             .name("asof-scan".into())
             .spawn(move || {
@@ -120,6 +95,44 @@ impl Reads {
             })
             .map_err(|source| Error::io("start a thread", &self.dir, source))?;
         Ok(Scan { schema, view: record, known_at, batches: Some(receiver), worker: Some(worker) })
+    }
+
+    /// Everything that names, files and times come to. The files are open then, and stay readable.
+    fn prepare_scan(
+        &self,
+        sight: &Sight,
+        view: &ViewRef,
+        options: &ScanOptions,
+        known_at: Option<u64>,
+    ) -> Result<(Arc<ViewRecord>, Walk)> {
+        let picture = &sight.picture;
+        let definitions_at = if options.definitions_current { None } else { known_at };
+        let record = Arc::clone(picture.state.definitions_at(definitions_at).view(view)?);
+        let known_at = known_at.unwrap_or(sight.seq).min(sight.seq);
+        let view = Arc::clone(picture.view(record.id));
+        let key = match &options.entity {
+            Some(entity) => {
+                let named: Vec<(&str, _)> = entity.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+                let key = entity_key(&view, &named)?;
+                Some((key_hash(self.hash_seed(), &key), key))
+            }
+            None => None,
+        };
+        let walk = Walk {
+            picture: Arc::clone(picture),
+            view,
+            columns: Columns::new(&record, known_at),
+            sight: InSight {
+                known_at,
+                from: options.from.map_or(i64::MIN, Timestamp::micros),
+                to: options.to.map(Timestamp::micros),
+            },
+            key,
+            hash_seed: self.hash_seed(),
+            batch_rows: options.batch_rows.max(1),
+        };
+        walk.runs_in_sight().try_for_each(|run| run.open().map(drop))?;
+        Ok((record, walk))
     }
 }
 

@@ -13,6 +13,9 @@ use crate::join::pick::Mark;
 use crate::key::key_hash;
 use crate::tail::TailSegment;
 
+/// Rows that are visited while the tail's lock is held: a commit waits no longer.
+const TAIL_ROWS_LOCKED: usize = 2_048;
+
 /// Where a row of the tail lies, and where it stands.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -46,24 +49,34 @@ impl TailRows {
         let mut keys = Keys::default();
         let mut entries = Vec::new();
         for (at, segment) in segments.iter().enumerate() {
-            let views = segment.read();
-            let Some(rows) = views.get(&view_id) else { continue };
             let mut take = |number: u32, hash: u64, mark: Mark, kind: RowKind, key: &[u8]| {
                 if sight.sees(mark.event_ts, mark.seq) && matches!(kind, RowKind::Value | RowKind::Delete) {
                     keys.push(key);
                     entries.push(Entry { hash, key: keys.len() - 1, mark, segment: at, number });
                 }
             };
-            match only {
-                Some((hash, key)) => {
-                    for (number, row, record) in rows.descending(hash, key, i64::MAX) {
-                        take(number, hash, mark_of(&row), record.head.kind, record.key);
-                    }
+            if let Some((hash, key)) = only {
+                let views = segment.read();
+                for (number, row, record) in
+                    views.get(&view_id).iter().flat_map(|rows| rows.descending(hash, key, i64::MAX))
+                {
+                    take(number, hash, mark_of(&row), record.head.kind, record.key);
                 }
-                None => {
-                    for (number, (row, record)) in (0..).zip(rows.rows()) {
-                        take(number, key_hash(hash_seed, record.key), mark_of(&row), record.head.kind, record.key);
-                    }
+                continue;
+            }
+            let mut numbers = 0..;
+            let mut seq = 0;
+            loop {
+                let views = segment.read();
+                let rows = views.get(&view_id).into_iter().flat_map(|rows| rows.rows_after(seq, TAIL_ROWS_LOCKED));
+                let mut last = None;
+                for ((row, record), number) in rows.zip(&mut numbers) {
+                    take(number, key_hash(hash_seed, record.key), mark_of(&row), record.head.kind, record.key);
+                    last = Some(row.seq);
+                }
+                match last {
+                    Some(last) if last < sight.known_at => seq = last,
+                    _ => break,
                 }
             }
         }

@@ -8,7 +8,7 @@ use arrow_array::types::UInt8Type;
 
 use super::columns::Columns;
 use super::tail_rows::TailRows;
-use crate::engine::picture::{Picture, ViewPicture, run_schema};
+use crate::engine::picture::{Picture, Run, ViewPicture, run_schema};
 use crate::error::Result;
 use crate::format::row::RowKind;
 use crate::history::{Extent, Keys, MergeCursor, MergedKey, RowColumns, RunFile, RunSchema, gather_rows, interleave};
@@ -115,18 +115,21 @@ impl Walk {
         Ok(())
     }
 
+    /// The run files that may hold rows in sight.
+    pub fn runs_in_sight(&self) -> impl Iterator<Item = &Arc<Run>> {
+        self.view.runs.iter().filter(|run| {
+            let (about, sight) = (&run.record, &self.sight);
+            about.seq_min <= sight.known_at
+                && about.event_max_us >= sight.from
+                && sight.to.is_none_or(|to| about.event_min_us < to)
+                && self.key.as_ref().is_none_or(|(hash, _)| (about.hash_lo..=about.hash_hi).contains(hash))
+        })
+    }
+
     fn runs(&self) -> Result<Runs<'_>> {
         let mut runs = Runs { files: Vec::new(), columns: Vec::new(), seq_bases: Vec::new(), is_whole: Vec::new() };
-        for run in &self.view.runs {
-            let about = &run.record;
-            let sight = &self.sight;
-            let is_out_of_sight = about.seq_min > sight.known_at
-                || about.event_max_us < sight.from
-                || sight.to.is_some_and(|to| about.event_min_us >= to)
-                || self.key.as_ref().is_some_and(|(hash, _)| !(about.hash_lo..=about.hash_hi).contains(hash));
-            if is_out_of_sight {
-                continue;
-            }
+        for run in self.runs_in_sight() {
+            let (about, sight) = (&run.record, &self.sight);
             let file = run.open()?;
             let columns = file.columns_to_scan()?;
             let is_whole = sight.sees(about.event_min_us, about.seq_max)
@@ -204,11 +207,9 @@ impl Walk {
             }
             parts.extend(extents.into_iter().map(|extent| (key, extent)));
         }
-        let mut parts = parts.as_slice();
-        let mut offset = 0;
-        while let Some((rows, rest, next_offset)) = first_rows(parts, offset, batch_rows) {
-            (parts, offset) = (rest, next_offset);
-            if !self.emit(&rows, &chunk.keys, runs, &pieces, &bases, schema, take)? {
+        let mut rest = Rest { parts: &parts, done: 0 };
+        while !rest.parts.is_empty() {
+            if !self.emit(&rest.take(batch_rows), &chunk.keys, runs, &pieces, &bases, schema, take)? {
                 return Ok(false);
             }
         }
@@ -239,12 +240,13 @@ impl Walk {
         let count: usize = extents.iter().map(|extent| extent.len as usize).sum();
         let gathered = match gather_rows(schema, pieces, bases, &extents) {
             Err(_) if count > 1 => {
-                let Some((front, rest, offset)) = first_rows(rows, 0, count / 2) else { return Ok(true) };
-                if !self.emit(&front, keys, runs, pieces, bases, schema, take)? {
-                    return Ok(false);
+                let mut rest = Rest { parts: rows, done: 0 };
+                for half in [rest.take(count / 2), rest.take(usize::MAX)] {
+                    if !self.emit(&half, keys, runs, pieces, bases, schema, take)? {
+                        return Ok(false);
+                    }
                 }
-                let Some((back, _, _)) = first_rows(rest, offset, usize::MAX) else { return Ok(true) };
-                return self.emit(&back, keys, runs, pieces, bases, schema, take);
+                return Ok(true);
             }
             gathered => gathered?,
         };
@@ -268,26 +270,29 @@ impl Chunk {
     }
 }
 
-/// Extents of rows, each with its key's place.
-type Parts = Vec<(usize, Extent)>;
+/// Rows still to be handed over: extents, each with its key's place.
+struct Rest<'a> {
+    parts: &'a [(usize, Extent)],
+    /// Rows of the first extent that are done.
+    done: u32,
+}
 
-/// The first `count` rows of `parts`, of whose first extent `offset` rows are done; what is left, and how
-/// many rows of its first extent are done then. `None` when there are no rows.
-fn first_rows(parts: &[(usize, Extent)], offset: u32, count: usize) -> Option<(Parts, &[(usize, Extent)], u32)> {
-    let mut taken = Vec::new();
-    let (mut left, mut offset) = (count, offset);
-    for (at, (key, extent)) in parts.iter().enumerate() {
-        if left == 0 {
-            return Some((taken, &parts[at..], offset));
+impl Rest<'_> {
+    /// Takes the next `count` rows, or those there are.
+    fn take(&mut self, count: usize) -> Vec<(usize, Extent)> {
+        let mut taken = Vec::new();
+        let mut left = u32::try_from(count).unwrap_or(u32::MAX);
+        while let [(key, extent), rest @ ..] = self.parts
+            && left > 0
+        {
+            let len = (extent.len - self.done).min(left);
+            taken.push((*key, Extent { piece: extent.piece, start: extent.start + self.done, len }));
+            left -= len;
+            self.done += len;
+            if self.done == extent.len {
+                (self.parts, self.done) = (rest, 0);
+            }
         }
-        let here = extent.len - offset;
-        let len = here.min(u32::try_from(left).unwrap_or(u32::MAX));
-        taken.push((*key, Extent { piece: extent.piece, start: extent.start + offset, len }));
-        left -= len as usize;
-        if len < here {
-            return Some((taken, &parts[at..], offset + len));
-        }
-        offset = 0;
+        taken
     }
-    (!taken.is_empty()).then_some((taken, &[], 0))
 }
