@@ -9,6 +9,7 @@ use super::as_of::find_row;
 use super::commit::{Batch, Committed};
 use super::core::{Effect, Engine, lock};
 use super::picture::ViewPicture;
+use super::reads::Reads;
 use crate::definition::{Definitions, Plan, check_name, plan};
 use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
@@ -48,6 +49,13 @@ pub(super) fn event_ids(view: &ViewPicture, accepted: &Accepted) -> Result<Optio
         return Ok(None);
     }
     encode_keys(&KeySchema::new(columns.clone()), &accepted.event_ids, accepted.row_count).map(Some)
+}
+
+impl Reads {
+    /// What applying these definitions would change.
+    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
+        plan(&registered(&self.picture().state), wanted, prune)
+    }
 }
 
 impl Engine {
@@ -121,11 +129,6 @@ impl Engine {
         Ok(Deleted { seq: committed.first_seq, created })
     }
 
-    /// What applying these definitions would change.
-    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
-        plan(&registered(&self.reads.picture().state), wanted, prune)
-    }
-
     /// Makes the registry match the definitions.
     ///
     /// # Errors
@@ -133,7 +136,7 @@ impl Engine {
     pub fn apply(&self, wanted: &Definitions, prune: bool, now: Timestamp) -> Result<Plan> {
         let mut core = lock(&self.core);
         self.commit_queued(&mut core);
-        let plan = self.plan(wanted, prune);
+        let plan = self.reads.plan(wanted, prune);
         let outcome = plan.outcome()?.clone();
         if plan.is_empty() {
             return Ok(plan);

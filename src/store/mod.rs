@@ -2,6 +2,7 @@
 
 mod builder;
 mod bulk;
+mod maintenance;
 mod training_set;
 
 use std::path::Path;
@@ -13,12 +14,13 @@ pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, ImportReport};
 pub use training_set::TrainingSet;
 
+use self::maintenance::Maintenance;
 use crate::definition::{Definitions, Plan, ViewRef};
-use crate::engine::Engine;
 use crate::engine::get::{FeatureValue, GetOptions};
 use crate::engine::online::OnlineHandle;
 use crate::engine::picture::ViewPicture;
 use crate::engine::write::Deleted;
+use crate::engine::{Engine, Reads};
 use crate::error::{Error, Result};
 use crate::format::accept::{AcceptOptions, Refusal, accept_batch};
 use crate::registry::records::SnapshotRecord;
@@ -53,7 +55,11 @@ use crate::value::Value;
 /// ```
 #[derive(Clone)]
 pub struct Store {
-    engine: Arc<Engine>,
+    /// Before the engine: its thread ends first.
+    maintenance: Option<Arc<Maintenance>>,
+    reads: Arc<Reads>,
+    /// Absent in a process that only reads.
+    engine: Option<Arc<Engine>>,
     clock: Arc<dyn Clock>,
     max_future_skew_us: i64,
 }
@@ -107,10 +113,22 @@ impl Store {
         self.clock.now()
     }
 
+    /// The writing half.
+    ///
+    /// # Errors
+    /// `Refused`: the store was opened for reading.
+    pub(crate) fn engine(&self) -> Result<&Arc<Engine>> {
+        self.engine.as_ref().ok_or_else(|| {
+            Error::refused("the store was opened for reading")
+                .at(self.reads.dir().display())
+                .remedy("open it for writing to change it")
+        })
+    }
+
     /// The view version that `reference` (`weather`, `weather@2`) stands for now.
     fn view(&self, reference: &str) -> Result<Arc<ViewPicture>> {
         let reference: ViewRef = reference.parse()?;
-        let picture = self.engine.reads().picture();
+        let picture = self.reads.picture();
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
     }
@@ -130,7 +148,7 @@ impl Store {
     /// The definitions contradict themselves.
     pub fn plan(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        Ok(self.engine.plan(definitions, options.prune))
+        Ok(self.reads.plan(definitions, options.prune))
     }
 
     /// Makes the store match `definitions`, whole or not at all; what was changed.
@@ -139,8 +157,11 @@ impl Store {
     /// The definitions contradict themselves; a change is incompatible, with the way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        let plan = self.engine.apply(definitions, options.prune, self.now())?;
-        self.engine.build_missing_tables()?;
+        let engine = self.engine()?;
+        let plan = engine.apply(definitions, options.prune, self.now())?;
+        if self.maintenance.is_none() {
+            engine.build_missing_tables()?;
+        }
         Ok(plan)
     }
 
@@ -163,11 +184,11 @@ impl Store {
         let view = self.view(view)?;
         let accept = self.accept_options(options.allow_future, options.bad_rows);
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
-        let source = self.engine.source_id(options.source.as_deref(), self.now())?;
+        let source = self.engine()?.source_id(options.source.as_deref(), self.now())?;
         let (rows, first_seq) = if accepted.row_count == 0 {
-            (0, self.engine.reads().sight()?.seq + 1)
+            (0, self.reads.sight()?.seq + 1)
         } else {
-            let committed = self.engine.write(&view, &accepted, source, self.now())?;
+            let committed = self.engine()?.write(&view, &accepted, source, self.now())?;
             (committed.rows.into(), committed.first_seq)
         };
         Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
@@ -211,7 +232,7 @@ impl Store {
         let mut key = Vec::new();
         view.key_schema.encode(&values, &mut key)?;
         let created = options.created.map(|created| created.0);
-        let Deleted { seq, created } = self.engine.delete(&view, &key, at.0, created, now)?;
+        let Deleted { seq, created } = self.engine()?.delete(&view, &key, at.0, created, now)?;
         Ok(DeleteReport { seq, created: created.map(Timestamp) })
     }
 
@@ -225,7 +246,7 @@ impl Store {
         entity: &[(&str, Value)],
         options: &GetOptions,
     ) -> Result<Vec<FeatureValue>> {
-        self.engine.reads().get(features, entity, options, self.now())
+        self.reads.get(features, entity, options, self.now())
     }
 
     /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
@@ -249,7 +270,7 @@ impl Store {
     /// # Errors
     /// Views, features, services that are not there.
     pub fn online(&self, features: &Features) -> Result<OnlineHandle> {
-        self.engine.reads().online(features)
+        self.reads.online(features)
     }
 
     /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
@@ -261,7 +282,7 @@ impl Store {
         spine: R,
         request: &HistoricalRequest,
     ) -> Result<TrainingSet<R>> {
-        let join = self.engine.reads().historical_join(&spine.schema(), request, self.now())?;
+        let join = self.reads.historical_join(&spine.schema(), request, self.now())?;
         Ok(TrainingSet::new(join, spine))
     }
 
@@ -270,7 +291,7 @@ impl Store {
     /// # Errors
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
-        self.engine.snapshot(name, self.now())
+        self.engine()?.snapshot(name, self.now())
     }
 
     /// Turns the log's rows into history runs. Nothing does so unasked: call it when the log has grown.
@@ -278,7 +299,7 @@ impl Store {
     /// # Errors
     /// The disk fails; the rows stay in the log.
     pub fn seal(&self) -> Result<bool> {
-        self.engine.seal(self.now())
+        self.engine()?.seal(self.now())
     }
 
     /// Seals the log and merges runs of like size.
@@ -286,8 +307,8 @@ impl Store {
     /// # Errors
     /// A run is damaged; the disk fails. The runs stay as they were.
     pub fn compact(&self) -> Result<()> {
-        self.engine.seal(self.now())?;
-        self.engine.merge(self.now())?;
+        self.engine()?.seal(self.now())?;
+        self.engine()?.merge(self.now())?;
         Ok(())
     }
 
@@ -297,6 +318,6 @@ impl Store {
     /// # Errors
     /// The log could not be made durable.
     pub fn close(&self) -> Result<()> {
-        self.engine.close()
+        self.engine()?.close()
     }
 }
