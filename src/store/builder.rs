@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Store;
+use super::maintenance::Maintenance;
 use crate::disk::{Disk, RealDisk};
 use crate::engine::check::{CheckProgress, CheckReport, check_store};
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, Reads};
 use crate::error::{Error, Result};
 use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
 use crate::time::{Clock, SystemClock};
@@ -21,6 +22,7 @@ pub struct StoreBuilder {
     max_future_skew_us: i64,
     clock: Arc<dyn Clock>,
     disk: Arc<dyn Disk>,
+    background: bool,
 }
 
 impl Default for StoreBuilder {
@@ -31,6 +33,7 @@ impl Default for StoreBuilder {
             max_future_skew_us: MAX_FUTURE_SKEW_US_DEFAULT,
             clock: Arc::new(SystemClock),
             disk: Arc::new(RealDisk),
+            background: true,
         }
     }
 }
@@ -71,6 +74,15 @@ impl StoreBuilder {
         self
     }
 
+    /// Whether a thread of the store's seals full log segments, merges runs, builds lost tables and keeps the interval
+    /// of [`Durability::Interval`]. Without it an interval is kept by syncing each write, tables are built while the
+    /// store is opened, and [`Store::compact`] is the caller's to call.
+    #[must_use]
+    pub fn background(mut self, background: bool) -> Self {
+        self.background = background;
+        self
+    }
+
     /// Opens the store in `path` for writing; makes one where there is nothing yet.
     ///
     /// # Errors
@@ -80,11 +92,40 @@ impl StoreBuilder {
             durability: self.durability,
             sizes: self.sizes,
             max_future_skew_us: self.max_future_skew_us,
+            syncs_in_background: self.background,
             command: std::env::args().collect::<Vec<_>>().join(" "),
         };
-        let engine = Engine::open(self.disk, path.as_ref(), options, self.clock.now())?;
-        engine.build_missing_tables()?;
-        Ok(Store { engine: Arc::new(engine), clock: self.clock, max_future_skew_us: self.max_future_skew_us })
+        let engine = Arc::new(Engine::open(self.disk, path.as_ref(), options, self.clock.now())?);
+        let maintenance = if self.background {
+            Some(Arc::new(Maintenance::start(&engine, &self.clock, self.durability)?))
+        } else {
+            engine.build_missing_tables()?;
+            None
+        };
+        let reads = Arc::clone(engine.reads());
+        Ok(Store {
+            maintenance,
+            reads,
+            engine: Some(engine),
+            clock: self.clock,
+            max_future_skew_us: self.max_future_skew_us,
+        })
+    }
+
+    /// Opens the store in `path` for reading, beside the process that writes to it or without one. It sees what
+    /// is committed as it is committed; it writes nothing and keeps nobody from writing.
+    ///
+    /// # Errors
+    /// There is no store; it is damaged, or of a newer format.
+    pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Store> {
+        let reads = Reads::open(self.disk, path.as_ref(), self.sizes.table_reserve_bytes)?;
+        Ok(Store {
+            maintenance: None,
+            reads: Arc::new(reads),
+            engine: None,
+            clock: self.clock,
+            max_future_skew_us: self.max_future_skew_us,
+        })
     }
 
     /// Checks the store in `path` without opening it: as [`Store::check`], and for a store that no longer opens too.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Check, RESTORE, Severity};
 use crate::disk::OpenMode;
-use crate::engine::commit::insert_into_tail;
-use crate::engine::open::Replay;
+use crate::engine::reads::log_place;
+use crate::engine::replay::Replay;
 use crate::error::{Error, Result};
 use crate::format::log::{Frame, LogPosition, position, segment_of};
 use crate::format::sector::SECTOR_BYTES;
@@ -15,26 +15,19 @@ use crate::log::{LogPlace, LogReader, recover, segment_name};
 use crate::registry::RegistryState;
 use crate::tail::TailSegment;
 
-/// Rows that were read, by segment.
-#[derive(Default)]
-struct Read {
+/// What was read of the log.
+struct Rows {
+    replay: Replay,
     tail: Vec<Arc<TailSegment>>,
-    rows: u64,
+    count: u64,
     next_seq: u64,
 }
 
-impl Read {
-    fn take(&mut self, replay: &mut Replay<'_>, place: &LogPlace, frame: &Frame<'_>, at: LogPosition) -> Result<()> {
-        let segment = segment_of(at);
-        let path = place.folder.join(segment_name(segment));
-        let hashes = replay.check(frame).map_err(|what| Error::damaged(&path, what))?;
-        if self.tail.last().is_none_or(|tail| tail.segment() != segment) {
-            self.tail.push(Arc::new(TailSegment::new(segment)));
-        }
-        if let Some(tail) = self.tail.last() {
-            insert_into_tail(tail, frame, &hashes, at);
-        }
-        self.rows += u64::from(frame.row_count);
+impl Rows {
+    fn take(&mut self, place: &LogPlace, frame: &Frame<'_>, at: LogPosition) -> Result<()> {
+        let taken = self.replay.take(frame, at, &mut self.tail);
+        taken.map_err(|what| Error::damaged(&place.folder.join(segment_name(segment_of(at))), what))?;
+        self.count += u64::from(frame.row_count);
         self.next_seq = frame.first_seq + u64::from(frame.row_count);
         Ok(())
     }
@@ -55,26 +48,20 @@ impl Check<'_> {
     pub(super) fn log(
         &mut self,
         identity: &Identity,
-        state: &RegistryState,
+        state: &Arc<RegistryState>,
         said: Option<&HeadState>,
     ) -> Result<(Vec<Arc<TailSegment>>, u64)> {
-        let place = LogPlace {
-            disk: Arc::clone(&self.disk),
-            folder: self.dir.join("log"),
-            store_uuid: identity.uuid,
-            store_seed: identity.hash_seed,
-        };
+        let place = log_place(&self.disk, &self.dir, identity);
         let first = state.meta().log_start_segment;
-        let mut replay = Replay { state, hash_seed: identity.hash_seed, layouts: Default::default() };
-        let mut read = Read::default();
+        let replay = Replay::new(Arc::clone(state), identity.hash_seed);
+        let mut rows = Rows { replay, tail: Vec::new(), count: 0, next_seq: 0 };
         let Some(said) = said else {
             // The machine stopped while the store was open: the log alone knows where it ends.
-            let outcome = recover(&place, first, state.meta().log_synced, None, |frame, at| {
-                read.take(&mut replay, &place, &frame, at)
-            });
+            let outcome =
+                recover(&place, first, state.meta().log_synced, None, |frame, at| rows.take(&place, &frame, at));
             self.passed("log", outcome)?;
-            self.report.rows += read.rows;
-            return Ok((read.tail, read.next_seq.saturating_sub(1).max(state.meta().seq_max)));
+            self.report.rows += rows.count;
+            return Ok((rows.tail, rows.next_seq.saturating_sub(1).max(state.meta().seq_max)));
         };
         let last = segment_of(said.log_end);
         for segment in first..=last {
@@ -82,7 +69,7 @@ impl Check<'_> {
             let sector = u32::try_from(SECTOR_BYTES).expect("512");
             let limit = if segment == last { said.log_end } else { position(segment + 1, sector) };
             let mut reader = LogReader::new(place.clone(), segment);
-            match reader.read_new(limit, |frame, at| read.take(&mut replay, &place, &frame, at)) {
+            match reader.read_new(limit, |frame, at| rows.take(&place, &frame, at)) {
                 Ok(()) => {}
                 Err(error) if error.is_missing_file() => {
                     if self.moved_on(state)?.is_some_and(|newer| newer.meta().log_start_segment > segment) {
@@ -99,7 +86,7 @@ impl Check<'_> {
             }
             self.read(&file);
         }
-        self.report.rows += read.rows;
-        Ok((read.tail, said.committed_seq))
+        self.report.rows += rows.count;
+        Ok((rows.tail, said.committed_seq))
     }
 }

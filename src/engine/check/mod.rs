@@ -240,10 +240,12 @@ impl Check<'_> {
     }
 
     fn damage(&mut self, file: &Path, error: &Error) {
-        let what = match error.place().filter(|place| !Path::new(place).ends_with(file)) {
-            Some(place) => format!("{place}: {}", error.what()),
-            None => error.what().to_owned(),
-        };
+        // An index lies beside its run, and a segment is known by the one that follows it: the error knows best.
+        let place = error.place().unwrap_or_default();
+        if Path::new(place).starts_with(&self.dir) {
+            return self.problem(Severity::Damage, place, error.what(), RESTORE);
+        }
+        let what = if place.is_empty() { error.what().to_owned() } else { format!("{place}: {}", error.what()) };
         self.problem(Severity::Damage, file, what, RESTORE);
     }
 
