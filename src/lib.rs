@@ -29,11 +29,13 @@ pub mod value;
 
 pub use engine::get::{FeatureValue, GetOptions};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "parquet")]
+pub use exchange::{ImportOptions, ImportProgress};
 pub use format::columns::value_at;
 pub use join::pick::Status;
 pub use request::{
     ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, WriteOptions,
 };
 pub use store::{
-    BulkWriter, DeleteReport, ImportReport, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,
+    BulkWriter, DeleteReport, FileReport, ImportReport, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,
 };

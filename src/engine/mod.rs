@@ -9,6 +9,7 @@ pub mod get;
 pub mod historical;
 pub mod import;
 mod known_at;
+mod known_rows;
 mod open;
 pub mod picture;
 pub mod reads;

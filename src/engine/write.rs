@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_buffer::NullBuffer;
 
 use super::apply::{record_outcome, registered};
 use super::as_of::find_row;
@@ -16,6 +17,7 @@ use crate::format::columns::{EncodedKeys, RowColumns, encode_keys, encode_record
 use crate::format::row::{RowHead, RowKind, push_record};
 use crate::join::pick::AsOf;
 use crate::key::{KeySchema, key_hash};
+use crate::registry::Change;
 use crate::registry::records::{SnapshotRecord, SourceRecord};
 use crate::time::Timestamp;
 
@@ -41,13 +43,29 @@ pub(super) fn by_ordinal(view: &ViewPicture, accepted: &Accepted) -> Result<Vec<
     columns.collect()
 }
 
-/// The event ids of accepted rows, encoded as keys are; `None` where the view has none.
+/// The event ids of accepted rows, encoded as keys are; `None` where the view has none. A delete may lack one: its id is empty.
 pub(super) fn event_ids(view: &ViewPicture, accepted: &Accepted) -> Result<Option<EncodedKeys>> {
     let columns = &view.record.definition.event_id;
     if columns.is_empty() {
         return Ok(None);
     }
-    encode_keys(&KeySchema::new(columns.clone()), &accepted.event_ids, accepted.row_count).map(Some)
+    let schema = KeySchema::new(columns.clone());
+    let nulls = accepted.event_ids.iter().fold(None, |nulls, column| NullBuffer::union(nulls.as_ref(), column.nulls()));
+    let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else {
+        return encode_keys(&schema, &accepted.event_ids, accepted.row_count).map(Some);
+    };
+    let is_there = BooleanArray::new(nulls.inner().clone(), None);
+    let filtered = accepted.event_ids.iter().map(|column| {
+        arrow_select::filter::filter(column, &is_there).map_err(|error| Error::invalid(error.to_string()))
+    });
+    let there = encode_keys(&schema, &filtered.collect::<Result<Vec<_>>>()?, nulls.len() - nulls.null_count())?;
+    let mut ids = EncodedKeys { bytes: there.bytes, offsets: vec![0] };
+    let mut ends = there.offsets.into_iter().skip(1);
+    for is_there in nulls.iter() {
+        let end = if is_there { ends.next() } else { None };
+        ids.offsets.extend(end.or(ids.offsets.last().copied()));
+    }
+    Ok(Some(ids))
 }
 
 impl Engine {
@@ -199,18 +217,23 @@ impl Engine {
             now.0,
             "source",
             |change, _| {
-                if let Some(known) = change.before().source_id(name) {
-                    id = known;
-                    return Ok(0);
-                }
-                let meta = change.meta();
-                id = meta.next_source_id.max(1);
-                meta.next_source_id = id + 1;
-                change.put(&SourceRecord { id, name: name.to_owned() })?;
+                id = name_source(change, name)?;
                 Ok(0)
             },
             None,
         )?;
         Ok(id)
     }
+}
+
+/// The id of a source by name; a new one where there is none.
+pub(super) fn name_source(change: &mut Change<'_>, name: &str) -> Result<u32> {
+    if let Some(known) = change.before().source_id(name) {
+        return Ok(known);
+    }
+    let meta = change.meta();
+    let id = meta.next_source_id.max(1);
+    meta.next_source_id = id + 1;
+    change.put(&SourceRecord { id, name: name.to_owned() })?;
+    Ok(id)
 }

@@ -3,6 +3,7 @@
 //! [`open_source`] reads record batches out of a file or a folder of files, [`create_sink`] writes
 //! them into one, [`PartitionedWriter`] into a folder that can be read back. They know Arrow and the
 //! text forms of values, and nothing of a store: what the columns mean is the caller's to decide.
+//! [`Store::import_files`](crate::Store::import_files) puts them to the use of a view.
 
 mod cells;
 mod columns;
@@ -11,6 +12,7 @@ mod csv_tokens;
 mod digest;
 mod file;
 mod folder;
+mod import;
 mod infer;
 mod ipc;
 mod jsonl;
@@ -25,12 +27,14 @@ mod source;
 mod spill;
 mod temporary;
 mod text_sink;
+mod view_source;
 
 #[cfg(test)]
 mod tests;
 
 pub use cells::typed_field;
 pub use digest::file_digest;
+pub use import::{ImportOptions, ImportProgress};
 pub use kind::FileKind;
 pub use partitioned::{ExportReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;

@@ -1,5 +1,8 @@
 //! Rows that are stored already, as an import compares its own with: a row is added only as often as it
 //! comes beyond those stored.
+//!
+//! An import of several files adds what it would if they were imported one after the other: a part is
+//! compared with what is stored and with the parts before it.
 
 use std::cmp::Ordering as Order;
 use std::collections::HashMap;
@@ -18,8 +21,8 @@ use crate::history::schema::RunSchema;
 
 /// A run with at most this many rows for each row imported is verified whole, a larger one row by row.
 const WHOLE_ROWS_PER_ROW: u64 = 16;
-/// Equal rows of one key and clocks are matched pair by pair up to this many pairs, by their bytes beyond.
-const PAIRS_MAX: usize = 64;
+/// Rows of equal key and clocks are compared pair by pair up to so many, by their bytes beyond.
+const PAIRED_ROWS_MAX: usize = 8;
 
 /// The rows of a view within a range of numbers.
 pub struct KnownRows<'a> {
@@ -28,6 +31,8 @@ pub struct KnownRows<'a> {
     pieces: Vec<Piece<'a>>,
     /// Where the parts of the import begin, by the numbers of their first rows, and how many rows of each were known.
     parts: Vec<(u64, AtomicU64)>,
+    /// Whether the parts are compared with each other too.
+    between_parts: bool,
 }
 
 struct Piece<'a> {
@@ -65,7 +70,14 @@ impl<'a> KnownRows<'a> {
             pieces.push(Piece { place: Place::Run(run, is_whole), columns, seq_base: run.seq_base() });
         }
         let parts = part_starts.iter().map(|start| (*start, AtomicU64::new(0))).collect();
-        Ok(KnownRows { schema, seqs, pieces, parts })
+        Ok(KnownRows { schema, seqs, pieces, parts, between_parts: false })
+    }
+
+    /// Compares the import's parts with each other too: once, when they are first sorted.
+    #[must_use]
+    pub fn between_parts(mut self) -> Self {
+        self.between_parts = true;
+        self
     }
 
     /// Adds rows of the log, with their own numbers.
@@ -84,7 +96,9 @@ impl<'a> KnownRows<'a> {
 
     /// Whether there is nothing to compare with.
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        // The first part may be empty: what came before the first file.
+        let parts = self.parts.windows(2).filter(|pair| pair[0].0 < pair[1].0).count() + 1;
+        self.pieces.is_empty() && !(self.between_parts && parts > 1)
     }
 
     /// How many imported rows of each part were known.
@@ -132,11 +146,9 @@ impl<'a> KnownRows<'a> {
         Ok(out)
     }
 
-    fn count_known(&self, seq: u64) {
-        let after = self.parts.partition_point(|(start, _)| *start <= seq);
-        if let Some((_, count)) = after.checked_sub(1).and_then(|part| self.parts.get(part)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+    /// The part that the imported row of this number came in.
+    fn part_of(&self, seq: u64) -> usize {
+        self.parts.partition_point(|(start, _)| *start <= seq).saturating_sub(1)
     }
 }
 
@@ -180,9 +192,28 @@ struct Work<'a> {
     rows: Vec<(u32, u32)>,
     /// Where the key's rows lie in the known pieces.
     places: Vec<(usize, Range<usize>)>,
-    /// Known rows of equal clocks, and which of them were matched.
+    /// Known rows of equal clocks: piece and row.
     candidates: Vec<(usize, usize)>,
-    is_matched: Vec<bool>,
+    classes: Vec<Class>,
+    /// Classes by their bytes, where there are many rows.
+    by_bytes: HashMap<Vec<u8>, usize>,
+}
+
+/// Rows that are equal in all.
+struct Class {
+    like: Like,
+    /// How many are stored, or came in earlier parts.
+    stored: u64,
+    /// How many came in `part`.
+    came: u64,
+    part: usize,
+}
+
+/// One row of a class.
+#[derive(Clone, Copy)]
+enum Like {
+    Known(usize, usize),
+    Imported(u32, u32),
 }
 
 impl<'a> Work<'a> {
@@ -196,7 +227,8 @@ impl<'a> Work<'a> {
             rows: Vec::new(),
             places: Vec::new(),
             candidates: Vec::new(),
-            is_matched: Vec::new(),
+            classes: Vec::new(),
+            by_bytes: HashMap::new(),
         }
     }
 
@@ -208,7 +240,7 @@ impl<'a> Work<'a> {
                 self.places.push((i, rows));
             }
         }
-        if self.places.is_empty() {
+        if self.places.is_empty() && !self.known.between_parts {
             kept.extend_from_slice(extents);
             return Ok(0);
         }
@@ -222,12 +254,10 @@ impl<'a> Work<'a> {
         let mut count = 0;
         for alike in rows.chunk_by(|left, right| compare_clocks(side(left), side(right)) == Order::Equal) {
             self.find_candidates(side(&alike[0]));
-            if self.candidates.is_empty() {
+            if self.candidates.is_empty() && (alike.len() == 1 || !self.known.between_parts) {
                 kept.extend(alike.iter().map(|&(piece, start)| Extent { piece, start, len: 1 }));
-            } else if alike.len() * self.candidates.len() <= PAIRS_MAX {
-                count += self.match_pairs(alike, kept)?;
             } else {
-                count += self.match_bytes(alike, kept)?;
+                count += self.count_and_keep(alike, kept)?;
             }
         }
         self.rows = rows;
@@ -246,56 +276,70 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn match_pairs(&mut self, alike: &[(u32, u32)], kept: &mut Vec<Extent>) -> Result<u64> {
+    /// Of imported rows of equal key and clocks, in the order they came, keeps those beyond what is known.
+    fn count_and_keep(&mut self, alike: &[(u32, u32)], kept: &mut Vec<Extent>) -> Result<u64> {
+        self.classes.clear();
+        self.by_bytes.clear();
+        let is_few = alike.len() + self.candidates.len() <= PAIRED_ROWS_MAX;
         let field_count = self.known.schema.fields().len();
-        self.is_matched.clear();
-        self.is_matched.resize(self.candidates.len(), false);
+        let candidates = std::mem::take(&mut self.candidates);
+        for &(piece, row) in &candidates {
+            self.known.pieces[piece].verify(row, field_count)?;
+            let class = self.class_of(Like::Known(piece, row), is_few)?;
+            self.classes[class].stored += 1;
+        }
+        self.candidates = candidates;
         let mut count = 0;
         for &(piece, start) in alike {
-            let mine: ContentAt<'_> = (&self.contents[piece as usize], start as usize);
-            let mut is_known = false;
-            for (&(at, known), is_matched) in self.candidates.iter().zip(&mut self.is_matched) {
-                self.known.pieces[at].verify(known, field_count)?;
-                if !*is_matched && equal_contents(mine, (&self.known_contents[at], known), &mut self.scratch)? {
-                    (*is_matched, is_known) = (true, true);
-                    break;
+            let part = self.known.part_of(self.pieces[piece as usize].seq[start as usize]);
+            let class = self.class_of(Like::Imported(piece, start), is_few)?;
+            let class = &mut self.classes[class];
+            if class.part != part {
+                if self.known.between_parts {
+                    (class.stored, class.came) = (class.stored.max(class.came), 0);
+                }
+                class.part = part;
+            }
+            class.came += 1;
+            if class.came <= class.stored {
+                count += 1;
+                self.known.parts[part].1.fetch_add(1, Ordering::Relaxed);
+            } else {
+                kept.push(Extent { piece, start, len: 1 });
+            }
+        }
+        Ok(count)
+    }
+
+    /// The class of a row; a new one where there is none.
+    fn class_of(&mut self, like: Like, is_few: bool) -> Result<usize> {
+        let new = Class { like, stored: 0, came: 0, part: 0 };
+        if is_few {
+            for (i, class) in self.classes.iter().enumerate() {
+                let content = |like| content(&self.known_contents, &self.contents, like);
+                if equal_contents(content(like), content(class.like), &mut self.scratch)? {
+                    return Ok(i);
                 }
             }
-            count += self.settle(piece, start, is_known, kept);
+            self.classes.push(new);
+            return Ok(self.classes.len() - 1);
         }
-        Ok(count)
+        let mut bytes = Vec::new();
+        let (contents, row) = content(&self.known_contents, &self.contents, like);
+        contents.push_bytes(row, self.known.schema.fields().len(), &mut bytes)?;
+        let next = self.classes.len();
+        let class = *self.by_bytes.entry(bytes).or_insert(next);
+        if class == next {
+            self.classes.push(new);
+        }
+        Ok(class)
     }
+}
 
-    fn match_bytes(&mut self, alike: &[(u32, u32)], kept: &mut Vec<Extent>) -> Result<u64> {
-        let field_count = self.known.schema.fields().len();
-        let mut unmatched: HashMap<Vec<u8>, u64> = HashMap::new();
-        for &(at, known) in &self.candidates {
-            self.known.pieces[at].verify(known, field_count)?;
-            let mut bytes = Vec::new();
-            self.known_contents[at].push_bytes(known, field_count, &mut bytes)?;
-            *unmatched.entry(bytes).or_default() += 1;
-        }
-        let (mut bytes, mut count) = (Vec::new(), 0);
-        for &(piece, start) in alike {
-            bytes.clear();
-            self.contents[piece as usize].push_bytes(start as usize, field_count, &mut bytes)?;
-            let left = unmatched.get_mut(bytes.as_slice()).filter(|left| **left > 0);
-            let is_known = left.is_some();
-            if let Some(left) = left {
-                *left -= 1;
-            }
-            count += self.settle(piece, start, is_known, kept);
-        }
-        Ok(count)
-    }
-
-    fn settle(&self, piece: u32, start: u32, is_known: bool, kept: &mut Vec<Extent>) -> u64 {
-        if is_known {
-            self.known.count_known(self.pieces[piece as usize].seq[start as usize]);
-        } else {
-            kept.push(Extent { piece, start, len: 1 });
-        }
-        u64::from(is_known)
+fn content<'c>(known: &'c [Contents<'c>], imported: &'c [Contents<'c>], like: Like) -> ContentAt<'c> {
+    match like {
+        Like::Known(piece, row) => (&known[piece], row),
+        Like::Imported(piece, row) => (&imported[piece as usize], row as usize),
     }
 }
 
