@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, TimestampMicrosecondArray, UInt8Array};
 
-use super::core::{Core, Engine, lock};
+use super::core::{Core, Effect, Engine, lock};
 use super::known_rows::{Comparison, has_rows_above};
 use super::picture::{Picture, ViewPicture, history_folder, run_schema};
 use super::seal::run_record;
@@ -176,7 +176,12 @@ impl Import {
                 }
                 built = self.strike_out(built, seen_seq, Some(&picture))?;
             }
-            return self.commit_built(&mut core, &built, now);
+            let imported = self.commit_built(&mut core, &built, now)?;
+            drop(core);
+            if imported.seq.is_some() {
+                engine.fill_after_import(self.view.record.id);
+            }
+            return Ok(imported);
         }
         unreachable!("the last recheck holds the lock and commits")
     }
@@ -217,7 +222,7 @@ impl Import {
                 self.put_ledger(change, first, &starts, &imported, now)?;
                 Ok(given)
             },
-            None,
+            Effect { rows_for: (given > 0).then_some(view_id), ..Effect::default() },
         )?;
         Ok(imported)
     }

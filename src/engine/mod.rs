@@ -10,13 +10,17 @@ pub mod historical;
 pub mod import;
 mod known_at;
 mod known_rows;
+pub mod online;
 mod open;
 pub mod picture;
 pub mod reads;
 pub mod resolve;
 pub mod run_source;
 mod seal;
+mod tables;
 pub mod tail_source;
+pub mod winner;
+mod winners;
 pub mod write;
 
 pub use core::{Engine, EngineOptions};

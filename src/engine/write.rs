@@ -8,7 +8,7 @@ use arrow_buffer::NullBuffer;
 use super::apply::{record_outcome, registered};
 use super::as_of::find_row;
 use super::commit::{Batch, Committed};
-use super::core::{Engine, lock};
+use super::core::{Effect, Engine, lock};
 use super::picture::ViewPicture;
 use crate::definition::{Definitions, Plan, check_name, plan};
 use crate::error::{Error, Result};
@@ -164,8 +164,9 @@ impl Engine {
                 record_outcome(change, &outcome, seq, now.0)?;
                 Ok(1)
             },
-            None,
+            Effect::default(),
         )?;
+        self.make_empty_tables(&mut core);
         Ok(plan)
     }
 
@@ -196,7 +197,7 @@ impl Engine {
                 change.put(&record)?;
                 Ok(0)
             },
-            None,
+            Effect::default(),
         )?;
         Ok(record)
     }
@@ -220,7 +221,7 @@ impl Engine {
                 id = name_source(change, name)?;
                 Ok(0)
             },
-            None,
+            Effect::default(),
         )?;
         Ok(id)
     }
