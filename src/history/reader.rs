@@ -1,7 +1,7 @@
 //! A run file, mapped: found by key, read column by column, each block verified when first touched.
 
 use std::collections::HashMap;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -18,7 +18,7 @@ use crate::format::row::{FieldState, RowKind};
 use crate::format::run_index::{FeatureStats, IndexFault, IndexSlot, RunIndexHead, SlotMap, decode_index};
 use crate::history::columns::{Layout, Stride, read_layout, strip_prefix};
 use crate::history::output::{index_path, run_path};
-use crate::history::rows::{RowColumns, instants};
+use crate::history::rows::instants;
 use crate::history::schema::{
     ABSENT, CREATED_TIMESTAMP, DEADLINE, EVENT_ID, EVENT_TIMESTAMP, FIELD_DEADLINES, KIND, META_FORMAT, META_KIND,
     RUN_FORMAT, RunSchema, SEQ,
@@ -66,9 +66,9 @@ pub struct RunFile {
     first_feature: usize,
     /// Decoded columns, by position in the file.
     arrays: Vec<OnceLock<ArrayRef>>,
-    event_ts: ScalarBuffer<i64>,
-    seq: ScalarBuffer<u64>,
-    created: Option<ArrayRef>,
+    pub(super) event_ts: ScalarBuffer<i64>,
+    pub(super) seq: ScalarBuffer<u64>,
+    pub(super) created: Option<ArrayRef>,
     kind: Option<usize>,
     absent: Option<usize>,
 }
@@ -406,50 +406,10 @@ impl RunFile {
         let file = self.blocks.unverified();
         file.as_ptr().addr()..file.as_ptr().addr() + file.len()
     }
-
-    /// All columns, verified whole and without a copy: what a merge reads.
-    ///
-    /// # Errors
-    /// Damaged.
-    pub fn row_columns(&self) -> Result<RowColumns> {
-        self.verify_all()?;
-        let own = |column| self.own_column(column).map(Option::<&ArrayRef>::cloned);
-        Ok(RowColumns {
-            event_ts: self.event_ts.clone(),
-            created: self.created.clone(),
-            seq: self.seq.clone(),
-            kind: own(RunColumn::Kind)?,
-            absent: own(RunColumn::Absent)?,
-            deadline: own(RunColumn::Deadline)?,
-            field_deadlines: own(RunColumn::FieldDeadlines)?,
-            event_id: own(RunColumn::EventId)?,
-            features: (0..self.feature_count())
-                .map(|ordinal| self.column(ordinal).map(Option::<&ArrayRef>::cloned))
-                .collect::<Result<_>>()?,
-        })
-    }
 }
 
 fn newer(path: &Path, version: u32) -> Error {
     Error::new(ErrorKind::NewerFormat, format!("is of format {version}, this release reads up to {RUN_FORMAT}"))
         .at(path.display())
         .remedy("open the store with the release that wrote it, or a later one")
-}
-
-/// Calls `visit(hash, key, row)` with the greatest row, in row order, of every key whose hash lies in `hashes`,
-/// in hash order.
-///
-/// # Errors
-/// Damaged; what `visit` returns.
-pub fn for_each_latest(
-    run: &RunFile,
-    hashes: RangeInclusive<u64>,
-    mut visit: impl FnMut(u64, &[u8], usize) -> Result<()>,
-) -> Result<()> {
-    let mut cursor = super::cursor::RunCursor::over(run, *hashes.start(), *hashes.end())?;
-    while let Some((hash, key, rows)) = cursor.current() {
-        visit(hash, key, rows.end - 1)?;
-        cursor.advance()?;
-    }
-    Ok(())
 }
