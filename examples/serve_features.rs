@@ -30,11 +30,7 @@ fn main() -> asof::Result<()> {
         for order in 1..=200_i64 {
             let now = writer.now();
             let users = (0..50_i64).map(|user| {
-                Row::new()
-                    .at(now)
-                    .set("user_id", user)
-                    .set("orders_30d", order)
-                    .set("spent_30d", order as f64 * 19.5)
+                Row::new().at(now).set("user_id", user).set("orders_30d", order).set("spent_30d", order as f64 * 19.5)
             });
             rows += writer.write_rows("orders", users)?.rows;
         }
