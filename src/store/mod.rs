@@ -96,6 +96,16 @@ pub struct DeleteReport {
 impl Store {
     /// Opens the store in `path` for writing; makes one where there is nothing yet.
     ///
+    /// ```
+    /// # use asof::{Store};
+    /// # let folder = Store::temporary()?;
+    /// # let path = folder.path().with_file_name("mine");
+    /// let store = Store::open(&path)?;
+    /// assert!(store.views()?.is_empty());
+    /// store.close()?;
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The folder holds something that is no store; another process writes to it; it is damaged, or of a newer format.
     pub fn open(path: impl AsRef<Path>) -> Result<Store> {
@@ -103,11 +113,31 @@ impl Store {
     }
 
     /// Settings for opening a store: durability, clock, sizes.
+    ///
+    /// ```
+    /// # use asof::{Store};
+    /// use std::sync::Arc;
+    /// use asof::options::Durability;
+    /// use asof::time::{ManualClock, Timestamp};
+    ///
+    /// let clock = Arc::new(ManualClock::new(Timestamp(0)));
+    /// let store = Store::builder().clock(clock).durability(Durability::Os).temporary()?;
+    /// assert_eq!(store.now(), Timestamp(0));
+    /// # Ok::<(), asof::Error>(())
+    /// ```
     pub fn builder() -> StoreBuilder {
         StoreBuilder::default()
     }
 
     /// A store for a test, gone when it is dropped.
+    ///
+    /// ```
+    /// # use asof::{Store};
+    /// let mut store = Store::temporary()?;
+    /// assert!(store.path().exists());
+    /// store.reopen()?;
+    /// # Ok::<(), asof::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The folder for temporary files cannot be written to.
@@ -168,6 +198,22 @@ impl Store {
 
     /// What applying `definitions` would change.
     ///
+    /// ```
+    /// # use asof::{ApplyOptions, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let grown = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(
+    ///     FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64).feature("visib", DataType::Float64),
+    /// );
+    /// println!("{}", store.plan(&grown, ApplyOptions::default())?);
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The definitions contradict themselves.
     pub fn plan(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
@@ -176,6 +222,19 @@ impl Store {
     }
 
     /// Makes the store match `definitions`, whole or not at all; what was changed.
+    ///
+    /// ```
+    /// # use asof::{ApplyOptions, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// assert!(store.plan(&definitions, ApplyOptions::default())?.is_empty(), "applied already");
+    /// # Ok::<(), asof::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The definitions contradict themselves; a change is incompatible, with the way out.
@@ -193,6 +252,27 @@ impl Store {
     ///
     /// Columns: the view's join keys, its event timestamp, its created timestamp where it declares one, its features;
     /// any Arrow layout whose values convert exactly.
+    ///
+    /// ```
+    /// # use asof::{ApplyOptions, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// use std::sync::Arc;
+    /// use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+    ///
+    /// let batch = RecordBatch::try_from_iter([
+    ///     ("origin", Arc::new(StringArray::from(vec!["JFK", "LGA"])) as ArrayRef),
+    ///     ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0, 0]))),
+    ///     ("temp", Arc::new(Float64Array::from(vec![Some(39.0), None]))),
+    /// ])?;
+    /// assert_eq!(store.write("weather", &batch)?.rows, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A column is missing or of a wrong type, a row is refused: nothing is written. The disk fails.
@@ -220,6 +300,24 @@ impl Store {
 
     /// Begins a bulk import into a view: sorted past the log, visible at once when committed.
     ///
+    /// ```
+    /// # use asof::{ApplyOptions, BulkOptions, ScanOptions, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let mut import = store.bulk_writer("weather", BulkOptions::default())?;
+    /// # let other = store.clone();
+    /// for batch in other.scan("weather", &ScanOptions::default())? {
+    ///     import.write(&batch?)?;
+    /// }
+    /// println!("{} rows added", import.commit()?.rows_written);
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// There is no such view; the disk fails.
     pub fn bulk_writer(&self, view: &str, options: crate::request::BulkOptions) -> Result<BulkWriter> {
@@ -228,6 +326,22 @@ impl Store {
     }
 
     /// Deletes an entity from a moment on; earlier moments still see what was.
+    ///
+    /// ```
+    /// # use asof::{ApplyOptions, DeleteOptions, Features, GetOptions, Status, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// store.delete("weather", &[("origin", "JFK".into())], &DeleteOptions::default())?;
+    /// let features = Features::list(["weather:temp"])?;
+    /// let answer = store.get(&features, &[("origin", "JFK".into())], &GetOptions::default())?;
+    /// assert_eq!(answer[0].status, Status::NotFound);
+    /// # Ok::<(), asof::Error>(())
+    /// ```
     ///
     /// # Errors
     /// There is no such view; the keys are not its join keys; the moment lies too far ahead.
@@ -246,6 +360,22 @@ impl Store {
     }
 
     /// The features of one entity, now or as of any moment.
+    ///
+    /// ```
+    /// # use asof::{ApplyOptions, Features, GetOptions, Row, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// store.write_rows("weather", [Row::new().at("2013-03-01".parse()?).set("origin", "JFK").set("temp", 39.0)])?;
+    /// let then = GetOptions { at: Some("2013-03-02".parse()?), ..GetOptions::default() };
+    /// let answer = store.get(&Features::list(["weather:temp"])?, &[("origin", "JFK".into())], &then)?;
+    /// println!("{} {:?} of {:?}", answer[0].status.name(), answer[0].value, answer[0].event_ts);
+    /// # Ok::<(), asof::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Views, features, services, join keys that are not there; a key of the wrong type.
@@ -283,6 +413,30 @@ impl Store {
     }
 
     /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
+    ///
+    /// ```
+    /// # use asof::{ApplyOptions, HistoricalRequest, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// use std::sync::Arc;
+    /// use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, StringArray, TimestampMicrosecondArray};
+    ///
+    /// let spine = RecordBatch::try_from_iter([
+    ///     ("origin", Arc::new(StringArray::from(vec!["JFK"])) as ArrayRef),
+    ///     ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0]))),
+    /// ])?;
+    /// let schema = spine.schema();
+    /// let request = HistoricalRequest::features(["weather:temp"])?;
+    /// for batch in store.get_historical_features(RecordBatchIterator::new([Ok(spine)], schema), &request)? {
+    ///     println!("{:?}", batch?.column_by_name("temp"));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Views, features, services, spine columns that are not there, all named at once; columns of one name.
@@ -367,6 +521,21 @@ impl Store {
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.
     ///
+    /// ```
+    /// # use asof::{ApplyOptions, GetOptions, KnownAt, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// store.snapshot("first_model")?;
+    /// let options = GetOptions { known_at: Some(KnownAt::Snapshot("first_model".into())), ..GetOptions::default() };
+    /// # let _ = options;
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
@@ -374,6 +543,21 @@ impl Store {
     }
 
     /// Turns the log's rows into history runs. Nothing does so unasked: call it when the log has grown.
+    ///
+    /// ```
+    /// # use asof::{ApplyOptions, Row, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// store.write_rows("weather", [Row::new().at(store.now()).set("origin", "JFK").set("temp", 39.0)])?;
+    /// store.seal()?;
+    /// assert_eq!(store.views()?[0].rows_in_runs, 1);
+    /// # Ok::<(), asof::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The disk fails; the rows stay in the log.
