@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier, Mutex};
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -64,8 +64,8 @@ fn import(store: &Store, paths: &[PathBuf]) -> ImportReport {
     store.import_files("weather", paths, &ImportOptions::default()).unwrap()
 }
 
-fn import_error(store: &TemporaryStore, path: &PathBuf) -> String {
-    let error: Error = store.import_files("weather", &[path.clone()], &ImportOptions::default()).unwrap_err();
+fn import_error(store: &TemporaryStore, path: &Path) -> String {
+    let error: Error = store.import_files("weather", &[path.to_path_buf()], &ImportOptions::default()).unwrap_err();
     error.to_string().replace(&format!("{}/", store.path().parent().unwrap().display()), "")
 }
 
@@ -140,14 +140,14 @@ fn a_file_that_grew_adds_what_it_gained_and_duplicates_as_often_as_it_holds_them
 #[test]
 fn rows_that_were_written_count_as_stored_in_the_log_and_in_runs() {
     let store = store_of(weather());
-    let rows = [("JFK", 0, f64::NAN), ("JFK", 1, -0.0), ("JFK", 2, 2.0), ("LGA", 0, 3.0)];
+    let rows = [("JFK", 0, 0.5), ("JFK", 1, -0.0), ("JFK", 2, 2.0), ("LGA", 0, 3.0)];
     store.write("weather", &batch(&rows[..1])).unwrap();
     store.seal().unwrap();
     store.write("weather", &batch(&rows[1..2])).unwrap();
     store.write("weather", &batch(&[("JFK", 2, 2.5), ("LGA", 0, 3.0)])).unwrap();
     store.delete("weather", &[("origin", "LGA".into())], &asof::DeleteOptions::default()).unwrap();
     let path = [write_file(&store, "w.jsonl", &batch(&rows))];
-    assert_eq!(counts(&import(&store, &path)), (4, 1, 3, 0), "all but JFK's 2.0: NaN is NaN");
+    assert_eq!(counts(&import(&store, &path)), (4, 1, 3, 0), "all but JFK's 2.0");
     store.compact().unwrap();
     let zero = [write_file(&store, "zero.jsonl", &batch(&[("JFK", 1, 0.0), ("JFK", 2, 2.0)]))];
     assert_eq!(counts(&import(&store, &zero)), (2, 1, 1, 0), "zero is not minus zero");
@@ -161,7 +161,7 @@ fn several_files_add_what_they_would_one_after_the_other() {
     let folder = write_file(&store, "data/a.parquet", &one).parent().unwrap().to_path_buf();
     write_file(&store, "data/date=2026-03-01/b.csv", &two);
     write_file(&store, "data/date=2026-03-02/a-again.parquet", &one);
-    let report = import(&store, &[folder.clone()]);
+    let report = import(&store, std::slice::from_ref(&folder));
     assert_eq!(counts(&report), (8, 5, 3, 0));
     let files: Vec<_> =
         report.files.iter().map(|file| (file.was_imported, file.rows_written, file.rows_skipped)).collect();
@@ -192,11 +192,15 @@ fn what_is_wrong_is_said_with_file_row_column_and_types() {
     let head = "origin,event_timestamp,temp\n";
     let time = "2026-03-01T13:00:00Z";
     for (name, contents, expected) in [
-        ("a.csv", format!("{head}JFK,{time},1\nJFK,{time},warm\n"), "a.csv: line 3: column temp: 'warm' is no float64"),
+        (
+            "a.csv",
+            format!("{head}JFK,{time},1\nJFK,{time},warm\n"),
+            "a.csv: line 3: column temp: wants float64, got 'warm'",
+        ),
         (
             "b.csv",
             format!("{head}JFK,{time},1\nJFK,{time},61\n"),
-            "b.csv: view weather@1: temp: row 2: 61.0 is above max = 60",
+            "b.csv: view weather@1: temp: row 2: 61.0 is above max = 60.0",
         ),
         ("c.csv", format!("{head},{time},1\n"), "c.csv: view weather@1: origin: row 1: the join key is null"),
         (
@@ -275,15 +279,15 @@ fn bad_rows_are_set_aside_with_their_reasons_and_the_others_imported() {
     let (rows, rest): (Vec<u64>, Vec<(&str, serde_json::Value)>) =
         found.into_iter().map(|(row, reason, temp)| (row, (reason, temp))).unzip();
     assert_eq!(rows, [2, 3, 5, 6, 2], "{lines:?}");
-    assert_eq!(rest[0], ("line 3: column temp: 'warm' is no float64", "warm".into()));
-    assert_eq!(rest[1], ("column temp: 99.0 is above max = 60", 99.0.into()));
+    assert_eq!(rest[0], ("line 3: column temp: wants float64, got 'warm'", "warm".into()));
+    assert_eq!(rest[1], ("column temp: 99.0 is above max = 60.0", 99.0.into()));
     assert!(rest[2].0.contains("the header has 4 columns, this row has 1"), "{}", rest[2].0);
     assert_eq!(rest[3], ("column origin: the join key is null", 42.0.into()));
-    assert_eq!(rest[4], ("column temp: 70.0 is above max = 60", 70.0.into()));
+    assert_eq!(rest[4], ("column temp: 70.0 is above max = 60.0", 70.0.into()));
     assert!(lines[0]["file"].as_str().unwrap().ends_with("w.csv"));
 
     // Once more: skipped. By another way: an error, and no file beside the first.
-    assert!(store.import_files("weather", &[csv.clone()], &options).unwrap().files[0].was_imported);
+    assert!(store.import_files("weather", std::slice::from_ref(&csv), &options).unwrap().files[0].was_imported);
     import_error(&store, &csv);
     assert_eq!(fs::read_dir(store.path().join("quarantine")).unwrap().count(), 1);
     let good = file(&store, "good.csv", "origin,event_timestamp,temp\nBOS,2026-03-01T13:00:00Z,1\n");

@@ -8,6 +8,7 @@ mod core;
 pub mod get;
 pub mod historical;
 pub mod import;
+mod import_build;
 mod known_at;
 mod known_rows;
 pub mod online;

@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::request::{BadRows, BulkOptions};
 use crate::store::{BulkWriter, ImportReport, Store};
 
+/// Told how far an import is.
+pub type ImportProgressHandler = Arc<dyn Fn(&ImportProgress) + Send + Sync>;
+
 /// How files are imported.
 #[derive(Clone, Default)]
 pub struct ImportOptions {
@@ -27,7 +30,7 @@ pub struct ImportOptions {
     /// Import every row of every file, those imported before too.
     pub append: bool,
     /// Told of every batch read.
-    pub progress: Option<Arc<dyn Fn(&ImportProgress) + Send + Sync>>,
+    pub progress: Option<ImportProgressHandler>,
 }
 
 impl fmt::Debug for ImportOptions {

@@ -34,7 +34,7 @@ mod tests;
 
 pub use cells::typed_field;
 pub use digest::file_digest;
-pub use import::{ImportOptions, ImportProgress};
+pub use import::{ImportOptions, ImportProgress, ImportProgressHandler};
 pub use kind::FileKind;
 pub use partitioned::{ExportReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;
