@@ -223,7 +223,7 @@ impl Import {
         if files.is_empty() {
             return Ok(());
         }
-        let source_id = name_source(change, self.source.as_deref().unwrap_or("import"))?;
+        let source_id = self.source.as_deref().map_or(Ok(0), |name| name_source(change, name))?;
         for (file, start, counts) in files.into_iter().filter(|(file, ..)| is_new(file)) {
             let seq_first = first + if imported.seq.is_some() { *start } else { 0 };
             let given = if imported.seq.is_some() { counts.rows + counts.known } else { 0 };
