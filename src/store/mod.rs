@@ -5,6 +5,7 @@ mod bulk;
 mod maintenance;
 mod summaries;
 mod training_set;
+mod versions;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -135,23 +136,6 @@ impl Store {
         let picture = self.reads.picture();
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
-    }
-
-    /// The newest definitions of all views that are registered now.
-    #[cfg(feature = "parquet")]
-    pub(crate) fn view_definitions(&self) -> Vec<crate::definition::FeatureView> {
-        let definitions = self.reads.picture().state.definitions_at(None);
-        definitions.views().map(|view| view.definition.clone()).collect()
-    }
-
-    /// Where an import into a view that begins now sets rows aside.
-    #[cfg(feature = "parquet")]
-    pub(crate) fn quarantine_file(
-        &self,
-        view: &crate::definition::FeatureView,
-    ) -> Result<(Arc<dyn crate::disk::Disk>, std::path::PathBuf)> {
-        let name = format!("{:010}-{}.jsonl", self.engine()?.next_run_id(), view.reference_text());
-        Ok((Arc::clone(self.reads.disk()), self.reads.dir().join("quarantine").join(name)))
     }
 
     fn accept_options(&self, allow_future: bool, bad_rows: BadRows) -> AcceptOptions {
