@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod as_of;
+pub mod check;
 pub mod commit;
 mod core;
 pub mod entity;

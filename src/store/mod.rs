@@ -3,6 +3,7 @@
 mod builder;
 mod bulk;
 mod maintenance;
+mod rows;
 mod summaries;
 mod training_set;
 mod versions;
@@ -14,10 +15,12 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 
 pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, FileReport, ImportReport};
+pub use rows::Row;
 pub use training_set::TrainingSet;
 
 use self::maintenance::Maintenance;
 use crate::definition::{Definitions, Plan, ViewRef};
+use crate::engine::check::{CheckProgress, CheckReport, check_store};
 use crate::engine::entity::entity_key;
 use crate::engine::explain::Explanation;
 use crate::engine::get::{FeatureValue, GetOptions};
@@ -327,6 +330,23 @@ impl Store {
     /// The view or the feature is not there; the join keys are not the view's; a run that had to be read is damaged.
     pub fn explain(&self, feature: &str, entity: &[(&str, Value)], options: &GetOptions) -> Result<Explanation> {
         self.reads.explain(feature, entity, options, self.now())
+    }
+
+    /// Reads everything the store holds and compares it with its checksums, and the latest tables with log and
+    /// runs. Writes nothing. `progress` is told of every file.
+    ///
+    /// ```
+    /// # use asof::Store;
+    /// # let store = Store::temporary()?;
+    /// let report = store.check(&mut |_| ())?;
+    /// assert!(report.is_sound() && report.problems.is_empty());
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The disk refuses to read. What is damaged is in the report.
+    pub fn check(&self, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
+        check_store(self.reads.disk(), self.reads.dir(), progress)
     }
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.
