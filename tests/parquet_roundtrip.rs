@@ -278,9 +278,7 @@ fn fill(model: &mut Model, store: &Store, dice: &mut Dice) {
         model.rows[from..].clone_from_slice(&rows);
         let batch = model.batch(&rows);
         if round % 3 == 0 {
-            // Of rows equal to stored ones, all are to be there twice.
-            let append = BulkOptions { append: true, ..BulkOptions::default() };
-            let mut bulk = store.bulk_writer("v", append).unwrap();
+            let mut bulk = store.bulk_writer("v", BulkOptions { append: true, ..BulkOptions::default() }).unwrap();
             bulk.write(&batch).unwrap();
             bulk.commit().unwrap();
         } else {
@@ -355,8 +353,8 @@ fn an_export_imported_elsewhere_gives_the_same_rows() {
             for imports_files in [false, true] {
                 let other = model.open();
                 if imports_files {
-                    let imported =
-                        other.import_files("v", &[report.folder.clone()], &ImportOptions::default()).unwrap();
+                    let folder = std::slice::from_ref(&report.folder);
+                    let imported = other.import_files("v", folder, &ImportOptions::default()).unwrap();
                     assert_eq!(imported.rows_written, report.rows);
                 } else {
                     import(&other, &report.folder);

@@ -12,6 +12,7 @@ mod follow;
 pub mod get;
 pub mod historical;
 pub mod import;
+mod import_build;
 mod known_at;
 mod known_rows;
 pub mod online;

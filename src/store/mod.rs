@@ -1,44 +1,43 @@
 //! The public facade: open a store, apply definitions, write, import, read as of any moment.
 
+mod background;
 mod builder;
 mod bulk;
+mod control;
+mod local_import;
 mod maintenance;
+mod reading;
 mod rows;
 mod summaries;
 mod training_set;
+mod versions;
+mod writing;
 
 use std::path::Path;
-use std::sync::Arc;
-
-use arrow_array::{RecordBatch, RecordBatchReader};
+use std::sync::{Arc, Weak};
 
 pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, FileReport, ImportReport};
 pub use rows::Row;
 pub use training_set::TrainingSet;
+pub use writing::{DeleteReport, WriteReport};
 
-use self::maintenance::Maintenance;
+use self::background::Background;
+use self::control::Client;
 use crate::definition::{Definitions, Plan, ViewRef};
-use crate::engine::check::{CheckProgress, CheckReport, check_store};
-use crate::engine::entity::entity_key;
-use crate::engine::explain::Explanation;
-use crate::engine::get::{FeatureValue, GetOptions};
-use crate::engine::online::OnlineHandle;
+use crate::disk::Disk;
 use crate::engine::picture::ViewPicture;
-use crate::engine::scan::Scan;
-use crate::engine::write::Deleted;
 use crate::engine::{Engine, Reads};
 use crate::error::{Error, Result};
-use crate::format::accept::{AcceptOptions, Refusal, accept_batch};
+use crate::format::accept::AcceptOptions;
 use crate::registry::records::SnapshotRecord;
-use crate::request::{ApplyOptions, BadRows, DeleteOptions, Features, HistoricalRequest, ScanOptions, WriteOptions};
+use crate::request::{ApplyOptions, BadRows};
 use crate::time::{Clock, Timestamp};
-use crate::value::Value;
 
 /// An open store. One process at a time has one; clones share it.
 ///
 /// ```
-/// use std::sync::Arc;
+/// use std::sync::{Arc, Weak};
 /// use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 /// use asof::definition::{Definitions, FeatureView};
 /// use asof::value::{DataType, Value};
@@ -62,35 +61,44 @@ use crate::value::Value;
 /// ```
 #[derive(Clone)]
 pub struct Store {
-    /// Before the engine: its thread ends first.
-    maintenance: Option<Arc<Maintenance>>,
+    /// Before the engine: its threads end first.
+    background: Option<Arc<Background>>,
     reads: Arc<Reads>,
-    /// Absent in a process that only reads.
-    engine: Option<Arc<Engine>>,
+    writes: Writes,
     clock: Arc<dyn Clock>,
     max_future_skew_us: i64,
 }
 
-/// What a write did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WriteReport {
-    /// Rows written.
-    pub rows: u64,
-    /// The number of the first; the others follow. Without rows, the next number there was.
-    pub first_seq: u64,
-    /// Columns of the batch that the view does not know.
-    pub ignored: Vec<String>,
-    /// Rows left out, where the caller asked for that.
-    pub refused: Vec<Refusal>,
+/// Where writes go.
+#[derive(Clone)]
+enum Writes {
+    /// To this process's engine.
+    Here(Arc<Engine>),
+    /// To the process that holds the store.
+    There(Arc<Client>),
+    /// Nowhere: the store was opened for reading.
+    Nowhere,
 }
 
-/// What a delete did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeleteReport {
-    /// The number of the delete row.
-    pub seq: u64,
-    /// Its created timestamp, in views that declare one.
-    pub created: Option<Timestamp>,
+/// A store for its own threads, which must not keep it open.
+#[derive(Clone)]
+struct WeakStore {
+    engine: Weak<Engine>,
+    clock: Arc<dyn Clock>,
+    max_future_skew_us: i64,
+}
+
+impl WeakStore {
+    fn upgrade(&self) -> Option<Store> {
+        let engine = self.engine.upgrade()?;
+        Some(Store {
+            background: None,
+            reads: Arc::clone(engine.reads()),
+            writes: Writes::Here(engine),
+            clock: Arc::clone(&self.clock),
+            max_future_skew_us: self.max_future_skew_us,
+        })
+    }
 }
 
 impl Store {
@@ -150,41 +158,30 @@ impl Store {
         self.clock.now()
     }
 
-    /// The writing half.
+    /// The engine, in the process that writes.
     ///
     /// # Errors
-    /// `Refused`: the store was opened for reading.
+    /// `Refused`: the store was opened for reading, or another process holds it.
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>> {
-        self.engine.as_ref().ok_or_else(|| {
-            Error::refused("the store was opened for reading")
-                .at(self.reads.dir().display())
-                .remedy("open it for writing to change it")
-        })
+        let why = match &self.writes {
+            Writes::Here(engine) => return Ok(engine),
+            Writes::There(_) => "another process holds the store, and this cannot be done through it",
+            Writes::Nowhere => "the store was opened for reading",
+        };
+        Err(Error::refused(why).at(self.reads.dir().display()).remedy("open it for writing to change it"))
+    }
+
+    /// The file system the store lies on.
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        self.reads.disk()
     }
 
     /// The view version that `reference` (`weather`, `weather@2`) stands for now.
     fn view(&self, reference: &str) -> Result<Arc<ViewPicture>> {
         let reference: ViewRef = reference.parse()?;
-        let picture = self.reads.picture();
+        let picture = self.reads.sight()?.picture;
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
-    }
-
-    /// The newest definitions of all views that are registered now.
-    #[cfg(feature = "parquet")]
-    pub(crate) fn view_definitions(&self) -> Vec<crate::definition::FeatureView> {
-        let definitions = self.reads.picture().state.definitions_at(None);
-        definitions.views().map(|view| view.definition.clone()).collect()
-    }
-
-    /// Where an import into a view that begins now sets rows aside.
-    #[cfg(feature = "parquet")]
-    pub(crate) fn quarantine_file(
-        &self,
-        view: &crate::definition::FeatureView,
-    ) -> Result<(Arc<dyn crate::disk::Disk>, std::path::PathBuf)> {
-        let name = format!("{:010}-{}.jsonl", self.engine()?.next_run_id(), view.reference_text());
-        Ok((Arc::clone(self.reads.disk()), self.reads.dir().join("quarantine").join(name)))
     }
 
     fn accept_options(&self, allow_future: bool, bad_rows: BadRows) -> AcceptOptions {
@@ -240,283 +237,18 @@ impl Store {
     /// The definitions contradict themselves; a change is incompatible, with the way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
+        if let Writes::There(holder) = &self.writes {
+            let plan = self.reads.plan(definitions, options.prune);
+            plan.outcome()?;
+            holder.apply(definitions, options.prune)?;
+            return Ok(plan);
+        }
         let engine = self.engine()?;
         let plan = engine.apply(definitions, options.prune, self.now())?;
-        if self.maintenance.is_none() {
+        if self.background.as_ref().is_none_or(|background| background.maintenance.is_none()) {
             engine.build_missing_tables()?;
         }
         Ok(plan)
-    }
-
-    /// Writes a batch into a view, whole or not at all. Acknowledged when it is as durable as the store was opened for.
-    ///
-    /// Columns: the view's join keys, its event timestamp, its created timestamp where it declares one, its features;
-    /// any Arrow layout whose values convert exactly.
-    ///
-    /// ```
-    /// # use asof::{ApplyOptions, Store};
-    /// # use asof::definition::{Definitions, FeatureView};
-    /// # use asof::value::DataType;
-    /// # let store = Store::temporary()?;
-    /// # let definitions = Definitions::new("flights")
-    /// #     .entity("airport", [("origin", DataType::String)])
-    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
-    /// # store.apply(&definitions, ApplyOptions::default())?;
-    /// use std::sync::Arc;
-    /// use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-    ///
-    /// let batch = RecordBatch::try_from_iter([
-    ///     ("origin", Arc::new(StringArray::from(vec!["JFK", "LGA"])) as ArrayRef),
-    ///     ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0, 0]))),
-    ///     ("temp", Arc::new(Float64Array::from(vec![Some(39.0), None]))),
-    /// ])?;
-    /// assert_eq!(store.write("weather", &batch)?.rows, 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// A column is missing or of a wrong type, a row is refused: nothing is written. The disk fails.
-    pub fn write(&self, view: &str, batch: &RecordBatch) -> Result<WriteReport> {
-        self.write_with(view, batch, &WriteOptions::default())
-    }
-
-    /// [`Store::write`] with options.
-    ///
-    /// # Errors
-    /// As [`Store::write`].
-    pub fn write_with(&self, view: &str, batch: &RecordBatch, options: &WriteOptions) -> Result<WriteReport> {
-        let view = self.view(view)?;
-        let accept = self.accept_options(options.allow_future, options.bad_rows);
-        let accepted = accept_batch(&view.record.definition, batch, &accept)?;
-        let source = self.engine()?.source_id(options.source.as_deref(), self.now())?;
-        let (rows, first_seq) = if accepted.row_count == 0 {
-            (0, self.reads.sight()?.seq + 1)
-        } else {
-            let committed = self.engine()?.write(&view, &accepted, source, self.now())?;
-            (committed.rows.into(), committed.first_seq)
-        };
-        Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
-    }
-
-    /// Begins a bulk import into a view: sorted past the log, visible at once when committed.
-    ///
-    /// ```
-    /// # use asof::{ApplyOptions, BulkOptions, ScanOptions, Store};
-    /// # use asof::definition::{Definitions, FeatureView};
-    /// # use asof::value::DataType;
-    /// # let store = Store::temporary()?;
-    /// # let definitions = Definitions::new("flights")
-    /// #     .entity("airport", [("origin", DataType::String)])
-    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
-    /// # store.apply(&definitions, ApplyOptions::default())?;
-    /// let mut import = store.bulk_writer("weather", BulkOptions::default())?;
-    /// # let other = store.clone();
-    /// for batch in other.scan("weather", &ScanOptions::default())? {
-    ///     import.write(&batch?)?;
-    /// }
-    /// println!("{} rows added", import.commit()?.rows_written);
-    /// # Ok::<(), asof::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// There is no such view; the disk fails.
-    pub fn bulk_writer(&self, view: &str, options: crate::request::BulkOptions) -> Result<BulkWriter> {
-        let view = self.view(view)?;
-        BulkWriter::begin(self, view, options)
-    }
-
-    /// Deletes an entity from a moment on; earlier moments still see what was.
-    ///
-    /// ```
-    /// # use asof::{ApplyOptions, DeleteOptions, Features, GetOptions, Status, Store};
-    /// # use asof::definition::{Definitions, FeatureView};
-    /// # use asof::value::DataType;
-    /// # let store = Store::temporary()?;
-    /// # let definitions = Definitions::new("flights")
-    /// #     .entity("airport", [("origin", DataType::String)])
-    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
-    /// # store.apply(&definitions, ApplyOptions::default())?;
-    /// store.delete("weather", &[("origin", "JFK".into())], &DeleteOptions::default())?;
-    /// let features = Features::list(["weather:temp"])?;
-    /// let answer = store.get(&features, &[("origin", "JFK".into())], &GetOptions::default())?;
-    /// assert_eq!(answer[0].status, Status::NotFound);
-    /// # Ok::<(), asof::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// There is no such view; the keys are not its join keys; the moment lies too far ahead.
-    pub fn delete(&self, view: &str, entity: &[(&str, Value)], options: &DeleteOptions) -> Result<DeleteReport> {
-        let view = self.view(view)?;
-        let now = self.now();
-        let at = options.at.unwrap_or(now);
-        if !options.allow_future && at > now.saturating_add(self.max_future_skew_us) {
-            return Err(Error::invalid(format!("{at} lies too far ahead of the clock ({now})"))
-                .remedy("allow it (--allow-future) if it is meant"));
-        }
-        let key = entity_key(&view, entity)?;
-        let created = options.created.map(|created| created.0);
-        let Deleted { seq, created } = self.engine()?.delete(&view, &key, at.0, created, now)?;
-        Ok(DeleteReport { seq, created: created.map(Timestamp) })
-    }
-
-    /// The features of one entity, now or as of any moment.
-    ///
-    /// ```
-    /// # use asof::{ApplyOptions, Features, GetOptions, Row, Store};
-    /// # use asof::definition::{Definitions, FeatureView};
-    /// # use asof::value::DataType;
-    /// # let store = Store::temporary()?;
-    /// # let definitions = Definitions::new("flights")
-    /// #     .entity("airport", [("origin", DataType::String)])
-    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
-    /// # store.apply(&definitions, ApplyOptions::default())?;
-    /// store.write_rows("weather", [Row::new().at("2013-03-01".parse()?).set("origin", "JFK").set("temp", 39.0)])?;
-    /// let then = GetOptions { at: Some("2013-03-02".parse()?), ..GetOptions::default() };
-    /// let answer = store.get(&Features::list(["weather:temp"])?, &[("origin", "JFK".into())], &then)?;
-    /// println!("{} {:?} of {:?}", answer[0].status.name(), answer[0].value, answer[0].event_ts);
-    /// # Ok::<(), asof::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Views, features, services, join keys that are not there; a key of the wrong type.
-    pub fn get(
-        &self,
-        features: &Features,
-        entity: &[(&str, Value)],
-        options: &GetOptions,
-    ) -> Result<Vec<FeatureValue>> {
-        self.reads.get(features, entity, options, self.now())
-    }
-
-    /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
-    ///
-    /// ```
-    /// # use asof::definition::{Definitions, FeatureView};
-    /// # use asof::value::DataType;
-    /// # use asof::{ApplyOptions, Features, Status, Store};
-    /// # let store = Store::temporary()?;
-    /// # let definitions = Definitions::new("flights")
-    /// #     .entity("airport", [("origin", DataType::String)])
-    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
-    /// # store.apply(&definitions, ApplyOptions::default())?;
-    /// let mut online = store.online(&Features::list(["weather:temp"])?)?;
-    /// let key = online.key(&[("origin", "JFK".into())])?;
-    /// let answer = online.get(&key, store.now())?;
-    /// assert_eq!((answer.status(0).0, answer.f64(0)), (Status::NotFound, None));
-    /// # Ok::<(), asof::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Views, features, services that are not there.
-    pub fn online(&self, features: &Features) -> Result<OnlineHandle> {
-        self.reads.online(features)
-    }
-
-    /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
-    ///
-    /// ```
-    /// # use asof::{ApplyOptions, HistoricalRequest, Store};
-    /// # use asof::definition::{Definitions, FeatureView};
-    /// # use asof::value::DataType;
-    /// # let store = Store::temporary()?;
-    /// # let definitions = Definitions::new("flights")
-    /// #     .entity("airport", [("origin", DataType::String)])
-    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
-    /// # store.apply(&definitions, ApplyOptions::default())?;
-    /// use std::sync::Arc;
-    /// use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, StringArray, TimestampMicrosecondArray};
-    ///
-    /// let spine = RecordBatch::try_from_iter([
-    ///     ("origin", Arc::new(StringArray::from(vec!["JFK"])) as ArrayRef),
-    ///     ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0]))),
-    /// ])?;
-    /// let schema = spine.schema();
-    /// let request = HistoricalRequest::features(["weather:temp"])?;
-    /// for batch in store.get_historical_features(RecordBatchIterator::new([Ok(spine)], schema), &request)? {
-    ///     println!("{:?}", batch?.column_by_name("temp"));
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Views, features, services, spine columns that are not there, all named at once; columns of one name.
-    pub fn get_historical_features<R: RecordBatchReader>(
-        &self,
-        spine: R,
-        request: &HistoricalRequest,
-    ) -> Result<TrainingSet<R>> {
-        let join = self.reads.historical_join(&spine.schema(), request, self.now())?;
-        Ok(TrainingSet::new(join, spine))
-    }
-
-    /// All rows of a view version: its history, deletes included, streamed.
-    ///
-    /// ```
-    /// # use asof::definition::{Definitions, FeatureView};
-    /// # use asof::value::DataType;
-    /// # use asof::{ApplyOptions, ScanOptions, Store};
-    /// # let store = Store::temporary()?;
-    /// # let definitions = Definitions::new("flights")
-    /// #     .entity("airport", [("origin", DataType::String)])
-    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
-    /// # store.apply(&definitions, ApplyOptions::default())?;
-    /// let scan = store.scan("weather", &ScanOptions::default())?;
-    /// let names: Vec<String> = scan.schema().fields().iter().map(|field| field.name().clone()).collect();
-    /// assert_eq!(names, ["origin", "event_timestamp", "temp", "_deleted"]);
-    /// let mut rows = 0;
-    /// for batch in scan {
-    ///     rows += batch?.num_rows();
-    /// }
-    /// # assert_eq!(rows, 0);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// There is no such view; the range of times is empty; the entity's join keys are not the view's. A damaged run comes
-    /// out of the scan.
-    pub fn scan(&self, view: &str, options: &ScanOptions) -> Result<Scan> {
-        self.reads.scan(&view.parse()?, options, self.now())
-    }
-
-    /// Where the answer for one feature of one entity comes from: the row that decided, where it lies, when it was
-    /// learned and from whom, and whether its bytes are still those that were written.
-    ///
-    /// ```
-    /// # use asof::definition::{Definitions, FeatureView};
-    /// # use asof::value::DataType;
-    /// # use asof::{ApplyOptions, GetOptions, Status, Store};
-    /// # let store = Store::temporary()?;
-    /// # let definitions = Definitions::new("flights")
-    /// #     .entity("airport", [("origin", DataType::String)])
-    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
-    /// # store.apply(&definitions, ApplyOptions::default())?;
-    /// let explained = store.explain("weather:temp", &[("origin", "JFK".into())], &GetOptions::default())?;
-    /// assert_eq!(explained.status, Status::NotFound);
-    /// assert_eq!(explained.why, "the store has no row of this entity in this view");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// The view or the feature is not there; the join keys are not the view's; a run that had to be read is damaged.
-    pub fn explain(&self, feature: &str, entity: &[(&str, Value)], options: &GetOptions) -> Result<Explanation> {
-        self.reads.explain(feature, entity, options, self.now())
-    }
-
-    /// Reads everything the store holds and compares it with its checksums, and the latest tables with log and
-    /// runs. Writes nothing. `progress` is told of every file.
-    ///
-    /// ```
-    /// # use asof::Store;
-    /// # let store = Store::temporary()?;
-    /// let report = store.check(&mut |_| ())?;
-    /// assert!(report.is_sound() && report.problems.is_empty());
-    /// # Ok::<(), asof::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// The disk refuses to read. What is damaged is in the report.
-    pub fn check(&self, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
-        check_store(self.reads.disk(), self.reads.dir(), progress)
     }
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.
@@ -539,6 +271,9 @@ impl Store {
     /// # Errors
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
+        if let Writes::There(holder) = &self.writes {
+            return holder.snapshot(name);
+        }
         self.engine()?.snapshot(name, self.now())
     }
 
@@ -570,6 +305,9 @@ impl Store {
     /// # Errors
     /// A run is damaged; the disk fails. The runs stay as they were.
     pub fn compact(&self) -> Result<()> {
+        if let Writes::There(holder) = &self.writes {
+            return holder.compact();
+        }
         self.engine()?.seal(self.now())?;
         self.engine()?.merge(self.now())?;
         Ok(())
@@ -581,6 +319,9 @@ impl Store {
     /// # Errors
     /// The log could not be made durable.
     pub fn close(&self) -> Result<()> {
-        self.engine()?.close()
+        match &self.writes {
+            Writes::Here(engine) => engine.close(),
+            Writes::There(_) | Writes::Nowhere => Ok(()),
+        }
     }
 }
