@@ -35,5 +35,5 @@ pub use request::{
     ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, WriteOptions,
 };
 pub use store::{
-    BulkWriter, DeleteReport, ImportReport, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,
+    BulkWriter, DeleteReport, ImportReport, JoinKey, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,
 };

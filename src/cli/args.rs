@@ -49,7 +49,7 @@ pub enum Command {
     /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
     #[command(after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all\n  \
         asof import weather late.csv --bad-rows quarantine\n\n\
-        All of a file or nothing. A file imported before is skipped; of one that grew, only the new rows are added.")]
+        All of a file or nothing.")]
     Import(Import),
     /// The features of one entity, now or at any moment.
     #[command(after_help = "Examples:\n  asof get --features weather:temp,weather:visib origin=JFK\n  \
@@ -66,22 +66,9 @@ pub enum Command {
     /// Deletes an entity's features from a moment on; what was before stays readable.
     #[command(after_help = "Example:\n  asof delete weather origin=JFK --at 2013-12-31T00:00:00Z")]
     Delete(Delete),
-    /// Writes all rows of a view to Parquet files that import reads back.
-    #[command(after_help = "Examples:\n  asof export weather --out dump\n  \
-        asof export weather --out dump --partition-by date --from 2013-01-01 --to 2013-02-01")]
-    Export(Export),
-    /// What is in the store: views, entities, services, runs, or one view in full.
-    #[command(after_help = "Examples:\n  asof show\n  asof show runs\n  asof show weather")]
-    Show(Show),
-    /// Where a value came from: view and revision, clocks, seq, file or log position, checksum, source.
-    #[command(after_help = "Example:\n  asof explain weather:temp origin=JFK --at 2013-06-01T12:00:00Z")]
-    Explain(Explain),
     /// Names this moment's state of knowledge, for --known-at.
     #[command(after_help = "Examples:\n  asof snapshot before_backfill\n  asof snapshot list")]
     Snapshot(Snapshot),
-    /// Reads everything and compares it with its checksums.
-    #[command(after_help = "Exit status 3 when damage was found.")]
-    Check(Check),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example:\n  asof completions bash > /etc/bash_completion.d/asof")]
     Completions(Completions),
@@ -116,7 +103,7 @@ pub struct Apply {
 pub enum BadRowsArg {
     /// Nothing of the file is imported.
     Fail,
-    /// They are set aside in quarantine/ with their reasons; the others are imported.
+    /// They are left out and counted; the others are imported.
     Quarantine,
 }
 
@@ -126,23 +113,17 @@ pub struct Import {
     #[arg(required_unless_present = "all")]
     pub view: Option<String>,
     /// Files to read, in order.
-    #[arg(required_unless_present_any = ["all", "from_version"], value_hint = ValueHint::FilePath)]
+    #[arg(required_unless_present = "all", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Every view that names a source path, from that path.
     #[arg(long, conflicts_with_all = ["view", "files"])]
     pub all: bool,
-    /// Copy the features that both versions have from this version of the view.
-    #[arg(long, value_name = "N", conflicts_with_all = ["all", "files"])]
-    pub from_version: Option<u32>,
     /// What becomes of rows that cannot be stored.
     #[arg(long, value_enum, default_value_t = BadRowsArg::Fail)]
     pub bad_rows: BadRowsArg,
     /// Take event timestamps far ahead of the clock.
     #[arg(long)]
     pub allow_future: bool,
-    /// Add every row, even those the store has.
-    #[arg(long)]
-    pub append: bool,
 }
 
 /// Which features.
@@ -222,52 +203,9 @@ pub struct Delete {
     /// From this time on; now when absent.
     #[arg(long, value_name = "T")]
     pub at: Option<String>,
-}
-
-/// How an export is cut into files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Partition {
-    /// A folder for each day of the event time.
-    Date,
-}
-
-#[derive(Debug, Args)]
-pub struct Export {
-    /// The view.
-    pub view: String,
-    /// The folder that DIR/VIEW/v1/... is made in.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub out: PathBuf,
-    /// One folder per day of the event time.
-    #[arg(long, value_enum, value_name = "BY")]
-    pub partition_by: Option<Partition>,
-    /// Only rows with an event time of at least this.
-    #[arg(long, value_name = "T")]
-    pub from: Option<String>,
-    /// Only rows with an event time before this.
-    #[arg(long, value_name = "T")]
-    pub to: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct Show {
-    /// views, entities, services, runs, or the name of a view.
-    #[arg(default_value = "views")]
-    pub what: String,
-}
-
-#[derive(Debug, Args)]
-pub struct Explain {
-    /// The feature, as view:feature.
-    pub feature: String,
-    /// Join keys and their values.
-    #[arg(value_name = "KEY=VALUE")]
-    pub keys: Vec<String>,
-    /// As of this time; now when absent.
-    #[arg(long, value_name = "T")]
-    pub at: Option<String>,
-    #[command(flatten)]
-    pub known: Known,
+    /// Take a time far ahead of the clock.
+    #[arg(long)]
+    pub allow_future: bool,
 }
 
 #[derive(Debug, Args)]
@@ -275,9 +213,6 @@ pub struct Snapshot {
     /// The name to give, or `list`.
     pub name: String,
 }
-
-#[derive(Debug, Args)]
-pub struct Check {}
 
 #[derive(Debug, Args)]
 pub struct Completions {

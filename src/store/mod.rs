@@ -2,6 +2,7 @@
 
 mod builder;
 mod bulk;
+mod join_keys;
 mod training_set;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 
 pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, ImportReport};
+pub use join_keys::JoinKey;
 pub use training_set::TrainingSet;
 
 use crate::definition::{Definitions, Plan, ViewRef};
@@ -243,6 +245,11 @@ impl Store {
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
         self.engine.snapshot(name, self.now())
+    }
+
+    /// The snapshots there are, by name.
+    pub fn snapshots(&self) -> Vec<SnapshotRecord> {
+        self.engine.picture().state.snapshots().map(|snapshot| SnapshotRecord::clone(snapshot)).collect()
     }
 
     /// Turns the log's rows into history runs. Nothing does so unasked: call it when the log has grown.
