@@ -4,17 +4,17 @@
 //! committed, MANIFEST published, picture swapped, HEAD. So nobody finds a name in HEAD's generation that
 //! MANIFEST does not have, and no picture lacks rows that HEAD calls committed.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::commit::Pending;
 use super::picture::Picture;
-use crate::disk::Disk;
+use super::reads::Reads;
+use super::tables::Tables;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::LogPosition;
-use crate::head::{Head, HeadState};
-use crate::identity::Identity;
+use crate::head::HeadState;
 use crate::lock::WriterLock;
 use crate::log::LogWriter;
 use crate::manifest;
@@ -39,13 +39,9 @@ pub struct EngineOptions {
 /// An open store, for the one process that writes to it.
 #[derive(Debug)]
 pub struct Engine {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) dir: PathBuf,
-    pub(super) identity: Identity,
+    pub(super) reads: Arc<Reads>,
     pub(super) options: EngineOptions,
-    pub(super) head: Head,
     pub(super) registry: Registry,
-    pub(super) picture: RwLock<Arc<Picture>>,
     pub(super) queue: Mutex<Vec<Arc<Pending>>>,
     pub(super) core: Mutex<Core>,
     /// The id that the next run file gets.
@@ -65,11 +61,24 @@ pub(super) struct Core {
     pub state: HeadState,
     /// The index of the segment that is written to.
     pub tail: Arc<TailSegment>,
+    /// The latest tables that take every commit.
+    pub tables: Tables,
+    /// Views whose table is being filled.
+    pub filling: BTreeSet<u32>,
     /// Closed in order: nothing more is written.
     pub is_closed: bool,
     /// Why the registry takes no more changes: what one of them left is only known after the next open, so
     /// no number may be given until then.
     pub broken: Option<String>,
+}
+
+/// What a change of the registry does beside it.
+#[derive(Debug, Default)]
+pub(super) struct Effect {
+    /// The log's unsealed rows from then on, where that changes.
+    pub tail: Option<Vec<Arc<TailSegment>>>,
+    /// The view that gets rows which its latest table does not have.
+    pub rows_for: Option<u32>,
 }
 
 impl Core {
@@ -91,25 +100,14 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
-    /// What can be read now. Take [`Engine::committed_seq`] first: the picture then holds all rows up to it.
-    pub fn picture(&self) -> Arc<Picture> {
-        Arc::clone(&self.picture.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Rows up to here are committed: a request's first step.
-    pub fn committed_seq(&self) -> u64 {
-        self.head.committed_seq()
-    }
-
-    /// The random seed of key hashes.
-    pub fn hash_seed(&self) -> u64 {
-        self.identity.hash_seed
+    /// The read side.
+    pub fn reads(&self) -> &Arc<Reads> {
+        &self.reads
     }
 
     pub(super) fn set_picture(&self, state: Arc<RegistryState>, tail: Vec<Arc<TailSegment>>) {
-        let before = self.picture();
-        let picture = Picture::new(&self.disk, &self.dir, state, Some(&before), tail);
-        *self.picture.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(picture);
+        let before = self.reads.picture();
+        self.reads.set_picture(Picture::new(&self.reads.disk, &self.reads.dir, state, Some(&before), tail));
     }
 
     /// Commits a change of the registry. It may give numbers from `core.next_seq` on by saying how many it
@@ -124,7 +122,7 @@ impl Engine {
         now_us: i64,
         what: &str,
         change: impl FnOnce(&mut Change<'_>, u64) -> Result<u64>,
-        tail: Option<Vec<Arc<TailSegment>>>,
+        effect: Effect,
     ) -> Result<Arc<RegistryState>> {
         core.check_sound()?;
         core.log.sync()?;
@@ -151,7 +149,12 @@ impl Engine {
             Ok(())
         });
         let published = state.and_then(|state| {
-            manifest::publish(&*self.disk, &self.dir, &state.to_manifest())?;
+            // Before anybody can know of the rows: whoever does must find the table marked.
+            if let Some(table) = effect.rows_for.and_then(|view| core.tables.get_mut(&view)) {
+                table.mark_behind();
+            }
+            Self::retire_changed_tables(core, &state);
+            manifest::publish(&*self.reads.disk, &self.reads.dir, &state.to_manifest())?;
             Ok(state)
         });
         let state = published.inspect_err(|error| {
@@ -160,7 +163,7 @@ impl Engine {
                 core.broken = Some(error.to_string());
             }
         })?;
-        let tail = tail.unwrap_or_else(|| self.picture().tail.clone());
+        let tail = effect.tail.unwrap_or_else(|| self.reads.picture().tail.clone());
         self.set_picture(Arc::clone(&state), tail);
         if given > 0 {
             core.next_seq += given;
@@ -176,7 +179,7 @@ impl Engine {
     pub(super) fn publish_head(&self, core: &mut Core) {
         core.state.log_end = core.log.end();
         core.state.log_synced = core.log.synced();
-        self.head.publish(&core.state);
+        self.reads.head.publish(&core.state);
     }
 
     /// Begins a new log segment and its index, when the one that is written to holds anything.
@@ -192,7 +195,7 @@ impl Engine {
     pub(super) fn follow_rotation(&self, core: &mut Core) {
         if core.tail.segment() != core.log.segment() {
             core.tail = Arc::new(TailSegment::new(core.log.segment()));
-            let picture = self.picture();
+            let picture = self.reads.picture();
             let mut tail = picture.tail.clone();
             tail.push(Arc::clone(&core.tail));
             self.set_picture(Arc::clone(&picture.state), tail);
@@ -212,7 +215,8 @@ impl Engine {
         core.state.log_end = core.log.end();
         core.state.log_synced = core.log.synced();
         core.is_closed = true;
-        self.head.close_clean(&core.state)
+        self.close_tables(&mut core)?;
+        self.reads.head.close_clean(&core.state)
     }
 
     /// Where the log ends now.

@@ -7,8 +7,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{Schema, SchemaRef};
 
-use super::core::Engine;
 use super::picture::Picture;
+use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
 use super::run_source::run_slices;
 use super::tail_source::TailGuard;
@@ -39,7 +39,7 @@ pub struct HistoricalJoin {
     scratch: Scratch,
 }
 
-impl Engine {
+impl Reads {
     /// Resolves a request for spines of this schema.
     ///
     /// # Errors
@@ -50,8 +50,7 @@ impl Engine {
         request: &HistoricalRequest,
         now: Timestamp,
     ) -> Result<HistoricalJoin> {
-        let committed = self.committed_seq();
-        let picture = self.picture();
+        let Sight { seq: committed, picture } = self.sight()?;
         let known_at = match &request.known_at {
             Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, TimestampMicrosecondArray, UInt8Array};
 
-use super::core::{Engine, lock};
+use super::core::{Effect, Engine, lock};
 use super::picture::{ViewPicture, history_folder, run_schema};
 use super::seal::run_record;
 use super::write::{by_ordinal, event_ids};
@@ -56,7 +56,7 @@ impl Import {
         let builder = std::thread::Builder::new()
             .name("asof-import".into())
             .spawn(move || build(&worker_engine, &worker_view, receiver))
-            .map_err(|source| Error::io("start a thread", &engine.dir, source))?;
+            .map_err(|source| Error::io("start a thread", &engine.reads.dir, source))?;
         Ok(Import { engine: Arc::clone(engine), view: Arc::clone(view), batches: Some(sender), builder: Some(builder) })
     }
 
@@ -99,8 +99,10 @@ impl Import {
                 }
                 Ok(built.rows)
             },
-            None,
+            Effect { rows_for: Some(view_id), ..Effect::default() },
         )?;
+        drop(core);
+        engine.fill_after_import(view_id);
         Ok(Imported { rows: built.rows, seq: Some((first, first + built.rows - 1)) })
     }
 
@@ -123,10 +125,10 @@ impl Drop for Import {
     fn drop(&mut self) {
         self.batches = None;
         if let Some(Ok(Ok(built))) = self.builder.take().map(JoinHandle::join) {
-            let folder = history_folder(&self.engine.dir, &self.view.record);
+            let folder = history_folder(&self.engine.reads.dir, &self.view.record);
             for file in &built.files {
-                let _ = self.engine.disk.remove(&run_path(&folder, file.id));
-                let _ = self.engine.disk.remove(&index_path(&folder, file.id));
+                let _ = self.engine.reads.disk.remove(&run_path(&folder, file.id));
+                let _ = self.engine.reads.disk.remove(&index_path(&folder, file.id));
             }
         }
     }
@@ -139,7 +141,7 @@ fn build(engine: &Engine, view: &ViewPicture, batches: Receiver<BulkBatch>) -> R
     let scratch = Scratch::make(engine, folder.join(format!("scratch-{}", give())))?;
     let output = engine.run_output(&folder, &give);
     let bytes_max = engine.options.sizes.import_bytes_max;
-    let builder = BulkBuilder::new(&schema, engine.hash_seed(), output, &scratch.folder, bytes_max);
+    let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), output, &scratch.folder, bytes_max);
     let rows = builder.extend(batches.into_iter().map(Ok))?;
     let files = builder.finish()?;
     Ok(Built { files, rows })
@@ -153,15 +155,15 @@ struct Scratch<'a> {
 
 impl<'a> Scratch<'a> {
     fn make(engine: &'a Engine, folder: PathBuf) -> Result<Self> {
-        engine.disk.create_dir(&folder)?;
+        engine.reads.disk.create_dir(&folder)?;
         let scratch = Scratch { engine, folder };
         scratch.empty()?;
         Ok(scratch)
     }
 
     fn empty(&self) -> Result<()> {
-        for name in self.engine.disk.list(&self.folder)? {
-            self.engine.disk.remove(&self.folder.join(name))?;
+        for name in self.engine.reads.disk.list(&self.folder)? {
+            self.engine.reads.disk.remove(&self.folder.join(name))?;
         }
         Ok(())
     }
@@ -171,7 +173,7 @@ impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         // What cannot be removed is removed by the next import.
         if self.empty().is_ok() {
-            let _ = self.engine.disk.remove_dir(&self.folder);
+            let _ = self.engine.reads.disk.remove_dir(&self.folder);
         }
     }
 }

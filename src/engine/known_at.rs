@@ -1,20 +1,19 @@
 //! A state of knowledge as a seq.
 
-use super::core::Engine;
 use super::picture::Picture;
+use super::reads::{Reads, Sight};
 use crate::error::{Error, Result};
 use crate::format::commits::{last_by, parse_commits};
 use crate::request::KnownAt;
 use crate::time::Timestamp;
 
-impl Engine {
+impl Reads {
     /// The seq of a state of knowledge: rows and definitions up to it are known.
     ///
     /// # Errors
     /// It lies in the future, or before what retention left; no snapshot has that name.
     pub fn resolve_known_at(&self, known_at: &KnownAt, now: Timestamp) -> Result<u64> {
-        let committed = self.committed_seq();
-        let picture = self.picture();
+        let Sight { seq: committed, picture } = self.sight()?;
         let seq = match known_at {
             KnownAt::Seq(seq) if *seq > committed => {
                 return Err(Error::invalid(format!("seq {seq} is not known yet: the last is {committed}")));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::core::{Engine, lock};
+use super::core::{Effect, Engine, lock};
 use super::picture::{Picture, Run, history_folder, run_schema};
 use crate::disk::atomic_write;
 use crate::error::Result;
@@ -12,7 +12,6 @@ use crate::format::commits::{Commit, encode_commits};
 use crate::history::{
     RowCollector, RunFileMeta, RunOutput, RunSize, choose_merge, index_path, merge_runs, run_path, seal,
 };
-use crate::log::LogPlace;
 use crate::registry::records::{ClockRecord, RunRecord, RunSource, ViewRecord};
 use crate::tail::TailSegment;
 use crate::time::Timestamp;
@@ -31,10 +30,10 @@ impl Engine {
             let mut core = lock(&self.core);
             self.rotate(&mut core)?;
             let active = core.tail.segment();
-            self.picture().tail.iter().filter(|tail| tail.segment() != active).cloned().collect()
+            self.reads.picture().tail.iter().filter(|tail| tail.segment() != active).cloned().collect()
         };
         let Some(last) = sealed.last().map(|tail| tail.segment()) else { return Ok(false) };
-        let picture = self.picture();
+        let picture = self.reads.picture();
         let mut records = Vec::new();
         for view in picture.views.values() {
             let schema = run_schema(&view.record);
@@ -42,7 +41,7 @@ impl Engine {
             for tail in &sealed {
                 let views = tail.read();
                 let Some(rows) = views.get(&view.record.id) else { continue };
-                let mut collector = RowCollector::new(&schema, self.hash_seed());
+                let mut collector = RowCollector::new(&schema, self.reads.hash_seed());
                 for (row, record) in rows.rows() {
                     collector.push(row.seq, &record)?;
                 }
@@ -54,13 +53,13 @@ impl Engine {
             let folder = self.make_history_folder(&view.record)?;
             let give = || self.next_run_id();
             let metas = seal(&schema, &pieces, &self.run_output(&folder, &give))?;
-            self.disk.sync_dir(&folder)?;
+            self.reads.disk.sync_dir(&folder)?;
             records.extend(metas.iter().map(|meta| run_record(meta, view.record.id, 0, 0, RunSource::Seal)));
         }
         let commits: Vec<Commit> = sealed.iter().flat_map(|tail| tail.commits().clone()).collect();
         let clock = self.write_clock(&commits, last)?;
         let mut core = lock(&self.core);
-        let tail = self.picture().tail.iter().filter(|tail| tail.segment() > last).cloned().collect();
+        let tail = self.reads.picture().tail.iter().filter(|tail| tail.segment() > last).cloned().collect();
         self.commit_registry(
             &mut core,
             now.0,
@@ -75,10 +74,10 @@ impl Engine {
                 change.meta().log_start_segment = last + 1;
                 Ok(0)
             },
-            Some(tail),
+            Effect { tail: Some(tail), ..Effect::default() },
         )?;
         drop(core);
-        self.log_place().remove_below(last + 1)?;
+        self.reads.log_place().remove_below(last + 1)?;
         Ok(true)
     }
 
@@ -89,7 +88,7 @@ impl Engine {
     pub fn merge(&self, now: Timestamp) -> Result<usize> {
         let _one_at_a_time = lock(&self.maintenance);
         let mut merges = 0;
-        let ids: Vec<u32> = self.picture().views.keys().copied().collect();
+        let ids: Vec<u32> = self.reads.picture().views.keys().copied().collect();
         for id in ids {
             while self.merge_view(id, now)? {
                 merges += 1;
@@ -99,7 +98,7 @@ impl Engine {
     }
 
     fn merge_view(&self, view_id: u32, now: Timestamp) -> Result<bool> {
-        let picture = self.picture();
+        let picture = self.reads.picture();
         let view = picture.view(view_id);
         let mut sizes: Vec<RunSize> = Vec::new();
         for run in &view.runs {
@@ -116,10 +115,10 @@ impl Engine {
         let runs: Vec<&Arc<Run>> = view.runs.iter().filter(|run| chosen.contains(&run.record.group)).collect();
         let files = runs.iter().map(|run| run.open()).collect::<Result<Vec<_>>>()?;
         let level = runs.iter().map(|run| run.record.level).max().unwrap_or(0) + 1;
-        let folder = history_folder(&self.dir, &view.record);
+        let folder = history_folder(&self.reads.dir, &view.record);
         let give = || self.next_run_id();
         let metas = merge_runs(&files, &run_schema(&view.record), &self.run_output(&folder, &give))?;
-        self.disk.sync_dir(&folder)?;
+        self.reads.disk.sync_dir(&folder)?;
         let mut core = lock(&self.core);
         self.commit_registry(
             &mut core,
@@ -134,12 +133,12 @@ impl Engine {
                 }
                 Ok(0)
             },
-            None,
+            Effect::default(),
         )?;
         drop(core);
         for run in &runs {
-            self.disk.remove(&run_path(&folder, run.record.id))?;
-            self.disk.remove(&index_path(&folder, run.record.id))?;
+            self.reads.disk.remove(&run_path(&folder, run.record.id))?;
+            self.reads.disk.remove(&index_path(&folder, run.record.id))?;
         }
         Ok(true)
     }
@@ -155,7 +154,7 @@ impl Engine {
         next_id: &'a (dyn Fn() -> u64 + Sync),
     ) -> RunOutput<'a> {
         RunOutput {
-            disk: &*self.disk,
+            disk: &*self.reads.disk,
             dir: folder,
             next_id,
             file_bytes: self.options.sizes.run_file_bytes,
@@ -164,27 +163,18 @@ impl Engine {
     }
 
     pub(super) fn make_history_folder(&self, view: &ViewRecord) -> Result<PathBuf> {
-        let folder = history_folder(&self.dir, view);
-        if !self.disk.exists(&folder)? {
-            self.disk.create_dir(&folder)?;
-            self.disk.sync_dir(&self.dir.join("history"))?;
+        let folder = history_folder(&self.reads.dir, view);
+        if !self.reads.disk.exists(&folder)? {
+            self.reads.disk.create_dir(&folder)?;
+            self.reads.disk.sync_dir(&self.reads.dir.join("history"))?;
         }
         Ok(folder)
-    }
-
-    pub(super) fn log_place(&self) -> LogPlace {
-        LogPlace {
-            disk: Arc::clone(&self.disk),
-            folder: self.dir.join("log"),
-            store_uuid: self.identity.uuid,
-            store_seed: self.identity.hash_seed,
-        }
     }
 
     fn write_clock(&self, commits: &[Commit], last_segment: u32) -> Result<Option<ClockRecord>> {
         let (Some(first), Some(last)) = (commits.first(), commits.last()) else { return Ok(None) };
         let name = format!("commits-{last_segment:010}");
-        atomic_write(&*self.disk, &self.dir.join("history"), &name, &encode_commits(commits))?;
+        atomic_write(&*self.reads.disk, &self.reads.dir.join("history"), &name, &encode_commits(commits))?;
         Ok(Some(ClockRecord {
             id: last_segment.into(),
             file_name: format!("history/{name}"),
@@ -198,10 +188,10 @@ impl Engine {
     /// Removes run files that no registry names: what a crash or a failed build left. Only at open, when
     /// nothing is being built.
     pub(super) fn remove_orphans(&self) -> Result<()> {
-        let picture: Arc<Picture> = self.picture();
+        let picture: Arc<Picture> = self.reads.picture();
         for view in picture.views.values() {
-            let folder = history_folder(&self.dir, &view.record);
-            if !self.disk.exists(&folder)? {
+            let folder = history_folder(&self.reads.dir, &view.record);
+            if !self.reads.disk.exists(&folder)? {
                 continue;
             }
             let named: Vec<PathBuf> = view
@@ -209,15 +199,15 @@ impl Engine {
                 .iter()
                 .flat_map(|run| [run_path(&folder, run.record.id), index_path(&folder, run.record.id)])
                 .collect();
-            for name in self.disk.list(&folder)? {
+            for name in self.reads.disk.list(&folder)? {
                 let path = folder.join(&name);
                 if name.starts_with("scratch-") {
-                    for piece in self.disk.list(&path)? {
-                        self.disk.remove(&path.join(piece))?;
+                    for piece in self.reads.disk.list(&path)? {
+                        self.reads.disk.remove(&path.join(piece))?;
                     }
-                    self.disk.remove_dir(&path)?;
+                    self.reads.disk.remove_dir(&path)?;
                 } else if (name.ends_with(".arrow") || name.ends_with(".idx")) && !named.contains(&path) {
-                    self.disk.remove(&path)?;
+                    self.reads.disk.remove(&path)?;
                 }
             }
         }

@@ -7,7 +7,7 @@ use arrow_array::ArrayRef;
 use super::apply::{record_outcome, registered};
 use super::as_of::find_row;
 use super::commit::{Batch, Committed};
-use super::core::{Engine, lock};
+use super::core::{Effect, Engine, lock};
 use super::picture::ViewPicture;
 use crate::definition::{Definitions, Plan, check_name, plan};
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ impl Engine {
             encode_records(&view.layout, &columns, out, &mut Vec::new())?;
             Ok(rows)
         })?;
-        batch.hashes = keys.iter().map(|key| key_hash(self.hash_seed(), key)).collect();
+        batch.hashes = keys.iter().map(|key| key_hash(self.reads.hash_seed(), key)).collect();
         self.commit(batch)
     }
 
@@ -92,7 +92,7 @@ impl Engine {
         created: Option<i64>,
         now: Timestamp,
     ) -> Result<Deleted> {
-        let hash = key_hash(self.hash_seed(), key);
+        let hash = key_hash(self.reads.hash_seed(), key);
         let mut core = lock(&self.core);
         // What is queued comes before, so that its created timestamps are seen.
         self.commit_queued(&mut core);
@@ -101,7 +101,7 @@ impl Engine {
             (true, Some(created)) => Some(created),
             (true, None) => {
                 let ingested_at = core.state.ingested_at_us.max(now.0);
-                let picture = self.picture();
+                let picture = self.reads.picture();
                 let newest = picture.view(view.record.id);
                 let stored = find_row(newest, &picture.tail, hash, key, AsOf::new(at))?;
                 let stored = stored.filter(|row| row.mark.event_ts == at).and_then(|row| row.mark.created);
@@ -123,7 +123,7 @@ impl Engine {
 
     /// What applying these definitions would change.
     pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
-        plan(&registered(&self.picture().state), wanted, prune)
+        plan(&registered(&self.reads.picture().state), wanted, prune)
     }
 
     /// Makes the registry match the definitions.
@@ -146,8 +146,9 @@ impl Engine {
                 record_outcome(change, &outcome, seq, now.0)?;
                 Ok(1)
             },
-            None,
+            Effect::default(),
         )?;
+        self.make_empty_tables(&mut core);
         Ok(plan)
     }
 
@@ -159,7 +160,7 @@ impl Engine {
         check_name("snapshot", name)?;
         let mut core = lock(&self.core);
         self.commit_queued(&mut core);
-        if self.picture().state.snapshot(name).is_ok() {
+        if self.reads.picture().state.snapshot(name).is_ok() {
             return Err(
                 Error::refused(format!("there is a snapshot {name} already")).remedy("give this one another name")
             );
@@ -178,7 +179,7 @@ impl Engine {
                 change.put(&record)?;
                 Ok(0)
             },
-            None,
+            Effect::default(),
         )?;
         Ok(record)
     }
@@ -189,7 +190,7 @@ impl Engine {
     /// The registry cannot be written.
     pub fn source_id(&self, name: Option<&str>, now: Timestamp) -> Result<u32> {
         let Some(name) = name else { return Ok(0) };
-        if let Some(id) = self.picture().state.source_id(name) {
+        if let Some(id) = self.reads.picture().state.source_id(name) {
             return Ok(id);
         }
         let mut core = lock(&self.core);
@@ -209,7 +210,7 @@ impl Engine {
                 change.put(&SourceRecord { id, name: name.to_owned() })?;
                 Ok(0)
             },
-            None,
+            Effect::default(),
         )?;
         Ok(id)
     }

@@ -38,7 +38,7 @@ pub struct ImportReport {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("committed_seq", &self.engine.committed_seq()).finish_non_exhaustive()
+        f.debug_struct("Store").field("dir", &self.engine.reads().dir()).finish_non_exhaustive()
     }
 }
 

@@ -18,6 +18,7 @@ pub use training_set::TrainingSet;
 use crate::definition::{Definitions, Plan, ViewRef};
 use crate::engine::Engine;
 use crate::engine::get::{FeatureValue, GetOptions};
+use crate::engine::online::OnlineHandle;
 use crate::engine::picture::ViewPicture;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
@@ -103,14 +104,15 @@ impl Store {
         Store::builder().temporary()
     }
 
-    fn now(&self) -> Timestamp {
+    /// The store's clock.
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// The view version that `reference` (`weather`, `weather@2`) stands for now.
     fn view(&self, reference: &str) -> Result<Arc<ViewPicture>> {
         let reference: ViewRef = reference.parse()?;
-        let picture = self.engine.picture();
+        let picture = self.engine.reads().picture();
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
     }
@@ -139,7 +141,9 @@ impl Store {
     /// The definitions contradict themselves; a change is incompatible, with the way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        self.engine.apply(definitions, options.prune, self.now())
+        let plan = self.engine.apply(definitions, options.prune, self.now())?;
+        self.engine.build_missing_tables()?;
+        Ok(plan)
     }
 
     /// Writes a batch into a view, whole or not at all. Acknowledged when it is as durable as the store was opened for.
@@ -163,7 +167,7 @@ impl Store {
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
         let source = self.engine.source_id(options.source.as_deref(), self.now())?;
         let (rows, first_seq) = if accepted.row_count == 0 {
-            (0, self.engine.committed_seq() + 1)
+            (0, self.engine.reads().sight()?.seq + 1)
         } else {
             let committed = self.engine.write(&view, &accepted, source, self.now())?;
             (committed.rows.into(), committed.first_seq)
@@ -223,7 +227,31 @@ impl Store {
         entity: &[(&str, Value)],
         options: &GetOptions,
     ) -> Result<Vec<FeatureValue>> {
-        self.engine.get(features, entity, options, self.now())
+        self.engine.reads().get(features, entity, options, self.now())
+    }
+
+    /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, Features, Status, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let mut online = store.online(&Features::list(["weather:temp"])?)?;
+    /// let key = online.key(&[("origin", "JFK".into())])?;
+    /// let answer = online.get(&key, store.now())?;
+    /// assert_eq!((answer.status(0).0, answer.f64(0)), (Status::NotFound, None));
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Views, features, services that are not there.
+    pub fn online(&self, features: &Features) -> Result<OnlineHandle> {
+        self.engine.reads().online(features)
     }
 
     /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
@@ -235,7 +263,7 @@ impl Store {
         spine: R,
         request: &HistoricalRequest,
     ) -> Result<TrainingSet<R>> {
-        let join = self.engine.historical_join(&spine.schema(), request, self.now())?;
+        let join = self.engine.reads().historical_join(&spine.schema(), request, self.now())?;
         Ok(TrainingSet::new(join, spine))
     }
 

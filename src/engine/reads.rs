@@ -1,0 +1,111 @@
+//! The read side of a store, the same in the process that writes and in those that only read.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::picture::Picture;
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::head::Head;
+use crate::identity::Identity;
+use crate::log::LogPlace;
+
+/// What every read starts from. The writer swaps the picture at each change of the registry.
+#[derive(Debug)]
+pub struct Reads {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+    pub(super) identity: Identity,
+    pub(super) head: Head,
+    pub(super) picture: RwLock<Arc<Picture>>,
+}
+
+/// A request's first step: what it may see.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Rows up to this number are visible.
+    pub seq: u64,
+    /// Where they are, all of them; rows of greater numbers may be there too.
+    pub picture: Arc<Picture>,
+}
+
+impl Reads {
+    /// What a request that begins now may see.
+    ///
+    /// # Errors
+    /// In a process that does not write: MANIFEST or the log cannot be read.
+    pub fn sight(&self) -> Result<Sight> {
+        // First the number: the picture then has all rows up to it.
+        let seq = self.head.committed_seq();
+        Ok(Sight { seq, picture: self.picture() })
+    }
+
+    /// Rows up to here are visible to a request that begins now.
+    ///
+    /// # Errors
+    /// As [`Reads::sight`].
+    #[inline]
+    pub fn committed_seq(&self) -> Result<u64> {
+        Ok(self.head.committed_seq())
+    }
+
+    /// The registry's generation that pictures are at, or will be at once. Asked after [`Reads::committed_seq`].
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.head.manifest_generation()
+    }
+
+    /// Answers with what can be seen now; again where files were merged away before they were opened.
+    ///
+    /// # Errors
+    /// As [`Reads::sight`], and what `answer` fails with.
+    pub fn with_sight<T>(&self, mut answer: impl FnMut(&Sight) -> Result<T>) -> Result<T> {
+        let mut sight = self.sight()?;
+        loop {
+            match answer(&sight) {
+                Err(error) if error.is_missing_file() => {
+                    let newer = self.sight()?;
+                    if newer.picture.state.generation() == sight.picture.state.generation() {
+                        return Err(error);
+                    }
+                    sight = newer;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// What can be read now, whatever has been committed. A request takes a [`Reads::sight`].
+    pub fn picture(&self) -> Arc<Picture> {
+        Arc::clone(&self.picture.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_picture(&self, picture: Picture) {
+        *self.picture.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(picture);
+    }
+
+    /// The random seed of key hashes.
+    pub fn hash_seed(&self) -> u64 {
+        self.identity.hash_seed
+    }
+
+    /// The store's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file system the store lies on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The log's folder and what tells it from another store's.
+    pub(super) fn log_place(&self) -> LogPlace {
+        LogPlace {
+            disk: Arc::clone(&self.disk),
+            folder: self.dir.join("log"),
+            store_uuid: self.identity.uuid,
+            store_seed: self.identity.hash_seed,
+        }
+    }
+}
