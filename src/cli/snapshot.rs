@@ -6,7 +6,6 @@ use super::args::Snapshot;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Sheet;
-use crate::registry::records::SnapshotRecord;
 use crate::time::Timestamp;
 
 /// What asks for the list instead of naming a snapshot.
@@ -15,20 +14,21 @@ const LIST: &str = "list";
 pub(super) fn run(args: &Snapshot, context: &mut Context) -> Result<(), Failure> {
     let project = context.project()?;
     if args.name == LIST {
-        let snapshots = project.open_for_reading()?.snapshots();
-        return context.print(&sheet(&snapshots));
+        let snapshots = project.open_for_reading()?.snapshots()?;
+        let rows = snapshots.iter().map(|snapshot| (snapshot.name.as_str(), snapshot.seq, snapshot.created_at));
+        return context.print(&sheet(rows));
     }
     let store = project.open_for_writing()?;
     let made = store.snapshot(&args.name)?;
     store.close()?;
     let sentence = format!("snapshot {} is seq {}: ask for it with --known-at {}", made.name, made.seq, made.name);
-    context.report(&sentence, &sheet(&[made]))
+    context.report(&sentence, &sheet([(made.name.as_str(), made.seq, Timestamp(made.created_at_us))]))
 }
 
-fn sheet(snapshots: &[SnapshotRecord]) -> Sheet {
+fn sheet<'a>(snapshots: impl IntoIterator<Item = (&'a str, u64, Timestamp)>) -> Sheet {
     let mut sheet = Sheet::new(["name", "seq", "created_at"]);
-    for snapshot in snapshots {
-        sheet.push([json!(snapshot.name), json!(snapshot.seq), json!(Timestamp(snapshot.created_at_us).to_string())]);
+    for (name, seq, created_at) in snapshots {
+        sheet.push([json!(name), json!(seq), json!(created_at.to_string())]);
     }
     sheet
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_buffer::NullBuffer;
+use arrow_select::filter::filter;
 
 use super::apply::{record_outcome, registered};
 use super::as_of::find_row;
@@ -41,13 +43,33 @@ pub(super) fn by_ordinal(view: &ViewPicture, accepted: &Accepted) -> Result<Vec<
     columns.collect()
 }
 
-/// The event ids of accepted rows, encoded as keys are; `None` where the view has none.
+/// The event ids of accepted rows, encoded as keys are, empty for deletes that carry none; `None` where the view has none.
 pub(super) fn event_ids(view: &ViewPicture, accepted: &Accepted) -> Result<Option<EncodedKeys>> {
     let columns = &view.record.definition.event_id;
     if columns.is_empty() {
         return Ok(None);
     }
-    encode_keys(&KeySchema::new(columns.clone()), &accepted.event_ids, accepted.row_count).map(Some)
+    let schema = KeySchema::new(columns.clone());
+    let has = accepted.event_ids.iter().fold(None, |has, column| NullBuffer::union(has.as_ref(), column.nulls()));
+    let Some(has) = has.filter(|has| has.null_count() > 0) else {
+        return encode_keys(&schema, &accepted.event_ids, accepted.row_count).map(Some);
+    };
+    let keep = BooleanArray::new(has.inner().clone(), None);
+    let present = accepted.event_ids.iter().map(|column| {
+        filter(column, &keep).map_err(|source| Error::invalid(format!("event ids cannot be filtered: {source}")))
+    });
+    let present = encode_keys(&schema, &present.collect::<Result<Vec<_>>>()?, has.len() - has.null_count())?;
+    // Row by row: nothing where a row has none.
+    let mut ends = present.offsets.iter().copied();
+    let mut end = ends.next().unwrap_or(0);
+    let mut offsets = vec![end];
+    for is_present in &has {
+        if is_present {
+            end = ends.next().unwrap_or(end);
+        }
+        offsets.push(end);
+    }
+    Ok(Some(EncodedKeys { bytes: present.bytes, offsets }))
 }
 
 impl Engine {

@@ -25,11 +25,12 @@ impl Store {
     /// # Errors
     /// Views, features, services that are not there.
     pub fn join_keys(&self, features: &Features, options: &GetOptions) -> Result<Vec<JoinKey>> {
+        let reads = self.engine.reads();
         let known_at = match &options.known_at {
-            Some(known_at) if !options.definitions_current => Some(self.engine.resolve_known_at(known_at, self.now())?),
+            Some(known_at) if !options.definitions_current => Some(reads.resolve_known_at(known_at, self.now())?),
             _ => None,
         };
-        let picture = self.engine.picture();
+        let picture = reads.sight()?.picture;
         let mut keys: Vec<JoinKey> = Vec::new();
         for selected in resolve(features, &picture.state.definitions_at(known_at))? {
             for ((name, dtype), column) in selected.view.definition.join_keys.iter().zip(&selected.key_columns) {

@@ -3,6 +3,7 @@
 mod builder;
 mod bulk;
 mod join_keys;
+mod summaries;
 mod training_set;
 
 use std::path::Path;
@@ -17,14 +18,17 @@ pub use training_set::TrainingSet;
 
 use crate::definition::{Definitions, Plan, ViewRef};
 use crate::engine::Engine;
+use crate::engine::entity::entity_key;
+use crate::engine::explain::Explanation;
 use crate::engine::get::{FeatureValue, GetOptions};
 use crate::engine::online::OnlineHandle;
 use crate::engine::picture::ViewPicture;
+use crate::engine::scan::Scan;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
 use crate::format::accept::{AcceptOptions, Refusal, accept_batch};
 use crate::registry::records::SnapshotRecord;
-use crate::request::{ApplyOptions, BadRows, DeleteOptions, Features, HistoricalRequest, WriteOptions};
+use crate::request::{ApplyOptions, BadRows, DeleteOptions, Features, HistoricalRequest, ScanOptions, WriteOptions};
 use crate::time::{Clock, Timestamp};
 use crate::value::Value;
 
@@ -197,21 +201,7 @@ impl Store {
             return Err(Error::invalid(format!("{at} lies too far ahead of the clock ({now})"))
                 .remedy("allow it (--allow-future) if it is meant"));
         }
-        let mut values = Vec::new();
-        for (name, dtype) in view.key_schema.columns() {
-            let value = entity.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-            values.push(value.ok_or_else(|| {
-                Error::invalid(format!("the join key {name} ({dtype}) is missing"))
-                    .remedy(format!("give it as {name}=VALUE"))
-            })?);
-        }
-        if let Some((name, _)) =
-            entity.iter().find(|(key, _)| view.key_schema.columns().iter().all(|(name, _)| name != key))
-        {
-            return Err(Error::invalid(format!("view {} has no join key {name}", view.record.definition.reference())));
-        }
-        let mut key = Vec::new();
-        view.key_schema.encode(&values, &mut key)?;
+        let key = entity_key(&view, entity)?;
         let created = options.created.map(|created| created.0);
         let Deleted { seq, created } = self.engine.delete(&view, &key, at.0, created, now)?;
         Ok(DeleteReport { seq, created: created.map(Timestamp) })
@@ -267,17 +257,65 @@ impl Store {
         Ok(TrainingSet::new(join, spine))
     }
 
+    /// All rows of a view version: its history, deletes included, streamed.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, ScanOptions, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let scan = store.scan("weather", &ScanOptions::default())?;
+    /// let names: Vec<String> = scan.schema().fields().iter().map(|field| field.name().clone()).collect();
+    /// assert_eq!(names, ["origin", "event_timestamp", "temp", "_deleted"]);
+    /// let mut rows = 0;
+    /// for batch in scan {
+    ///     rows += batch?.num_rows();
+    /// }
+    /// # assert_eq!(rows, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such view; the range of times is empty; the entity's join keys are not the view's. A damaged run comes
+    /// out of the scan.
+    pub fn scan(&self, view: &str, options: &ScanOptions) -> Result<Scan> {
+        self.engine.reads().scan(&view.parse()?, options, self.now())
+    }
+
+    /// Where the answer for one feature of one entity comes from: the row that decided, where it lies, when it was
+    /// learned and from whom, and whether its bytes are still those that were written.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, GetOptions, Status, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let explained = store.explain("weather:temp", &[("origin", "JFK".into())], &GetOptions::default())?;
+    /// assert_eq!(explained.status, Status::NotFound);
+    /// assert_eq!(explained.why, "the store has no row of this entity in this view");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The view or the feature is not there; the join keys are not the view's; a run that had to be read is damaged.
+    pub fn explain(&self, feature: &str, entity: &[(&str, Value)], options: &GetOptions) -> Result<Explanation> {
+        self.engine.reads().explain(feature, entity, options, self.now())
+    }
+
     /// Names the present state of knowledge, for `known_at`. The log is synced first.
     ///
     /// # Errors
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
         self.engine.snapshot(name, self.now())
-    }
-
-    /// The snapshots there are, by name.
-    pub fn snapshots(&self) -> Vec<SnapshotRecord> {
-        self.engine.picture().state.snapshots().map(|snapshot| SnapshotRecord::clone(snapshot)).collect()
     }
 
     /// Turns the log's rows into history runs. Nothing does so unasked: call it when the log has grown.
