@@ -66,6 +66,16 @@ pub enum Command {
     /// Deletes an entity's features from a moment on; what was before stays readable.
     #[command(after_help = "Example:\n  asof delete weather origin=JFK --at 2013-12-31T00:00:00Z")]
     Delete(Delete),
+    /// Writes all rows of a view to Parquet files that import reads back.
+    #[command(after_help = "Examples:\n  asof export weather --out dump\n  \
+        asof export weather --out dump --partition-by date --from 2013-01-01 --to 2013-02-01")]
+    Export(Export),
+    /// What is in the store: views, entities, services, runs, the store itself, or one view in full.
+    #[command(after_help = "Examples:\n  asof show\n  asof show runs\n  asof show weather")]
+    Show(Show),
+    /// Where a value came from: view and revision, clocks, seq, file or log position, checksum, source.
+    #[command(after_help = "Example:\n  asof explain weather:temp origin=JFK --at 2013-06-01T12:00:00Z")]
+    Explain(Explain),
     /// Names this moment's state of knowledge, for --known-at.
     #[command(after_help = "Examples:\n  asof snapshot before_backfill\n  asof snapshot list")]
     Snapshot(Snapshot),
@@ -206,6 +216,52 @@ pub struct Delete {
     /// Take a time far ahead of the clock.
     #[arg(long)]
     pub allow_future: bool,
+}
+
+/// How an export is cut into files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Partition {
+    /// A folder for each day of the event time.
+    Date,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The view.
+    pub view: String,
+    /// The folder that DIR/VIEW/v1/... is made in.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// One folder per day of the event time.
+    #[arg(long, value_enum, value_name = "BY")]
+    pub partition_by: Option<Partition>,
+    /// Only rows with an event time of at least this.
+    #[arg(long, value_name = "T")]
+    pub from: Option<String>,
+    /// Only rows with an event time before this.
+    #[arg(long, value_name = "T")]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// views, entities, services, runs, store, or the name of a view.
+    #[arg(default_value = "views")]
+    pub what: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The feature, as view:feature.
+    pub feature: String,
+    /// Join keys and their values.
+    #[arg(value_name = "KEY=VALUE")]
+    pub keys: Vec<String>,
+    /// As of this time; now when absent.
+    #[arg(long, value_name = "T")]
+    pub at: Option<String>,
+    #[command(flatten)]
+    pub known: Known,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::args::{Cli, Format};
 use super::failure::Failure;
 use super::output::Sheet;
@@ -47,6 +49,21 @@ impl Context {
     /// The output cannot be written to.
     pub fn print(&mut self, sheet: &Sheet) -> Result<(), Failure> {
         Ok(sheet.print(self.format, &mut self.out)?)
+    }
+
+    /// Prints a sheet for people and as CSV, and all that is known of the same as JSON.
+    ///
+    /// # Errors
+    /// The output cannot be written to.
+    pub fn print_with(&mut self, sheet: &Sheet, all: &impl Serialize) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => {
+                let text = serde_json::to_string_pretty(all).map_err(std::io::Error::from)?;
+                writeln!(self.out, "{text}")?;
+                Ok(())
+            }
+            _ => self.print(sheet),
+        }
     }
 
     /// Prints what one action did: for people the sentence, for programs the sheet, whose one row is a JSON object.

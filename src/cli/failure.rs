@@ -22,6 +22,8 @@ pub enum Failure {
     Usage(Error),
     /// Standard output cannot be written to.
     Output(io::Error),
+    /// Damage was found, and the command's own output says so: what is damaged.
+    Damage(String),
 }
 
 impl Failure {
@@ -36,6 +38,7 @@ impl Failure {
             // Whoever reads the output had enough of it, as `head` does.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
             Failure::Output(_) => FAILED,
+            Failure::Damage(_) => REFUSED,
         }
     }
 
@@ -45,6 +48,7 @@ impl Failure {
             Failure::Store(error) | Failure::Usage(error) => Some(format!("error: {error}")),
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Output(error) => Some(format!("error: standard output: {error}")),
+            Failure::Damage(what) => Some(format!("error: {what}")),
         }
     }
 }
@@ -81,6 +85,7 @@ mod tests {
             assert_eq!(Failure::from(Error::new(kind, "x")).status(), status, "{kind:?}");
         }
         assert_eq!(Failure::Usage(Error::invalid("x")).status(), 2);
+        assert_eq!(Failure::Damage("x".into()).status(), 3);
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod completions;
 mod context;
 mod delete;
 mod demo;
+mod explain;
+mod export;
 mod failure;
 mod get;
 mod history;
@@ -18,6 +20,7 @@ mod init;
 mod inputs;
 pub mod output;
 mod progress;
+mod show;
 mod snapshot;
 
 use std::io::Write;
@@ -64,6 +67,9 @@ fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
         Command::Get(args) => get::run(args, context),
         Command::History(args) => history::run(args, context),
         Command::Delete(args) => delete::run(args, context),
+        Command::Export(args) => export::run(args, context),
+        Command::Show(args) => show::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
         Command::Snapshot(args) => snapshot::run(args, context),
         Command::Completions(args) => completions::run(args, context),
     }

@@ -122,6 +122,66 @@ fn a_snapshot_gives_the_same_bytes_after_a_back_fill_and_a_changed_ttl() {
 }
 
 #[test]
+fn what_is_there_is_shown() {
+    let project = Project::shop_with_profiles();
+    project.run(&["snapshot", "first"]).done();
+    let show = |what: &str| project.run(&["--format", "json", "show", what]).done().json();
+    let views = show("views");
+    assert_eq!((&views[1]["view"], &views[1]["rows"]), (&json!("profile@1"), &json!(3)), "{views}");
+    assert_eq!(views[1]["event_max"], json!("2024-03-01T00:00:00Z"));
+    assert_eq!(show("entities")[0]["join_keys"], json!([{ "name": "customer_id", "dtype": "int64" }]));
+    assert_eq!(show("services")[0]["name"], json!("churn"));
+    assert_eq!(show("runs")[0]["rows"], json!(3));
+    assert_eq!(show("store")["snapshots"], json!(1));
+    assert_eq!(show("profile"), views[1]);
+    for what in ["views", "entities", "services", "runs", "store", "profile"] {
+        for format in ["table", "csv"] {
+            assert!(project.run(&["--format", format, "show", what]).done().stdout().lines().count() >= 2, "{what}");
+        }
+    }
+    let table = project.run(&["show"]).done().stdout();
+    assert!(table.contains("3 rows up to seq"), "{table}");
+    project.run(&["show", "profil"]).fails(1, &["profil", "did you mean profile"]);
+}
+
+#[test]
+fn a_value_is_traced_to_where_it_came_from() {
+    let project = Project::shop_with_profiles();
+    let explain = |rest: &[&str]| {
+        project.run(&[&["--format", "json", "explain", "profile:country"], rest].concat()).done().json()
+    };
+    let explained = explain(&["customer_id=1", "--at", "2024-02-01T00:00:00Z"]);
+    assert_eq!((&explained["value"], &explained["status"]), (&json!("NO"), &json!("PRESENT")), "{explained}");
+    assert_eq!(explained["row"]["event_ts"], json!("2024-01-01T00:00:00Z"), "{explained}");
+    assert_eq!(explained["row"]["checksum"], json!("good"), "{explained}");
+    assert_eq!(explain(&["customer_id=9"])["row"], json!(null));
+    let table = project.run(&["explain", "profile:country", "customer_id=1"]).done().stdout();
+    assert!(table.contains("history/") && table.contains("SE") && table.contains("good"), "{table}");
+}
+
+#[test]
+fn an_export_imports_back_into_an_empty_store() {
+    let project = Project::shop_with_profiles();
+    project.run(&["delete", "profile", "customer_id=1", "--at", "2024-04-01T00:00:00Z"]).done();
+    let report = project.run(&["--format", "json", "export", "profile", "--out", "dump"]).done().json();
+    assert_eq!((&report["rows"], &report["files"]), (&json!(4), &json!(1)), "{report}");
+    let by_date = ["export", "profile", "--out", "days", "--partition-by", "date", "--to", "2024-02-01"];
+    project.run(&by_date).done();
+    assert!(project.path("days/profile/v1/date=2024-01-01").is_dir());
+    assert!(!project.path("days/profile/v1/date=2024-03-01").exists(), "--to cuts");
+    let other = Project::shop();
+    let dump = project.path("dump/profile/v1");
+    other.run(&["import", "profile", dump.to_str().unwrap()]).done();
+    let get = |project: &Project, at: &str| {
+        project.get(&["--features", "profile:country,profile:age", "customer_id=1", "--at", at])
+    };
+    for at in ["2024-02-01", "2024-03-02", "2024-05-01"] {
+        assert_eq!(get(&project, at), get(&other, at), "as of {at}");
+    }
+    project.run(&["export", "profile", "--out", "dump"]).fails(3, &["dump/profile/v1"]);
+}
+
+#[test]
 fn bad_rows_are_set_aside_where_that_is_asked_for() {
     let project = Project::shop();
     project.put("profiles.csv", format!("{PROFILES}4,2024-01-01T00:00:00Z,NO,-1\n"));
