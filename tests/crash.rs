@@ -19,7 +19,7 @@ const BATCH_KEYS: i64 = 3;
 
 fn open(disk: Arc<dyn Disk>) -> asof::Result<Store> {
     let sizes = Sizes { segment_bytes: 8 << 10, ..Sizes::default() };
-    Store::builder().sizes(sizes).disk(disk).open("/crash")
+    Store::builder().sizes(sizes).background(false).disk(disk).open("/crash")
 }
 
 fn definitions() -> Definitions {

@@ -144,7 +144,8 @@ impl Pair {
     fn new(declares_created: bool) -> Pair {
         let clock = Arc::new(ManualClock::new(Timestamp(15)));
         let sizes = Sizes { segment_bytes: 64 << 10, ..Sizes::default() };
-        let builder = Store::builder().clock(clock.clone()).sizes(sizes).disk(Arc::new(MemDisk::volatile()));
+        let builder =
+            Store::builder().clock(clock.clone()).sizes(sizes).background(false).disk(Arc::new(MemDisk::volatile()));
         let store = Some(builder.clone().open("/model").unwrap());
         let pair = Pair {
             builder,

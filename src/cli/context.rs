@@ -139,13 +139,13 @@ impl Project {
         self.builder().open(self.store_path())
     }
 
-    /// Opens the store for reading.
+    /// Opens the store for reading, beside a process that writes to it or without one.
     ///
     /// # Errors
-    /// There is none yet; as [`Store::open`].
+    /// There is none yet; it is damaged, or of a newer format.
     pub fn open_for_reading(&self) -> Result<Store> {
         self.require_store()?;
-        self.builder().open(self.store_path())
+        self.builder().open_read_only(self.store_path())
     }
 
     fn require_store(&self) -> Result<()> {

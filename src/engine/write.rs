@@ -11,6 +11,7 @@ use super::as_of::find_row;
 use super::commit::{Batch, Committed};
 use super::core::{Effect, Engine, lock};
 use super::picture::ViewPicture;
+use super::reads::Reads;
 use crate::definition::{Definitions, Plan, check_name, plan};
 use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
@@ -70,6 +71,13 @@ pub(super) fn event_ids(view: &ViewPicture, accepted: &Accepted) -> Result<Optio
         offsets.push(end);
     }
     Ok(Some(EncodedKeys { bytes: present.bytes, offsets }))
+}
+
+impl Reads {
+    /// What applying these definitions would change.
+    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
+        plan(&registered(&self.picture().state), wanted, prune)
+    }
 }
 
 impl Engine {
@@ -143,11 +151,6 @@ impl Engine {
         Ok(Deleted { seq: committed.first_seq, created })
     }
 
-    /// What applying these definitions would change.
-    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
-        plan(&registered(&self.reads.picture().state), wanted, prune)
-    }
-
     /// Makes the registry match the definitions.
     ///
     /// # Errors
@@ -155,7 +158,7 @@ impl Engine {
     pub fn apply(&self, wanted: &Definitions, prune: bool, now: Timestamp) -> Result<Plan> {
         let mut core = lock(&self.core);
         self.commit_queued(&mut core);
-        let plan = self.plan(wanted, prune);
+        let plan = self.reads.plan(wanted, prune);
         let outcome = plan.outcome()?.clone();
         if plan.is_empty() {
             return Ok(plan);

@@ -25,7 +25,7 @@ impl Store {
     /// # Errors
     /// Views, features, services that are not there.
     pub fn join_keys(&self, features: &Features, options: &GetOptions) -> Result<Vec<JoinKey>> {
-        let reads = self.engine.reads();
+        let reads = &self.reads;
         let known_at = match &options.known_at {
             Some(known_at) if !options.definitions_current => Some(reads.resolve_known_at(known_at, self.now())?),
             _ => None,

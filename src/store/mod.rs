@@ -3,6 +3,7 @@
 mod builder;
 mod bulk;
 mod join_keys;
+mod maintenance;
 mod summaries;
 mod training_set;
 
@@ -16,8 +17,8 @@ pub use bulk::{BulkWriter, ImportReport};
 pub use join_keys::JoinKey;
 pub use training_set::TrainingSet;
 
+use self::maintenance::Maintenance;
 use crate::definition::{Definitions, Plan, ViewRef};
-use crate::engine::Engine;
 use crate::engine::entity::entity_key;
 use crate::engine::explain::Explanation;
 use crate::engine::get::{FeatureValue, GetOptions};
@@ -25,6 +26,7 @@ use crate::engine::online::OnlineHandle;
 use crate::engine::picture::ViewPicture;
 use crate::engine::scan::Scan;
 use crate::engine::write::Deleted;
+use crate::engine::{Engine, Reads};
 use crate::error::{Error, Result};
 use crate::format::accept::{AcceptOptions, Refusal, accept_batch};
 use crate::registry::records::SnapshotRecord;
@@ -59,7 +61,11 @@ use crate::value::Value;
 /// ```
 #[derive(Clone)]
 pub struct Store {
-    engine: Arc<Engine>,
+    /// Before the engine: its thread ends first.
+    maintenance: Option<Arc<Maintenance>>,
+    reads: Arc<Reads>,
+    /// Absent in a process that only reads.
+    engine: Option<Arc<Engine>>,
     clock: Arc<dyn Clock>,
     max_future_skew_us: i64,
 }
@@ -113,10 +119,22 @@ impl Store {
         self.clock.now()
     }
 
+    /// The writing half.
+    ///
+    /// # Errors
+    /// `Refused`: the store was opened for reading.
+    pub(crate) fn engine(&self) -> Result<&Arc<Engine>> {
+        self.engine.as_ref().ok_or_else(|| {
+            Error::refused("the store was opened for reading")
+                .at(self.reads.dir().display())
+                .remedy("open it for writing to change it")
+        })
+    }
+
     /// The view version that `reference` (`weather`, `weather@2`) stands for now.
     fn view(&self, reference: &str) -> Result<Arc<ViewPicture>> {
         let reference: ViewRef = reference.parse()?;
-        let picture = self.engine.reads().picture();
+        let picture = self.reads.picture();
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
     }
@@ -136,7 +154,7 @@ impl Store {
     /// The definitions contradict themselves.
     pub fn plan(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        Ok(self.engine.plan(definitions, options.prune))
+        Ok(self.reads.plan(definitions, options.prune))
     }
 
     /// Makes the store match `definitions`, whole or not at all; what was changed.
@@ -145,8 +163,11 @@ impl Store {
     /// The definitions contradict themselves; a change is incompatible, with the way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        let plan = self.engine.apply(definitions, options.prune, self.now())?;
-        self.engine.build_missing_tables()?;
+        let engine = self.engine()?;
+        let plan = engine.apply(definitions, options.prune, self.now())?;
+        if self.maintenance.is_none() {
+            engine.build_missing_tables()?;
+        }
         Ok(plan)
     }
 
@@ -169,11 +190,11 @@ impl Store {
         let view = self.view(view)?;
         let accept = self.accept_options(options.allow_future, options.bad_rows);
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
-        let source = self.engine.source_id(options.source.as_deref(), self.now())?;
+        let source = self.engine()?.source_id(options.source.as_deref(), self.now())?;
         let (rows, first_seq) = if accepted.row_count == 0 {
-            (0, self.engine.reads().sight()?.seq + 1)
+            (0, self.reads.sight()?.seq + 1)
         } else {
-            let committed = self.engine.write(&view, &accepted, source, self.now())?;
+            let committed = self.engine()?.write(&view, &accepted, source, self.now())?;
             (committed.rows.into(), committed.first_seq)
         };
         Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
@@ -203,7 +224,7 @@ impl Store {
         }
         let key = entity_key(&view, entity)?;
         let created = options.created.map(|created| created.0);
-        let Deleted { seq, created } = self.engine.delete(&view, &key, at.0, created, now)?;
+        let Deleted { seq, created } = self.engine()?.delete(&view, &key, at.0, created, now)?;
         Ok(DeleteReport { seq, created: created.map(Timestamp) })
     }
 
@@ -217,7 +238,7 @@ impl Store {
         entity: &[(&str, Value)],
         options: &GetOptions,
     ) -> Result<Vec<FeatureValue>> {
-        self.engine.reads().get(features, entity, options, self.now())
+        self.reads.get(features, entity, options, self.now())
     }
 
     /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
@@ -241,7 +262,7 @@ impl Store {
     /// # Errors
     /// Views, features, services that are not there.
     pub fn online(&self, features: &Features) -> Result<OnlineHandle> {
-        self.engine.reads().online(features)
+        self.reads.online(features)
     }
 
     /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
@@ -253,7 +274,7 @@ impl Store {
         spine: R,
         request: &HistoricalRequest,
     ) -> Result<TrainingSet<R>> {
-        let join = self.engine.reads().historical_join(&spine.schema(), request, self.now())?;
+        let join = self.reads.historical_join(&spine.schema(), request, self.now())?;
         Ok(TrainingSet::new(join, spine))
     }
 
@@ -283,7 +304,7 @@ impl Store {
     /// There is no such view; the range of times is empty; the entity's join keys are not the view's. A damaged run comes
     /// out of the scan.
     pub fn scan(&self, view: &str, options: &ScanOptions) -> Result<Scan> {
-        self.engine.reads().scan(&view.parse()?, options, self.now())
+        self.reads.scan(&view.parse()?, options, self.now())
     }
 
     /// Where the answer for one feature of one entity comes from: the row that decided, where it lies, when it was
@@ -307,7 +328,7 @@ impl Store {
     /// # Errors
     /// The view or the feature is not there; the join keys are not the view's; a run that had to be read is damaged.
     pub fn explain(&self, feature: &str, entity: &[(&str, Value)], options: &GetOptions) -> Result<Explanation> {
-        self.engine.reads().explain(feature, entity, options, self.now())
+        self.reads.explain(feature, entity, options, self.now())
     }
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.
@@ -315,7 +336,7 @@ impl Store {
     /// # Errors
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
-        self.engine.snapshot(name, self.now())
+        self.engine()?.snapshot(name, self.now())
     }
 
     /// Turns the log's rows into history runs. Nothing does so unasked: call it when the log has grown.
@@ -323,7 +344,7 @@ impl Store {
     /// # Errors
     /// The disk fails; the rows stay in the log.
     pub fn seal(&self) -> Result<bool> {
-        self.engine.seal(self.now())
+        self.engine()?.seal(self.now())
     }
 
     /// Seals the log and merges runs of like size.
@@ -331,8 +352,8 @@ impl Store {
     /// # Errors
     /// A run is damaged; the disk fails. The runs stay as they were.
     pub fn compact(&self) -> Result<()> {
-        self.engine.seal(self.now())?;
-        self.engine.merge(self.now())?;
+        self.engine()?.seal(self.now())?;
+        self.engine()?.merge(self.now())?;
         Ok(())
     }
 
@@ -342,6 +363,6 @@ impl Store {
     /// # Errors
     /// The log could not be made durable.
     pub fn close(&self) -> Result<()> {
-        self.engine.close()
+        self.engine()?.close()
     }
 }

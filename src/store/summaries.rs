@@ -26,7 +26,7 @@ impl Store {
     /// # Errors
     /// The disk refuses; a file of commit times is damaged.
     pub fn views(&self) -> Result<Vec<ViewSummary>> {
-        self.engine.reads().views()
+        self.reads.views()
     }
 
     /// The entities in force, by name.
@@ -34,7 +34,7 @@ impl Store {
     /// # Errors
     /// In a process that only reads: the registry cannot be read.
     pub fn entities(&self) -> Result<Vec<EntitySummary>> {
-        self.engine.reads().entities()
+        self.reads.entities()
     }
 
     /// The feature services in force, by name.
@@ -42,7 +42,7 @@ impl Store {
     /// # Errors
     /// In a process that only reads: the registry cannot be read.
     pub fn services(&self) -> Result<Vec<ServiceSummary>> {
-        self.engine.reads().services()
+        self.reads.services()
     }
 
     /// The files of history runs, by view, then by number.
@@ -50,7 +50,7 @@ impl Store {
     /// # Errors
     /// In a process that only reads: the registry cannot be read.
     pub fn runs(&self) -> Result<Vec<RunSummary>> {
-        self.engine.reads().runs()
+        self.reads.runs()
     }
 
     /// Named snapshots, by name.
@@ -58,7 +58,7 @@ impl Store {
     /// # Errors
     /// In a process that only reads: the registry cannot be read.
     pub fn snapshots(&self) -> Result<Vec<SnapshotSummary>> {
-        self.engine.reads().snapshots()
+        self.reads.snapshots()
     }
 
     /// The store as a whole: where it is, how far it has come, how large it is.
@@ -66,6 +66,6 @@ impl Store {
     /// # Errors
     /// The disk refuses.
     pub fn summary(&self) -> Result<StoreSummary> {
-        self.engine.reads().summary()
+        self.reads.summary()
     }
 }

@@ -253,9 +253,39 @@ fn a_second_writer_is_told_who_is_the_first() {
     let store = Store::open(project.path("store")).unwrap();
     let holder = format!("pid {}", std::process::id());
     project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, "LOCK"]);
+    // Reading goes on beside it.
+    assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "SE");
+    project.run(&["show"]).done();
     store.close().unwrap();
     drop(store);
     project.run(&["delete", "profile", "customer_id=1"]).done();
+}
+
+#[test]
+fn reading_writes_nothing() {
+    let project = Project::shop_with_profiles();
+    project.put("spine.csv", "customer_id,event_timestamp\n1,2024-02-01T00:00:00Z\n");
+    let everything = |project: &Project| -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let mut files = project.contents();
+        files.extend(["LOCK", "HEAD", "registry.redb"].map(|name| {
+            let path = project.path("store").join(name);
+            let bytes = std::fs::read(&path).unwrap();
+            (path, bytes)
+        }));
+        files
+    };
+    let before = everything(&project);
+    for arguments in [
+        &["get", "--service", "churn", "customer_id=1"][..],
+        &["show"],
+        &["explain", "profile:age", "customer_id=1"],
+        &["snapshot", "list"],
+        &["apply", "--dry-run"],
+        &["history", "--spine", "spine.csv", "--service", "churn", "--out", "/dev/null/t.csv"],
+    ] {
+        project.run(arguments);
+        assert!(everything(&project) == before, "asof {}", arguments.join(" "));
+    }
 }
 
 #[test]

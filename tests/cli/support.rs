@@ -114,8 +114,8 @@ impl Project {
         answers.map(|answer| (answer["value"].clone(), answer["status"].as_str().unwrap().to_owned())).collect()
     }
 
-    /// Every file below the folder, with its contents, but for those that a mere opening touches. What a registry says
-    /// stands in MANIFEST as well.
+    /// Every file below the folder, with its contents, but for those that a mere opening for writing touches. What a
+    /// registry says stands in MANIFEST as well, and what a latest table says in log and runs.
     pub fn contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![self.dir.clone()];
@@ -123,7 +123,9 @@ impl Project {
             for entry in fs::read_dir(&folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
-                    folders.push(path);
+                    if !path.ends_with("store/latest") {
+                        folders.push(path);
+                    }
                 } else if !["LOCK", "HEAD", "registry.redb"].iter().any(|name| path.ends_with(name)) {
                     let bytes = fs::read(&path).unwrap();
                     found.push((path, bytes));
