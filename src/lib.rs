@@ -37,12 +37,13 @@ pub use engine::summary::{
 };
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "parquet")]
-pub use exchange::{ExportOptions, ExportReport, Partition};
+pub use exchange::{ExportOptions, ExportReport, ImportOptions, ImportProgress, Partition};
 pub use format::columns::value_at;
 pub use join::pick::Status;
 pub use request::{
     ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, ScanOptions, WriteOptions,
 };
 pub use store::{
-    BulkWriter, DeleteReport, ImportReport, JoinKey, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,
+    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, Store, StoreBuilder, TemporaryStore, TrainingSet,
+    WriteReport,
 };

@@ -181,6 +181,10 @@ pub struct BulkOptions {
     pub allow_future: bool,
     /// What to do with rows that cannot be stored.
     pub bad_rows: BadRows,
+    /// Add every row. Otherwise rows fully equal to stored ones are added only as often as they come beyond those.
+    pub append: bool,
+    /// Where the rows come from; kept with the commit and shown by `explain`.
+    pub source: Option<String>,
 }
 
 /// From when on, and how, an entity is deleted.

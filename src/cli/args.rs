@@ -49,7 +49,7 @@ pub enum Command {
     /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
     #[command(after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all\n  \
         asof import weather late.csv --bad-rows quarantine\n\n\
-        All of a file or nothing.")]
+        All of the files or nothing. A file imported before is skipped; of one that grew, only the new rows are added.")]
     Import(Import),
     /// The features of one entity, now or at any moment.
     #[command(after_help = "Examples:\n  asof get --features weather:temp,weather:visib origin=JFK\n  \
@@ -113,7 +113,7 @@ pub struct Apply {
 pub enum BadRowsArg {
     /// Nothing of the file is imported.
     Fail,
-    /// They are left out and counted; the others are imported.
+    /// They are set aside in quarantine/ with their reasons; the others are imported.
     Quarantine,
 }
 
@@ -134,6 +134,9 @@ pub struct Import {
     /// Take event timestamps far ahead of the clock.
     #[arg(long)]
     pub allow_future: bool,
+    /// Add every row, even those the store has.
+    #[arg(long)]
+    pub append: bool,
 }
 
 /// Which features.

@@ -97,6 +97,11 @@ impl Project {
         Ok(Project { definitions, folder: folder.to_path_buf() })
     }
 
+    /// The folder, as paths begin with it: the present one goes unsaid.
+    pub fn folder(&self) -> &Path {
+        if self.folder == Path::new(".") { Path::new("") } else { &self.folder }
+    }
+
     /// A path that asof.toml names, which is relative to it.
     pub fn path(&self, named: &Path) -> PathBuf {
         beside(&self.folder, named)

@@ -7,9 +7,11 @@ use super::context::Context;
 use super::failure::Failure;
 use super::inputs;
 use super::output::{Sheet, human_bytes, human_count};
+use super::progress::Meter;
 use crate::exchange::{ExportOptions, Partition};
 
 pub(super) fn run(args: &Export, context: &mut Context) -> Result<(), Failure> {
+    let meter = Meter::new(&args.view);
     let options = ExportOptions {
         from: inputs::time("--from", args.from.as_deref())?,
         to: inputs::time("--to", args.to.as_deref())?,
@@ -17,10 +19,12 @@ pub(super) fn run(args: &Export, context: &mut Context) -> Result<(), Failure> {
             Some(args::Partition::Date) => Partition::Date,
             None => Partition::None,
         },
+        progress: Some(meter.of_rows()),
         ..ExportOptions::default()
     };
     let store = context.project()?.open_for_reading()?;
     let report = store.export(&args.view, &args.out, &options)?;
+    drop(meter);
     let mut sheet = Sheet::new(["view", "folder", "rows", "files", "bytes", "known_at_seq"]);
     sheet.push([
         json!(report.view),

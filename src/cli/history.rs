@@ -74,9 +74,9 @@ pub(super) fn join(store: &Store, spine: &Path, request: &HistoricalRequest, out
     let found = open_source(spine, &SourceOptions::default())?.schema();
     types.retain(|(name, _)| found.index_of(name).is_ok());
     let bytes = std::fs::metadata(spine).map_or(0, |metadata| metadata.len());
-    let meter = Meter::new(spine.display().to_string(), bytes);
+    let meter = Meter::new(spine.display().to_string());
     let source_options =
-        SourceOptions { column_types: Some(types), progress: Some(meter.progress()), ..SourceOptions::default() };
+        SourceOptions { column_types: Some(types), progress: Some(meter.of_source(bytes)), ..SourceOptions::default() };
     let source = open_source(spine, &source_options)?;
     let training_set = store.get_historical_features(*source, request)?;
     let schema = training_set.schema();

@@ -12,6 +12,7 @@ pub mod get;
 pub mod historical;
 pub mod import;
 mod known_at;
+mod known_rows;
 pub mod online;
 mod open;
 pub mod picture;

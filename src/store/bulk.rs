@@ -5,11 +5,15 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 
 use super::Store;
-use crate::engine::import::Import;
+use crate::definition::{FeatureView, Source};
+use crate::engine::import::{Import, LedgerFile};
 use crate::engine::picture::ViewPicture;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::accept::{Refusal, accept_batch};
-use crate::request::BulkOptions;
+use crate::request::{BadRows, BulkOptions};
+
+/// A report names this many refused rows; it counts all.
+const REFUSED_NAMED_MAX: usize = 100;
 
 /// An import under way: give it batches, then commit. Dropped before that, it leaves nothing.
 #[derive(Debug)]
@@ -17,23 +21,55 @@ pub struct BulkWriter {
     store: Store,
     view: Arc<ViewPicture>,
     options: BulkOptions,
+    options_digest: String,
     import: Import,
     report: ImportReport,
+    /// Rows of the file, or of the import where no file was begun, given so far.
+    rows_of_part: u64,
+    refused_of_part: u64,
+    /// The part of the import that each file of the report is.
+    parts: Vec<Option<usize>>,
 }
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportReport {
-    /// Rows given.
+    /// Rows given, and rows of files that could not be read.
     pub rows_read: u64,
     /// Rows added.
     pub rows_written: u64,
-    /// The first and last number given; `None` when no row was added.
+    /// Rows left out because the store had them.
+    pub rows_skipped: u64,
+    /// Rows left out because they could not be stored or read, where the caller asked for that.
+    pub rows_refused: u64,
+    /// The numbers of the first and last row taken in. Rows are numbered as they came; those the store had leave gaps. `None`
+    /// when no row was added.
     pub seq: Option<(u64, u64)>,
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
-    /// Rows left out, where the caller asked for that, by their place among all rows given.
+    /// The first hundred of the rows that could not be stored, by their place among all rows given.
     pub refused: Vec<Refusal>,
+    /// File by file, where files were imported.
+    pub files: Vec<FileReport>,
+    /// Where the rows were set aside that could not be read or stored.
+    pub quarantine: Option<std::path::PathBuf>,
+}
+
+/// What became of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileReport {
+    /// The file as the caller named it.
+    pub path: String,
+    /// It was imported before, content and options the same, and not read again.
+    pub was_imported: bool,
+    /// Rows in it.
+    pub rows_read: u64,
+    /// Rows added.
+    pub rows_written: u64,
+    /// Rows that the store had.
+    pub rows_skipped: u64,
+    /// Rows that could not be read or stored.
+    pub rows_refused: u64,
 }
 
 impl std::fmt::Debug for Store {
@@ -44,27 +80,95 @@ impl std::fmt::Debug for Store {
 
 impl BulkWriter {
     pub(super) fn begin(store: &Store, view: Arc<ViewPicture>, options: BulkOptions) -> Result<BulkWriter> {
-        let import = Import::begin(store.engine()?, &view)?;
-        Ok(BulkWriter { store: store.clone(), view, options, import, report: ImportReport::default() })
+        let import = Import::begin(store.engine()?, &view, options.append, options.source.as_deref())?;
+        let options_digest = options_digest(&view.record.definition, &options)?;
+        Ok(BulkWriter {
+            store: store.clone(),
+            view,
+            options,
+            options_digest,
+            import,
+            report: ImportReport::default(),
+            rows_of_part: 0,
+            refused_of_part: 0,
+            parts: Vec::new(),
+        })
     }
 
-    /// Adds a batch; columns as in [`Store::write`].
+    /// The definition of the view that is imported into.
+    pub fn definition(&self) -> &FeatureView {
+        &self.view.record.definition
+    }
+
+    /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before.
+    pub fn was_imported(&self, digest: &str) -> bool {
+        !self.options.append && self.import.is_in_ledger(digest, &self.options_digest)
+    }
+
+    /// What is written from here on comes from a file of its own: messages count its rows from 1. Several files add what they
+    /// would if they were imported one after the other.
+    pub fn begin_file(&mut self, path: impl Into<String>) {
+        let part = self.import.begin_part();
+        self.report.files.push(FileReport { path: path.into(), ..FileReport::default() });
+        self.parts.push(Some(part));
+        (self.rows_of_part, self.refused_of_part) = (0, 0);
+    }
+
+    /// The file that was begun last was written whole, but for `rows_unread` rows of it that could not be read. Its digest goes
+    /// into the import ledger with the commit.
+    pub fn end_file(&mut self, digest: impl Into<String>, rows_unread: u64) {
+        let Some(file) = self.report.files.last_mut() else { return };
+        file.rows_read = self.rows_of_part + rows_unread;
+        file.rows_refused = self.refused_of_part + rows_unread;
+        self.report.rows_read += rows_unread;
+        self.report.rows_refused += rows_unread;
+        self.import.end_file(LedgerFile {
+            path: file.path.clone(),
+            digest: digest.into(),
+            options_digest: self.options_digest.clone(),
+            rows_read: file.rows_read,
+            rows_refused: file.rows_refused,
+        });
+    }
+
+    /// A file that is not read, because it was imported before, for the report.
+    pub fn skip_file(&mut self, path: impl Into<String>) {
+        self.report.files.push(FileReport { path: path.into(), was_imported: true, ..FileReport::default() });
+        self.parts.push(None);
+    }
+
+    /// Adds a batch; columns as in [`Store::write`]. Gives the rows left out, by their place in the batch, where the options ask for
+    /// that.
     ///
     /// # Errors
     /// A column is missing or of a wrong type, a row is refused, the disk fails: the import cannot go on.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
         let mut accept = self.store.accept_options(self.options.allow_future, self.options.bad_rows);
-        accept.first_row = self.report.rows_read;
-        let mut accepted = accept_batch(&self.view.record.definition, batch, &accept)?;
-        for refusal in &mut accepted.refused {
-            refusal.row += usize::try_from(self.report.rows_read).unwrap_or(usize::MAX);
-        }
-        self.report.refused.append(&mut accepted.refused);
+        accept.first_row = self.rows_of_part + u64::from(!self.parts.is_empty());
+        let accepted = accept_batch(&self.view.record.definition, batch, &accept)?;
+        let rows_before = usize::try_from(self.report.rows_read).unwrap_or(usize::MAX);
+        let room = REFUSED_NAMED_MAX.saturating_sub(self.report.refused.len());
+        self.report.refused.extend(
+            accepted
+                .refused
+                .iter()
+                .take(room)
+                .map(|refusal| Refusal { row: refusal.row.saturating_add(rows_before), ..refusal.clone() }),
+        );
+        let refused = accepted.refused.len() as u64;
+        self.report.rows_refused += refused;
+        self.refused_of_part += refused;
         self.report.rows_read += batch.num_rows() as u64;
-        if self.report.ignored.is_empty() {
-            self.report.ignored.clone_from(&accepted.ignored);
+        self.rows_of_part += batch.num_rows() as u64;
+        for column in &accepted.ignored {
+            if !self.report.ignored.contains(column) {
+                self.report.ignored.push(column.clone());
+            }
         }
-        if accepted.row_count > 0 { self.import.push(&accepted) } else { Ok(()) }
+        if accepted.row_count > 0 {
+            self.import.push(&accepted)?;
+        }
+        Ok(accepted.refused)
     }
 
     /// Commits what was written: visible at once, durable on return.
@@ -73,6 +177,28 @@ impl BulkWriter {
     /// The disk fails: nothing was added.
     pub fn commit(self) -> Result<ImportReport> {
         let imported = self.import.commit(self.store.now())?;
-        Ok(ImportReport { rows_written: imported.rows, seq: imported.seq, ..self.report })
+        let mut report = self.report;
+        for (file, part) in report.files.iter_mut().zip(self.parts) {
+            if let Some(counts) = part.and_then(|part| imported.parts.get(part)) {
+                (file.rows_written, file.rows_skipped) = (counts.rows, counts.known);
+            }
+        }
+        Ok(ImportReport { rows_written: imported.rows, rows_skipped: imported.known, seq: imported.seq, ..report })
     }
+}
+
+/// A digest of all that decides what a file's rows become: what they must be, and what is done with those that are not.
+fn options_digest(view: &FeatureView, options: &BulkOptions) -> Result<String> {
+    let mut view = view.clone();
+    // What these say has no part in it.
+    (view.ttl_us, view.retention_us, view.freshness_sla_us) = (0, 0, 0);
+    (view.owner, view.description, view.tags) = Default::default();
+    view.source = Source { path: None, push: None, ..view.source };
+    for feature in &mut view.features {
+        (feature.description, feature.tags) = Default::default();
+    }
+    let sets_aside = options.bad_rows == BadRows::Quarantine;
+    let text = serde_json::to_vec(&(view, options.allow_future, sets_aside))
+        .map_err(|source| Error::invalid("the definition cannot be written as JSON").caused_by(source))?;
+    Ok(format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&text)))
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchReader};
 
 pub use builder::{StoreBuilder, TemporaryStore};
-pub use bulk::{BulkWriter, ImportReport};
+pub use bulk::{BulkWriter, FileReport, ImportReport};
 pub use join_keys::JoinKey;
 pub use training_set::TrainingSet;
 
@@ -139,6 +139,23 @@ impl Store {
         Ok(Arc::clone(picture.view(id)))
     }
 
+    /// The newest definitions of all views that are registered now.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn view_definitions(&self) -> Vec<crate::definition::FeatureView> {
+        let definitions = self.reads.picture().state.definitions_at(None);
+        definitions.views().map(|view| view.definition.clone()).collect()
+    }
+
+    /// Where an import into a view that begins now sets rows aside.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn quarantine_file(
+        &self,
+        view: &crate::definition::FeatureView,
+    ) -> Result<(Arc<dyn crate::disk::Disk>, std::path::PathBuf)> {
+        let name = format!("{:010}-{}.jsonl", self.engine()?.next_run_id(), view.reference_text());
+        Ok((Arc::clone(self.reads.disk()), self.reads.dir().join("quarantine").join(name)))
+    }
+
     fn accept_options(&self, allow_future: bool, bad_rows: BadRows) -> AcceptOptions {
         AcceptOptions {
             max_future_skew_us: self.max_future_skew_us,
@@ -200,8 +217,7 @@ impl Store {
         Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
     }
 
-    /// Begins a bulk import into a view: sorted past the log, visible at once when committed. Every row is added,
-    /// those equal to stored ones too.
+    /// Begins a bulk import into a view: sorted past the log, visible at once when committed.
     ///
     /// # Errors
     /// There is no such view; the disk fails.

@@ -191,7 +191,49 @@ fn bad_rows_are_set_aside_where_that_is_asked_for() {
     let report = project.run(&[&import[..], &["--bad-rows", "quarantine"]].concat()).done().json();
     assert_eq!(report[0]["rows_written"], json!(3), "{report}");
     assert_eq!(report[0]["rows_refused"], json!(1), "{report}");
+    let quarantine = std::fs::read_to_string(project.path(report[0]["quarantine"].as_str().unwrap())).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&quarantine).unwrap();
+    assert_eq!((&line["file"], &line["row"]), (&json!("profiles.csv"), &json!(4)), "{line}");
+    assert!(line["reason"].as_str().unwrap().contains("age") && line["values"]["age"] == json!(-1), "{line}");
     assert_eq!(project.get(&["--features", "profile:age", "customer_id=1"]), [present(json!(32))]);
+}
+
+#[test]
+fn a_file_imported_twice_adds_nothing_and_one_that_grew_what_it_gained() {
+    let project = Project::shop_with_profiles();
+    let import = |rest: &[&str]| {
+        let arguments = [&["--format", "json", "import", "profile", "profiles.csv"], rest].concat();
+        project.run(&arguments).done().json()[0].clone()
+    };
+    let again = import(&[]);
+    assert_eq!((&again["rows_written"], &again["files"][0]["was_imported"]), (&json!(0), &json!(true)), "{again}");
+    project.put("profiles.csv", format!("{PROFILES}5,2024-01-01T00:00:00Z,DK,40\n"));
+    let grown = import(&[]);
+    assert_eq!((&grown["rows_written"], &grown["rows_skipped"]), (&json!(1), &json!(3)), "{grown}");
+    assert_eq!(import(&["--append"])["rows_written"], json!(4));
+}
+
+#[test]
+fn the_sources_that_views_name_are_imported_at_once() {
+    let source = "source = { path = \"profiles.csv\" }\n[views.profile.features]";
+    let project = Project::defined(&SHOP.replace("[views.profile.features]", source));
+    project.put(
+        "profiles.csv",
+        PROFILES
+            .replace("age\n", "age,extra\n")
+            .replace("31\n", "31,x\n")
+            .replace("32\n", "32,\n")
+            .replace(",,\n", ",,,\n"),
+    );
+    project.run(&["apply"]).done();
+    let told = project.run(&["import", "--all"]).done().stdout();
+    assert!(told.contains("profiles.csv") && told.contains("extra: ignored"), "{told}");
+    // From elsewhere, the path is still that of the project.
+    let elsewhere = Project::empty();
+    let dir = project.dir.to_str().unwrap();
+    let report = elsewhere.run(&["--project", dir, "--format", "json", "import", "--all"]).done().json();
+    assert_eq!(report[0]["files"][0]["was_imported"], json!(true), "{report}");
+    Project::shop().run(&["import", "--all"]).fails(1, &["no view names a source"]);
 }
 
 #[test]

@@ -12,11 +12,13 @@ use serde_json::{Value as Json, json};
 use super::args::{Demo, Format};
 use super::context::{Context, Project};
 use super::failure::Failure;
+use super::import::{self, Imported};
 use super::output::{Sheet, human_bytes, human_count};
-use super::{get, history, import};
+use super::{get, history};
 use crate::engine::get::GetOptions;
 use crate::error::Result;
-use crate::request::{ApplyOptions, BadRows, BulkOptions, Features, HistoricalRequest};
+use crate::exchange::ImportOptions;
+use crate::request::{ApplyOptions, BadRows, Features, HistoricalRequest};
 use crate::store::Store;
 use crate::value::Value;
 
@@ -40,7 +42,6 @@ pub(super) fn run(args: &Demo, context: &mut Context) -> Result<(), Failure> {
     teller.step(&format!("The project: {}", dir.display()), &format!("asof.toml and data/, {}", human_bytes(bytes)))?;
 
     let project = Project::load(dir)?;
-    let is_new = !project.has_store()?;
     let store = project.create_or_open()?;
     let plan = store.apply(&project.definitions, ApplyOptions::default())?;
     let definitions = &project.definitions;
@@ -48,14 +49,10 @@ pub(super) fn run(args: &Demo, context: &mut Context) -> Result<(), Failure> {
     let change = if plan.is_empty() { "as it was" } else { "applied" };
     teller.step("asof apply", &format!("{views} feature views, {services} feature service: {change}"))?;
 
-    let import = "asof import --all --bad-rows quarantine";
-    if is_new {
-        let sheet = import_all(&project, &store)?;
-        teller.step(import, "every file whole or not at all; rows that cannot be stored set aside")?;
-        teller.show(&sheet)?;
-    } else {
-        teller.step(import, "the store stands from an earlier demo")?;
-    }
+    let options = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    let imported = import::import_all(&store, project.folder(), &options)?;
+    teller.step("asof import --all --bad-rows quarantine", &read(&imported))?;
+    teller.show(&imports(&imported))?;
 
     let (aircraft, weather, storm) = latest(&store)?;
     teller.step("asof get", &format!("the latest values, of aircraft {AIRCRAFT}"))?;
@@ -81,22 +78,23 @@ pub(super) fn run(args: &Demo, context: &mut Context) -> Result<(), Failure> {
     teller.next(dir)
 }
 
-/// Imports what asof.toml names, once: a second run of the demo finds it there.
-fn import_all(project: &Project, store: &Store) -> Result<Sheet> {
-    let mut sheet = Sheet::new(["view", "rows", "set aside", ""]);
-    for view in &project.definitions.views {
-        let Some(file) = &view.source.path else { continue };
-        let options = BulkOptions { bad_rows: BadRows::Quarantine, ..BulkOptions::default() };
-        let report = import::import_file(store, view, &project.path(file), options)?;
-        let reason = report.refused.first().map_or(Json::Null, |refusal| json!(refusal.reason));
-        sheet.push([
-            json!(view.reference_text()),
-            json!(human_count(report.rows_written)),
-            json!(human_count(report.refused.len() as u64)),
-            reason,
-        ]);
+fn read(imported: &[Imported]) -> String {
+    let is_new = imported.iter().any(|(_, report)| report.rows_written > 0);
+    if is_new {
+        "every file whole or not at all; rows that cannot be stored are set aside".to_owned()
+    } else {
+        "every file was imported by an earlier demo, and is skipped".to_owned()
     }
-    Ok(sheet)
+}
+
+fn imports(imported: &[Imported]) -> Sheet {
+    let mut sheet = Sheet::new(["view", "rows", "set aside", ""]);
+    for (view, report) in imported {
+        let reason = report.refused.first().map_or(Json::Null, |refusal| json!(refusal.reason));
+        let counts = [report.rows_written, report.rows_refused].map(|rows| json!(human_count(rows)));
+        sheet.push([json!(view)].into_iter().chain(counts).chain([reason]));
+    }
+    sheet
 }
 
 /// The last known of an aircraft, of the weather now, and of the weather in a storm.
