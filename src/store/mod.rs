@@ -4,6 +4,7 @@ mod background;
 mod builder;
 mod bulk;
 mod control;
+mod join_keys;
 mod local_import;
 mod maintenance;
 mod rows;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, FileReport, ImportReport};
+pub use join_keys::JoinKey;
 pub use rows::Row;
 pub use training_set::TrainingSet;
 
