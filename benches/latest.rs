@@ -11,7 +11,7 @@ use std::time::Instant;
 use asof::disk::{Disk, Random, RealDisk};
 use asof::format::row::{RowHead, RowKind, RowLayout, RowRef, push_image};
 use asof::key::key_hash;
-use asof::latest::{Lookup, Need, Table, TableOptions, TableReader, TableShape};
+use asof::latest::{LOOKUPS_MAX, Lookup, Need, Table, TableOptions, TableReader, TableShape};
 use asof::value::{DataType, Value};
 
 /// Nanoseconds this thread has run: the first field of Linux's schedstat.
@@ -142,7 +142,7 @@ fn misses(reader: &TableReader, keys: u64, round: u64) -> f64 {
 
 fn batches(reader: &TableReader, keys: u64, round: u64, batch: usize) -> f64 {
     let mut random = Random::new(round);
-    let mut copy = reader.slot_copy();
+    let mut copies = vec![reader.slot_copy(); LOOKUPS_MAX];
     let (mut wanted, mut hashes) = (vec![[0; 16]; batch], vec![0; batch]);
     let mut sum = 0;
     let count = GETS as usize / batch;
@@ -152,10 +152,15 @@ fn batches(reader: &TableReader, keys: u64, round: u64, batch: usize) -> f64 {
             *key = key_of(random.below(keys));
             *hash = key_hash(SEED, key.as_slice());
         }
-        reader.lookup_batch(&hashes, &wanted, Need::Slot, &mut copy, |_, found, copy| {
-            assert_eq!(found, Lookup::Hit);
-            take(copy, &mut sum);
-        });
+        for (hashes, wanted) in hashes.chunks(LOOKUPS_MAX).zip(wanted.chunks(LOOKUPS_MAX)) {
+            let mut found = [Lookup::Busy; LOOKUPS_MAX];
+            let (found, copies) = (&mut found[..wanted.len()], &mut copies[..wanted.len()]);
+            reader.lookup_many(|i| (hashes[i], wanted[i].as_slice()), Need::Slot, copies, found);
+            for (found, copy) in found.iter().zip(copies) {
+                assert_eq!(*found, Lookup::Hit);
+                take(copy, &mut sum);
+            }
+        }
     }
     black_box(sum);
     (cpu_ns() - started) / (count * batch) as f64

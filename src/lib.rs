@@ -28,6 +28,7 @@ pub mod time;
 pub mod value;
 
 pub use engine::get::{FeatureValue, GetOptions};
+pub use engine::online::{EntityKey, OnlineHandle, OnlineRow};
 pub use error::{Error, ErrorKind, Result};
 pub use format::columns::value_at;
 pub use join::pick::Status;

@@ -61,6 +61,8 @@ pub struct Sizes {
     pub run_file_bytes: u64,
     /// How many runs of like size are merged into one.
     pub merge_fanout: usize,
+    /// Address space reserved for each latest table, which cannot grow beyond until the store is opened again.
+    pub table_reserve_bytes: u64,
     /// What an import may hold in memory before it spills sorted pieces to disk.
     pub import_bytes_max: usize,
 }
@@ -72,6 +74,7 @@ impl Default for Sizes {
             tail_bytes_max: 128 << 20,
             run_file_bytes: 128 << 20,
             merge_fanout: 4,
+            table_reserve_bytes: 64 << 30,
             import_bytes_max: 512 << 20,
         }
     }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use asof::options::Sizes;
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
 use asof::{
-    ApplyOptions, BulkOptions, DeleteOptions, Features, GetOptions, HistoricalRequest, KnownAt, Status, Store,
-    StoreBuilder, WriteOptions,
+    ApplyOptions, BulkOptions, DeleteOptions, Features, GetOptions, HistoricalRequest, KnownAt, OnlineHandle,
+    OnlineRow, Status, Store, StoreBuilder, WriteOptions,
 };
 use proptest::prelude::*;
 
@@ -87,6 +88,8 @@ enum Step {
 }
 
 const KEYS: i64 = 4;
+/// Later than any row.
+const AFTER_ALL: i64 = 100;
 
 fn row() -> impl Strategy<Value = NewRow> {
     let number = prop::option::weighted(0.8, prop::num::f64::ANY.prop_map(|x| if x.is_nan() { 0.5 } else { x }));
@@ -123,6 +126,7 @@ struct Pair {
     ttl: i64,
     now: i64,
     snapshots: u32,
+    online: RefCell<Option<OnlineHandle>>,
 }
 
 impl Pair {
@@ -141,6 +145,7 @@ impl Pair {
             ttl: 0,
             now: 15,
             snapshots: 0,
+            online: RefCell::default(),
         };
         pair.apply();
         pair
@@ -236,6 +241,7 @@ impl Pair {
                 self.store().compact().unwrap();
             }
             Step::Reopen => {
+                self.online.take();
                 self.store = None;
                 self.store = Some(self.builder.clone().open("/model").unwrap());
             }
@@ -276,6 +282,34 @@ impl Pair {
                 let expected = self.oracle.answer(key, feature, &question);
                 assert_eq!((named.status, named.value.clone()), expected, "key {key}, feature {feature}, get");
             }
+        }
+        self.check_online();
+    }
+
+    /// Online = as-of(now), with the clock before, at and after the rows; through one handle kept since the store was
+    /// opened, key by key and in a batch.
+    fn check_online(&self) {
+        let mut online = self.online.borrow_mut();
+        let online = online.get_or_insert_with(|| self.store().online(&Features::list(["v:number"]).unwrap()).unwrap());
+        let keys: Vec<_> = (0..=KEYS).map(|key| online.key(&[("id", Value::Int64(key))]).unwrap()).collect();
+        for now in [-1, self.now - 1, self.now, self.now + 1, AFTER_ALL] {
+            let question = Question { at: now, known_at: u64::MAX, created_cutoff: false, ttl: self.ttl };
+            let expected: Vec<_> = (0..=KEYS).map(|key| self.oracle.answer(key, 0, &question)).collect();
+            for (key, expected) in keys.iter().zip(&expected) {
+                let row = online.get(key, Timestamp(now)).unwrap();
+                assert_eq!((row.status(0).0, row.value(0)), *expected, "get at {now}");
+                assert_eq!(row.f64(0).map_or(Value::Null, Value::Float64), expected.1, "f64 at {now}");
+            }
+            let mut visited = 0;
+            let visit = |key: usize, row: &OnlineRow<'_>| {
+                assert_eq!((row.status(0).0, row.value(0)), expected[key], "batch at {now}");
+                // When every row lies before the clock, nothing is left to history.
+                let has_rows = self.oracle.rows.iter().any(|row| usize::try_from(row.key) == Ok(key));
+                assert!(now < AFTER_ALL || row.is_from_latest_table(0) == has_rows, "key {key}: not out of the table");
+                visited += 1;
+            };
+            online.get_batch(&keys, Timestamp(now), visit).unwrap();
+            assert_eq!(visited, keys.len());
         }
     }
 

@@ -31,6 +31,7 @@ struct Sound {
 static SOUND: OnceLock<Sound> = OnceLock::new();
 
 fuzz_target!(|bytes: &[u8]| {
+    asof_fuzz::allow_caught_panics();
     let sound = SOUND.get_or_init(sound);
     let Some(([how, cut], changes)) = bytes.split_first_chunk::<2>() else { return };
     let (mut run, mut index) = (sound.run.clone(), sound.index.clone());
@@ -133,7 +134,7 @@ fn touch(disk: &MemDisk, sound: &Sound) -> Result<()> {
         }
     }
     run.created();
-    let _ = for_each_latest(&run, |_, _, _| Ok(()));
+    let _ = for_each_latest(&run, 0..=u64::MAX, |_, _, _| Ok(()));
     let columns = [run.row_columns()?];
     let mut merged = MergeCursor::over(&[&run], &columns, &[10], 0, u64::MAX)?;
     let mut key = MergedKey::default();

@@ -136,6 +136,7 @@ impl Engine {
             let frame = batch.frame.finish(first, ingested_at, batch.source);
             let (frame, _) = Frame::parse(frame).ok().flatten().expect("the builder writes what the parser reads");
             insert_into_tail(&core.tail, &frame, &batch.hashes, position);
+            self.apply_to_tables(core, &frame, &batch.hashes);
             core.next_seq = first + u64::from(frame.row_count);
         }
         core.state.ingested_at_us = ingested_at;

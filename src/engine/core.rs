@@ -4,12 +4,14 @@
 //! committed, MANIFEST published, picture swapped, HEAD. So nobody finds a name in HEAD's generation that
 //! MANIFEST does not have, and no picture lacks rows that HEAD calls committed.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::commit::Pending;
 use super::picture::Picture;
 use super::reads::Reads;
+use super::tables::Tables;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::LogPosition;
 use crate::head::HeadState;
@@ -59,11 +61,24 @@ pub(super) struct Core {
     pub state: HeadState,
     /// The index of the segment that is written to.
     pub tail: Arc<TailSegment>,
+    /// The latest tables that take every commit.
+    pub tables: Tables,
+    /// Views whose table is being filled.
+    pub filling: BTreeSet<u32>,
     /// Closed in order: nothing more is written.
     pub is_closed: bool,
     /// Why the registry takes no more changes: what one of them left is only known after the next open, so
     /// no number may be given until then.
     pub broken: Option<String>,
+}
+
+/// What a change of the registry does beside it.
+#[derive(Debug, Default)]
+pub(super) struct Effect {
+    /// The log's unsealed rows from then on, where that changes.
+    pub tail: Option<Vec<Arc<TailSegment>>>,
+    /// The view that gets rows which its latest table does not have.
+    pub rows_for: Option<u32>,
 }
 
 impl Core {
@@ -107,7 +122,7 @@ impl Engine {
         now_us: i64,
         what: &str,
         change: impl FnOnce(&mut Change<'_>, u64) -> Result<u64>,
-        tail: Option<Vec<Arc<TailSegment>>>,
+        effect: Effect,
     ) -> Result<Arc<RegistryState>> {
         core.check_sound()?;
         core.log.sync()?;
@@ -134,6 +149,11 @@ impl Engine {
             Ok(())
         });
         let published = state.and_then(|state| {
+            // Before anybody can know of the rows: whoever does must find the table marked.
+            if let Some(table) = effect.rows_for.and_then(|view| core.tables.get_mut(&view)) {
+                table.mark_behind();
+            }
+            Self::retire_changed_tables(core, &state);
             manifest::publish(&*self.reads.disk, &self.reads.dir, &state.to_manifest())?;
             Ok(state)
         });
@@ -143,7 +163,7 @@ impl Engine {
                 core.broken = Some(error.to_string());
             }
         })?;
-        let tail = tail.unwrap_or_else(|| self.reads.picture().tail.clone());
+        let tail = effect.tail.unwrap_or_else(|| self.reads.picture().tail.clone());
         self.set_picture(Arc::clone(&state), tail);
         if given > 0 {
             core.next_seq += given;
@@ -195,6 +215,7 @@ impl Engine {
         core.state.log_end = core.log.end();
         core.state.log_synced = core.log.synced();
         core.is_closed = true;
+        self.close_tables(&mut core)?;
         self.reads.head.close_clean(&core.state)
     }
 

@@ -1,12 +1,13 @@
 //! One entity, as of any moment: value, status and event time of each feature.
 
+use std::sync::Arc;
+
 use super::as_of::{FoundRow, find_row};
 use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
 use crate::error::{Error, Result, nearest};
-use crate::format::row::FieldState;
 use crate::join::pick::{AsOf, FieldView, Status, verdict};
-use crate::key::key_hash;
+use crate::key::{KeySchema, key_hash};
 use crate::request::{Features, KnownAt};
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
@@ -45,82 +46,82 @@ impl Reads {
     /// # Errors
     /// Views, features, services, join keys that are not there; a key of the wrong type; a damaged run.
     pub fn get(
-        &self,
+        self: &Arc<Self>,
         features: &Features,
         entity: &[(&str, Value)],
         options: &GetOptions,
         now: Timestamp,
     ) -> Result<Vec<FeatureValue>> {
-        let Sight { seq: committed, picture } = &self.sight()?;
+        if options.at.is_none() && options.known_at.is_none() {
+            let mut online = self.online(features)?;
+            let key = online.key(entity)?;
+            return Ok(online.get(&key, now)?.to_vec());
+        }
         let known_at = match &options.known_at {
             Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,
         };
-        let definitions_at = if options.definitions_current { None } else { known_at };
-        let selections = resolve(features, &picture.state.definitions_at(definitions_at))?;
-        check_keys(entity, &selections)?;
-        let at = options.at.unwrap_or(now).0;
-        let question = AsOf { known_at: known_at.unwrap_or(*committed).min(*committed), ..AsOf::new(at) };
-        let mut answers = Vec::new();
-        for selected in &selections {
-            let view = picture.view(selected.view.id);
-            let values = selected.key_columns.iter().zip(view.key_schema.columns()).map(|(column, (name, _))| {
-                // A key is found under the caller's column of a service, or under its own name.
-                let given =
-                    entity.iter().find(|(key, _)| key == column).or_else(|| entity.iter().find(|(key, _)| key == name));
-                given.map(|(_, value)| value.clone()).ok_or_else(|| {
-                    Error::invalid(format!("{} needs the join key {column}", selected.label))
-                        .remedy(format!("give it as {column}=VALUE"))
-                })
-            });
-            let values = values.collect::<Result<Vec<Value>>>()?;
-            let mut key = Vec::new();
-            view.key_schema.encode(&values, &mut key)?;
-            let row = find_row(view, &picture.tail, key_hash(self.hash_seed(), &key), &key, question)?;
-            let ttl_us = selected.view.definition.ttl_us;
-            for field in &selected.fields {
-                let (status, value, event_ts) = answer(row.as_ref(), view.layout.as_ref(), field.ordinal, at, ttl_us);
-                answers.push(FeatureValue {
-                    view: selected.label.clone(),
-                    feature: field.name.clone(),
-                    dtype: field.dtype.clone(),
-                    value,
-                    status,
-                    event_ts,
-                });
-            }
-        }
-        Ok(answers)
+        self.with_sight(|sight| get_as_of(sight, self.hash_seed(), features, entity, (options, known_at), now))
     }
 }
 
-fn answer(
-    row: Option<&FoundRow>,
-    layout: &crate::format::row::RowLayout,
-    field: usize,
-    at: i64,
-    ttl_us: i64,
-) -> (Status, Value, Option<Timestamp>) {
-    let Some(found) = row else { return (Status::NotFound, Value::Null, None) };
-    let row = found.row();
-    let state = row.state(field);
-    let view = FieldView {
-        kind: row.head.kind,
-        event_ts: row.head.event_ts,
-        row_deadline: row.head.deadline,
-        field_deadline: row.field_deadline(field),
-        state,
-    };
-    let status = verdict(Some(view), at, ttl_us);
-    let value =
-        if status == Status::Present && state == FieldState::Value { row.value(layout, field) } else { Value::Null };
-    let event_ts = (status != Status::NotFound).then_some(Timestamp(row.head.event_ts));
-    (status, value, event_ts)
+fn get_as_of(
+    sight: &Sight,
+    hash_seed: u64,
+    features: &Features,
+    entity: &[(&str, Value)],
+    (options, known_at): (&GetOptions, Option<u64>),
+    now: Timestamp,
+) -> Result<Vec<FeatureValue>> {
+    let picture = &sight.picture;
+    let definitions_at = if options.definitions_current { None } else { known_at };
+    let selections = resolve(features, &picture.state.definitions_at(definitions_at))?;
+    check_keys(entity, selections.iter())?;
+    let at = options.at.unwrap_or(now).0;
+    let question = AsOf { known_at: known_at.unwrap_or(sight.seq).min(sight.seq), ..AsOf::new(at) };
+    let mut answers = Vec::new();
+    for selected in &selections {
+        let view = picture.view(selected.view.id);
+        let mut key = Vec::new();
+        view.key_schema.encode(&entity_values(entity, selected, &view.key_schema)?, &mut key)?;
+        let found = find_row(view, &picture.tail, key_hash(hash_seed, &key), &key, question)?;
+        for field in &selected.fields {
+            let about = found.as_ref().map(|found| FieldView::of_row(&found.row(), field.ordinal));
+            let status = verdict(about, at, selected.view.definition.ttl_us);
+            let row = found.as_ref().filter(|_| status != Status::NotFound).map(FoundRow::row);
+            let value = row.filter(|_| status == Status::Present).map(|row| row.value(&view.layout, field.ordinal));
+            answers.push(FeatureValue {
+                view: selected.label.clone(),
+                feature: field.name.clone(),
+                dtype: field.dtype.clone(),
+                value: value.unwrap_or(Value::Null),
+                status,
+                event_ts: row.map(|row| Timestamp(row.head.event_ts)),
+            });
+        }
+    }
+    Ok(answers)
 }
 
-fn check_keys(entity: &[(&str, Value)], selections: &[Resolved]) -> Result<()> {
+/// The values of a view's join keys, in key order: each under the caller's column of a service, or its own name.
+pub(super) fn entity_values(entity: &[(&str, Value)], selected: &Resolved, keys: &KeySchema) -> Result<Vec<Value>> {
+    let given = |name: &str| entity.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+    let values = selected.key_columns.iter().zip(keys.columns()).map(|(column, (name, _))| {
+        given(column).or_else(|| given(name)).ok_or_else(|| {
+            Error::invalid(format!("{} needs the join key {column}", selected.label))
+                .remedy(format!("give it as {column}=VALUE"))
+        })
+    });
+    values.collect()
+}
+
+/// Refuses keys that no selected view has.
+pub(super) fn check_keys<'a>(
+    entity: &[(&str, Value)],
+    selections: impl Iterator<Item = &'a Resolved> + Clone,
+) -> Result<()> {
     let known = || {
-        selections.iter().flat_map(|selected| {
+        selections.clone().flat_map(|selected| {
             let names = selected.view.definition.join_keys.iter().map(|(name, _)| name.as_str());
             names.chain(selected.key_columns.iter().map(String::as_str))
         })

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, TimestampMicrosecondArray, UInt8Array};
 
-use super::core::{Engine, lock};
+use super::core::{Effect, Engine, lock};
 use super::picture::{ViewPicture, history_folder, run_schema};
 use super::seal::run_record;
 use super::write::{by_ordinal, event_ids};
@@ -99,8 +99,10 @@ impl Import {
                 }
                 Ok(built.rows)
             },
-            None,
+            Effect { rows_for: Some(view_id), ..Effect::default() },
         )?;
+        drop(core);
+        engine.fill_after_import(view_id);
         Ok(Imported { rows: built.rows, seq: Some((first, first + built.rows - 1)) })
     }
 

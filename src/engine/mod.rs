@@ -9,13 +9,17 @@ pub mod get;
 pub mod historical;
 pub mod import;
 mod known_at;
+pub mod online;
 mod open;
 pub mod picture;
 pub mod reads;
 pub mod resolve;
 pub mod run_source;
 mod seal;
+mod tables;
 pub mod tail_source;
+pub mod winner;
+mod winners;
 pub mod write;
 
 pub use core::{Engine, EngineOptions};

@@ -8,6 +8,7 @@ use super::commit::insert_into_tail;
 use super::core::{Core, Engine, EngineOptions};
 use super::picture::Picture;
 use super::reads::Reads;
+use super::tables::Tables;
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, Result};
 use crate::format::row::{RowLayout, RowRef};
@@ -125,7 +126,16 @@ impl Engine {
             options,
             registry,
             queue: Mutex::default(),
-            core: Mutex::new(Core { log, next_seq, state: begin, tail, is_closed: false, broken: None }),
+            core: Mutex::new(Core {
+                log,
+                next_seq,
+                state: begin,
+                tail,
+                is_closed: false,
+                tables: Tables::new(),
+                filling: Default::default(),
+                broken: None,
+            }),
             run_ids: AtomicU64::new(meta.next_run_id),
             maintenance: Mutex::default(),
             _lock: lock,
@@ -133,6 +143,8 @@ impl Engine {
         engine.publish_head(&mut super::core::lock(&engine.core));
         place.remove_below(meta.log_start_segment)?;
         engine.remove_orphans()?;
+        engine.open_tables()?;
+        engine.make_empty_tables(&mut super::core::lock(&engine.core));
         Ok(engine)
     }
 }

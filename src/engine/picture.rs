@@ -12,7 +12,9 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::format::row::RowLayout;
 use crate::history::{RunFile, RunSchema};
+use crate::identity::Identity;
 use crate::key::KeySchema;
+use crate::latest::{TableReader, TableShape};
 use crate::registry::RegistryState;
 use crate::registry::records::{RunRecord, ViewRecord};
 use crate::tail::TailSegment;
@@ -29,7 +31,7 @@ pub struct Picture {
 }
 
 /// One view version.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ViewPicture {
     /// Its newest revision.
     pub record: Arc<ViewRecord>,
@@ -39,6 +41,8 @@ pub struct ViewPicture {
     pub key_schema: Arc<KeySchema>,
     /// Its run files, newest rows first.
     pub runs: Vec<Arc<Run>>,
+    /// Its latest table, where there is one to ask.
+    pub table: Option<TableReader>,
 }
 
 impl ViewPicture {
@@ -113,10 +117,20 @@ impl Picture {
                 })
                 .collect();
             runs.sort_by_key(|run| std::cmp::Reverse((run.record.event_max_us, run.record.seq_max)));
-            let view = ViewPicture { record: Arc::clone(record), layout, key_schema, runs };
+            let table = same_fields.and_then(|known| known.table.clone());
+            let view = ViewPicture { record: Arc::clone(record), layout, key_schema, runs, table };
             views.insert(record.id, Arc::new(view));
         }
         Picture { state, views, tail }
+    }
+
+    /// This picture with another latest table of a view, or none.
+    pub fn with_table(&self, view_id: u32, table: Option<TableReader>) -> Picture {
+        let mut views = self.views.clone();
+        if let Some(view) = views.get_mut(&view_id) {
+            *view = Arc::new(ViewPicture { table, ..ViewPicture::clone(view) });
+        }
+        Picture { state: Arc::clone(&self.state), views, tail: self.tail.clone() }
     }
 
     /// A view version by id.
@@ -134,4 +148,15 @@ pub fn run_schema(record: &ViewRecord) -> RunSchema {
         fields,
         record.definition.has_created(),
     )
+}
+
+/// What a view's table holds.
+pub fn table_shape(view: &ViewPicture, identity: &Identity) -> TableShape {
+    TableShape {
+        row: (*view.layout).clone(),
+        key_bytes: view.key_schema.fixed_len_bytes(),
+        has_created: view.record.definition.has_created(),
+        store_uuid: identity.uuid,
+        hash_seed: identity.hash_seed,
+    }
 }

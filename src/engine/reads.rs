@@ -40,6 +40,41 @@ impl Reads {
         Ok(Sight { seq, picture: self.picture() })
     }
 
+    /// Rows up to here are visible to a request that begins now.
+    ///
+    /// # Errors
+    /// As [`Reads::sight`].
+    #[inline]
+    pub fn committed_seq(&self) -> Result<u64> {
+        Ok(self.head.committed_seq())
+    }
+
+    /// The registry's generation that pictures are at, or will be at once. Asked after [`Reads::committed_seq`].
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.head.manifest_generation()
+    }
+
+    /// Answers with what can be seen now; again where files were merged away before they were opened.
+    ///
+    /// # Errors
+    /// As [`Reads::sight`], and what `answer` fails with.
+    pub fn with_sight<T>(&self, mut answer: impl FnMut(&Sight) -> Result<T>) -> Result<T> {
+        let mut sight = self.sight()?;
+        loop {
+            match answer(&sight) {
+                Err(error) if error.is_missing_file() => {
+                    let newer = self.sight()?;
+                    if newer.picture.state.generation() == sight.picture.state.generation() {
+                        return Err(error);
+                    }
+                    sight = newer;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// What can be read now, whatever has been committed. A request takes a [`Reads::sight`].
     pub fn picture(&self) -> Arc<Picture> {
         Arc::clone(&self.picture.read().unwrap_or_else(PoisonError::into_inner))

@@ -33,6 +33,20 @@ pub struct ResolvedField {
     pub dtype: DataType,
 }
 
+impl Resolved {
+    /// The same, naming what was found: this version, these features.
+    pub fn pinned(&self) -> Selection {
+        let definition = &self.view.definition;
+        let keys = definition.join_keys.iter().zip(&self.key_columns);
+        Selection {
+            view: definition.reference(),
+            alias: Some(self.label.clone()),
+            join_keys: keys.map(|((name, _), column)| (name.clone(), column.clone())).collect(),
+            features: self.fields.iter().map(|field| field.name.clone()).collect(),
+        }
+    }
+}
+
 /// Finds what a request names, in the definitions given.
 ///
 /// # Errors

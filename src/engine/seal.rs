@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::core::{Engine, lock};
+use super::core::{Effect, Engine, lock};
 use super::picture::{Picture, Run, history_folder, run_schema};
 use crate::disk::atomic_write;
 use crate::error::Result;
@@ -74,7 +74,7 @@ impl Engine {
                 change.meta().log_start_segment = last + 1;
                 Ok(0)
             },
-            Some(tail),
+            Effect { tail: Some(tail), ..Effect::default() },
         )?;
         drop(core);
         self.reads.log_place().remove_below(last + 1)?;
@@ -133,7 +133,7 @@ impl Engine {
                 }
                 Ok(0)
             },
-            None,
+            Effect::default(),
         )?;
         drop(core);
         for run in &runs {

@@ -7,7 +7,7 @@ use arrow_array::ArrayRef;
 use super::apply::{record_outcome, registered};
 use super::as_of::find_row;
 use super::commit::{Batch, Committed};
-use super::core::{Engine, lock};
+use super::core::{Effect, Engine, lock};
 use super::picture::ViewPicture;
 use crate::definition::{Definitions, Plan, check_name, plan};
 use crate::error::{Error, Result};
@@ -146,8 +146,9 @@ impl Engine {
                 record_outcome(change, &outcome, seq, now.0)?;
                 Ok(1)
             },
-            None,
+            Effect::default(),
         )?;
+        self.make_empty_tables(&mut core);
         Ok(plan)
     }
 
@@ -178,7 +179,7 @@ impl Engine {
                 change.put(&record)?;
                 Ok(0)
             },
-            None,
+            Effect::default(),
         )?;
         Ok(record)
     }
@@ -209,7 +210,7 @@ impl Engine {
                 change.put(&SourceRecord { id, name: name.to_owned() })?;
                 Ok(0)
             },
-            None,
+            Effect::default(),
         )?;
         Ok(id)
     }

@@ -4,6 +4,7 @@
 //! the same rows, and the halves of a batch are put together again. So order needs no care, a file of
 //! one row group gains as much as one of many, and what waits is a few batches, not row groups.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -87,7 +88,7 @@ impl ParquetReader {
         let mut rows = None;
         for (i, share) in self.shares.iter_mut().enumerate() {
             let next = match &mut share.batches {
-                Batches::Here(reader) => reader.next(),
+                Batches::Here(reader) => next_of(reader),
                 Batches::Thread(receiver) => receiver.recv().ok(),
             };
             let batch = next.transpose().map_err(|error| damaged(&self.file, &error.to_string()))?;
@@ -118,13 +119,19 @@ impl PartReader for ParquetReader {
     }
 }
 
+/// The next batch. The library asserts over some impossible lengths and offsets: to it they are damage.
+fn next_of(reader: &mut ParquetRecordBatchReader) -> Option<Decoded> {
+    catch_unwind(AssertUnwindSafe(|| reader.next()))
+        .unwrap_or_else(|_| Some(Err(ArrowError::ParquetError("a length or offset in it is impossible".to_owned()))))
+}
+
 /// Decodes on a thread of its own until the file ends or nobody listens any more.
-fn decode_apart(file: &SourceFile, reader: ParquetRecordBatchReader) -> Result<Receiver<Decoded>> {
+fn decode_apart(file: &SourceFile, mut reader: ParquetRecordBatchReader) -> Result<Receiver<Decoded>> {
     let (sender, receiver) = crossbeam_channel::bounded(BATCHES_WAITING);
     thread::Builder::new()
         .name("asof-parquet".to_owned())
         .spawn(move || {
-            for batch in reader {
+            while let Some(batch) = next_of(&mut reader) {
                 let is_last = batch.is_err();
                 if sender.send(batch).is_err() || is_last {
                     break;

@@ -2,7 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::error::Result;
 use crate::history::gather::Extent;
@@ -80,6 +80,24 @@ impl<'a> RunCursor<'a> {
         }
         Ok(())
     }
+}
+
+/// Calls `visit(hash, key, row)` with the greatest row, in row order, of every key whose hash lies in `hashes`,
+/// in hash order.
+///
+/// # Errors
+/// Damaged; what `visit` returns.
+pub fn for_each_latest(
+    run: &RunFile,
+    hashes: RangeInclusive<u64>,
+    mut visit: impl FnMut(u64, &[u8], usize) -> Result<()>,
+) -> Result<()> {
+    let mut cursor = RunCursor::over(run, *hashes.start(), *hashes.end())?;
+    while let Some((hash, key, rows)) = cursor.current() {
+        visit(hash, key, rows.end - 1)?;
+        cursor.advance()?;
+    }
+    Ok(())
 }
 
 /// A key of several runs, and its rows in row order.

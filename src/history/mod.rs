@@ -27,13 +27,13 @@ mod verify;
 mod writer;
 
 pub use bulk::{BulkBatch, BulkBuilder};
-pub use cursor::{MergeCursor, MergedKey, RunCursor};
+pub use cursor::{MergeCursor, MergedKey, RunCursor, for_each_latest};
 pub use gather::Extent;
 pub use keys::Keys;
 pub use merge::merge_runs;
 pub use output::{RunFileMeta, RunOutput, index_path, run_path};
 pub use policy::{RunSize, choose_merge};
-pub use reader::{RunColumn, RunFile, for_each_latest};
+pub use reader::{RunColumn, RunFile};
 pub use rows::{KeyRange, RowCollector, RowColumns, RunRows, UnsortedRows};
 pub use schema::{OptionalColumns, RunSchema};
 pub use seal::seal;

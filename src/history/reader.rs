@@ -435,16 +435,3 @@ fn newer(path: &Path, version: u32) -> Error {
         .at(path.display())
         .remedy("open the store with the release that wrote it, or a later one")
 }
-
-/// Calls `visit(hash, key, row)` with the greatest row, in row order, of every key, in hash order.
-///
-/// # Errors
-/// Damaged; what `visit` returns.
-pub fn for_each_latest(run: &RunFile, mut visit: impl FnMut(u64, &[u8], usize) -> Result<()>) -> Result<()> {
-    let mut cursor = super::cursor::RunCursor::new(run)?;
-    while let Some((hash, key, rows)) = cursor.current() {
-        visit(hash, key, rows.end - 1)?;
-        cursor.advance()?;
-    }
-    Ok(())
-}

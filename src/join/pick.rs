@@ -4,7 +4,7 @@
 //! row order (event time, created time with absent first, seq) that the question can see, whatever
 //! its kind and age; [`verdict`] then says what that means for a field.
 
-use crate::format::row::{FieldState, RowKind};
+use crate::format::row::{FieldState, RowKind, RowRef};
 
 /// Where a row stands in row order. `Ord` is row order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,6 +134,19 @@ pub struct FieldView {
     pub field_deadline: Option<i64>,
     /// The field's state.
     pub state: FieldState,
+}
+
+impl FieldView {
+    /// The field of a row.
+    pub fn of_row(row: &RowRef<'_>, field: usize) -> FieldView {
+        FieldView {
+            kind: row.head.kind,
+            event_ts: row.head.event_ts,
+            row_deadline: row.head.deadline,
+            field_deadline: row.field_deadline(field),
+            state: row.state(field),
+        }
+    }
 }
 
 /// What one field of the winner answers at `at` in a view with this TTL (0 for none).

@@ -159,11 +159,12 @@ impl Inserter {
                 Place::Empty { group, slot, tags, is_suspect } => {
                     let count = self.shared.count(shard).load(Ordering::Relaxed);
                     let slots = shard.slots() as u64;
-                    if (count + 1) * 10 > slots * 9 {
+                    // A damaged count says what it likes.
+                    if count.saturating_add(1).saturating_mul(10) > slots * 9 {
                         match self.make_room(hash) {
                             Ok(()) => continue,
                             // The last slots of a shard still serve when the disk has no more room.
-                            Err(error) if error.kind() == ErrorKind::NoSpace && count + 1 < slots => {}
+                            Err(error) if error.kind() == ErrorKind::NoSpace && count < slots - 1 => {}
                             Err(error) => return Err(error),
                         }
                     }
@@ -172,7 +173,7 @@ impl Inserter {
                     }
                     self.store(shard.slot_at(group * GROUP_SLOTS + slot, self.shared.reader.layout.slot_words))?;
                     self.shared.set_tags(shard, hash, group, with_tag(tags, slot, tag_of(hash)));
-                    self.shared.count(shard).store(count + 1, Ordering::Relaxed);
+                    self.shared.count(shard).store(count.saturating_add(1), Ordering::Relaxed);
                     self.shared.key_count.fetch_add(1, Ordering::Relaxed);
                     return Ok(Upsert::Inserted);
                 }

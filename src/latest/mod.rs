@@ -38,5 +38,5 @@ pub use bulk::BulkPart;
 pub use insert::Upsert;
 pub use layout::{KEY_INLINE_BYTES, SLOT_HEADER_BYTES, SlotLayout, TableShape};
 pub use open::{Opened, Table, TableOptions, TableStats};
-pub use reader::{Lookup, Need, TableReader};
+pub use reader::{LOOKUPS_MAX, Lookup, Need, TableReader};
 pub use slot::{RowOrder, SlotCopy};

@@ -15,8 +15,8 @@ use crate::format::table::{
 
 /// How often a lookup tries again while a writer is at work on what it reads.
 const ATTEMPTS_MAX: usize = 200;
-/// Keys of a batch whose memory is fetched at the same time.
-const BATCH_KEYS: usize = 32;
+/// Keys whose memory is fetched at the same time.
+pub const LOOKUPS_MAX: usize = 32;
 /// Most cache lines of a slot that are fetched ahead.
 const SLOT_LINES_AHEAD: usize = 4;
 const WORDS_PER_LINE: usize = 8;
@@ -61,6 +61,11 @@ pub(super) struct Start {
 }
 
 impl TableReader {
+    /// What its slots look like.
+    pub fn layout(&self) -> &Arc<SlotLayout> {
+        &self.layout
+    }
+
     /// An empty copy to look up into.
     pub fn slot_copy(&self) -> SlotCopy {
         SlotCopy::new(Arc::clone(&self.layout))
@@ -86,36 +91,38 @@ impl TableReader {
         self.lookup_from(hash, key, need, copy, self.begin(hash))
     }
 
-    /// Looks up many keys, fetching the memory of 32 at a time ahead: tags first, then slots, then
-    /// the comparison. `visit` is called once per key, in order, with its position.
-    pub fn lookup_batch<K: AsRef<[u8]>>(
+    /// Looks up at most [`LOOKUPS_MAX`] keys, fetching the memory of all ahead: tags first, then slots, then the
+    /// comparison. `key` gives the hash and the bytes of the one at a position; its row goes to the same
+    /// position of `copies`.
+    pub fn lookup_many<'k>(
         &self,
-        hashes: &[u64],
-        keys: &[K],
+        key: impl Fn(usize) -> (u64, &'k [u8]),
         need: Need,
-        copy: &mut SlotCopy,
-        mut visit: impl FnMut(usize, Lookup, &SlotCopy),
+        copies: &mut [SlotCopy],
+        found: &mut [Lookup],
     ) {
-        assert_eq!(hashes.len(), keys.len(), "a hash for every key");
-        let mut starts = [None; BATCH_KEYS];
-        for (batch, hashes) in hashes.chunks(BATCH_KEYS).enumerate() {
-            let epoch = self.epoch();
-            for (start, hash) in starts.iter_mut().zip(hashes) {
-                *start = self.find_shard(*hash).map(|shard| Start { shard, group: shard.home(*hash) });
-                if let Some(start) = start {
-                    self.map.prefetch(start.shard.tags_at(start.group));
-                }
+        let count = found.len();
+        assert!(
+            count == copies.len() && count <= LOOKUPS_MAX,
+            "a copy for every key, and no more than are fetched ahead"
+        );
+        let epoch = self.epoch();
+        let mut starts = [None; LOOKUPS_MAX];
+        for (i, start) in starts[..count].iter_mut().enumerate() {
+            let (hash, _) = key(i);
+            *start = self.find_shard(hash).map(|shard| Start { shard, group: shard.home(hash) });
+            if let Some(start) = start {
+                self.map.prefetch(start.shard.tags_at(start.group));
             }
-            for (start, hash) in starts.iter().zip(hashes) {
-                if let Some(start) = start {
-                    self.prefetch_slot(*start, *hash);
-                }
+        }
+        for (i, start) in starts[..count].iter().enumerate() {
+            if let Some(start) = start {
+                self.prefetch_slot(*start, key(i).0);
             }
-            for (i, (start, hash)) in starts.iter().zip(hashes).enumerate() {
-                let at = batch * BATCH_KEYS + i;
-                let found = self.lookup_from(*hash, keys[at].as_ref(), need, copy, (epoch, *start));
-                visit(at, found, copy);
-            }
+        }
+        for (i, ((found, copy), start)) in found.iter_mut().zip(copies).zip(starts).enumerate() {
+            let (hash, bytes) = key(i);
+            *found = self.lookup_from(hash, bytes, need, copy, (epoch, start));
         }
     }
 

@@ -51,7 +51,8 @@ pub struct SlotCopy {
 }
 
 impl SlotCopy {
-    pub(super) fn new(layout: Arc<SlotLayout>) -> SlotCopy {
+    /// An empty copy for tables of this layout.
+    pub fn new(layout: Arc<SlotLayout>) -> SlotCopy {
         let words = vec![[0; 8]; layout.slot_words];
         SlotCopy { layout, words, heap: Vec::new() }
     }

@@ -182,17 +182,19 @@ fn a_batch_answers_as_single_lookups_do() {
     let reader = table.open_reader();
     let keys: Vec<Vec<u8>> = (0..4_001).map(|_| key_of(random.below(6_000))).collect();
     let hashes: Vec<u64> = keys.iter().map(|key| key_hash(99, key)).collect();
-    let (mut copy, mut single) = (reader.slot_copy(), reader.slot_copy());
-    let mut visited = 0;
-    reader.lookup_batch(&hashes, &keys, Need::SlotAndHeap, &mut copy, |i, found, copy| {
-        assert_eq!(i, visited);
-        visited += 1;
-        assert_eq!(reader.lookup(hashes[i], &keys[i], Need::SlotAndHeap, &mut single), found);
-        if found == Lookup::Hit {
-            assert_eq!(row_of(copy, 3), row_of(&single, 3));
+    let (mut copies, mut single) = (vec![reader.slot_copy(); LOOKUPS_MAX], reader.slot_copy());
+    for (hashes, keys) in hashes.chunks(LOOKUPS_MAX).zip(keys.chunks(LOOKUPS_MAX)) {
+        let mut found = [Lookup::Busy; LOOKUPS_MAX];
+        let found = &mut found[..keys.len()];
+        let copies = &mut copies[..keys.len()];
+        reader.lookup_many(|i| (hashes[i], &keys[i]), Need::SlotAndHeap, copies, found);
+        for i in 0..keys.len() {
+            assert_eq!(reader.lookup(hashes[i], &keys[i], Need::SlotAndHeap, &mut single), found[i]);
+            if found[i] == Lookup::Hit {
+                assert_eq!(row_of(&copies[i], 3), row_of(&single, 3));
+            }
         }
-    });
-    assert_eq!(visited, keys.len());
+    }
 }
 
 #[test]

@@ -82,6 +82,7 @@ impl StoreBuilder {
             command: std::env::args().collect::<Vec<_>>().join(" "),
         };
         let engine = Engine::open(self.disk, path.as_ref(), options, self.clock.now())?;
+        engine.build_missing_tables()?;
         Ok(Store { engine: Arc::new(engine), clock: self.clock, max_future_skew_us: self.max_future_skew_us })
     }
 

@@ -16,6 +16,7 @@ pub use training_set::TrainingSet;
 use crate::definition::{Definitions, Plan, ViewRef};
 use crate::engine::Engine;
 use crate::engine::get::{FeatureValue, GetOptions};
+use crate::engine::online::OnlineHandle;
 use crate::engine::picture::ViewPicture;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
@@ -101,7 +102,8 @@ impl Store {
         Store::builder().temporary()
     }
 
-    fn now(&self) -> Timestamp {
+    /// The store's clock.
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -137,7 +139,9 @@ impl Store {
     /// The definitions contradict themselves; a change is incompatible, with the way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        self.engine.apply(definitions, options.prune, self.now())
+        let plan = self.engine.apply(definitions, options.prune, self.now())?;
+        self.engine.build_missing_tables()?;
+        Ok(plan)
     }
 
     /// Writes a batch into a view, whole or not at all. Acknowledged when it is as durable as the store was opened for.
@@ -222,6 +226,30 @@ impl Store {
         options: &GetOptions,
     ) -> Result<Vec<FeatureValue>> {
         self.engine.reads().get(features, entity, options, self.now())
+    }
+
+    /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, Features, Status, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let mut online = store.online(&Features::list(["weather:temp"])?)?;
+    /// let key = online.key(&[("origin", "JFK".into())])?;
+    /// let answer = online.get(&key, store.now())?;
+    /// assert_eq!((answer.status(0).0, answer.f64(0)), (Status::NotFound, None));
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Views, features, services that are not there.
+    pub fn online(&self, features: &Features) -> Result<OnlineHandle> {
+        self.engine.reads().online(features)
     }
 
     /// Joins features to the rows of a spine, each as of its own time, in the spine's order.

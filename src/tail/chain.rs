@@ -137,6 +137,12 @@ impl TailView {
         self.rows.iter().map(|row| (*row, self.record(row)))
     }
 
+    /// At most `limit` rows numbered above `seq`, in the order they were written.
+    pub fn rows_after(&self, seq: u64, limit: usize) -> impl Iterator<Item = (TailRow, RowRef<'_>)> {
+        let first = self.rows.partition_point(|row| row.seq <= seq);
+        self.rows[first..].iter().take(limit).map(|row| (*row, self.record(row)))
+    }
+
     /// How many rows there are.
     pub fn row_count(&self) -> usize {
         self.rows.len()

@@ -163,7 +163,7 @@ fn the_latest_row_of_each_key_is_handed_out_in_hash_order() {
     }
     let mut expected = latest.into_iter();
     for run in &runs {
-        for_each_latest(run, |hash, key, row| {
+        for_each_latest(run, 0..=u64::MAX, |hash, key, row| {
             let ((model_hash, model_key), (event_ts, _, seq)) = expected.next().unwrap();
             assert_eq!((hash, key), (model_hash, model_key.as_slice()));
             assert_eq!((run.event_ts()[row], run.seq()[row]), (event_ts, seq));

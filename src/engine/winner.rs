@@ -1,0 +1,81 @@
+//! The row that answers for one key: out of the latest table where that may be asked, else over the as-of path.
+
+use super::as_of::FoundRow;
+use crate::format::row::{RowKind, RowLayout};
+use crate::format::table::BEHIND_NOT;
+use crate::join::pick::{FieldView, Status, verdict};
+use crate::latest::{Lookup, SlotCopy, TableReader};
+use crate::time::Timestamp;
+use crate::value::Value;
+
+/// What was found for one key of one view.
+#[derive(Debug)]
+pub enum Winner {
+    /// No row in sight.
+    Nothing,
+    /// The row is in the [`SlotCopy`] that the lookup was given.
+    Slot,
+    /// A row of log or runs.
+    Found(FoundRow),
+}
+
+/// Whether a table answers for now at all: it has every row, and says so.
+#[inline]
+pub fn is_current(table: &TableReader) -> bool {
+    // Read after the request's seq: a table that is marked for rows up to that seq is seen marked.
+    table.state().is_some_and(|state| state.behind == BEHIND_NOT)
+}
+
+/// What a lookup in a current table says about the greatest row up to `seq` at `now`; `None` when it cannot say.
+#[inline]
+pub fn judge(found: Lookup, copy: &SlotCopy, seq: u64, now: i64) -> Option<Winner> {
+    match found {
+        Lookup::Miss => Some(Winner::Nothing),
+        Lookup::Hit if copy.seq() <= seq && copy.event_ts() <= now && !copy.asks_history() => Some(Winner::Slot),
+        Lookup::Hit | Lookup::Busy | Lookup::Untrusted => None,
+    }
+}
+
+impl Winner {
+    fn field(&self, copy: &SlotCopy, field: usize) -> Option<FieldView> {
+        match self {
+            Winner::Nothing => None,
+            Winner::Slot => Some(FieldView {
+                kind: copy.kind().unwrap_or(RowKind::Delete),
+                event_ts: copy.event_ts(),
+                row_deadline: None,
+                field_deadline: None,
+                state: copy.state(field),
+            }),
+            Winner::Found(found) => Some(FieldView::of_row(&found.row(), field)),
+        }
+    }
+
+    /// What became of a field at `at`, and when the row was true unless the status is NOT_FOUND.
+    #[inline]
+    pub fn status(&self, copy: &SlotCopy, field: usize, at: i64, ttl_us: i64) -> (Status, Option<Timestamp>) {
+        let view = self.field(copy, field);
+        let status = verdict(view, at, ttl_us);
+        let event_ts = view.filter(|_| status != Status::NotFound).map(|view| Timestamp(view.event_ts));
+        (status, event_ts)
+    }
+
+    /// A field's value; null where it has none.
+    pub fn value(&self, copy: &SlotCopy, layout: &RowLayout, field: usize) -> Value {
+        match self {
+            Winner::Nothing => Value::Null,
+            Winner::Slot => copy.value(field).unwrap_or(Value::Null),
+            Winner::Found(found) => found.row().value(layout, field),
+        }
+    }
+
+    /// The encoded value of a field whose status is PRESENT.
+    #[inline]
+    pub fn field_bytes<'a>(&'a self, copy: &'a SlotCopy, layout: &RowLayout, field: usize) -> Option<&'a [u8]> {
+        match self {
+            Winner::Nothing => None,
+            Winner::Slot => copy.field_bytes(field),
+            Winner::Found(found) => Some(found.row().field_bytes(layout, field)),
+        }
+    }
+}
