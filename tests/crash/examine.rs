@@ -104,13 +104,13 @@ fn compare(
     grid: &[(usize, i64)],
     answers: &[Vec<Answer>],
 ) -> Result<(), String> {
+    let rows = model.rows(presence, known);
     for ((view, feature), answers) in defined.features().into_iter().zip(answers) {
         if answers.len() != grid.len() {
             return Err(format!("{} answers to {} questions", answers.len(), grid.len()));
         }
-        let rows: Vec<_> = (0..KEYS).map(|key| model.rows_of(presence, known, view, key)).collect();
         for ((key, at), answer) in grid.iter().zip(answers) {
-            let (status, expected) = pick(&rows[*key], *at, defined.ttl_us, feature);
+            let (status, expected) = pick(rows.of(view, *key), *at, defined.ttl_us, feature);
             if *answer != expected {
                 return Err(format!(
                     "{}:{feature} of key {key} at {at} is {answer:?}, expected {expected:?} ({status:?})",
@@ -170,7 +170,7 @@ pub fn examine(store: &Store, model: &Model, loss: Loss, dice: &mut Random) -> R
         compared.is_ok()
     });
     let presence = matched.ok_or(Trouble::Wrong(why))?;
-    check_now(store, model, &presence, &defined)?;
+    check_now(store, model, &presence, &grid, dice)?;
     for _ in 0..2 {
         check_known_at(store, model, &presence, &grid, dice)?;
     }
@@ -213,21 +213,35 @@ pub fn entity(key: usize) -> [(&'static str, Value); 2] {
     [("id", Value::Int64(i64::try_from(key).unwrap())), ("name", Value::String(key_name(key)))]
 }
 
-/// The latest values, by the two ways to ask for them.
-fn check_now(store: &Store, model: &Model, presence: &[bool], defined: &Defined) -> Result<(), Trouble> {
-    let features = Features::list(references(defined))?;
-    let as_of_now = GetOptions { at: Some(Timestamp(model.now_us)), ..GetOptions::default() };
-    for key in 0..KEYS {
-        let latest = store.get(&features, &entity(key), &GetOptions::default())?;
-        let as_of = store.get(&features, &entity(key), &as_of_now)?;
-        if latest != as_of {
-            return Err(Trouble::Wrong(format!("key {key} now is {latest:?}, as of now {as_of:?}")));
+/// The latest values by all ways to ask for them, with the clock as it is and as it was a while ago.
+fn check_now(
+    store: &Store,
+    model: &Model,
+    presence: &[bool],
+    grid: &[(usize, i64)],
+    dice: &mut Random,
+) -> Result<(), Trouble> {
+    let Some(defined) = model.defined(presence, model.acts.len()) else { return Ok(()) };
+    let features = Features::list(references(&defined))?;
+    let mut online = store.online(&features)?;
+    let rows = model.rows(presence, model.acts.len());
+    let others = (0..4).filter_map(|_| grid.get(usize::try_from(dice.below(grid.len() as u64)).unwrap()));
+    let others: Vec<usize> = others.map(|(key, _)| *key).collect();
+    for key in (0..KEYS).chain(others) {
+        let at = if dice.below(4) == 0 { model.now_us - dice.below(20_000).cast_signed() } else { model.now_us };
+        let as_of = GetOptions { at: Some(Timestamp(at)), ..GetOptions::default() };
+        let found = store.get(&features, &entity(key), &as_of)?;
+        let latest = online.get(&online.key(&entity(key))?, Timestamp(at))?.to_vec();
+        if latest != found {
+            return Err(Trouble::Wrong(format!("key {key} at {at} is {found:?}, by the latest table {latest:?}")));
         }
-        for ((view, feature), found) in defined.features().into_iter().zip(&latest) {
-            let rows = model.rows_of(presence, model.acts.len(), view, key);
-            let expected = pick(&rows, model.now_us, defined.ttl_us, feature);
+        if at == model.now_us && store.get(&features, &entity(key), &GetOptions::default())? != found {
+            return Err(Trouble::Wrong(format!("key {key} now is not what it is as of now")));
+        }
+        for ((view, feature), found) in defined.features().into_iter().zip(&found) {
+            let expected = pick(rows.of(view, key), at, defined.ttl_us, feature);
             if (found.status, answer_of(&found.value)) != expected {
-                let what = format!("{}:{feature} of key {key} now is {found:?}", view.reference());
+                let what = format!("{}:{feature} of key {key} at {at} is {found:?}", view.reference());
                 return Err(Trouble::Wrong(format!("{what}, expected {expected:?}")));
             }
         }

@@ -42,6 +42,8 @@ pub struct Scene<'a> {
     pub loss: Loss,
     /// Older copies of files, where files may be spoilt.
     pub older: Option<&'a Mutex<Older>>,
+    /// Nobody looks at the log's checksums.
+    pub checks_are_off: bool,
 }
 
 /// How an image is drawn.
@@ -61,8 +63,12 @@ pub fn draw(disk: &MemDisk, dice: &mut Random, just_synced: bool) -> (MemDisk, L
 /// Opens an image and everything that follows from it; how many images were opened. `Err` says what is wrong.
 pub fn check(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<u64, String> {
     IS_CHECKING.set(true);
+    #[cfg(debug_assertions)]
+    asof::format::sector::knob::CHECKS_ARE_OFF.set(scene.checks_are_off);
     let checked = catch_unwind(AssertUnwindSafe(|| check_sound(image, scene, dice)));
     IS_CHECKING.set(false);
+    #[cfg(debug_assertions)]
+    asof::format::sector::knob::CHECKS_ARE_OFF.set(false);
     checked.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

@@ -24,7 +24,7 @@ const STEP_US: i64 = 1_000;
 /// How a campaign is run.
 pub struct Campaign {
     /// What stands between the store and its disk.
-    pub wrap: fn(MemDisk) -> Arc<dyn Disk>,
+    pub wrap: Box<dyn Fn(MemDisk) -> Arc<dyn Disk> + Send + Sync>,
     /// Whether files of images are spoilt too.
     pub spoils: bool,
     /// Nobody looks at checksums.
@@ -39,7 +39,7 @@ pub struct Campaign {
 impl Campaign {
     pub fn new(images_max: u64) -> Campaign {
         Campaign {
-            wrap: |disk| Arc::new(disk),
+            wrap: Box::new(|disk| Arc::new(disk)),
             spoils: true,
             checks_are_off: false,
             images_max,
@@ -95,6 +95,7 @@ pub struct Life {
     has_created: bool,
     used: HashSet<(usize, usize, i64)>,
     names: u64,
+    crowd: usize,
     values: i64,
 }
 
@@ -114,6 +115,7 @@ impl Life {
             run_file_bytes: 1024 << dice.below(3),
             merge_fanout: 2,
             import_bytes_max: 1 << (9 + dice.below(8)),
+            table_reserve_bytes: 32 << 20,
             ..Sizes::default()
         };
         let shared = Arc::new(Shared {
@@ -132,6 +134,7 @@ impl Life {
             dice,
             used: HashSet::new(),
             names: 0,
+            crowd: 0,
             values: 0,
         };
         if let Err(trouble) = life.live() {
@@ -187,7 +190,13 @@ impl Life {
             just_synced = matches!(info.operation, Operation::Sync | Operation::SyncDir | Operation::SyncMap);
             let model = lock(&shared.model);
             let older = shared.campaign.spoils.then_some(&shared.older);
-            let scene = Scene { manner: &shared.manner, model: &model, loss, older };
+            let scene = Scene {
+                manner: &shared.manner,
+                model: &model,
+                loss,
+                older,
+                checks_are_off: shared.campaign.checks_are_off,
+            };
             let checked = check(&image, &scene, &mut dice);
             shared.campaign.images.fetch_add(*checked.as_ref().unwrap_or(&1), Ordering::Relaxed);
             if let Err(what) = checked {
@@ -223,7 +232,7 @@ impl Life {
     fn step(&mut self, store: &mut Option<Store>) -> Went {
         let opened = store.as_ref().expect("a life has a store between its steps");
         let Some(defined) = self.defined() else { return self.apply(opened) };
-        match self.dice.below(40) {
+        match self.dice.below(41) {
             0..=11 => self.write(opened, &defined),
             12..=14 => self.write_together(opened, &defined),
             15..=18 => self.import(opened, &defined),
@@ -234,6 +243,7 @@ impl Life {
             33..=35 => opened.compact().map(|()| self.model().synced()),
             36 => self.write_refused(opened, &defined),
             37 => self.import_abandoned(opened, &defined),
+            38 => self.crowd(opened, &defined),
             _ => {
                 opened.close()?;
                 self.model().synced();
@@ -397,6 +407,33 @@ impl Life {
         Ok(())
     }
 
+    /// Many keys at once: the latest table grows.
+    fn crowd(&mut self, store: &Store, defined: &Defined) -> Went {
+        let view = self.view(defined);
+        let mut rows = self.rows(view, defined, 40 + self.dice.clone().below(40));
+        for row in &mut rows[1..] {
+            self.crowd += 1;
+            row.key = KEYS + self.crowd;
+        }
+        let batch = batch(&rows, defined);
+        let last = rows.len() as u64 - 1;
+        if self.dice.below(2) == 0 {
+            let index = self.begin(Kind::Write, rows, false);
+            let options = WriteOptions { allow_future: true, ..WriteOptions::default() };
+            let report = store.write_with(view.reference(), &batch, &options)?;
+            Life::answered(&self.shared, index, Some(report.first_seq + last), self.is_fsync());
+        } else {
+            let index = self.begin(Kind::Import, rows, false);
+            let options = BulkOptions { allow_future: true, ..BulkOptions::default() };
+            let mut bulk = store.bulk_writer(view.reference(), options)?;
+            bulk.write(&batch)?;
+            let report = bulk.commit()?;
+            self.model().synced();
+            Life::answered(&self.shared, index, report.seq.map(|(_, last)| last), true);
+        }
+        Ok(())
+    }
+
     /// An import that is given up leaves nothing.
     fn import_abandoned(&mut self, store: &Store, defined: &Defined) -> Went {
         let rows = self.rows(View::Events, defined, 5);
@@ -422,11 +459,12 @@ impl Life {
         let key = self.dice.below(KEYS as u64) as usize;
         let model = self.model().clone();
         let presence = vec![true; model.acts.len()];
-        let rows = model.rows_of(&presence, model.acts.len(), view, key);
+        let rows = model.rows(&presence, model.acts.len());
+        let rows = rows.of(view, key);
         let mut times: Vec<i64> = rows.iter().map(|row| row.event_ts).collect();
         times.push(model.now_us);
         let at = times[self.dice.below(times.len() as u64) as usize];
-        let (status, answer) = pick(&rows, at, defined.ttl_us, "number");
+        let (status, answer) = pick(rows, at, defined.ttl_us, "number");
         let newest = rows.iter().filter(|row| row.event_ts == at).filter_map(|row| row.created).max();
         let created = defined.has_created.then(|| newest.unwrap_or(i64::MIN).max(model.now_us));
         if status != Status::Present || answer == Answer::Null {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
+mod controls;
 mod examine;
 mod faults;
 mod image;

@@ -1,18 +1,18 @@
 //! What was asked of a store and what it acknowledged, and the answers that follow: the rules of the
 //! time model in a few lines of their own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use asof::Status;
 use asof::definition::{Definitions, FeatureService, FeatureView, Source};
 use asof::value::DataType;
 
-/// Entities a life writes about.
+/// Entities that a life writes about again and again; those after it, once.
 pub const KEYS: usize = 4;
 
 /// The three places rows go to: two versions of a state view, and an event view with a text key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum View {
     First,
     Second,
@@ -231,13 +231,25 @@ impl Model {
         points.into_iter().collect()
     }
 
-    /// The rows of a key of a view in row order, out of the present ones of the first `known` acts.
-    pub fn rows_of(&self, presence: &[bool], known: usize, view: View, key: usize) -> Vec<&Row> {
-        let rows = self.present(presence, known).flat_map(|act| &act.rows);
-        let mut rows: Vec<&Row> = rows.filter(|row| row.view == view && row.key == key).collect();
+    /// The rows of every key in row order, out of the present ones of the first `known` acts.
+    pub fn rows(&self, presence: &[bool], known: usize) -> Rows<'_> {
+        let mut rows = Rows::default();
+        for row in self.present(presence, known).flat_map(|act| &act.rows) {
+            rows.0.entry((row.view, row.key)).or_default().push(row);
+        }
         // A stable sort: equal clocks stay in the order of their numbers.
-        rows.sort_by_key(|row| (row.event_ts, row.created));
+        rows.0.values_mut().for_each(|rows| rows.sort_by_key(|row| (row.event_ts, row.created)));
         rows
+    }
+}
+
+/// Rows by view and key, each key's in row order.
+#[derive(Default)]
+pub struct Rows<'a>(HashMap<(View, usize), Vec<&'a Row>>);
+
+impl<'a> Rows<'a> {
+    pub fn of(&self, view: View, key: usize) -> &[&'a Row] {
+        self.0.get(&(view, key)).map_or(&[], Vec::as_slice)
     }
 }
 
