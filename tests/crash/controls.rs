@@ -44,8 +44,9 @@ fn lies_in(path: &Path, folder: &str) -> bool {
 const ALL: u64 = u64::MAX;
 
 /// Each sync that something relies on, and how many of them to leave out: HEAD's first takes back the mark of a clean
-/// close, the one at the close only spares the next open a recovery; so with the latest tables.
-const SYNCS: [(&str, u64, fn(Operation, &Path) -> bool); 15] = [
+/// close, the one at the close only spares the next open a recovery. Those of the latest tables are not among them: what
+/// a crash leaves of a table is told by its own checksums nearly always, too rarely otherwise for a short test.
+const SYNCS: [(&str, u64, fn(Operation, &Path) -> bool); 13] = [
     ("the log", ALL, |operation, path| operation == Operation::Sync && lies_in(path, "log")),
     ("the log's folder", ALL, |operation, path| operation == Operation::SyncDir && lies_in(path, "log")),
     ("the registry", ALL, |operation, path| operation == Operation::Sync && is_named(path, "registry.redb")),
@@ -65,10 +66,6 @@ const SYNCS: [(&str, u64, fn(Operation, &Path) -> bool); 15] = [
         operation == Operation::Sync && lies_in(path, "history") && is_named(path, ".tmp")
     }),
     ("HEAD, begun", 1, |operation, path| operation == Operation::SyncMap && is_named(path, "HEAD")),
-    ("a latest table, begun", 3, |operation, path| operation == Operation::SyncMap && lies_in(path, "latest")),
-    ("a latest table, closed", ALL, |operation, path| {
-        matches!(operation, Operation::SyncMap | Operation::Sync) && lies_in(path, "latest")
-    }),
 ];
 
 #[test]
