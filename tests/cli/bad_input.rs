@@ -250,7 +250,7 @@ fn a_store_of_a_newer_format_is_refused() {
 #[test]
 fn a_second_writer_is_told_who_is_the_first() {
     let project = Project::shop_with_profiles();
-    let store = Store::open(project.path("store")).unwrap();
+    let store = Store::builder().listen(false).open(project.path("store")).unwrap();
     let holder = format!("pid {}", std::process::id());
     project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, "LOCK"]);
     // Reading goes on beside it.
@@ -259,6 +259,22 @@ fn a_second_writer_is_told_who_is_the_first() {
     store.close().unwrap();
     drop(store);
     project.run(&["delete", "profile", "customer_id=1"]).done();
+}
+
+#[test]
+fn writing_commands_go_through_the_process_that_holds_the_store() {
+    let project = Project::shop_with_profiles();
+    let store = Store::open(project.path("store")).unwrap();
+    project.run(&["delete", "profile", "customer_id=1"]).done();
+    let gone = project.get(&["--features", "profile:country", "customer_id=1"]);
+    assert_eq!(gone[0].0, "");
+    project.put("more.csv", "customer_id,event_timestamp,country\n77,2024-02-01T00:00:00Z,NO\n");
+    project.run(&["import", "profile", "more.csv"]).done();
+    project.run(&["import", "profile", "more.csv"]).done();
+    assert_eq!(project.get(&["--features", "profile:country", "customer_id=77"])[0].0, "NO");
+    project.run(&["snapshot", "beside"]).done();
+    project.run(&["apply"]).done();
+    assert_eq!(store.snapshots().unwrap().iter().filter(|snapshot| snapshot.name == "beside").count(), 1);
 }
 
 #[test]
