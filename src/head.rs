@@ -190,6 +190,12 @@ impl Head {
         self.load(word::COMMITTED_SEQ)
     }
 
+    /// The epoch alone: whether another writer has come.
+    #[inline]
+    pub fn epoch(&self) -> u64 {
+        self.load(word::EPOCH)
+    }
+
     /// The manifest generation alone: whether what a reader holds is old.
     #[inline]
     pub fn manifest_generation(&self) -> u64 {

@@ -27,13 +27,21 @@ pub mod text;
 pub mod time;
 pub mod value;
 
+pub use engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict, TypedValue};
 pub use engine::get::{FeatureValue, GetOptions};
 pub use engine::online::{EntityKey, OnlineHandle, OnlineRow};
+pub use engine::provenance::Provenance;
+pub use engine::scan::Scan;
+pub use engine::summary::{
+    ColumnSummary, EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary,
+};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "parquet")]
+pub use exchange::{ExportOptions, ExportReport, Partition};
 pub use format::columns::value_at;
 pub use join::pick::Status;
 pub use request::{
-    ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, WriteOptions,
+    ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, ScanOptions, WriteOptions,
 };
 pub use store::{
     BulkWriter, DeleteReport, ImportReport, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,

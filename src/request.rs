@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::definition::{FeatureRef, Selection, selections_of};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
+use crate::value::Value;
 
 /// Features to read: a registered service, or a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +120,36 @@ impl HistoricalRequest {
     /// A join of a service's features.
     pub fn service(name: impl Into<String>) -> Self {
         Self::new(Features::service(name))
+    }
+}
+
+/// Which rows of a view to scan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanOptions {
+    /// Only rows with an event time from this instant on.
+    pub from: Option<Timestamp>,
+    /// Only rows with an event time before this instant.
+    pub to: Option<Timestamp>,
+    /// Only rows known by then, and the definitions of then.
+    pub known_at: Option<KnownAt>,
+    /// With `known_at`: today's definitions instead of those of then.
+    pub definitions_current: bool,
+    /// Only rows of the entity with these join keys.
+    pub entity: Option<Vec<(String, Value)>>,
+    /// Rows a batch holds at most; fewer where rows are large.
+    pub batch_rows: usize,
+}
+
+impl Default for ScanOptions {
+    fn default() -> Self {
+        ScanOptions {
+            from: None,
+            to: None,
+            known_at: None,
+            definitions_current: false,
+            entity: None,
+            batch_rows: 64 << 10,
+        }
     }
 }
 

@@ -106,6 +106,22 @@ impl DataType {
     }
 }
 
+impl DataType {
+    /// The nullable Arrow field of a column of it, with [`TYPE_METADATA_KEY`] where its Arrow type alone would be taken
+    /// for another.
+    pub fn to_field(&self, name: &str) -> Field {
+        let field = Field::new(name, self.to_arrow(), true);
+        let is_json = |dtype: &DataType| *dtype == DataType::Json;
+        if is_json(self) || matches!(self, DataType::List(element) if is_json(element)) {
+            return field.with_metadata([(TYPE_METADATA_KEY, self.to_string())]);
+        }
+        field
+    }
+}
+
+/// Field metadata naming a column's asof type, where Arrow alone does not tell: `json` is a string to Arrow.
+pub const TYPE_METADATA_KEY: &str = "asof.type";
+
 /// The Arrow type of every timestamp asof writes: microseconds, UTC.
 pub fn timestamp_arrow_type() -> ArrowType {
     ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))

@@ -16,10 +16,13 @@ use asof::options::Sizes;
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
 use asof::{
-    ApplyOptions, BulkOptions, DeleteOptions, Features, GetOptions, HistoricalRequest, KnownAt, OnlineHandle,
-    OnlineRow, Status, Store, StoreBuilder, WriteOptions,
+    ApplyOptions, BulkOptions, DeleteOptions, ErrorKind, Features, GetOptions, HistoricalRequest, KnownAt,
+    OnlineHandle, OnlineRow, ScanOptions, Status, Store, StoreBuilder, WriteOptions,
 };
 use proptest::prelude::*;
+
+/// Key, event time, created time, features, whether it is a delete.
+type ScannedRow = (i64, i64, Option<i64>, Vec<Value>, bool);
 
 /// The naive oracle: all rows ever, and the rule in words.
 #[derive(Default)]
@@ -85,6 +88,7 @@ enum Step {
     Ttl(i64),
     Snapshot,
     History { times: Vec<i64>, known_back: usize, created_cutoff: bool },
+    Scan { from: Option<i64>, to: Option<i64>, known_back: usize, key: Option<i64>, batch_rows: usize },
 }
 
 const KEYS: i64 = 4;
@@ -112,7 +116,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Snapshot),
         3 => (prop::collection::vec(-1..32_i64, 1..6), 0..20_usize, any::<bool>())
             .prop_map(|(times, known_back, created_cutoff)| Step::History { times, known_back, created_cutoff }),
+        2 => scan(),
     ]
+}
+
+fn scan() -> impl Strategy<Value = Step> {
+    let time = || prop::option::of(-1..32_i64);
+    (time(), time(), 0..20_usize, prop::option::weighted(0.3, 0..=KEYS), 1..9_usize)
+        .prop_map(|(from, to, known_back, key, batch_rows)| Step::Scan { from, to, known_back, key, batch_rows })
 }
 
 /// A store beside the oracle.
@@ -133,7 +144,8 @@ impl Pair {
     fn new(declares_created: bool) -> Pair {
         let clock = Arc::new(ManualClock::new(Timestamp(15)));
         let sizes = Sizes { segment_bytes: 64 << 10, ..Sizes::default() };
-        let builder = Store::builder().clock(clock.clone()).sizes(sizes).disk(Arc::new(MemDisk::volatile()));
+        let builder =
+            Store::builder().clock(clock.clone()).sizes(sizes).background(false).disk(Arc::new(MemDisk::volatile()));
         let store = Some(builder.clone().open("/model").unwrap());
         let pair = Pair {
             builder,
@@ -268,6 +280,17 @@ impl Pair {
             Step::History { times, known_back, created_cutoff } => {
                 self.check_history(times, *known_back, *created_cutoff)
             }
+            Step::Scan { from, to, known_back, key, batch_rows } => {
+                let options = ScanOptions {
+                    from: from.map(Timestamp),
+                    to: to.map(Timestamp),
+                    known_at: self.known_back(*known_back).map(KnownAt::Seq),
+                    definitions_current: true,
+                    entity: key.map(|key| vec![("id".to_owned(), Value::Int64(key))]),
+                    batch_rows: *batch_rows,
+                };
+                self.check_scan(&options, *key);
+            }
         }
     }
 
@@ -313,12 +336,76 @@ impl Pair {
         }
     }
 
+    /// The seq of the row that was written so many rows ago; `None` for now.
+    fn known_back(&self, known_back: usize) -> Option<u64> {
+        let at = self.oracle.rows.len().checked_sub(known_back.max(1))?;
+        (known_back > 0).then(|| self.oracle.rows[at].seq)
+    }
+
+    /// A scan's rows, key by key, against the oracle's sorted by (key, row order).
+    fn check_scan(&self, options: &ScanOptions, key: Option<i64>) {
+        if let (Some(from), Some(to)) = (options.from, options.to)
+            && from >= to
+        {
+            assert_eq!(self.store().scan("v", options).unwrap_err().kind(), ErrorKind::Invalid);
+            return;
+        }
+        let mut expected: Vec<&OracleRow> = self.oracle.rows.iter().collect();
+        expected.retain(|row| key.is_none_or(|key| key == row.key));
+        expected.retain(|row| options.from.is_none_or(|from| row.event_ts >= from.0));
+        expected.retain(|row| options.to.is_none_or(|to| row.event_ts < to.0));
+        expected.retain(|row| {
+            options.known_at.as_ref().is_none_or(|known_at| {
+                KnownAt::Seq(row.seq) == *known_at || matches!(known_at, KnownAt::Seq(seq) if row.seq < *seq)
+            })
+        });
+        expected.sort_by_key(|row| (row.key, row.event_ts, row.created, row.seq));
+        let expected: Vec<ScannedRow> = expected
+            .iter()
+            .map(|row| {
+                let mut values = row.values.clone().unwrap_or_default();
+                values.resize(self.feature_count, Value::Null);
+                (row.key, row.event_ts, row.created, values, row.values.is_none())
+            })
+            .collect();
+        let mut found: Vec<ScannedRow> = Vec::new();
+        for batch in self.store().scan("v", options).unwrap() {
+            let batch = batch.unwrap();
+            assert!((1..=options.batch_rows).contains(&batch.num_rows()));
+            let value = |name: &str, dtype: DataType, row: usize| {
+                batch.column_by_name(name).map_or(Value::Null, |column| asof::value_at(column, &dtype, row))
+            };
+            for row in 0..batch.num_rows() {
+                let (Value::Int64(key), Value::Timestamp(event_ts), Value::Bool(deleted)) = (
+                    value("id", DataType::Int64, row),
+                    value("event_timestamp", DataType::Timestamp, row),
+                    value("_deleted", DataType::Bool, row),
+                ) else {
+                    panic!("keys, times and marks are never null")
+                };
+                let created = match value("created", DataType::Timestamp, row) {
+                    Value::Timestamp(created) => Some(created),
+                    _ => None,
+                };
+                let features = [("number", DataType::Float64), ("text", DataType::String)];
+                let features = features[..self.feature_count].iter();
+                let values = features.map(|(name, dtype)| value(name, dtype.clone(), row)).collect();
+                found.push((key, event_ts, created, values, deleted));
+            }
+        }
+        let mut keys: Vec<i64> = found.iter().map(|row| row.0).collect();
+        keys.dedup();
+        let groups = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), groups, "rows of a key stand together");
+        // Stable: the order within a key stays as it was found.
+        found.sort_by_key(|row| row.0);
+        assert_eq!(found, expected, "{options:?}");
+    }
+
     fn check_history(&self, times: &[i64], known_back: usize, created_cutoff: bool) {
-        let known_at = match self.oracle.rows.len().checked_sub(known_back) {
-            _ if known_back == 0 => None,
-            Some(at) => self.oracle.rows.get(at).map(|row| row.seq),
-            None => None,
-        };
+        let known_at = self.known_back(known_back);
         let created_cutoff = created_cutoff && self.declares_created;
         let mut keys = Vec::new();
         let mut stamps = Vec::new();
@@ -366,6 +453,7 @@ fn run(declares_created: bool, steps: &[Step]) {
         pair.check_now();
     }
     pair.check_history(&[-1, 0, 5, 10, 15, 20, 25, 31], 0, false);
+    pair.check_scan(&ScanOptions::default(), None);
 }
 
 proptest! {

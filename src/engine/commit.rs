@@ -57,6 +57,7 @@ impl Engine {
     /// # Errors
     /// `NoSpace`: nothing was written. Otherwise the log could not be written or synced, and takes no more writes.
     pub fn commit(&self, batch: Batch) -> Result<Committed> {
+        self.relieve_tail(crate::time::Timestamp(batch.now_us))?;
         let pending = Arc::new(Pending { state: Mutex::new(PendingState::Queued(batch)) });
         lock(&self.queue).push(Arc::clone(&pending));
         let mut core = lock(&self.core);
@@ -69,6 +70,19 @@ impl Engine {
             drop(state);
             self.commit_queued(&mut core);
         }
+    }
+
+    /// Makes what was committed durable.
+    ///
+    /// # Errors
+    /// The log cannot be synced, and takes no more writes.
+    pub fn sync(&self) -> Result<()> {
+        let mut core = lock(&self.core);
+        if core.check_sound().is_ok() && core.log.synced() < core.log.end() {
+            core.log.sync()?;
+            self.publish_head(&mut core);
+        }
+        Ok(())
     }
 
     /// Commits what is queued, up to a group's size.
@@ -126,9 +140,10 @@ impl Engine {
             next_seq += u64::from(rows);
         }
         let position = core.log.append_group(frames)?;
-        // Nothing syncs in the background, so an interval is kept by syncing at once.
-        if self.options.durability != Durability::Os {
-            core.log.sync()?;
+        match self.options.durability {
+            Durability::Os => {}
+            Durability::Interval(_) if self.options.syncs_in_background => {}
+            Durability::Fsync | Durability::Interval(_) => core.log.sync()?,
         }
         // From here on nothing fails: what is in the log becomes visible.
         for (_, batch) in group.iter_mut() {

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::commit::Pending;
 use super::picture::Picture;
-use super::reads::Reads;
+use super::reads::{Reads, Source};
 use super::tables::Tables;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::LogPosition;
-use crate::head::HeadState;
+use crate::head::{Head, HeadState};
 use crate::lock::WriterLock;
 use crate::log::LogWriter;
 use crate::manifest;
@@ -32,6 +32,8 @@ pub struct EngineOptions {
     pub sizes: Sizes,
     /// How far ahead of the clock an event timestamp may lie, in microseconds.
     pub max_future_skew_us: i64,
+    /// Somebody calls [`Engine::sync`] as often as an interval asks for; otherwise an interval is kept by syncing at once.
+    pub syncs_in_background: bool,
     /// What LOCK says of this process.
     pub command: String,
 }
@@ -46,8 +48,10 @@ pub struct Engine {
     pub(super) core: Mutex<Core>,
     /// The id that the next run file gets.
     pub(super) run_ids: AtomicU64,
-    /// Held by seal and merge: one of them at a time.
-    pub(super) maintenance: Mutex<()>,
+    /// One seal at a time. A merge goes on beside it: they take different runs.
+    pub(super) sealing: Mutex<()>,
+    /// One merge at a time.
+    pub(super) merging: Mutex<()>,
     pub(super) _lock: WriterLock,
 }
 
@@ -100,6 +104,13 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
+    pub(super) fn head(&self) -> &Head {
+        match &self.reads.source {
+            Source::Writer(head) => head,
+            Source::Other(_) => unreachable!("an engine's read side has its own HEAD"),
+        }
+    }
+
     /// The read side.
     pub fn reads(&self) -> &Arc<Reads> {
         &self.reads
@@ -179,7 +190,7 @@ impl Engine {
     pub(super) fn publish_head(&self, core: &mut Core) {
         core.state.log_end = core.log.end();
         core.state.log_synced = core.log.synced();
-        self.reads.head.publish(&core.state);
+        self.head().publish(&core.state);
     }
 
     /// Begins a new log segment and its index, when the one that is written to holds anything.
@@ -216,7 +227,7 @@ impl Engine {
         core.state.log_synced = core.log.synced();
         core.is_closed = true;
         self.close_tables(&mut core)?;
-        self.reads.head.close_clean(&core.state)
+        self.head().close_clean(&core.state)
     }
 
     /// Where the log ends now.

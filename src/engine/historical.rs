@@ -50,13 +50,29 @@ impl Reads {
         request: &HistoricalRequest,
         now: Timestamp,
     ) -> Result<HistoricalJoin> {
-        let Sight { seq: committed, picture } = self.sight()?;
+        self.with_sight(|sight| self.historical_join_at(sight, spine, request, now))
+    }
+
+    fn historical_join_at(
+        &self,
+        sight: &Sight,
+        spine: &Schema,
+        request: &HistoricalRequest,
+        now: Timestamp,
+    ) -> Result<HistoricalJoin> {
+        let Sight { seq: committed, picture } = sight.clone();
         let known_at = match &request.known_at {
             Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,
         };
         let definitions_at = if request.definitions_current { None } else { known_at };
         let selections = resolve(&request.features, &picture.state.definitions_at(definitions_at))?;
+        // Once open, a run stays readable when it is merged away; the join may take longer than that.
+        for selected in &selections {
+            for run in &picture.view(selected.view.id).runs {
+                run.open()?;
+            }
+        }
         let mut missing = Vec::new();
         let mut find = |name: &str, what: &str| {
             spine.index_of(name).unwrap_or_else(|_| {

@@ -187,8 +187,10 @@ fn bulk_batch(view: &ViewPicture, accepted: &Accepted) -> Result<BulkBatch> {
         let times = TimestampMicrosecondArray::new(created.values().clone(), created.nulls().cloned());
         Arc::new(times.with_timezone("UTC")) as ArrayRef
     });
-    let event_id =
-        event_ids(view, accepted)?.map(|ids| Arc::new(BinaryArray::from_iter_values(ids.iter())) as ArrayRef);
+    let event_id = event_ids(view, accepted)?.map(|ids| {
+        let ids = ids.iter().map(|id| (!id.is_empty()).then_some(id));
+        Arc::new(ids.collect::<BinaryArray>()) as ArrayRef
+    });
     Ok(BulkBatch {
         keys: accepted.keys.clone(),
         event_ts: accepted.event_ts.clone(),

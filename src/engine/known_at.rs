@@ -3,7 +3,7 @@
 use super::picture::Picture;
 use super::reads::{Reads, Sight};
 use crate::error::{Error, Result};
-use crate::format::commits::{last_by, parse_commits};
+use crate::format::commits::last_by;
 use crate::request::KnownAt;
 use crate::time::Timestamp;
 
@@ -46,12 +46,7 @@ impl Reads {
                 break;
             }
             if clock.ingested_first_us <= time_us {
-                let path = self.dir.join(&clock.file_name);
-                let bytes = self.disk.map(&path)?;
-                let commits = parse_commits(&bytes).map_err(|what| {
-                    Error::damaged(&path, what)
-                        .remedy("ask with a seq or a snapshot, or restore the file from a backup")
-                })?;
+                let commits = self.commits_of(clock)?;
                 seq = seq.max(last_by(&commits, time_us).map_or(0, |commit| commit.last_seq));
             }
         }

@@ -4,22 +4,20 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
-use super::commit::insert_into_tail;
 use super::core::{Core, Engine, EngineOptions};
 use super::picture::Picture;
-use super::reads::Reads;
+use super::reads::{Reads, Source};
+use super::replay::Replay;
 use super::tables::Tables;
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, Result};
-use crate::format::row::{RowLayout, RowRef};
 use crate::head::{Head, Trust};
 use crate::identity::{self, Identity};
-use crate::key::key_hash;
 use crate::lock::{Holder, WriterLock};
 use crate::log::{LogPlace, recover};
 use crate::manifest;
+use crate::registry::Registry;
 use crate::registry::records::{Meta, ProjectRecord};
-use crate::registry::{Registry, RegistryState};
 use crate::tail::TailSegment;
 use crate::time::Timestamp;
 
@@ -74,20 +72,12 @@ impl Engine {
         };
         let mut tails: Vec<Arc<TailSegment>> = Vec::new();
         let mut ingested_at_us = meta.ingested_at_us.max(said.ingested_at_us);
-        let mut replay = Replay { state: &state, hash_seed: identity.hash_seed, layouts: Default::default() };
+        let mut replay = Replay::new(Arc::clone(&state), identity.hash_seed);
         let witness = meta.log_synced.max(said.log_synced);
         let clean_end = is_clean.then_some(said.log_end).filter(|end| *end > 0);
         let recovered = recover(&place, meta.log_start_segment, witness, clean_end, |frame, position| {
-            let segment = crate::format::log::segment_of(position);
-            if tails.last().is_none_or(|tail| tail.segment() != segment) {
-                tails.push(Arc::new(TailSegment::new(segment)));
-            }
             ingested_at_us = ingested_at_us.max(frame.ingested_at);
-            let hashes = replay.check(&frame).map_err(|what| Error::damaged(&place.folder, what))?;
-            if let Some(tail) = tails.last() {
-                insert_into_tail(tail, &frame, &hashes, position);
-            }
-            Ok(())
+            replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
         })?;
         let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
         // HEAD says "in use" before anything is written that a clean mark would hide.
@@ -120,7 +110,7 @@ impl Engine {
                 disk,
                 dir: dir.to_path_buf(),
                 identity,
-                head,
+                source: Source::Writer(head),
                 picture: RwLock::new(Arc::new(picture)),
             }),
             options,
@@ -137,7 +127,8 @@ impl Engine {
                 broken: None,
             }),
             run_ids: AtomicU64::new(meta.next_run_id),
-            maintenance: Mutex::default(),
+            sealing: Mutex::default(),
+            merging: Mutex::default(),
             _lock: lock,
         };
         engine.publish_head(&mut super::core::lock(&engine.core));
@@ -175,40 +166,4 @@ fn create(disk: &Arc<dyn Disk>, dir: &Path, now: Timestamp) -> Result<()> {
     Head::create(&**disk, dir, &identity.uuid)?;
     drop(registry);
     identity.write(&**disk, dir)
-}
-
-/// Checks frames out of the log against the registry before their rows are believed.
-pub(super) struct Replay<'a> {
-    pub state: &'a RegistryState,
-    pub hash_seed: u64,
-    pub layouts: std::collections::HashMap<u32, RowLayout>,
-}
-
-impl Replay<'_> {
-    /// The key hashes of a frame's rows.
-    ///
-    /// # Errors
-    /// What is wrong with the frame.
-    pub fn check(&mut self, frame: &crate::format::log::Frame<'_>) -> std::result::Result<Vec<u64>, String> {
-        let mut hashes = Vec::with_capacity(frame.row_count as usize);
-        for section in frame.sections() {
-            let id = section.view_id;
-            let layout = match self.layouts.entry(id) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::hash_map::Entry::Vacant(unknown) => {
-                    let view =
-                        self.state.view(id).ok_or_else(|| format!("a row belongs to view {id}, which is unknown"))?;
-                    unknown.insert(RowLayout::new(view.field_types()))
-                }
-            };
-            section.check(layout)?;
-            let mut rest = section.records;
-            for _ in 0..section.row_count {
-                let (row, after) = RowRef::parse_unchecked_image(rest)?;
-                hashes.push(key_hash(self.hash_seed, row.key));
-                rest = after;
-            }
-        }
-        Ok(hashes)
-    }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::format::row::RowLayout;
-use crate::history::{RunFile, RunSchema};
+use crate::history::{RunFile, RunSchema, run_path};
 use crate::identity::Identity;
 use crate::key::KeySchema;
 use crate::latest::{TableReader, TableShape};
@@ -72,10 +72,22 @@ impl Run {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let about = &self.record;
-        let file =
-            RunFile::open(&*self.disk, &self.folder, about.id, &self.schema, about.seq_base, Some(about.index_crc))?;
+        let file = self.open_unchecked()?;
         Ok(self.file.get_or_init(|| file))
+    }
+
+    /// The file mapped anew, with nothing of it taken as checked.
+    ///
+    /// # Errors
+    /// As [`Run::open`].
+    pub fn open_unchecked(&self) -> Result<RunFile> {
+        let about = &self.record;
+        RunFile::open(&*self.disk, &self.folder, about.id, &self.schema, about.seq_base, Some(about.index_crc))
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> PathBuf {
+        run_path(&self.folder, self.record.id)
     }
 }
 

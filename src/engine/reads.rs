@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::follow::Follower;
 use super::picture::Picture;
 use crate::disk::Disk;
 use crate::error::Result;
@@ -16,8 +17,17 @@ pub struct Reads {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) dir: PathBuf,
     pub(super) identity: Identity,
-    pub(super) head: Head,
+    pub(super) source: Source,
     pub(super) picture: RwLock<Arc<Picture>>,
+}
+
+/// Who says how far the store has come.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// This process, which writes: HEAD is its own, and pictures keep up with it.
+    Writer(Head),
+    /// Another process, or none: HEAD is followed, and MANIFEST and log after it.
+    Other(Follower),
 }
 
 /// A request's first step: what it may see.
@@ -35,9 +45,11 @@ impl Reads {
     /// # Errors
     /// In a process that does not write: MANIFEST or the log cannot be read.
     pub fn sight(&self) -> Result<Sight> {
-        // First the number: the picture then has all rows up to it.
-        let seq = self.head.committed_seq();
-        Ok(Sight { seq, picture: self.picture() })
+        match &self.source {
+            // First the number: the picture then has all rows up to it.
+            Source::Writer(head) => Ok(Sight { seq: head.committed_seq(), picture: self.picture() }),
+            Source::Other(follower) => follower.sight(self),
+        }
     }
 
     /// Rows up to here are visible to a request that begins now.
@@ -46,13 +58,22 @@ impl Reads {
     /// As [`Reads::sight`].
     #[inline]
     pub fn committed_seq(&self) -> Result<u64> {
-        Ok(self.head.committed_seq())
+        match &self.source {
+            Source::Writer(head) => Ok(head.committed_seq()),
+            Source::Other(follower) => match follower.committed_seq() {
+                Some(seq) => Ok(seq),
+                None => Ok(follower.sight(self)?.seq),
+            },
+        }
     }
 
     /// The registry's generation that pictures are at, or will be at once. Asked after [`Reads::committed_seq`].
     #[inline]
     pub fn generation(&self) -> u64 {
-        self.head.manifest_generation()
+        match &self.source {
+            Source::Writer(head) => head.manifest_generation(),
+            Source::Other(follower) => follower.generation(),
+        }
     }
 
     /// Answers with what can be seen now; again where files were merged away before they were opened.
@@ -99,13 +120,17 @@ impl Reads {
         &self.disk
     }
 
-    /// The log's folder and what tells it from another store's.
     pub(super) fn log_place(&self) -> LogPlace {
-        LogPlace {
-            disk: Arc::clone(&self.disk),
-            folder: self.dir.join("log"),
-            store_uuid: self.identity.uuid,
-            store_seed: self.identity.hash_seed,
-        }
+        log_place(&self.disk, &self.dir, &self.identity)
+    }
+}
+
+/// The log's folder and what tells it from another store's.
+pub(super) fn log_place(disk: &Arc<dyn Disk>, dir: &Path, identity: &Identity) -> LogPlace {
+    LogPlace {
+        disk: Arc::clone(disk),
+        folder: dir.join("log"),
+        store_uuid: identity.uuid,
+        store_seed: identity.hash_seed,
     }
 }

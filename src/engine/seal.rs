@@ -25,10 +25,43 @@ impl Engine {
     /// # Errors
     /// The disk fails: the rows stay in the log.
     pub fn seal(&self, now: Timestamp) -> Result<bool> {
-        let _one_at_a_time = lock(&self.maintenance);
-        let sealed: Vec<Arc<TailSegment>> = {
+        let _one_at_a_time = lock(&self.sealing);
+        let mut core = lock(&self.core);
+        self.rotate(&mut core)?;
+        drop(core);
+        self.seal_full_segments(now)
+    }
+
+    /// Turns the rows of log segments that take no more into runs, where there are any.
+    ///
+    /// # Errors
+    /// The disk fails: the rows stay in the log.
+    pub fn seal_full(&self, now: Timestamp) -> Result<bool> {
+        let _one_at_a_time = lock(&self.sealing);
+        self.seal_full_segments(now)
+    }
+
+    /// Seals, when the log's index in memory takes more than it may: commits wait for it here.
+    pub(super) fn relieve_tail(&self, now: Timestamp) -> Result<()> {
+        let bytes = || self.reads.picture().tail.iter().map(|tail| tail.bytes()).sum::<usize>();
+        if bytes() <= self.options.sizes.tail_bytes_max {
+            return Ok(());
+        }
+        let _one_at_a_time = lock(&self.sealing);
+        // Another may have done it meanwhile.
+        if bytes() > self.options.sizes.tail_bytes_max {
             let mut core = lock(&self.core);
             self.rotate(&mut core)?;
+            drop(core);
+            self.seal_full_segments(now)?;
+        }
+        Ok(())
+    }
+
+    /// Under the sealing lock.
+    fn seal_full_segments(&self, now: Timestamp) -> Result<bool> {
+        let sealed: Vec<Arc<TailSegment>> = {
+            let core = lock(&self.core);
             let active = core.tail.segment();
             self.reads.picture().tail.iter().filter(|tail| tail.segment() != active).cloned().collect()
         };
@@ -86,7 +119,7 @@ impl Engine {
     /// # Errors
     /// A run is damaged, or the disk fails: the runs stay as they were.
     pub fn merge(&self, now: Timestamp) -> Result<usize> {
-        let _one_at_a_time = lock(&self.maintenance);
+        let _one_at_a_time = lock(&self.merging);
         let mut merges = 0;
         let ids: Vec<u32> = self.reads.picture().views.keys().copied().collect();
         for id in ids {

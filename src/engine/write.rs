@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_buffer::NullBuffer;
+use arrow_select::filter::filter;
 
 use super::apply::{record_outcome, registered};
 use super::as_of::find_row;
 use super::commit::{Batch, Committed};
 use super::core::{Effect, Engine, lock};
 use super::picture::ViewPicture;
+use super::reads::Reads;
 use crate::definition::{Definitions, Plan, check_name, plan};
 use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
@@ -41,13 +44,40 @@ pub(super) fn by_ordinal(view: &ViewPicture, accepted: &Accepted) -> Result<Vec<
     columns.collect()
 }
 
-/// The event ids of accepted rows, encoded as keys are; `None` where the view has none.
+/// The event ids of accepted rows, encoded as keys are, empty for deletes that carry none; `None` where the view has none.
 pub(super) fn event_ids(view: &ViewPicture, accepted: &Accepted) -> Result<Option<EncodedKeys>> {
     let columns = &view.record.definition.event_id;
     if columns.is_empty() {
         return Ok(None);
     }
-    encode_keys(&KeySchema::new(columns.clone()), &accepted.event_ids, accepted.row_count).map(Some)
+    let schema = KeySchema::new(columns.clone());
+    let has = accepted.event_ids.iter().fold(None, |has, column| NullBuffer::union(has.as_ref(), column.nulls()));
+    let Some(has) = has.filter(|has| has.null_count() > 0) else {
+        return encode_keys(&schema, &accepted.event_ids, accepted.row_count).map(Some);
+    };
+    let keep = BooleanArray::new(has.inner().clone(), None);
+    let present = accepted.event_ids.iter().map(|column| {
+        filter(column, &keep).map_err(|source| Error::invalid(format!("event ids cannot be filtered: {source}")))
+    });
+    let present = encode_keys(&schema, &present.collect::<Result<Vec<_>>>()?, has.len() - has.null_count())?;
+    // Row by row: nothing where a row has none.
+    let mut ends = present.offsets.iter().copied();
+    let mut end = ends.next().unwrap_or(0);
+    let mut offsets = vec![end];
+    for is_present in &has {
+        if is_present {
+            end = ends.next().unwrap_or(end);
+        }
+        offsets.push(end);
+    }
+    Ok(Some(EncodedKeys { bytes: present.bytes, offsets }))
+}
+
+impl Reads {
+    /// What applying these definitions would change.
+    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
+        plan(&registered(&self.picture().state), wanted, prune)
+    }
 }
 
 impl Engine {
@@ -121,11 +151,6 @@ impl Engine {
         Ok(Deleted { seq: committed.first_seq, created })
     }
 
-    /// What applying these definitions would change.
-    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
-        plan(&registered(&self.reads.picture().state), wanted, prune)
-    }
-
     /// Makes the registry match the definitions.
     ///
     /// # Errors
@@ -133,7 +158,7 @@ impl Engine {
     pub fn apply(&self, wanted: &Definitions, prune: bool, now: Timestamp) -> Result<Plan> {
         let mut core = lock(&self.core);
         self.commit_queued(&mut core);
-        let plan = self.plan(wanted, prune);
+        let plan = self.reads.plan(wanted, prune);
         let outcome = plan.outcome()?.clone();
         if plan.is_empty() {
             return Ok(plan);

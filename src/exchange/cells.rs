@@ -24,14 +24,9 @@ pub(super) fn canonical_type(field: &Field) -> Option<DataType> {
     }
 }
 
-/// The nullable field of a column of `dtype`, with [`TYPE_METADATA_KEY`](super::TYPE_METADATA_KEY)
-/// where the Arrow type alone would be taken for another.
+/// The nullable field of a column of `dtype`, as [`DataType::to_field`] makes it.
 pub fn typed_field(name: &str, dtype: &DataType) -> Field {
-    let field = Field::new(name, dtype.to_arrow(), true);
-    if type_of_arrow(field.data_type()).as_ref() == Some(dtype) {
-        return field;
-    }
-    field.with_metadata([(super::TYPE_METADATA_KEY, dtype.to_string())])
+    dtype.to_field(name)
 }
 
 fn type_of_arrow(arrow: &ArrowType) -> Option<DataType> {

@@ -3,12 +3,15 @@
 //! [`open_source`] reads record batches out of a file or a folder of files, [`create_sink`] writes
 //! them into one, [`PartitionedWriter`] into a folder that can be read back. They know Arrow and the
 //! text forms of values, and nothing of a store: what the columns mean is the caller's to decide.
+//!
+//! On top of them, [`Store::export`](crate::Store::export) writes a view's history into such a folder.
 
 mod cells;
 mod columns;
 mod csv;
 mod csv_tokens;
 mod digest;
+mod export;
 mod file;
 mod folder;
 mod infer;
@@ -31,13 +34,13 @@ mod tests;
 
 pub use cells::typed_field;
 pub use digest::file_digest;
+pub use export::{ExportOptions, ExportReport, RowProgress};
 pub use kind::FileKind;
-pub use partitioned::{ExportReport, Partition, PartitionedWriter};
+pub use partitioned::{FolderReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;
 pub use sink::{Sink, SinkReport, create_sink};
 pub use source::{
     BATCH_ROWS_DEFAULT, BadRow, BadRowHandler, Origin, Progress, Source, SourceOptions, open_source, source_error,
 };
 
-/// Field metadata naming a column's asof type, where Arrow alone does not tell: `json` is a string to Arrow.
-pub const TYPE_METADATA_KEY: &str = "asof.type";
+pub use crate::value::TYPE_METADATA_KEY;

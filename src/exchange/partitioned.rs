@@ -13,14 +13,13 @@ use arrow_select::take::take_record_batch;
 use super::sink::{Sink, create_sink};
 use super::spill::DayBuffers;
 use super::temporary::{parent_of, sync_folder, temporary_name};
-use crate::definition::FeatureView;
+use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result};
+use crate::format::accept::EVENT_TIMESTAMP_COLUMN;
 use crate::text::format_value;
 use crate::time::MICROS_PER_DAY;
 use crate::value::{DataType, Value, timestamp_arrow_type};
 
-/// The column that rows are partitioned by.
-const EVENT_TIMESTAMP: &str = "event_timestamp";
 /// Rows of a file, after which the next part begins.
 const PART_ROWS_MAX: u64 = 16 << 20;
 /// Rows waiting to be sorted by day, beyond which they go to disk.
@@ -36,9 +35,9 @@ pub enum Partition {
     Date,
 }
 
-/// What an export wrote.
+/// What stands in an export's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExportReport {
+pub struct FolderReport {
     /// The folder that holds the files.
     pub folder: PathBuf,
     /// Rows written.
@@ -55,10 +54,12 @@ pub struct ExportReport {
 /// Rows of a day keep the order in which they came, so rows in row order within a key stay in it.
 pub struct PartitionedWriter {
     layout: Layout,
+    /// The column that rows are partitioned by.
+    event_time: String,
     temporary: PathBuf,
     schema: SchemaRef,
     metadata: Vec<(String, String)>,
-    report: ExportReport,
+    report: FolderReport,
     published: bool,
 }
 
@@ -68,8 +69,9 @@ enum Layout {
 }
 
 impl PartitionedWriter {
-    /// Begins an export of `view` below `folder`. The schema has a column `event_timestamp` of
-    /// timestamps in microseconds, UTC; `metadata` goes into every file.
+    /// Begins an export of `view` below `folder`. The schema has the event time under the name that the
+    /// view's source gives it, `event_timestamp` where that is a constant, in microseconds, UTC; `metadata` goes
+    /// into every file.
     ///
     /// # Errors
     /// The view's folder is there and not empty, or cannot be made; the schema has no event time.
@@ -97,9 +99,12 @@ impl PartitionedWriter {
                 .at(target.display())
                 .remedy("export into another folder, or remove this one first"));
         }
-        let event_time = schema.field_with_name(EVENT_TIMESTAMP);
-        if !event_time.is_ok_and(|field| *field.data_type() == timestamp_arrow_type()) {
-            return Err(Error::invalid(format!("an export has a column {EVENT_TIMESTAMP} in microseconds, UTC")));
+        let event_time = match &view.source.event_timestamp {
+            EventTime::Column(name) => name.clone(),
+            EventTime::Constant(_) => EVENT_TIMESTAMP_COLUMN.to_owned(),
+        };
+        if !schema.field_with_name(&event_time).is_ok_and(|field| *field.data_type() == timestamp_arrow_type()) {
+            return Err(Error::invalid(format!("an export has a column {event_time} in microseconds, UTC")));
         }
         let temporary = temporary_name(&target)?;
         if temporary.exists() {
@@ -110,8 +115,16 @@ impl PartitionedWriter {
             Partition::None => Layout::Whole(Parts::new(temporary.clone())),
             Partition::Date => Layout::ByDay(DayBuffers::new(&temporary, schema.clone(), buffer_bytes_max)),
         };
-        let report = ExportReport { folder: target, ..ExportReport::default() };
-        Ok(PartitionedWriter { layout, temporary, schema: schema.clone(), metadata, report, published: false })
+        let report = FolderReport { folder: target, ..FolderReport::default() };
+        Ok(PartitionedWriter {
+            layout,
+            event_time,
+            temporary,
+            schema: schema.clone(),
+            metadata,
+            report,
+            published: false,
+        })
     }
 
     /// Appends rows of the export's schema.
@@ -125,7 +138,7 @@ impl PartitionedWriter {
         match &mut self.layout {
             Layout::Whole(parts) => parts.write(batch, &self.metadata, &mut self.report),
             Layout::ByDay(buffers) => {
-                for (day, rows) in by_day(batch)? {
+                for (day, rows) in by_day(batch, &self.event_time)? {
                     buffers.add(day, rows)?;
                 }
                 Ok(())
@@ -137,7 +150,7 @@ impl PartitionedWriter {
     ///
     /// # Errors
     /// The disk refuses, or somebody has put files under that name meanwhile; nothing is left then.
-    pub fn finish(mut self) -> Result<ExportReport> {
+    pub fn finish(mut self) -> Result<FolderReport> {
         match &mut self.layout {
             Layout::Whole(parts) => {
                 if parts.count == 0 && parts.open.is_none() {
@@ -190,7 +203,7 @@ impl Parts {
         Parts { folder, count: 0, open: None }
     }
 
-    fn write(&mut self, rows: &RecordBatch, metadata: &[(String, String)], report: &mut ExportReport) -> Result<()> {
+    fn write(&mut self, rows: &RecordBatch, metadata: &[(String, String)], report: &mut FolderReport) -> Result<()> {
         if self.open.as_ref().is_some_and(|(_, written)| *written >= PART_ROWS_MAX) {
             self.close(report)?;
         }
@@ -206,7 +219,7 @@ impl Parts {
         Ok(())
     }
 
-    fn close(&mut self, report: &mut ExportReport) -> Result<()> {
+    fn close(&mut self, report: &mut FolderReport) -> Result<()> {
         if let Some((sink, _)) = self.open.take() {
             let part = sink.finish()?;
             self.count += 1;
@@ -219,11 +232,11 @@ impl Parts {
 }
 
 /// A batch's rows by day, each with memory of its own, in their order.
-fn by_day(batch: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>> {
-    let column: &ArrayRef = batch.column_by_name(EVENT_TIMESTAMP).ok_or_else(|| Error::invalid("no event times"))?;
+fn by_day(batch: &RecordBatch, event_time: &str) -> Result<Vec<(i32, RecordBatch)>> {
+    let column: &ArrayRef = batch.column_by_name(event_time).ok_or_else(|| Error::invalid("no event times"))?;
     let times = column.as_primitive::<TimestampMicrosecondType>();
     if times.null_count() > 0 {
-        return Err(Error::invalid(format!("{EVENT_TIMESTAMP} is null in a row to export")));
+        return Err(Error::invalid(format!("{event_time} is null in a row to export")));
     }
     let mut rows = Vec::with_capacity(times.len());
     for (row, &us) in (0_u64..).zip(times.values()) {

@@ -114,7 +114,7 @@ pub struct MergedKey {
 /// Walks the keys of several run files together, in hash order, then by key bytes.
 pub struct MergeCursor<'a> {
     cursors: Vec<RunCursor<'a>>,
-    columns: &'a [RowColumns],
+    columns: Vec<&'a RowColumns>,
     seq_bases: &'a [u64],
     /// Cursors that are not at their end.
     heap: BinaryHeap<Reverse<(u64, Vec<u8>, usize)>>,
@@ -142,7 +142,7 @@ impl<'a> MergeCursor<'a> {
             .enumerate()
             .filter_map(|(i, cursor)| cursor.current().map(|(hash, key, _)| Reverse((hash, key.to_vec(), i))))
             .collect();
-        Ok(MergeCursor { cursors, columns, seq_bases, heap, rows: Vec::new() })
+        Ok(MergeCursor { cursors, columns: columns.iter().collect(), seq_bases, heap, rows: Vec::new() })
     }
 
     /// Puts the next key into `merged`; false at the end.
@@ -171,41 +171,38 @@ impl<'a> MergeCursor<'a> {
             }
         }
         if merged.extents.len() > 1 {
-            self.interleave(&mut merged.extents);
+            interleave(&self.columns, self.seq_bases, &mut merged.extents, &mut self.rows);
         }
         Ok(true)
     }
+}
 
-    /// Brings the rows of several runs into row order.
-    fn interleave(&mut self, extents: &mut Vec<Extent>) {
-        let side =
-            |&(piece, row): &(u32, u32)| (&self.columns[piece as usize], self.seq_bases[piece as usize], row as usize);
-        let compare = |left: &(u32, u32), right: &(u32, u32)| compare_rows(side(left), side(right));
-        // Runs sealed one after the other mostly follow each other in time too.
-        let first = |extent: &Extent| (extent.piece, extent.start);
-        let last = |extent: &Extent| (extent.piece, extent.start + extent.len - 1);
-        extents.sort_by(|left, right| compare(&first(left), &first(right)));
-        if extents.windows(2).all(|pair| compare(&last(&pair[0]), &first(&pair[1])) != Ordering::Greater) {
-            return;
+/// Brings the rows of a key that lie in several pieces into row order. Within each extent they are.
+pub(crate) fn interleave(
+    pieces: &[&RowColumns],
+    seq_bases: &[u64],
+    extents: &mut Vec<Extent>,
+    rows: &mut Vec<(u32, u32)>,
+) {
+    let side = |&(piece, row): &(u32, u32)| (pieces[piece as usize], seq_bases[piece as usize], row as usize);
+    let compare = |left: &(u32, u32), right: &(u32, u32)| compare_rows(side(left), side(right));
+    // Runs sealed one after the other mostly follow each other in time too.
+    let first = |extent: &Extent| (extent.piece, extent.start);
+    let last = |extent: &Extent| (extent.piece, extent.start + extent.len - 1);
+    extents.sort_by(|left, right| compare(&first(left), &first(right)));
+    if extents.windows(2).all(|pair| compare(&last(&pair[0]), &first(&pair[1])) != Ordering::Greater) {
+        return;
+    }
+    rows.clear();
+    for extent in extents.drain(..) {
+        rows.extend((extent.start..extent.start + extent.len).map(|row| (extent.piece, row)));
+    }
+    // A stable sort finds the runs that are in order already and merges them.
+    rows.sort_by(compare);
+    for &(piece, row) in rows.iter() {
+        match extents.last_mut() {
+            Some(last) if last.piece == piece && last.start + last.len == row => last.len += 1,
+            _ => extents.push(Extent { piece, start: row, len: 1 }),
         }
-        self.rows.clear();
-        let mut rows = std::mem::take(&mut self.rows);
-        for extent in extents.drain(..) {
-            rows.extend((extent.start..extent.start + extent.len).map(|row| (extent.piece, row)));
-        }
-        // A stable sort finds the runs that are in order already and merges them.
-        rows.sort_by(|left, right| {
-            compare_rows(
-                (&self.columns[left.0 as usize], self.seq_bases[left.0 as usize], left.1 as usize),
-                (&self.columns[right.0 as usize], self.seq_bases[right.0 as usize], right.1 as usize),
-            )
-        });
-        for &(piece, row) in &rows {
-            match extents.last_mut() {
-                Some(last) if last.piece == piece && last.start + last.len == row => last.len += 1,
-                _ => extents.push(Extent { piece, start: row, len: 1 }),
-            }
-        }
-        self.rows = rows;
     }
 }

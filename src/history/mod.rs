@@ -23,12 +23,15 @@ mod seal;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod through;
 mod verify;
 mod writer;
 
 pub use bulk::{BulkBatch, BulkBuilder};
+pub(crate) use cursor::interleave;
 pub use cursor::{MergeCursor, MergedKey, RunCursor, for_each_latest};
 pub use gather::Extent;
+pub(crate) use gather::gather_rows;
 pub use keys::Keys;
 pub use merge::merge_runs;
 pub use output::{RunFileMeta, RunOutput, index_path, run_path};

@@ -18,7 +18,7 @@ use crate::format::row::{FieldState, RowKind};
 use crate::format::run_index::{FeatureStats, IndexFault, IndexSlot, RunIndexHead, SlotMap, decode_index};
 use crate::history::columns::{Layout, Stride, read_layout, strip_prefix};
 use crate::history::output::{index_path, run_path};
-use crate::history::rows::{RowColumns, instants};
+use crate::history::rows::instants;
 use crate::history::schema::{
     ABSENT, CREATED_TIMESTAMP, DEADLINE, EVENT_ID, EVENT_TIMESTAMP, FIELD_DEADLINES, KIND, META_FORMAT, META_KIND,
     RUN_FORMAT, RunSchema, SEQ,
@@ -66,9 +66,9 @@ pub struct RunFile {
     first_feature: usize,
     /// Decoded columns, by position in the file.
     arrays: Vec<OnceLock<ArrayRef>>,
-    event_ts: ScalarBuffer<i64>,
-    seq: ScalarBuffer<u64>,
-    created: Option<ArrayRef>,
+    pub(super) event_ts: ScalarBuffer<i64>,
+    pub(super) seq: ScalarBuffer<u64>,
+    pub(super) created: Option<ArrayRef>,
     kind: Option<usize>,
     absent: Option<usize>,
 }
@@ -405,28 +405,6 @@ impl RunFile {
     pub(crate) fn mapped_range(&self) -> Range<usize> {
         let file = self.blocks.unverified();
         file.as_ptr().addr()..file.as_ptr().addr() + file.len()
-    }
-
-    /// All columns, verified whole and without a copy: what a merge reads.
-    ///
-    /// # Errors
-    /// Damaged.
-    pub fn row_columns(&self) -> Result<RowColumns> {
-        self.verify_all()?;
-        let own = |column| self.own_column(column).map(Option::<&ArrayRef>::cloned);
-        Ok(RowColumns {
-            event_ts: self.event_ts.clone(),
-            created: self.created.clone(),
-            seq: self.seq.clone(),
-            kind: own(RunColumn::Kind)?,
-            absent: own(RunColumn::Absent)?,
-            deadline: own(RunColumn::Deadline)?,
-            field_deadlines: own(RunColumn::FieldDeadlines)?,
-            event_id: own(RunColumn::EventId)?,
-            features: (0..self.feature_count())
-                .map(|ordinal| self.column(ordinal).map(Option::<&ArrayRef>::cloned))
-                .collect::<Result<_>>()?,
-        })
     }
 }
 

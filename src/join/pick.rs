@@ -121,6 +121,13 @@ impl Status {
     }
 }
 
+impl serde::Serialize for Status {
+    /// Its name.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// What a winning row says of one field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldView {

@@ -10,7 +10,7 @@ use super::seqlock;
 use super::slot::SlotCopy;
 use crate::disk::{File, SharedMap};
 use crate::format::table::{
-    DirectoryWord, LIVE_DIRECTORY, LIVE_EPOCH, LIVE_STATE, LiveState, Shard, check_word, tag_of,
+    BEHIND_RETIRED, DirectoryWord, LIVE_DIRECTORY, LIVE_EPOCH, LIVE_STATE, LiveState, Shard, check_word, tag_of,
 };
 
 /// How often a lookup tries again while a writer is at work on what it reads.
@@ -69,6 +69,11 @@ impl TableReader {
     /// An empty copy to look up into.
     pub fn slot_copy(&self) -> SlotCopy {
         SlotCopy::new(Arc::clone(&self.layout))
+    }
+
+    /// Whether another file took this one's place.
+    pub fn is_retired(&self) -> bool {
+        self.state().is_some_and(|state| state.behind == BEHIND_RETIRED)
     }
 
     /// How far the table has come; `None` when the words that say so disagree.

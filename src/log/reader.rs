@@ -22,6 +22,11 @@ impl LogReader {
         LogReader { place, segment: None, next_segment: first_segment, offset: SECTOR }
     }
 
+    /// The segment that is being read; `None` before the first.
+    pub fn segment(&self) -> Option<u32> {
+        self.segment.as_ref().map(Segment::id)
+    }
+
     /// Everything before was read.
     pub fn position(&self) -> LogPosition {
         crate::format::log::position(self.segment.as_ref().map_or(self.next_segment, Segment::id), self.offset)

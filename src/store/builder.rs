@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Store;
+use super::maintenance::Maintenance;
 use crate::disk::{Disk, RealDisk};
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, Reads};
 use crate::error::{Error, Result};
 use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
 use crate::time::{Clock, SystemClock};
@@ -20,6 +21,7 @@ pub struct StoreBuilder {
     max_future_skew_us: i64,
     clock: Arc<dyn Clock>,
     disk: Arc<dyn Disk>,
+    background: bool,
 }
 
 impl Default for StoreBuilder {
@@ -30,6 +32,7 @@ impl Default for StoreBuilder {
             max_future_skew_us: MAX_FUTURE_SKEW_US_DEFAULT,
             clock: Arc::new(SystemClock),
             disk: Arc::new(RealDisk),
+            background: true,
         }
     }
 }
@@ -70,6 +73,15 @@ impl StoreBuilder {
         self
     }
 
+    /// Whether a thread of the store's seals full log segments, merges runs, builds lost tables and keeps the interval
+    /// of [`Durability::Interval`]. Without it an interval is kept by syncing each write, tables are built while the
+    /// store is opened, and [`Store::compact`] is the caller's to call.
+    #[must_use]
+    pub fn background(mut self, background: bool) -> Self {
+        self.background = background;
+        self
+    }
+
     /// Opens the store in `path` for writing; makes one where there is nothing yet.
     ///
     /// # Errors
@@ -79,11 +91,40 @@ impl StoreBuilder {
             durability: self.durability,
             sizes: self.sizes,
             max_future_skew_us: self.max_future_skew_us,
+            syncs_in_background: self.background,
             command: std::env::args().collect::<Vec<_>>().join(" "),
         };
-        let engine = Engine::open(self.disk, path.as_ref(), options, self.clock.now())?;
-        engine.build_missing_tables()?;
-        Ok(Store { engine: Arc::new(engine), clock: self.clock, max_future_skew_us: self.max_future_skew_us })
+        let engine = Arc::new(Engine::open(self.disk, path.as_ref(), options, self.clock.now())?);
+        let maintenance = if self.background {
+            Some(Arc::new(Maintenance::start(&engine, &self.clock, self.durability)?))
+        } else {
+            engine.build_missing_tables()?;
+            None
+        };
+        let reads = Arc::clone(engine.reads());
+        Ok(Store {
+            maintenance,
+            reads,
+            engine: Some(engine),
+            clock: self.clock,
+            max_future_skew_us: self.max_future_skew_us,
+        })
+    }
+
+    /// Opens the store in `path` for reading, beside the process that writes to it or without one. It sees what
+    /// is committed as it is committed; it writes nothing and keeps nobody from writing.
+    ///
+    /// # Errors
+    /// There is no store; it is damaged, or of a newer format.
+    pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Store> {
+        let reads = Reads::open(self.disk, path.as_ref(), self.sizes.table_reserve_bytes)?;
+        Ok(Store {
+            maintenance: None,
+            reads: Arc::new(reads),
+            engine: None,
+            clock: self.clock,
+            max_future_skew_us: self.max_future_skew_us,
+        })
     }
 
     /// A store in a new temporary folder, which is removed when it is dropped.

@@ -38,13 +38,13 @@ pub struct ImportReport {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("dir", &self.engine.reads().dir()).finish_non_exhaustive()
+        f.debug_struct("Store").field("dir", &self.reads.dir()).finish_non_exhaustive()
     }
 }
 
 impl BulkWriter {
     pub(super) fn begin(store: &Store, view: Arc<ViewPicture>, options: BulkOptions) -> Result<BulkWriter> {
-        let import = Import::begin(&store.engine, &view)?;
+        let import = Import::begin(store.engine()?, &view)?;
         Ok(BulkWriter { store: store.clone(), view, options, import, report: ImportReport::default() })
     }
 

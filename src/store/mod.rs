@@ -2,6 +2,8 @@
 
 mod builder;
 mod bulk;
+mod maintenance;
+mod summaries;
 mod training_set;
 
 use std::path::Path;
@@ -13,16 +15,20 @@ pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, ImportReport};
 pub use training_set::TrainingSet;
 
+use self::maintenance::Maintenance;
 use crate::definition::{Definitions, Plan, ViewRef};
-use crate::engine::Engine;
+use crate::engine::entity::entity_key;
+use crate::engine::explain::Explanation;
 use crate::engine::get::{FeatureValue, GetOptions};
 use crate::engine::online::OnlineHandle;
 use crate::engine::picture::ViewPicture;
+use crate::engine::scan::Scan;
 use crate::engine::write::Deleted;
+use crate::engine::{Engine, Reads};
 use crate::error::{Error, Result};
 use crate::format::accept::{AcceptOptions, Refusal, accept_batch};
 use crate::registry::records::SnapshotRecord;
-use crate::request::{ApplyOptions, BadRows, DeleteOptions, Features, HistoricalRequest, WriteOptions};
+use crate::request::{ApplyOptions, BadRows, DeleteOptions, Features, HistoricalRequest, ScanOptions, WriteOptions};
 use crate::time::{Clock, Timestamp};
 use crate::value::Value;
 
@@ -53,7 +59,11 @@ use crate::value::Value;
 /// ```
 #[derive(Clone)]
 pub struct Store {
-    engine: Arc<Engine>,
+    /// Before the engine: its thread ends first.
+    maintenance: Option<Arc<Maintenance>>,
+    reads: Arc<Reads>,
+    /// Absent in a process that only reads.
+    engine: Option<Arc<Engine>>,
     clock: Arc<dyn Clock>,
     max_future_skew_us: i64,
 }
@@ -107,10 +117,22 @@ impl Store {
         self.clock.now()
     }
 
+    /// The writing half.
+    ///
+    /// # Errors
+    /// `Refused`: the store was opened for reading.
+    pub(crate) fn engine(&self) -> Result<&Arc<Engine>> {
+        self.engine.as_ref().ok_or_else(|| {
+            Error::refused("the store was opened for reading")
+                .at(self.reads.dir().display())
+                .remedy("open it for writing to change it")
+        })
+    }
+
     /// The view version that `reference` (`weather`, `weather@2`) stands for now.
     fn view(&self, reference: &str) -> Result<Arc<ViewPicture>> {
         let reference: ViewRef = reference.parse()?;
-        let picture = self.engine.reads().picture();
+        let picture = self.reads.picture();
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
     }
@@ -130,7 +152,7 @@ impl Store {
     /// The definitions contradict themselves.
     pub fn plan(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        Ok(self.engine.plan(definitions, options.prune))
+        Ok(self.reads.plan(definitions, options.prune))
     }
 
     /// Makes the store match `definitions`, whole or not at all; what was changed.
@@ -139,8 +161,11 @@ impl Store {
     /// The definitions contradict themselves; a change is incompatible, with the way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        let plan = self.engine.apply(definitions, options.prune, self.now())?;
-        self.engine.build_missing_tables()?;
+        let engine = self.engine()?;
+        let plan = engine.apply(definitions, options.prune, self.now())?;
+        if self.maintenance.is_none() {
+            engine.build_missing_tables()?;
+        }
         Ok(plan)
     }
 
@@ -163,11 +188,11 @@ impl Store {
         let view = self.view(view)?;
         let accept = self.accept_options(options.allow_future, options.bad_rows);
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
-        let source = self.engine.source_id(options.source.as_deref(), self.now())?;
+        let source = self.engine()?.source_id(options.source.as_deref(), self.now())?;
         let (rows, first_seq) = if accepted.row_count == 0 {
-            (0, self.engine.reads().sight()?.seq + 1)
+            (0, self.reads.sight()?.seq + 1)
         } else {
-            let committed = self.engine.write(&view, &accepted, source, self.now())?;
+            let committed = self.engine()?.write(&view, &accepted, source, self.now())?;
             (committed.rows.into(), committed.first_seq)
         };
         Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
@@ -195,23 +220,9 @@ impl Store {
             return Err(Error::invalid(format!("{at} lies too far ahead of the clock ({now})"))
                 .remedy("allow it (--allow-future) if it is meant"));
         }
-        let mut values = Vec::new();
-        for (name, dtype) in view.key_schema.columns() {
-            let value = entity.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-            values.push(value.ok_or_else(|| {
-                Error::invalid(format!("the join key {name} ({dtype}) is missing"))
-                    .remedy(format!("give it as {name}=VALUE"))
-            })?);
-        }
-        if let Some((name, _)) =
-            entity.iter().find(|(key, _)| view.key_schema.columns().iter().all(|(name, _)| name != key))
-        {
-            return Err(Error::invalid(format!("view {} has no join key {name}", view.record.definition.reference())));
-        }
-        let mut key = Vec::new();
-        view.key_schema.encode(&values, &mut key)?;
+        let key = entity_key(&view, entity)?;
         let created = options.created.map(|created| created.0);
-        let Deleted { seq, created } = self.engine.delete(&view, &key, at.0, created, now)?;
+        let Deleted { seq, created } = self.engine()?.delete(&view, &key, at.0, created, now)?;
         Ok(DeleteReport { seq, created: created.map(Timestamp) })
     }
 
@@ -225,7 +236,7 @@ impl Store {
         entity: &[(&str, Value)],
         options: &GetOptions,
     ) -> Result<Vec<FeatureValue>> {
-        self.engine.reads().get(features, entity, options, self.now())
+        self.reads.get(features, entity, options, self.now())
     }
 
     /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
@@ -249,7 +260,7 @@ impl Store {
     /// # Errors
     /// Views, features, services that are not there.
     pub fn online(&self, features: &Features) -> Result<OnlineHandle> {
-        self.engine.reads().online(features)
+        self.reads.online(features)
     }
 
     /// Joins features to the rows of a spine, each as of its own time, in the spine's order.
@@ -261,8 +272,61 @@ impl Store {
         spine: R,
         request: &HistoricalRequest,
     ) -> Result<TrainingSet<R>> {
-        let join = self.engine.reads().historical_join(&spine.schema(), request, self.now())?;
+        let join = self.reads.historical_join(&spine.schema(), request, self.now())?;
         Ok(TrainingSet::new(join, spine))
+    }
+
+    /// All rows of a view version: its history, deletes included, streamed.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, ScanOptions, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let scan = store.scan("weather", &ScanOptions::default())?;
+    /// let names: Vec<String> = scan.schema().fields().iter().map(|field| field.name().clone()).collect();
+    /// assert_eq!(names, ["origin", "event_timestamp", "temp", "_deleted"]);
+    /// let mut rows = 0;
+    /// for batch in scan {
+    ///     rows += batch?.num_rows();
+    /// }
+    /// # assert_eq!(rows, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such view; the range of times is empty; the entity's join keys are not the view's. A damaged run comes
+    /// out of the scan.
+    pub fn scan(&self, view: &str, options: &ScanOptions) -> Result<Scan> {
+        self.reads.scan(&view.parse()?, options, self.now())
+    }
+
+    /// Where the answer for one feature of one entity comes from: the row that decided, where it lies, when it was
+    /// learned and from whom, and whether its bytes are still those that were written.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, GetOptions, Status, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// let explained = store.explain("weather:temp", &[("origin", "JFK".into())], &GetOptions::default())?;
+    /// assert_eq!(explained.status, Status::NotFound);
+    /// assert_eq!(explained.why, "the store has no row of this entity in this view");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The view or the feature is not there; the join keys are not the view's; a run that had to be read is damaged.
+    pub fn explain(&self, feature: &str, entity: &[(&str, Value)], options: &GetOptions) -> Result<Explanation> {
+        self.reads.explain(feature, entity, options, self.now())
     }
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.
@@ -270,7 +334,7 @@ impl Store {
     /// # Errors
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
-        self.engine.snapshot(name, self.now())
+        self.engine()?.snapshot(name, self.now())
     }
 
     /// Turns the log's rows into history runs. Nothing does so unasked: call it when the log has grown.
@@ -278,7 +342,7 @@ impl Store {
     /// # Errors
     /// The disk fails; the rows stay in the log.
     pub fn seal(&self) -> Result<bool> {
-        self.engine.seal(self.now())
+        self.engine()?.seal(self.now())
     }
 
     /// Seals the log and merges runs of like size.
@@ -286,8 +350,8 @@ impl Store {
     /// # Errors
     /// A run is damaged; the disk fails. The runs stay as they were.
     pub fn compact(&self) -> Result<()> {
-        self.engine.seal(self.now())?;
-        self.engine.merge(self.now())?;
+        self.engine()?.seal(self.now())?;
+        self.engine()?.merge(self.now())?;
         Ok(())
     }
 
@@ -297,6 +361,6 @@ impl Store {
     /// # Errors
     /// The log could not be made durable.
     pub fn close(&self) -> Result<()> {
-        self.engine.close()
+        self.engine()?.close()
     }
 }

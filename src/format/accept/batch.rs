@@ -1,6 +1,7 @@
 //! A batch of foreign rows as rows of a feature view.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use arrow_array::builder::PrimitiveBuilder;
 use arrow_array::cast::AsArray;
@@ -25,7 +26,13 @@ pub const TEXT_FORM_KEY: &str = "asof.text";
 pub const LINE_COLUMN: &str = "_line";
 /// The column that marks deletes in exports.
 pub const DELETED_COLUMN: &str = "_deleted";
-const EVENT_TIMESTAMP_COLUMN: &str = "event_timestamp";
+/// Schema metadata key of batches whose columns go by the view's own names, with [`VIEW_NAMES`] as its value: what a
+/// view's source calls other columns does not concern them. Scans and exports carry it.
+pub const NAMES_KEY: &str = "asof.names";
+/// The value of [`NAMES_KEY`].
+pub const VIEW_NAMES: &str = "view";
+/// The column of event times in exports of views whose source has none.
+pub const EVENT_TIMESTAMP_COLUMN: &str = "event_timestamp";
 
 /// What a caller decides about a batch.
 #[derive(Clone, Copy, Debug)]
@@ -360,7 +367,9 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn resolve(view: &FeatureView, batch: &'a RecordBatch) -> Result<Columns<'a>> {
         let schema = batch.schema_ref();
-        let rename = &view.source.rename;
+        let no_rename = BTreeMap::new();
+        let goes_by_the_view = schema.metadata().get(NAMES_KEY).is_some_and(|names| names == VIEW_NAMES);
+        let rename = if goes_by_the_view { &no_rename } else { &view.source.rename };
         let index_of = |name: &str| schema.fields().iter().position(|field| field.name() == name);
         let mut used = vec![false; schema.fields().len()];
         let mut missing: Vec<String> = Vec::new();

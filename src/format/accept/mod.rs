@@ -11,7 +11,10 @@ mod spine;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{AcceptOptions, Accepted, DELETED_COLUMN, LINE_COLUMN, TEXT_FORM_KEY, accept_batch};
+pub use batch::{
+    AcceptOptions, Accepted, DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, LINE_COLUMN, NAMES_KEY, TEXT_FORM_KEY, VIEW_NAMES,
+    accept_batch,
+};
 pub use rules::CompiledRules;
 pub use spine::{accept_spine_key, accept_spine_timestamp};
 

@@ -1,0 +1,279 @@
+//! Reading beside a writer in another process, or after it: HEAD is followed, and MANIFEST and log after it.
+//!
+//! Nothing is written, no lock is held. Where HEAD cannot be believed and nobody writes, as after a power failure, the log
+//! is recovered in memory, as the next writer will recover it on disk.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
+
+use super::core::lock;
+use super::picture::{Picture, table_shape};
+use super::reads::{Reads, Sight, Source};
+use super::replay::Replay;
+use crate::disk::{Disk, MapAccess};
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::{Head, HeadState, Trust};
+use crate::identity::{self, Identity};
+use crate::latest::{Opened, TableOptions, TableReader};
+use crate::lock::holder;
+use crate::log::{LogReader, recover};
+use crate::manifest;
+use crate::registry::RegistryState;
+use crate::tail::TailSegment;
+
+/// A writer that opens the store has HEAD ready within this, or is at work on a long recovery.
+const WRITER_WAIT: Duration = Duration::from_millis(5);
+const WRITER_WAITS_MAX: usize = 100;
+/// MANIFEST and log segments may be replaced this often while they are read.
+const ATTEMPTS_MAX: usize = 20;
+/// A table that is missing is looked for again every so many times.
+const TABLE_LOOKS: u64 = 32;
+
+/// What a process that does not write knows of the one that does.
+#[derive(Debug)]
+pub(super) struct Follower {
+    /// Opened once there is one.
+    head: OnceLock<Head>,
+    /// The writer whose HEAD is believed; 0 while the log was recovered in memory.
+    epoch: AtomicU64,
+    generation: AtomicU64,
+    inner: Mutex<Following>,
+    table_reserve_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Following {
+    log: LogReader,
+    replay: Replay,
+    tails: Vec<Arc<TailSegment>>,
+    /// The last number, and the epoch HEAD had, when the log was recovered in memory.
+    recovered: Option<(u64, u64)>,
+    looks: u64,
+}
+
+impl Reads {
+    /// Opens a store for reading, beside its writer or without one.
+    ///
+    /// # Errors
+    /// `NotFound`: there is no store. `NewerFormat`, `Damaged`: as they say. The disk refuses.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, table_reserve_bytes: u64) -> Result<Reads> {
+        if !identity::exists(&*disk, dir)? {
+            return Err(Error::not_found("there is no store")
+                .at(dir.display())
+                .remedy("asof apply makes one; or give the folder that holds asof.toml"));
+        }
+        let identity = Identity::read(&*disk, dir)?;
+        let state = load_manifest(&*disk, dir, &identity)?;
+        let picture = Picture::new(&disk, dir, Arc::clone(&state), None, Vec::new());
+        let log_place = |disk: &Arc<dyn Disk>| super::reads::log_place(disk, dir, &identity);
+        let inner = Following {
+            log: LogReader::new(log_place(&disk), state.meta().log_start_segment),
+            replay: Replay::new(state, identity.hash_seed),
+            tails: Vec::new(),
+            recovered: None,
+            looks: 0,
+        };
+        let follower = Follower {
+            head: OnceLock::new(),
+            // No writer has this epoch: the first sight begins anew.
+            epoch: AtomicU64::new(u64::MAX),
+            generation: AtomicU64::new(0),
+            inner: Mutex::new(inner),
+            table_reserve_bytes,
+        };
+        let reads = Reads {
+            disk,
+            dir: dir.to_path_buf(),
+            identity,
+            source: Source::Other(follower),
+            picture: RwLock::new(Arc::new(picture)),
+        };
+        reads.sight()?;
+        Ok(reads)
+    }
+}
+
+fn load_manifest(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<Arc<RegistryState>> {
+    let manifest = manifest::load(disk, dir, &identity.uuid)?.ok_or_else(|| {
+        Error::new(ErrorKind::Damaged, "MANIFEST is missing")
+            .at(dir.join(manifest::FILE_NAME).display())
+            .remedy("open the store for writing once, as asof apply does: it is made anew")
+    })?;
+    RegistryState::from_manifest(manifest).map(Arc::new)
+}
+
+impl Follower {
+    /// Rows up to here are visible, as long as the writer that is followed is the one there is.
+    #[inline]
+    pub fn committed_seq(&self) -> Option<u64> {
+        let head = self.head.get()?;
+        let seq = head.committed_seq();
+        (head.epoch() == self.epoch.load(Ordering::Acquire)).then_some(seq)
+    }
+
+    /// The generation that pictures should be of.
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        let known = self.generation.load(Ordering::Acquire);
+        match self.head.get() {
+            Some(head) if head.epoch() == self.epoch.load(Ordering::Acquire) => head.manifest_generation().max(known),
+            _ => known,
+        }
+    }
+
+    /// What a request that begins now may see.
+    pub fn sight(&self, reads: &Reads) -> Result<Sight> {
+        let mut following = lock(&self.inner);
+        for _ in 0..WRITER_WAITS_MAX {
+            if self.head.get().is_none()
+                && let Some(head) = Head::open(&*reads.disk, &reads.dir, &reads.identity.uuid, MapAccess::Read)?
+            {
+                let _ = self.head.set(head);
+            }
+            let (said, trust) = match self.head.get() {
+                Some(head) => head.read_trusted(),
+                None => (HeadState::default(), Trust::Untrusted),
+            };
+            if trust != Trust::Untrusted {
+                return self.follow(&mut following, reads, said);
+            }
+            if let Some((seq, epoch)) = following.recovered
+                && epoch == said.epoch
+            {
+                return Ok(Sight { seq, picture: reads.picture() });
+            }
+            if holder(&*reads.disk, &reads.dir)?.is_none() {
+                return self.recover(&mut following, reads, said);
+            }
+            std::thread::sleep(WRITER_WAIT);
+        }
+        Err(Error::new(ErrorKind::Locked, "a writer is at work on recovering the store")
+            .at(reads.dir.display())
+            .remedy("try again once it has opened it"))
+    }
+
+    /// Catches up with what HEAD says.
+    fn follow(&self, following: &mut Following, reads: &Reads, mut said: HeadState) -> Result<Sight> {
+        let mut is_anew = self.epoch.load(Ordering::Acquire) != said.epoch;
+        for attempt in 1.. {
+            let outdated = reads.picture().state.generation() < said.manifest_generation;
+            let caught_up = if is_anew || outdated { self.reload(following, reads, is_anew) } else { Ok(()) };
+            let caught_up = caught_up.and_then(|()| self.read_log(following, reads, said.log_end));
+            match caught_up {
+                Ok(()) => break,
+                // A segment was sealed, or MANIFEST replaced, while it was read: what HEAD says now has them.
+                Err(error) if attempt < ATTEMPTS_MAX && (error.is_missing_file() || is_anew || outdated) => {
+                    is_anew = true;
+                    if let Some(head) = self.head.get() {
+                        said = head.read();
+                    }
+                    tracing::debug!(%error, "the store changed while it was read; reading it again");
+                }
+                Err(error) => {
+                    // What was read of the log is not known to be whole: the next request begins anew.
+                    self.epoch.store(u64::MAX, Ordering::Release);
+                    return Err(error);
+                }
+            }
+        }
+        following.recovered = None;
+        self.look_for_tables(following, reads);
+        self.generation.store(reads.picture().state.generation(), Ordering::Release);
+        self.epoch.store(said.epoch, Ordering::Release);
+        Ok(Sight { seq: said.committed_seq, picture: reads.picture() })
+    }
+
+    /// Takes the MANIFEST there is. `is_anew` forgets what was read of the log.
+    fn reload(&self, following: &mut Following, reads: &Reads, is_anew: bool) -> Result<()> {
+        let state = load_manifest(&*reads.disk, &reads.dir, &reads.identity)?;
+        let start = state.meta().log_start_segment;
+        following.replay = Replay::new(Arc::clone(&state), reads.hash_seed());
+        following.tails.retain(|tail| !is_anew && tail.segment() >= start);
+        if is_anew || following.log.segment().is_some_and(|segment| segment < start) {
+            following.tails.clear();
+            following.log = LogReader::new(reads.log_place(), start);
+        }
+        self.show(following, reads, state, true);
+        Ok(())
+    }
+
+    fn read_log(&self, following: &mut Following, reads: &Reads, log_end: u64) -> Result<()> {
+        if following.log.position() >= log_end {
+            return Ok(());
+        }
+        let segments = following.tails.len();
+        let Following { log, replay, tails, .. } = following;
+        let folder = reads.dir.join("log");
+        log.read_new(log_end, |frame, position| {
+            replay.take(&frame, position, tails).map_err(|what| Error::damaged(&folder, what))
+        })?;
+        if following.tails.len() != segments {
+            self.show(following, reads, Arc::clone(&reads.picture().state), true);
+        }
+        Ok(())
+    }
+
+    fn recover(&self, following: &mut Following, reads: &Reads, said: HeadState) -> Result<Sight> {
+        let state = load_manifest(&*reads.disk, &reads.dir, &reads.identity)?;
+        let meta = state.meta().clone();
+        let place = reads.log_place();
+        let mut replay = Replay::new(Arc::clone(&state), reads.hash_seed());
+        let mut tails = Vec::new();
+        let recovered = recover(&place, meta.log_start_segment, meta.log_synced, None, |frame, position| {
+            replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
+        })?;
+        let seq = recovered.next_seq().saturating_sub(1).max(meta.seq_max);
+        following.tails = tails;
+        following.recovered = Some((seq, said.epoch));
+        // A table that was not closed says nothing after a power failure.
+        self.show(following, reads, state, false);
+        self.generation.store(reads.picture().state.generation(), Ordering::Release);
+        self.epoch.store(0, Ordering::Release);
+        Ok(Sight { seq, picture: reads.picture() })
+    }
+
+    fn show(&self, following: &Following, reads: &Reads, state: Arc<RegistryState>, with_tables: bool) {
+        let before = reads.picture();
+        let mut picture = Picture::new(&reads.disk, &reads.dir, state, Some(&before), following.tails.clone());
+        for (id, view) in picture.views.clone() {
+            let is_there = view.table.as_ref().is_some_and(|table| !table.is_retired());
+            if !with_tables {
+                picture = picture.with_table(id, None);
+            } else if !is_there && !view.record.is_dropped() {
+                picture = picture.with_table(id, self.open_table(reads, &view));
+            }
+        }
+        reads.set_picture(picture);
+    }
+
+    /// A table that was built anew is a new file, and nothing else changes.
+    fn look_for_tables(&self, following: &mut Following, reads: &Reads) {
+        following.looks += 1;
+        if following.looks.is_multiple_of(TABLE_LOOKS) {
+            let picture = reads.picture();
+            let gone = |table: &TableReader| table.is_retired();
+            let mut views = picture.views.values().filter(|view| !view.record.is_dropped());
+            if views.any(|view| view.table.as_ref().is_none_or(gone)) {
+                self.show(following, reads, Arc::clone(&picture.state), true);
+            }
+        }
+    }
+
+    fn open_table(&self, reads: &Reads, view: &super::picture::ViewPicture) -> Option<TableReader> {
+        let path = reads.dir.join("latest").join(view.record.dir_name());
+        let options = TableOptions { expected_keys: 0, reserve_bytes: self.table_reserve_bytes };
+        match TableReader::open(&*reads.disk, &path, table_shape(view, &reads.identity), &options) {
+            Ok(Opened::Trusted(table)) => Some(table),
+            Ok(Opened::NeedsRebuild(why)) => {
+                tracing::debug!(view = view.record.dir_name(), why, "no latest table to read; history answers");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(view = view.record.dir_name(), %error, "no latest table to read; history answers");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! One view's rows of the tail, in the order of runs.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::walk::InSight;
+use crate::engine::tail_source::mark_of;
+use crate::error::Result;
+use crate::format::row::RowKind;
+use crate::history::{Keys, RowCollector, RowColumns, RunSchema};
+use crate::join::pick::Mark;
+use crate::key::key_hash;
+use crate::tail::TailSegment;
+
+/// Rows that are visited while the tail's lock is held: a commit waits no longer.
+const TAIL_ROWS_LOCKED: usize = 2_048;
+
+/// Where a row of the tail lies, and where it stands.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u64,
+    /// Among the keys.
+    key: usize,
+    mark: Mark,
+    segment: usize,
+    number: u32,
+}
+
+/// One view's rows of the tail that are in sight, by (hash, key, row order). Where they lie is kept, not what
+/// they say: rows of a tail never move, and its locks are not held from one batch to the next.
+#[derive(Debug)]
+pub struct TailRows {
+    segments: Vec<Arc<TailSegment>>,
+    view_id: u32,
+    keys: Keys,
+    entries: Vec<Entry>,
+}
+
+impl TailRows {
+    /// The rows in sight of `view_id`, or of one key of it.
+    pub fn find(
+        segments: &[Arc<TailSegment>],
+        view_id: u32,
+        sight: &InSight,
+        hash_seed: u64,
+        only: Option<(u64, &[u8])>,
+    ) -> TailRows {
+        let mut keys = Keys::default();
+        let mut entries = Vec::new();
+        for (at, segment) in segments.iter().enumerate() {
+            let mut take = |number: u32, hash: u64, mark: Mark, kind: RowKind, key: &[u8]| {
+                if sight.sees(mark.event_ts, mark.seq) && matches!(kind, RowKind::Value | RowKind::Delete) {
+                    keys.push(key);
+                    entries.push(Entry { hash, key: keys.len() - 1, mark, segment: at, number });
+                }
+            };
+            if let Some((hash, key)) = only {
+                let views = segment.read();
+                for (number, row, record) in
+                    views.get(&view_id).iter().flat_map(|rows| rows.descending(hash, key, i64::MAX))
+                {
+                    take(number, hash, mark_of(&row), record.head.kind, record.key);
+                }
+                continue;
+            }
+            let mut numbers = 0..;
+            let mut seq = 0;
+            loop {
+                let views = segment.read();
+                let rows = views.get(&view_id).into_iter().flat_map(|rows| rows.rows_after(seq, TAIL_ROWS_LOCKED));
+                let mut last = None;
+                for ((row, record), number) in rows.zip(&mut numbers) {
+                    take(number, key_hash(hash_seed, record.key), mark_of(&row), record.head.kind, record.key);
+                    last = Some(row.seq);
+                }
+                match last {
+                    Some(last) if last < sight.known_at => seq = last,
+                    _ => break,
+                }
+            }
+        }
+        entries.sort_unstable_by(|left, right| {
+            (left.hash, keys.get(left.key), left.mark).cmp(&(right.hash, keys.get(right.key), right.mark))
+        });
+        TailRows { segments: segments.to_vec(), view_id, keys, entries }
+    }
+
+    /// The key that begins at entry `at`: hash, bytes, and its entries. `None` at the end.
+    pub fn key_at(&self, at: usize) -> Option<(u64, &[u8], Range<usize>)> {
+        let first = self.entries.get(at)?;
+        let key = self.keys.get(first.key);
+        let is_same = |entry: &&Entry| entry.hash == first.hash && self.keys.get(entry.key).cmp(key) == Ordering::Equal;
+        let count = self.entries[at..].iter().take_while(is_same).count();
+        Some((first.hash, key, at..at + count))
+    }
+
+    /// What these entries say, in their order.
+    ///
+    /// # Errors
+    /// A value is not of its type.
+    pub fn columns(&self, entries: &[Range<usize>], schema: &RunSchema, hash_seed: u64) -> Result<RowColumns> {
+        let mut collector = RowCollector::new(schema, hash_seed);
+        let segments: Vec<_> = self.segments.iter().map(|segment| segment.read()).collect();
+        for entry in entries.iter().flat_map(|range| &self.entries[range.clone()]) {
+            let rows = segments[entry.segment].get(&self.view_id).expect("it had the row when it was found");
+            let (row, record) = rows.row(entry.number);
+            collector.push(row.seq, &record)?;
+        }
+        Ok(collector.finish()?.columns)
+    }
+}

@@ -1,0 +1,71 @@
+//! What there is: views, entities, services, runs, snapshots, and the store as a whole.
+
+use super::Store;
+use crate::engine::summary::{EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary};
+use crate::error::Result;
+
+impl Store {
+    /// The feature views in force, by name and version: what they are, what they hold, how fresh it is.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, Store};
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// for view in store.views()? {
+    ///     println!("{}: {} rows, the latest of {:?}", view.view, view.rows, view.event_max);
+    /// }
+    /// # assert_eq!(store.views()?[0].view, "weather");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The disk refuses; a file of commit times is damaged.
+    pub fn views(&self) -> Result<Vec<ViewSummary>> {
+        self.reads.views()
+    }
+
+    /// The entities in force, by name.
+    ///
+    /// # Errors
+    /// In a process that only reads: the registry cannot be read.
+    pub fn entities(&self) -> Result<Vec<EntitySummary>> {
+        self.reads.entities()
+    }
+
+    /// The feature services in force, by name.
+    ///
+    /// # Errors
+    /// In a process that only reads: the registry cannot be read.
+    pub fn services(&self) -> Result<Vec<ServiceSummary>> {
+        self.reads.services()
+    }
+
+    /// The files of history runs, by view, then by number.
+    ///
+    /// # Errors
+    /// In a process that only reads: the registry cannot be read.
+    pub fn runs(&self) -> Result<Vec<RunSummary>> {
+        self.reads.runs()
+    }
+
+    /// Named snapshots, by name.
+    ///
+    /// # Errors
+    /// In a process that only reads: the registry cannot be read.
+    pub fn snapshots(&self) -> Result<Vec<SnapshotSummary>> {
+        self.reads.snapshots()
+    }
+
+    /// The store as a whole: where it is, how far it has come, how large it is.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn summary(&self) -> Result<StoreSummary> {
+        self.reads.summary()
+    }
+}

@@ -1,0 +1,166 @@
+//! Reading beside a writer: what another process sees, as it is committed, and after a writer was killed.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use asof::definition::{Definitions, FeatureView};
+use asof::disk::MemDisk;
+use asof::options::Sizes;
+use asof::time::Timestamp;
+use asof::value::{DataType, Value};
+use asof::{ApplyOptions, BulkOptions, ErrorKind, Features, GetOptions, OnlineHandle, Status, Store, StoreBuilder};
+
+const DIR: &str = "/readers";
+
+fn builder(disk: &MemDisk) -> StoreBuilder {
+    let sizes = Sizes { segment_bytes: 16 << 10, table_reserve_bytes: 64 << 20, ..Sizes::default() };
+    Store::builder().sizes(sizes).background(false).disk(Arc::new(disk.clone()))
+}
+
+fn definitions(features: usize) -> Definitions {
+    let mut view = FeatureView::new("v").entity("thing");
+    for feature in 0..features {
+        view = view.feature(["x", "y", "z"][feature], DataType::Int64);
+    }
+    Definitions::new("readers").entity("thing", [("id", DataType::Int64)]).view(view)
+}
+
+fn batch(keys: std::ops::Range<i64>, at: i64, x: i64) -> RecordBatch {
+    let count = usize::try_from(keys.end - keys.start).unwrap();
+    RecordBatch::try_from_iter([
+        ("id", Arc::new(keys.collect::<Int64Array>()) as ArrayRef),
+        ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![at; count]))),
+        ("x", Arc::new(Int64Array::from(vec![x; count]))),
+    ])
+    .unwrap()
+}
+
+fn read(store: &Store, key: i64) -> (Status, Value) {
+    let answer =
+        store.get(&Features::list(["v:x"]).unwrap(), &[("id", Value::Int64(key))], &GetOptions::default()).unwrap();
+    (answer[0].status, answer[0].value.clone())
+}
+
+fn x_of(online: &mut OnlineHandle, key: i64) -> (Option<i64>, bool) {
+    let key = online.key(&[("id", Value::Int64(key))]).unwrap();
+    let row = online.get(&key, Timestamp(i64::MAX)).unwrap();
+    (row.i64(0), row.is_from_latest_table(0))
+}
+
+#[test]
+fn a_reader_sees_each_commit_of_a_writer_out_of_the_same_table() {
+    let disk = MemDisk::volatile();
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    let reader = builder(&disk).open_read_only(DIR).unwrap();
+    let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+    assert_eq!(x_of(&mut online, 1), (None, false));
+    for x in 0..200 {
+        match x % 10 {
+            3 => {
+                let mut bulk = writer.bulk_writer("v", BulkOptions::default()).unwrap();
+                bulk.write(&batch(0..50, x, x)).unwrap();
+                bulk.commit().unwrap();
+            }
+            _ => {
+                writer.write("v", &batch(0..50, x, x)).unwrap();
+            }
+        }
+        assert_eq!(x_of(&mut online, 7), (Some(x), true), "after commit {x}");
+        assert_eq!(read(&reader, 49), (Status::Present, Value::Int64(x)));
+        if x % 31 == 30 {
+            writer.seal().unwrap();
+            assert_eq!(x_of(&mut online, 7), (Some(x), true));
+        }
+        if x % 67 == 66 {
+            writer.compact().unwrap();
+        }
+        // As-of in the past, out of log and runs.
+        let past = GetOptions { at: Some(Timestamp(x / 2)), ..GetOptions::default() };
+        let answer = reader.get(&Features::list(["v:x"]).unwrap(), &[("id", Value::Int64(3))], &past).unwrap();
+        assert_eq!(answer[0].value, Value::Int64(x / 2));
+    }
+}
+
+#[test]
+fn a_reader_follows_a_writer_that_comes_and_goes_and_changes_of_the_definitions() {
+    let disk = MemDisk::volatile();
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    writer.write("v", &batch(0..3, 1, 1)).unwrap();
+    let reader = builder(&disk).open_read_only(DIR).unwrap();
+    let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+    assert_eq!(x_of(&mut online, 0), (Some(1), true));
+    drop(writer);
+    assert_eq!(x_of(&mut online, 0), (Some(1), true), "after a clean close");
+    let writer = builder(&disk).open(DIR).unwrap();
+    assert_eq!(x_of(&mut online, 0), (Some(1), true), "a new writer, nothing new");
+    writer.apply(&definitions(2), ApplyOptions::default()).unwrap();
+    let wider = batch(0..3, 2, 2);
+    let y = Arc::new(Int64Array::from(vec![None; 3])) as ArrayRef;
+    let [id, at, x] = [0, 1, 2].map(|column| wider.column(column).clone());
+    let columns = [("id", id, true), ("event_timestamp", at, true), ("x", x, true), ("y", y, true)];
+    writer.write("v", &RecordBatch::try_from_iter_with_nullable(columns).unwrap()).unwrap();
+    // Another layout, another table file.
+    assert_eq!(x_of(&mut online, 0).0, Some(2));
+    assert_eq!(x_of(&mut online, 0), (Some(2), true));
+    let names: Vec<_> = reader
+        .get(&Features::list(["v:*"]).unwrap(), &[("id", Value::Int64(0))], &GetOptions::default())
+        .unwrap()
+        .into_iter()
+        .map(|answer| (answer.feature, answer.status))
+        .collect();
+    assert_eq!(names, [("x".to_owned(), Status::Present), ("y".to_owned(), Status::NullValue)]);
+}
+
+#[test]
+fn after_a_writer_was_killed_and_after_power_loss_a_reader_recovers_in_memory_and_writes_nothing() {
+    let disk = MemDisk::new();
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    for x in 0..20 {
+        writer.write("v", &batch(0..3, x, x)).unwrap();
+        if x == 9 {
+            writer.seal().unwrap();
+        }
+    }
+    for (image, from_table) in [
+        (disk.kill_image(), true),
+        (disk.crash_image(asof::disk::CrashMode::DropAll), false),
+        (disk.crash_image(asof::disk::CrashMode::KeepAll), false),
+    ] {
+        let written = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let seen = Arc::clone(&written);
+        image.on_operation(move |_| {
+            seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        });
+        let reader = builder(&image).open_read_only(DIR).unwrap();
+        let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+        for key in 0..3 {
+            assert_eq!(read(&reader, key), (Status::Present, Value::Int64(19)));
+            assert_eq!(x_of(&mut online, key), (Some(19), from_table));
+        }
+        assert_eq!(written.load(std::sync::atomic::Ordering::SeqCst), 0, "a reader changes nothing");
+        // And then a writer comes.
+        let writer = builder(&image).open(DIR).unwrap();
+        writer.write("v", &batch(0..3, 20, 20)).unwrap();
+        assert_eq!(x_of(&mut online, 0).0, Some(20));
+    }
+}
+
+#[test]
+fn a_reader_refuses_to_write_and_names_what_is_no_store() {
+    let disk = MemDisk::volatile();
+    let error = builder(&disk).open_read_only(DIR).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    let reader = builder(&disk).open_read_only(DIR).unwrap();
+    let error = reader.write("v", &batch(0..3, 1, 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    let error = reader.apply(&definitions(2), ApplyOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert_eq!(read(&writer, 0).0, Status::NotFound);
+}
