@@ -110,7 +110,8 @@ fn imports_run_downward_and_sideways_on_floor_0_alone() {
 #[test]
 fn unsafe_code_stands_in_one_file() {
     for (path, text) in sources() {
-        if path == "src/disk/map.rs" || path == "tests/tidy.rs" {
+        // A peer is opened through its own crate, which wants it so.
+        if ["src/disk/map.rs", "tests/tidy.rs", "peers/src/lmdb.rs"].contains(&path.as_str()) {
             continue;
         }
         for (number, line) in text.lines().enumerate() {
