@@ -29,6 +29,7 @@ pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
         },
         append: args.append,
         progress: Some(meter.of_import()),
+        source: None,
     };
     let imported = match &args.view {
         Some(view) => vec![(view.clone(), store.import_files(view, &args.files, &options)?)],

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use asof::Result;
-use asof::disk::{
-    Disk, FaultyDisk, File, LockGuard, MapAccess, MemDisk, OpenMode, Operation, SharedMap, Verdict,
-};
+use asof::disk::{Disk, FaultyDisk, File, LockGuard, MapAccess, MemDisk, OpenMode, Operation, SharedMap, Verdict};
 use bytes::Bytes;
 
 use super::image::STORE;

@@ -388,7 +388,8 @@ impl Life {
                     })
                 })
                 .collect();
-            let ended: Vec<Went> = running.into_iter().map(|writer| writer.join().expect("a writer panicked")).collect();
+            let ended: Vec<Went> =
+                running.into_iter().map(|writer| writer.join().expect("a writer panicked")).collect();
             ended.into_iter().collect::<Went>()
         });
         let mut model = self.model();

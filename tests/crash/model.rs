@@ -182,7 +182,10 @@ impl Model {
                 let follows = |other: &Act| is_done(act) && act.seq() < other.seq();
                 is_there(index)
                     || !must(act)
-                        && !together.iter().enumerate().any(|(other, act)| is_there(other) && is_done(act) && follows(act))
+                        && !together
+                            .iter()
+                            .enumerate()
+                            .any(|(other, act)| is_there(other) && is_done(act) && follows(act))
             });
             if is_sound {
                 found.push((0..count).map(|index| index < ordered || is_there(index - ordered)).collect());
