@@ -15,6 +15,10 @@ test:
 doc:
     RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps
 
+# The quickstart, into ./demo.
+demo:
+    cargo run --release -- demo
+
 # The seqlock under every interleaving; a target folder of its own, because loom replaces std's atomics.
 loom:
     RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom --no-default-features --test loom
