@@ -440,7 +440,7 @@ impl Life {
         let rows = self.rows(View::Events, defined, 5);
         let options = BulkOptions { allow_future: true, ..BulkOptions::default() };
         let mut bulk = store.bulk_writer(View::Events.reference(), options)?;
-        bulk.write(&batch(&rows, defined)).map(drop)
+        bulk.write(&batch(&rows, defined)).map(|_| ())
     }
 
     /// A batch with a row that lies too far ahead is refused whole.
