@@ -112,6 +112,21 @@ impl Error {
         self.0.kind
     }
 
+    /// What went wrong, without the place and the way out.
+    pub fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    /// Where it went wrong.
+    pub fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
+    }
+
+    /// What to do.
+    pub fn way_out(&self) -> Option<&str> {
+        self.0.remedy.as_deref()
+    }
+
     /// The operating system's error, where one was the cause.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
         let source = self.0.source.as_deref()?;

@@ -27,6 +27,7 @@ pub mod text;
 pub mod time;
 pub mod value;
 
+pub use engine::check::{CheckProgress, CheckReport, Problem, Severity};
 pub use engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict, TypedValue};
 pub use engine::get::{FeatureValue, GetOptions};
 pub use engine::online::{EntityKey, OnlineHandle, OnlineRow};
@@ -44,6 +45,6 @@ pub use request::{
     ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, ScanOptions, WriteOptions,
 };
 pub use store::{
-    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, Store, StoreBuilder, TemporaryStore, TrainingSet,
+    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, Row, Store, StoreBuilder, TemporaryStore, TrainingSet,
     WriteReport,
 };

@@ -1,22 +1,19 @@
 //! Bulk import: rows straight into runs, committed once, whole or not at all.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use arrow_array::{Array, ArrayRef, BinaryArray, TimestampMicrosecondArray, UInt8Array};
-
 use super::core::{Core, Effect, Engine, lock};
+use super::import_build::{Built, Shared, build, bulk_batch};
 use super::known_rows::{Comparison, has_rows_above};
 use super::picture::{Picture, ViewPicture, history_folder, run_schema};
 use super::seal::run_record;
-use super::write::{by_ordinal, event_ids, name_source};
+use super::write::name_source;
 use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
-use crate::format::row::RowKind;
-use crate::history::{BulkBatch, BulkBuilder, KnownRows, RunFile, RunFileMeta, index_path, merge_without, run_path};
+use crate::history::{BulkBatch, KnownRows, RunFile, RunFileMeta, index_path, merge_without, run_path};
 use crate::registry::records::{ImportRecord, RunSource};
 use crate::registry::{Change, RegistryState};
 use crate::time::Timestamp;
@@ -78,25 +75,6 @@ pub struct Import {
     files: Vec<Option<LedgerFile>>,
 }
 
-/// What the importing thread and the building one share.
-#[derive(Debug)]
-struct Shared {
-    /// Where parts begin, by rows taken in before.
-    part_starts: Mutex<Vec<u64>>,
-    is_abandoned: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Built {
-    files: Vec<RunFileMeta>,
-    /// Rows taken in, those that were known too.
-    rows: u64,
-    /// How many rows of each part were known.
-    known: Vec<u64>,
-    /// Rows stored up to this number were compared.
-    seen_seq: u64,
-}
-
 impl Import {
     /// Begins an import into a view. Unless it appends, rows fully equal to stored ones are added only as often as they come
     /// beyond those.
@@ -105,7 +83,7 @@ impl Import {
     /// A folder cannot be made, or the thread not started.
     pub fn begin(engine: &Arc<Engine>, view: &Arc<ViewPicture>, append: bool, source: Option<&str>) -> Result<Import> {
         let (sender, receiver) = sync_channel(BATCHES_WAITING_MAX);
-        let shared = Arc::new(Shared { part_starts: Mutex::new(vec![0]), is_abandoned: AtomicBool::new(false) });
+        let shared = Arc::new(Shared::default());
         let (worker_engine, worker_view, worker_shared) = (Arc::clone(engine), Arc::clone(view), Arc::clone(&shared));
         let builder = std::thread::Builder::new()
             .name("asof-import".into())
@@ -245,7 +223,7 @@ impl Import {
         if files.is_empty() {
             return Ok(());
         }
-        let source_id = name_source(change, self.source.as_deref().unwrap_or("import"))?;
+        let source_id = self.source.as_deref().map_or(Ok(0), |name| name_source(change, name))?;
         for (file, start, counts) in files.into_iter().filter(|(file, ..)| is_new(file)) {
             let seq_first = first + if imported.seq.is_some() { *start } else { 0 };
             let given = if imported.seq.is_some() { counts.rows + counts.known } else { 0 };
@@ -346,92 +324,4 @@ impl Drop for Import {
             remove_files(&self.engine, &self.view, &built.files);
         }
     }
-}
-
-fn build(
-    engine: &Engine,
-    view: &ViewPicture,
-    append: bool,
-    batches: Receiver<BulkBatch>,
-    shared: &Shared,
-) -> Result<Built> {
-    let schema = run_schema(&view.record);
-    let folder = engine.make_history_folder(&view.record)?;
-    let give = || engine.next_run_id();
-    let scratch = Scratch::make(engine, folder.join(format!("scratch-{}", give())))?;
-    let output = engine.run_output(&folder, &give);
-    let bytes_max = engine.options.sizes.import_bytes_max;
-    let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), output, &scratch.folder, bytes_max);
-    let rows = builder.extend(batches.into_iter().map(Ok))?;
-    let part_starts = lock(&shared.part_starts).clone();
-    let none_known = vec![0; part_starts.len()];
-    if shared.is_abandoned.load(Ordering::Relaxed) {
-        return Ok(Built { files: Vec::new(), rows: 0, known: none_known, seen_seq: 0 });
-    }
-    let seen_seq = engine.reads.sight()?.seq;
-    if append {
-        return Ok(Built { files: builder.finish()?, rows, known: none_known, seen_seq });
-    }
-    let comparison =
-        Comparison { view_id: view.record.id, seqs: 0..=seen_seq, row_count: rows, part_starts: &part_starts };
-    let (files, known) = comparison.with_present(engine, |known| {
-        let known = &known.between_parts();
-        let files = builder.finish_without(Some(known))?;
-        Ok((files, known.known_counts()))
-    })?;
-    Ok(Built { files, rows, known, seen_seq })
-}
-
-/// The folder of sorted pieces, emptied before and after.
-struct Scratch<'a> {
-    engine: &'a Engine,
-    folder: PathBuf,
-}
-
-impl<'a> Scratch<'a> {
-    fn make(engine: &'a Engine, folder: PathBuf) -> Result<Self> {
-        engine.reads.disk.create_dir(&folder)?;
-        let scratch = Scratch { engine, folder };
-        scratch.empty()?;
-        Ok(scratch)
-    }
-
-    fn empty(&self) -> Result<()> {
-        for name in self.engine.reads.disk.list(&self.folder)? {
-            self.engine.reads.disk.remove(&self.folder.join(name))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Scratch<'_> {
-    fn drop(&mut self) {
-        // What cannot be removed is removed by the next import.
-        if self.empty().is_ok() {
-            let _ = self.engine.reads.disk.remove_dir(&self.folder);
-        }
-    }
-}
-
-fn bulk_batch(view: &ViewPicture, accepted: &Accepted) -> Result<BulkBatch> {
-    let kind = accepted.deleted.as_ref().map(|deleted| {
-        let kinds = deleted.iter().map(|deleted| if deleted { RowKind::Delete as u8 } else { RowKind::Value as u8 });
-        Arc::new(UInt8Array::from_iter_values(kinds)) as ArrayRef
-    });
-    let created = accepted.created.as_ref().map(|created| {
-        let times = TimestampMicrosecondArray::new(created.values().clone(), created.nulls().cloned());
-        Arc::new(times.with_timezone("UTC")) as ArrayRef
-    });
-    let event_id = event_ids(view, accepted)?.map(|ids| {
-        let ids = ids.iter().map(|id| (!id.is_empty()).then_some(id));
-        Arc::new(ids.collect::<BinaryArray>()) as ArrayRef
-    });
-    Ok(BulkBatch {
-        keys: accepted.keys.clone(),
-        event_ts: accepted.event_ts.clone(),
-        created,
-        kind,
-        event_id,
-        features: by_ordinal(view, accepted)?,
-    })
 }

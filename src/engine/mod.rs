@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod as_of;
+pub mod check;
 pub mod commit;
 mod core;
 pub mod entity;
@@ -11,6 +12,7 @@ mod follow;
 pub mod get;
 pub mod historical;
 pub mod import;
+mod import_build;
 mod known_at;
 mod known_rows;
 pub mod online;

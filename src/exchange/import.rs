@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::request::{BadRows, BulkOptions};
 use crate::store::{BulkWriter, ImportReport, Store};
 
+/// Told how far an import is.
+pub type ImportProgressHandler = Arc<dyn Fn(&ImportProgress) + Send + Sync>;
+
 /// How files are imported.
 #[derive(Clone, Default)]
 pub struct ImportOptions {
@@ -26,8 +29,10 @@ pub struct ImportOptions {
     pub bad_rows: BadRows,
     /// Import every row of every file, those imported before too.
     pub append: bool,
+    /// Who imports; kept beside the files' names and shown by `explain`.
+    pub source: Option<String>,
     /// Told of every batch read.
-    pub progress: Option<Arc<dyn Fn(&ImportProgress) + Send + Sync>>,
+    pub progress: Option<ImportProgressHandler>,
 }
 
 impl fmt::Debug for ImportOptions {
@@ -73,11 +78,10 @@ impl Store {
     /// let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view);
     /// store.apply(&definitions, ApplyOptions::default())?;
     /// let file = store.path().with_file_name("weather.csv");
-    /// std::fs::write(&file, "origin,event_timestamp,temp\nJFK,2026-03-01T13:00:00Z,39.0\n")?;
-    /// let options = ImportOptions { allow_future: true, ..ImportOptions::default() };
-    /// let report = store.import_files("weather", &[file.clone()], &options)?;
+    /// std::fs::write(&file, "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,39.0\n")?;
+    /// let report = store.import_files("weather", &[file.clone()], &ImportOptions::default())?;
     /// assert_eq!((report.rows_read, report.rows_written), (1, 1));
-    /// let again = store.import_files("weather", &[file], &options)?;
+    /// let again = store.import_files("weather", &[file], &ImportOptions::default())?;
     /// assert!(again.files[0].was_imported);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -91,7 +95,7 @@ impl Store {
             allow_future: options.allow_future,
             bad_rows: options.bad_rows,
             append: options.append,
-            source: Some(source_name(&files)),
+            source: options.source.clone(),
         };
         let mut run = Run {
             writer: self.bulk_writer(view, bulk)?,
@@ -107,7 +111,7 @@ impl Store {
         };
         let mut target = None;
         if options.bad_rows == BadRows::Quarantine {
-            let (disk, path) = self.quarantine_file(run.writer.definition())?;
+            let (disk, path) = run.writer.quarantine_file()?;
             *run.set_aside.lock() = Some(QuarantineWriter::new(disk, &path));
             target = Some(path);
         }
@@ -192,14 +196,6 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<InputFile>> {
         }
     }
     files.into_iter().map(InputFile::new).collect()
-}
-
-fn source_name(files: &[InputFile]) -> String {
-    match files {
-        [first] => first.name(),
-        [first, others @ ..] => format!("{} and {} more", first.name(), others.len()),
-        [] => String::new(),
-    }
 }
 
 /// Where bad rows go; shared with the readers of text files.

@@ -4,8 +4,8 @@
 //! them into one, [`PartitionedWriter`] into a folder that can be read back. They know Arrow and the
 //! text forms of values, and nothing of a store: what the columns mean is the caller's to decide.
 //!
-//! On top of them, [`Store::export`](crate::Store::export) writes a view's history into such a folder.
-//! [`Store::import_files`](crate::Store::import_files) puts them to the use of a view.
+//! On top of them, [`Store::export`](crate::Store::export) writes a view's history into such a folder,
+//! [`Store::import_files`](crate::Store::import_files) reads files into one.
 
 mod cells;
 mod columns;
@@ -38,7 +38,7 @@ mod tests;
 pub use cells::typed_field;
 pub use digest::file_digest;
 pub use export::{ExportOptions, ExportReport, RowProgress};
-pub use import::{ImportOptions, ImportProgress};
+pub use import::{ImportOptions, ImportProgress, ImportProgressHandler};
 pub use kind::FileKind;
 pub use partitioned::{FolderReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;

@@ -158,7 +158,7 @@ impl<'a> Contents<'a> {
     }
 }
 
-fn binary<'a>(array: Option<&'a BinaryArray>, row: usize) -> &'a [u8] {
+fn binary(array: Option<&BinaryArray>, row: usize) -> &[u8] {
     array.filter(|array| array.is_valid(row)).map_or(&[], |array| array.value(row))
 }
 

@@ -66,7 +66,7 @@ impl<'a> KnownRows<'a> {
         let mut pieces = Vec::with_capacity(runs.len());
         for &run in runs {
             let is_whole = run.row_count() as u64 <= row_count.saturating_mul(WHOLE_ROWS_PER_ROW);
-            let columns = if is_whole { run.row_columns()? } else { run.columns_as_found()? };
+            let columns = if is_whole { run.row_columns()? } else { run.columns()? };
             pieces.push(Piece { place: Place::Run(run, is_whole), columns, seq_base: run.seq_base() });
         }
         let parts = part_starts.iter().map(|start| (*start, AtomicU64::new(0))).collect();
@@ -174,10 +174,10 @@ impl Piece<'_> {
     }
 
     /// Verifies what `row` says, where that was not done.
-    fn verify(&self, row: usize, field_count: usize) -> Result<()> {
+    fn verify(&self, row: usize) -> Result<()> {
         let Place::Run(run, false) = &self.place else { return Ok(()) };
         // The columns that only some rows need were verified when they were opened.
-        (0..field_count).try_for_each(|field| run.verify_rows(RunColumn::Feature(field), row..row + 1))
+        run.verify_features(row..row + 1)
     }
 }
 
@@ -281,10 +281,9 @@ impl<'a> Work<'a> {
         self.classes.clear();
         self.by_bytes.clear();
         let is_few = alike.len() + self.candidates.len() <= PAIRED_ROWS_MAX;
-        let field_count = self.known.schema.fields().len();
         let candidates = std::mem::take(&mut self.candidates);
         for &(piece, row) in &candidates {
-            self.known.pieces[piece].verify(row, field_count)?;
+            self.known.pieces[piece].verify(row)?;
             let class = self.class_of(Like::Known(piece, row), is_few)?;
             self.classes[class].stored += 1;
         }

@@ -5,6 +5,7 @@
 //! rows ([`seal`]), from bulk imports ([`BulkBuilder`]) and from other runs ([`merge_runs`]), and
 //! read through [`RunFile`].
 
+mod audit;
 mod bulk;
 mod column_builder;
 mod columns;
@@ -29,6 +30,7 @@ mod through;
 mod verify;
 mod writer;
 
+pub use audit::RunAudit;
 pub use bulk::{BulkBatch, BulkBuilder};
 pub(crate) use cursor::interleave;
 pub use cursor::{MergeCursor, MergedKey, RunCursor, for_each_latest};

@@ -15,7 +15,7 @@ impl RunFile {
     /// Damaged.
     pub fn row_columns(&self) -> Result<RowColumns> {
         self.verify_all()?;
-        self.columns_as_found()
+        self.columns()
     }
 
     /// All columns without a copy: what a scan reads. What says where rows stand and what they are is verified; before a
@@ -27,7 +27,7 @@ impl RunFile {
         for column in [RunColumn::EventTimestamp, RunColumn::Created, RunColumn::Seq] {
             self.verify_column(column)?;
         }
-        self.columns_as_found()
+        self.columns()
     }
 
     /// Verifies the features of these rows.
@@ -61,11 +61,11 @@ impl RunFile {
         self.verify_features(rows)
     }
 
-    /// All columns as they lie in the file, nothing of them verified.
+    /// All columns without a copy, as they are found: what is not verified by decoding it is to be verified before it is believed.
     ///
     /// # Errors
     /// Damaged.
-    pub fn columns_as_found(&self) -> Result<RowColumns> {
+    pub(crate) fn columns(&self) -> Result<RowColumns> {
         let own = |column| self.own_column(column).map(Option::<&ArrayRef>::cloned);
         Ok(RowColumns {
             event_ts: self.event_ts.clone(),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Store;
 use super::maintenance::Maintenance;
 use crate::disk::{Disk, RealDisk};
+use crate::engine::check::{CheckProgress, CheckReport, check_store};
 use crate::engine::{Engine, EngineOptions, Reads};
 use crate::error::{Error, Result};
 use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
@@ -125,6 +126,14 @@ impl StoreBuilder {
             clock: self.clock,
             max_future_skew_us: self.max_future_skew_us,
         })
+    }
+
+    /// Checks the store in `path` without opening it: as [`Store::check`], and for a store that no longer opens too.
+    ///
+    /// # Errors
+    /// `path` holds no store, or one of a newer format; the disk refuses to read.
+    pub fn check(&self, path: impl AsRef<Path>, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
+        check_store(&self.disk, path.as_ref(), progress)
     }
 
     /// A store in a new temporary folder, which is removed when it is dropped.

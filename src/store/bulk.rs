@@ -19,7 +19,8 @@ const REFUSED_NAMED_MAX: usize = 100;
 #[derive(Debug)]
 pub struct BulkWriter {
     store: Store,
-    view: Arc<ViewPicture>,
+    /// What columns are called, and which rules they follow.
+    definition: FeatureView,
     options: BulkOptions,
     options_digest: String,
     import: Import,
@@ -78,13 +79,33 @@ impl std::fmt::Debug for Store {
     }
 }
 
+impl Store {
+    /// The newest definitions of all views that are registered now.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn view_definitions(&self) -> Vec<FeatureView> {
+        let definitions = self.reads.picture().state.definitions_at(None);
+        definitions.views().map(|view| view.definition.clone()).collect()
+    }
+}
+
 impl BulkWriter {
     pub(super) fn begin(store: &Store, view: Arc<ViewPicture>, options: BulkOptions) -> Result<BulkWriter> {
+        let definition = view.record.definition.clone();
+        BulkWriter::begin_as(store, view, options, definition)
+    }
+
+    /// A writer whose batches are read as `definition` says, the view's own but for its source.
+    pub(super) fn begin_as(
+        store: &Store,
+        view: Arc<ViewPicture>,
+        options: BulkOptions,
+        definition: FeatureView,
+    ) -> Result<BulkWriter> {
         let import = Import::begin(store.engine()?, &view, options.append, options.source.as_deref())?;
-        let options_digest = options_digest(&view.record.definition, &options)?;
+        let options_digest = options_digest(&definition, &options)?;
         Ok(BulkWriter {
             store: store.clone(),
-            view,
+            definition,
             options,
             options_digest,
             import,
@@ -97,7 +118,15 @@ impl BulkWriter {
 
     /// The definition of the view that is imported into.
     pub fn definition(&self) -> &FeatureView {
-        &self.view.record.definition
+        &self.definition
+    }
+
+    /// Where this import sets rows aside.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn quarantine_file(&self) -> Result<(Arc<dyn crate::disk::Disk>, std::path::PathBuf)> {
+        let engine = self.store.engine()?;
+        let name = format!("{:010}-{}.jsonl", engine.next_run_id(), self.definition().reference_text());
+        Ok((Arc::clone(engine.reads().disk()), engine.reads().dir().join("quarantine").join(name)))
     }
 
     /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before.
@@ -145,7 +174,7 @@ impl BulkWriter {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
         let mut accept = self.store.accept_options(self.options.allow_future, self.options.bad_rows);
         accept.first_row = self.rows_of_part + u64::from(!self.parts.is_empty());
-        let accepted = accept_batch(&self.view.record.definition, batch, &accept)?;
+        let accepted = accept_batch(&self.definition, batch, &accept)?;
         let rows_before = usize::try_from(self.report.rows_read).unwrap_or(usize::MAX);
         let room = REFUSED_NAMED_MAX.saturating_sub(self.report.refused.len());
         self.report.refused.extend(

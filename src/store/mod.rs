@@ -4,8 +4,10 @@ mod builder;
 mod bulk;
 mod join_keys;
 mod maintenance;
+mod rows;
 mod summaries;
 mod training_set;
+mod versions;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +17,12 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, FileReport, ImportReport};
 pub use join_keys::JoinKey;
+pub use rows::Row;
 pub use training_set::TrainingSet;
 
 use self::maintenance::Maintenance;
 use crate::definition::{Definitions, Plan, ViewRef};
+use crate::engine::check::{CheckProgress, CheckReport, check_store};
 use crate::engine::entity::entity_key;
 use crate::engine::explain::Explanation;
 use crate::engine::get::{FeatureValue, GetOptions};
@@ -137,23 +141,6 @@ impl Store {
         let picture = self.reads.picture();
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
-    }
-
-    /// The newest definitions of all views that are registered now.
-    #[cfg(feature = "parquet")]
-    pub(crate) fn view_definitions(&self) -> Vec<crate::definition::FeatureView> {
-        let definitions = self.reads.picture().state.definitions_at(None);
-        definitions.views().map(|view| view.definition.clone()).collect()
-    }
-
-    /// Where an import into a view that begins now sets rows aside.
-    #[cfg(feature = "parquet")]
-    pub(crate) fn quarantine_file(
-        &self,
-        view: &crate::definition::FeatureView,
-    ) -> Result<(Arc<dyn crate::disk::Disk>, std::path::PathBuf)> {
-        let name = format!("{:010}-{}.jsonl", self.engine()?.next_run_id(), view.reference_text());
-        Ok((Arc::clone(self.reads.disk()), self.reads.dir().join("quarantine").join(name)))
     }
 
     fn accept_options(&self, allow_future: bool, bad_rows: BadRows) -> AcceptOptions {
@@ -345,6 +332,23 @@ impl Store {
     /// The view or the feature is not there; the join keys are not the view's; a run that had to be read is damaged.
     pub fn explain(&self, feature: &str, entity: &[(&str, Value)], options: &GetOptions) -> Result<Explanation> {
         self.reads.explain(feature, entity, options, self.now())
+    }
+
+    /// Reads everything the store holds and compares it with its checksums, and the latest tables with log and
+    /// runs. Writes nothing. `progress` is told of every file.
+    ///
+    /// ```
+    /// # use asof::Store;
+    /// # let store = Store::temporary()?;
+    /// let report = store.check(&mut |_| ())?;
+    /// assert!(report.is_sound() && report.problems.is_empty());
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The disk refuses to read. What is damaged is in the report.
+    pub fn check(&self, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
+        check_store(self.reads.disk(), self.reads.dir(), progress)
     }
 
     /// Names the present state of knowledge, for `known_at`. The log is synced first.

@@ -182,6 +182,45 @@ fn an_export_imports_back_into_an_empty_store() {
 }
 
 #[test]
+fn a_new_version_takes_what_it_shares_with_the_older() {
+    let project = Project::shop_with_profiles();
+    let second = "\n[views.\"profile@2\"]\nentities = [\"customer\"]\n[views.\"profile@2\".features]\ncountry = \"string\"\nage = \"string\"\n";
+    project.put(
+        "asof.toml",
+        format!("{SHOP}{second}")
+            .replace("age = \"string\"", "score = \"float64\"")
+            .replace("\"profile:country\", \"profile:age\"", "\"profile@1:country\", \"profile@1:age\""),
+    );
+    project.run(&["apply"]).done();
+    let report = project.run(&["--format", "json", "import", "profile@2", "--from-version", "1"]).done().json();
+    assert_eq!((&report[0]["rows_written"], &report[0]["ignored"]), (&json!(3), &json!(["age"])), "{report}");
+    let answers = project.get(&["--features", "profile@2:country,profile@2:score", "customer_id=1"]);
+    assert_eq!(answers, [present(json!("SE")), absent("NULL_VALUE")]);
+}
+
+#[test]
+fn a_sound_store_passes_its_check_and_a_damaged_one_does_not() {
+    let project = Project::shop_with_profiles();
+    let report = project.run(&["--format", "json", "check"]).done().json();
+    assert_eq!((&report["is_sound"], &report["rows"]), (&json!(true), &json!(3)), "{report}");
+    assert!(project.run(&["check"]).done().stdout().starts_with("sound: "));
+
+    let folder = std::fs::read_dir(project.path("store/history")).unwrap().next().unwrap().unwrap().path();
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let run = files.filter(|path| path.extension().is_some_and(|e| e == "arrow")).max().unwrap();
+    let mut bytes = std::fs::read(&run).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&run, bytes).unwrap();
+    let ran = project.run(&["--format", "json", "check"]).fails(3, &["damage was found"]);
+    let report = ran.json();
+    assert_eq!(report["is_sound"], json!(false), "{report}");
+    let file = report["problems"][0]["file"].as_str().unwrap();
+    assert!(run.ends_with(file), "{report}");
+    project.run(&["check"]).fails(3, &["damage was found"]);
+}
+
+#[test]
 fn bad_rows_are_set_aside_where_that_is_asked_for() {
     let project = Project::shop();
     project.put("profiles.csv", format!("{PROFILES}4,2024-01-01T00:00:00Z,NO,-1\n"));
