@@ -1,5 +1,6 @@
 //! The one error type: what is wrong, where, and what to do about it.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use std::path::Path;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What sort of trouble an [`Error`] is. Callers branch on it; people read the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The caller's input is wrong: a type, a name, a missing column, a timestamp out of range.

@@ -278,7 +278,7 @@ fn fill(model: &mut Model, store: &Store, dice: &mut Dice) {
         model.rows[from..].clone_from_slice(&rows);
         let batch = model.batch(&rows);
         if round % 3 == 0 {
-            let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+            let mut bulk = store.bulk_writer("v", BulkOptions { append: true, ..BulkOptions::default() }).unwrap();
             bulk.write(&batch).unwrap();
             bulk.commit().unwrap();
         } else {

@@ -133,7 +133,7 @@ impl Project {
     /// # Errors
     /// As [`Store::open`].
     pub fn create_or_open(&self) -> Result<Store> {
-        self.builder().open(self.store_path())
+        self.builder().listen(false).open_or_forward(self.store_path())
     }
 
     /// Opens the store for writing.
@@ -142,7 +142,7 @@ impl Project {
     /// There is none yet; as [`Store::open`].
     pub fn open_for_writing(&self) -> Result<Store> {
         self.require_store()?;
-        self.builder().open(self.store_path())
+        self.builder().listen(false).open_or_forward(self.store_path())
     }
 
     /// Opens the store for reading, beside a process that writes to it or without one.

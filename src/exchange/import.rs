@@ -111,8 +111,8 @@ impl Store {
         };
         let mut target = None;
         if options.bad_rows == BadRows::Quarantine {
-            let (disk, path) = run.writer.quarantine_file()?;
-            *run.set_aside.lock() = Some(QuarantineWriter::new(disk, &path));
+            let path = run.writer.quarantine_file()?;
+            *run.set_aside.lock() = Some(QuarantineWriter::new(Arc::clone(self.disk()), &path));
             target = Some(path);
         }
         for file in &files {
@@ -222,14 +222,14 @@ struct Run<'a> {
 impl Run<'_> {
     fn import(&mut self, file: &InputFile) -> Result<()> {
         let digest = file_digest(&file.path)?;
-        let is_known = self.writer.was_imported(&digest) || self.digests.contains(&digest);
+        let is_known = self.writer.was_imported(&digest)? || self.digests.contains(&digest);
         if is_known && !self.options.append {
-            self.writer.skip_file(file.name());
+            self.writer.skip_file(file.name())?;
         } else {
-            self.writer.begin_file(file.name());
+            self.writer.begin_file(file.name())?;
             let rows_unread = self.read(file)?;
             file.check_unchanged()?;
-            self.writer.end_file(digest.as_str(), rows_unread);
+            self.writer.end_file(digest.as_str(), rows_unread)?;
             self.digests.insert(digest);
         }
         self.progress.files += 1;

@@ -1,8 +1,11 @@
 //! The public facade: open a store, apply definitions, write, import, read as of any moment.
 
+mod background;
 mod builder;
 mod bulk;
+mod control;
 mod join_keys;
+mod local_import;
 mod maintenance;
 mod rows;
 mod summaries;
@@ -10,9 +13,10 @@ mod training_set;
 mod versions;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arrow_array::{RecordBatch, RecordBatchReader};
+use serde::{Deserialize, Serialize};
 
 pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, FileReport, ImportReport};
@@ -20,8 +24,10 @@ pub use join_keys::JoinKey;
 pub use rows::Row;
 pub use training_set::TrainingSet;
 
-use self::maintenance::Maintenance;
+use self::background::Background;
+use self::control::Client;
 use crate::definition::{Definitions, Plan, ViewRef};
+use crate::disk::Disk;
 use crate::engine::check::{CheckProgress, CheckReport, check_store};
 use crate::engine::entity::entity_key;
 use crate::engine::explain::Explanation;
@@ -41,7 +47,7 @@ use crate::value::Value;
 /// An open store. One process at a time has one; clones share it.
 ///
 /// ```
-/// use std::sync::Arc;
+/// use std::sync::{Arc, Weak};
 /// use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 /// use asof::definition::{Definitions, FeatureView};
 /// use asof::value::{DataType, Value};
@@ -65,17 +71,48 @@ use crate::value::Value;
 /// ```
 #[derive(Clone)]
 pub struct Store {
-    /// Before the engine: its thread ends first.
-    maintenance: Option<Arc<Maintenance>>,
+    /// Before the engine: its threads end first.
+    background: Option<Arc<Background>>,
     reads: Arc<Reads>,
-    /// Absent in a process that only reads.
-    engine: Option<Arc<Engine>>,
+    writes: Writes,
     clock: Arc<dyn Clock>,
     max_future_skew_us: i64,
 }
 
+/// Where writes go.
+#[derive(Clone)]
+enum Writes {
+    /// To this process's engine.
+    Here(Arc<Engine>),
+    /// To the process that holds the store.
+    There(Arc<Client>),
+    /// Nowhere: the store was opened for reading.
+    Nowhere,
+}
+
+/// A store for its own threads, which must not keep it open.
+#[derive(Clone)]
+struct WeakStore {
+    engine: Weak<Engine>,
+    clock: Arc<dyn Clock>,
+    max_future_skew_us: i64,
+}
+
+impl WeakStore {
+    fn upgrade(&self) -> Option<Store> {
+        let engine = self.engine.upgrade()?;
+        Some(Store {
+            background: None,
+            reads: Arc::clone(engine.reads()),
+            writes: Writes::Here(engine),
+            clock: Arc::clone(&self.clock),
+            max_future_skew_us: self.max_future_skew_us,
+        })
+    }
+}
+
 /// What a write did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WriteReport {
     /// Rows written.
     pub rows: u64,
@@ -88,7 +125,7 @@ pub struct WriteReport {
 }
 
 /// What a delete did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteReport {
     /// The number of the delete row.
     pub seq: u64,
@@ -123,22 +160,28 @@ impl Store {
         self.clock.now()
     }
 
-    /// The writing half.
+    /// The engine, in the process that writes.
     ///
     /// # Errors
-    /// `Refused`: the store was opened for reading.
+    /// `Refused`: the store was opened for reading, or another process holds it.
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>> {
-        self.engine.as_ref().ok_or_else(|| {
-            Error::refused("the store was opened for reading")
-                .at(self.reads.dir().display())
-                .remedy("open it for writing to change it")
-        })
+        let why = match &self.writes {
+            Writes::Here(engine) => return Ok(engine),
+            Writes::There(_) => "another process holds the store, and this cannot be done through it",
+            Writes::Nowhere => "the store was opened for reading",
+        };
+        Err(Error::refused(why).at(self.reads.dir().display()).remedy("open it for writing to change it"))
+    }
+
+    /// The file system the store lies on.
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        self.reads.disk()
     }
 
     /// The view version that `reference` (`weather`, `weather@2`) stands for now.
     fn view(&self, reference: &str) -> Result<Arc<ViewPicture>> {
         let reference: ViewRef = reference.parse()?;
-        let picture = self.reads.picture();
+        let picture = self.reads.sight()?.picture;
         let id = picture.state.definitions_at(None).view(&reference)?.id;
         Ok(Arc::clone(picture.view(id)))
     }
@@ -167,9 +210,15 @@ impl Store {
     /// The definitions contradict themselves; a change is incompatible, with the way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
+        if let Writes::There(holder) = &self.writes {
+            let plan = self.reads.plan(definitions, options.prune);
+            plan.outcome()?;
+            holder.apply(definitions, options.prune)?;
+            return Ok(plan);
+        }
         let engine = self.engine()?;
         let plan = engine.apply(definitions, options.prune, self.now())?;
-        if self.maintenance.is_none() {
+        if self.background.as_ref().is_none_or(|background| background.maintenance.is_none()) {
             engine.build_missing_tables()?;
         }
         Ok(plan)
@@ -191,6 +240,9 @@ impl Store {
     /// # Errors
     /// As [`Store::write`].
     pub fn write_with(&self, view: &str, batch: &RecordBatch, options: &WriteOptions) -> Result<WriteReport> {
+        if let Writes::There(holder) = &self.writes {
+            return holder.write(view, batch, options);
+        }
         let view = self.view(view)?;
         let accept = self.accept_options(options.allow_future, options.bad_rows);
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
@@ -210,7 +262,7 @@ impl Store {
     /// There is no such view; the disk fails.
     pub fn bulk_writer(&self, view: &str, options: crate::request::BulkOptions) -> Result<BulkWriter> {
         let view = self.view(view)?;
-        BulkWriter::begin(self, view, options)
+        BulkWriter::begin(self, &view, options)
     }
 
     /// Deletes an entity from a moment on; earlier moments still see what was.
@@ -218,6 +270,16 @@ impl Store {
     /// # Errors
     /// There is no such view; the keys are not its join keys; the moment lies too far ahead.
     pub fn delete(&self, view: &str, entity: &[(&str, Value)], options: &DeleteOptions) -> Result<DeleteReport> {
+        let picture = self.view(view)?;
+        let key = entity_key(&picture, entity)?;
+        match &self.writes {
+            Writes::There(holder) => holder.delete(&picture.record.definition.reference().to_string(), key, options),
+            _ => self.delete_encoded(view, &key, options),
+        }
+    }
+
+    /// Deletes an encoded entity key of a view.
+    fn delete_encoded(&self, view: &str, key: &[u8], options: &DeleteOptions) -> Result<DeleteReport> {
         let view = self.view(view)?;
         let now = self.now();
         let at = options.at.unwrap_or(now);
@@ -225,9 +287,9 @@ impl Store {
             return Err(Error::invalid(format!("{at} lies too far ahead of the clock ({now})"))
                 .remedy("allow it (--allow-future) if it is meant"));
         }
-        let key = entity_key(&view, entity)?;
+        view.key_schema.decode(key).ok_or_else(|| Error::invalid("these bytes are no entity key of the view"))?;
         let created = options.created.map(|created| created.0);
-        let Deleted { seq, created } = self.engine()?.delete(&view, &key, at.0, created, now)?;
+        let Deleted { seq, created } = self.engine()?.delete(&view, key, at.0, created, now)?;
         Ok(DeleteReport { seq, created: created.map(Timestamp) })
     }
 
@@ -356,6 +418,9 @@ impl Store {
     /// # Errors
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
+        if let Writes::There(holder) = &self.writes {
+            return holder.snapshot(name);
+        }
         self.engine()?.snapshot(name, self.now())
     }
 
@@ -372,6 +437,9 @@ impl Store {
     /// # Errors
     /// A run is damaged; the disk fails. The runs stay as they were.
     pub fn compact(&self) -> Result<()> {
+        if let Writes::There(holder) = &self.writes {
+            return holder.compact();
+        }
         self.engine()?.seal(self.now())?;
         self.engine()?.merge(self.now())?;
         Ok(())
@@ -383,6 +451,9 @@ impl Store {
     /// # Errors
     /// The log could not be made durable.
     pub fn close(&self) -> Result<()> {
-        self.engine()?.close()
+        match &self.writes {
+            Writes::Here(engine) => engine.close(),
+            Writes::There(_) | Writes::Nowhere => Ok(()),
+        }
     }
 }

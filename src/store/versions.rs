@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_schema::{Field, Schema};
 
-use super::{BulkWriter, ImportReport, Store};
+use super::{BulkWriter, ImportReport, Store, Writes};
 use crate::definition::{EventTime, FeatureView, Source, ViewRef};
 use crate::error::{Error, Result};
 use crate::request::{BulkOptions, ScanOptions};
@@ -25,6 +25,9 @@ impl Store {
     /// There is no such view or version; the old one has created timestamps and the new one does not; a value does not
     /// convert, or breaks a rule of the new version: nothing was copied.
     pub fn import_version(&self, view: &str, from_version: u32) -> Result<ImportReport> {
+        if let Writes::There(holder) = &self.writes {
+            return holder.import_version(view, from_version);
+        }
         let target = self.view(view)?;
         let definition = &target.record.definition;
         let from = ViewRef { name: definition.name.clone(), version: Some(from_version) };
@@ -39,7 +42,7 @@ impl Store {
                 .remedy("declare created_timestamp in the new version's source, so that rows keep their order"));
         }
         let options = BulkOptions { allow_future: true, source: Some(from.to_string()), ..BulkOptions::default() };
-        let mut writer = BulkWriter::begin_as(self, Arc::clone(&target), options, on_the_way(definition))?;
+        let mut writer = BulkWriter::begin_here(self, &target, options, on_the_way(definition))?;
         for batch in scan {
             writer.write(&translate(&batch?, &old, definition)?)?;
         }

@@ -253,9 +253,10 @@ fn a_store_of_a_newer_format_is_refused() {
 #[test]
 fn a_second_writer_is_told_who_is_the_first() {
     let project = Project::shop_with_profiles();
-    let store = Store::open(project.path("store")).unwrap();
+    let store = Store::builder().listen(false).open(project.path("store")).unwrap();
     let holder = format!("pid {}", std::process::id());
     project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, "LOCK"]);
+    project.run(&["import", "profile", "profiles.csv", "--append"]).fails(3, &[&holder]);
     // Reading goes on beside it.
     assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "SE");
     project.run(&["show"]).done();
