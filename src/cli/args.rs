@@ -48,7 +48,7 @@ pub enum Command {
     Apply(Apply),
     /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
     #[command(after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all\n  \
-        asof import weather late.csv --bad-rows quarantine\n\n\
+        asof import weather late.csv --bad-rows quarantine\n  asof import weather@2 --from-version 1\n\n\
         All of the files or nothing. A file imported before is skipped; of one that grew, only the new rows are added.")]
     Import(Import),
     /// The features of one entity, now or at any moment.
@@ -79,6 +79,9 @@ pub enum Command {
     /// Names this moment's state of knowledge, for --known-at.
     #[command(after_help = "Examples:\n  asof snapshot before_backfill\n  asof snapshot list")]
     Snapshot(Snapshot),
+    /// Reads everything and compares it with its checksums.
+    #[command(after_help = "Example:\n  asof check\n\nExit status 3 when damage was found.")]
+    Check(Check),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example:\n  asof completions bash > /etc/bash_completion.d/asof")]
     Completions(Completions),
@@ -123,11 +126,14 @@ pub struct Import {
     #[arg(required_unless_present = "all")]
     pub view: Option<String>,
     /// Files to read, in order.
-    #[arg(required_unless_present = "all", value_hint = ValueHint::FilePath)]
+    #[arg(required_unless_present_any = ["all", "from_version"], value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Every view that names a source path, from that path.
     #[arg(long, conflicts_with_all = ["view", "files"])]
     pub all: bool,
+    /// Copy the features that both versions have from this version of the view.
+    #[arg(long, value_name = "N", conflicts_with_all = ["all", "files", "bad_rows", "allow_future", "append"])]
+    pub from_version: Option<u32>,
     /// What becomes of rows that cannot be stored.
     #[arg(long, value_enum, default_value_t = BadRowsArg::Fail)]
     pub bad_rows: BadRowsArg,
@@ -272,6 +278,9 @@ pub struct Snapshot {
     /// The name to give, or `list`.
     pub name: String,
 }
+
+#[derive(Debug, Args)]
+pub struct Check {}
 
 #[derive(Debug, Args)]
 pub struct Completions {

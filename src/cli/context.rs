@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::output::Sheet;
 use crate::definition::Definitions;
 use crate::disk::RealDisk;
+use crate::engine::check::{CheckProgress, CheckReport};
 use crate::error::{Error, Result};
 use crate::identity;
 use crate::store::{Store, StoreBuilder};
@@ -151,6 +152,15 @@ impl Project {
     pub fn open_for_reading(&self) -> Result<Store> {
         self.require_store()?;
         self.builder().open_read_only(self.store_path())
+    }
+
+    /// Checks the store without opening it.
+    ///
+    /// # Errors
+    /// There is none yet; the disk refuses to read. What is damaged is in the report.
+    pub fn check(&self, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
+        self.require_store()?;
+        self.builder().check(self.store_path(), progress)
     }
 
     fn require_store(&self) -> Result<()> {

@@ -29,11 +29,12 @@ pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
         },
         append: args.append,
         progress: Some(meter.of_import()),
-        source: None,
+        ..ImportOptions::default()
     };
-    let imported = match &args.view {
-        Some(view) => vec![(view.clone(), store.import_files(view, &args.files, &options)?)],
-        None => import_all(&store, project.folder(), &options)?,
+    let imported = match (&args.view, args.from_version) {
+        (Some(view), Some(version)) => vec![(view.clone(), store.import_version(view, version)?)],
+        (Some(view), None) => vec![(view.clone(), store.import_files(view, &args.files, &options)?)],
+        (None, _) => import_all(&store, project.folder(), &options)?,
     };
     drop(meter);
     store.close()?;
@@ -65,9 +66,14 @@ fn print(imported: &[Imported], context: &mut Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One row a file.
+/// One row a file; where there was none, one for all.
 fn sheet(imported: &[Imported]) -> Sheet {
     let mut sheet = Sheet::new(["view", "file", "read", "written", "skipped", "refused", "imported before"]);
+    for (view, report) in imported.iter().filter(|(_, report)| report.files.is_empty()) {
+        let counts = [report.rows_read, report.rows_written, report.rows_skipped, report.rows_refused];
+        let counts = counts.map(|count| json!(count));
+        sheet.push([json!(view), Json::Null].into_iter().chain(counts).chain([Json::Null]));
+    }
     for (view, file) in imported.iter().flat_map(|(view, report)| report.files.iter().map(move |file| (view, file))) {
         let FileReport { path, was_imported, rows_read, rows_written, rows_skipped, rows_refused } = file;
         let counts = [rows_read, rows_written, rows_skipped, rows_refused].map(|count| json!(count));

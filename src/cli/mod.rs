@@ -6,6 +6,7 @@
 
 mod apply;
 pub mod args;
+mod check;
 mod completions;
 mod context;
 mod delete;
@@ -71,6 +72,7 @@ fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
         Command::Show(args) => show::run(args, context),
         Command::Explain(args) => explain::run(args, context),
         Command::Snapshot(args) => snapshot::run(args, context),
+        Command::Check(args) => check::run(args, context),
         Command::Completions(args) => completions::run(args, context),
     }
 }

@@ -37,6 +37,12 @@ impl Meter {
         Arc::new(move |progress| show(progress.bytes, Some(progress.bytes_total)))
     }
 
+    /// For work that says how many bytes of how many are done.
+    pub fn of_bytes(&self) -> impl Fn(u64, u64) + use<> {
+        let show = self.show(BYTES);
+        move |bytes, bytes_total| show(bytes, Some(bytes_total))
+    }
+
     /// For an export, whose end nobody knows.
     pub fn of_rows(&self) -> RowProgress {
         let show = self.show(ROWS);

@@ -190,6 +190,7 @@ fn what_is_no_command_is_wrong_usage() {
         &["get", "--features", "profile:age", "customer_id=1", "--at", "yesterday"],
         &["get", "--features", "profile:age", "--service", "churn", "customer_id=1"],
         &["import", "profile"],
+        &["import", "profile@2", "--from-version", "1", "--append"],
         &["--format", "xml", "snapshot", "list"],
     ] {
         let ran = project.run(arguments);
@@ -226,6 +227,8 @@ fn before_the_first_apply_there_is_no_store_and_none_is_made() {
         &["delete", "profile", "customer_id=1"],
         &["snapshot", "s"],
         &["snapshot", "list"],
+        &["show"],
+        &["check"],
     ] {
         project.run(arguments).fails(1, &["no store yet", "asof apply"]);
         assert!(!project.path("store").exists(), "{arguments:?}");
@@ -253,6 +256,7 @@ fn a_second_writer_is_told_who_is_the_first() {
     let store = Store::builder().listen(false).open(project.path("store")).unwrap();
     let holder = format!("pid {}", std::process::id());
     project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, "LOCK"]);
+    project.run(&["import", "profile", "profiles.csv", "--append"]).fails(3, &[&holder]);
     // Reading goes on beside it.
     assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "SE");
     project.run(&["show"]).done();

@@ -1,9 +1,12 @@
 //! Each command does what its help says.
 
 use std::io::pipe;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
+use asof::value::Value;
+use asof::{Features, GetOptions, Status, Store};
 use serde_json::json;
 
 use crate::support::{PROFILES, Project, SHOP};
@@ -179,6 +182,75 @@ fn an_export_imports_back_into_an_empty_store() {
         assert_eq!(get(&project, at), get(&other, at), "as of {at}");
     }
     project.run(&["export", "profile", "--out", "dump"]).fails(3, &["dump/profile/v1"]);
+}
+
+#[test]
+fn commands_write_through_the_process_that_holds_the_store() {
+    let project = Project::shop();
+    // Held under a path that means nothing in the command's folder.
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let relative = Path::new(&up).join(project.path("store").strip_prefix("/").unwrap());
+    let holder = Store::open(&relative).unwrap();
+    project.put("profiles.csv", format!("{PROFILES}4,2024-01-01T00:00:00Z,NO,-1\n"));
+    let import = ["--format", "json", "import", "profile", "profiles.csv", "--bad-rows", "quarantine"];
+    let report = project.run(&import).done().json();
+    assert_eq!((&report[0]["rows_written"], &report[0]["rows_refused"]), (&json!(3), &json!(1)), "{report}");
+    let quarantine = project.path(report[0]["quarantine"].as_str().unwrap());
+    assert!(std::fs::read_to_string(&quarantine).unwrap().contains("-1"), "{}", quarantine.display());
+    assert_eq!(quarantine.parent(), Some(project.path("store/quarantine").as_path()));
+    project.run(&["snapshot", "filled"]).done();
+    project.run(&["delete", "profile", "customer_id=2"]).done();
+    project.put("asof.toml", SHOP.replace("value = \"float64\"", "value = \"float64\"\nitems = \"int32\""));
+    project.run(&["apply"]).done();
+
+    let profiles = Features::list(["profile:age"]).unwrap();
+    let age =
+        |id: i64| holder.get(&profiles, &[("customer_id", id.into())], &GetOptions::default()).unwrap()[0].clone();
+    assert_eq!(age(1).value, Value::Int32(32));
+    assert_eq!(age(2).status, Status::NotFound);
+    assert_eq!(project.get(&["--features", "profile:age", "customer_id=1"]), [present(json!(32))]);
+    assert_eq!(holder.views().unwrap()[0].features.len(), 2, "the holder knows the new feature");
+    assert_eq!(holder.snapshots().unwrap().len(), 1);
+}
+
+#[test]
+fn a_new_version_takes_what_it_shares_with_the_older() {
+    let project = Project::shop_with_profiles();
+    let second = "\n[views.\"profile@2\"]\nentities = [\"customer\"]\n[views.\"profile@2\".features]\ncountry = \"string\"\nage = \"string\"\n";
+    project.put(
+        "asof.toml",
+        format!("{SHOP}{second}")
+            .replace("age = \"string\"", "score = \"float64\"")
+            .replace("\"profile:country\", \"profile:age\"", "\"profile@1:country\", \"profile@1:age\""),
+    );
+    project.run(&["apply"]).done();
+    let report = project.run(&["--format", "json", "import", "profile@2", "--from-version", "1"]).done().json();
+    assert_eq!((&report[0]["rows_written"], &report[0]["ignored"]), (&json!(3), &json!(["age"])), "{report}");
+    let answers = project.get(&["--features", "profile@2:country,profile@2:score", "customer_id=1"]);
+    assert_eq!(answers, [present(json!("SE")), absent("NULL_VALUE")]);
+}
+
+#[test]
+fn a_sound_store_passes_its_check_and_a_damaged_one_does_not() {
+    let project = Project::shop_with_profiles();
+    let report = project.run(&["--format", "json", "check"]).done().json();
+    assert_eq!((&report["is_sound"], &report["rows"]), (&json!(true), &json!(3)), "{report}");
+    assert!(project.run(&["check"]).done().stdout().starts_with("sound: "));
+
+    let folder = std::fs::read_dir(project.path("store/history")).unwrap().next().unwrap().unwrap().path();
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let run = files.filter(|path| path.extension().is_some_and(|e| e == "arrow")).max().unwrap();
+    let mut bytes = std::fs::read(&run).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&run, bytes).unwrap();
+    let ran = project.run(&["--format", "json", "check"]).fails(3, &["damage was found"]);
+    let report = ran.json();
+    assert_eq!(report["is_sound"], json!(false), "{report}");
+    let file = report["problems"][0]["file"].as_str().unwrap();
+    assert!(run.ends_with(file), "{report}");
+    project.run(&["check"]).fails(3, &["damage was found"]);
 }
 
 #[test]

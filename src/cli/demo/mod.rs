@@ -51,8 +51,13 @@ pub(super) fn run(args: &Demo, context: &mut Context) -> Result<(), Failure> {
 
     let options = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
     let imported = import::import_all(&store, project.folder(), &options)?;
-    teller.step("asof import --all --bad-rows quarantine", &read(&imported))?;
-    teller.show(&imports(&imported))?;
+    let import = "asof import --all --bad-rows quarantine";
+    if imported.iter().any(|(_, report)| report.rows_written > 0) {
+        teller.step(import, "every file whole or not at all; rows that cannot be stored are set aside")?;
+        teller.show(&imports(&imported))?;
+    } else {
+        teller.step(import, "an earlier demo imported every file: skipped")?;
+    }
 
     let (aircraft, weather, storm) = latest(&store)?;
     teller.step("asof get", &format!("the latest values, of aircraft {AIRCRAFT}"))?;
@@ -76,15 +81,6 @@ pub(super) fn run(args: &Demo, context: &mut Context) -> Result<(), Failure> {
     teller
         .say("Wind in miles per hour, rain in inches, sight in miles, late in minutes; what was not known is empty.")?;
     teller.next(dir)
-}
-
-fn read(imported: &[Imported]) -> String {
-    let is_new = imported.iter().any(|(_, report)| report.rows_written > 0);
-    if is_new {
-        "every file whole or not at all; rows that cannot be stored are set aside".to_owned()
-    } else {
-        "every file was imported by an earlier demo, and is skipped".to_owned()
-    }
 }
 
 fn imports(imported: &[Imported]) -> Sheet {
@@ -154,10 +150,13 @@ impl Teller<'_> {
         let dir = dir.display();
         writeln!(self.context.out, "Next, for example:")?;
         for command in [
+            "show".to_owned(),
             format!("get --service {SERVICE} origin=JFK dest=LAX tailnum={AIRCRAFT} --at {STORM}"),
+            format!("explain weather:wind_speed origin=JFK --at {STORM}"),
             "snapshot before_backfill".to_owned(),
             format!(
-                "history --spine {dir}/{SPINE} --service {SERVICE} --timestamp {DUE_COLUMN} --full-names --known-at before_backfill --out {dir}/again.csv"
+                "history --spine {dir}/{SPINE} --service {SERVICE} --timestamp {DUE_COLUMN} --full-names \
+                 --known-at before_backfill --out {dir}/again.parquet"
             ),
         ] {
             writeln!(self.context.out, "  {asof} --project {dir} {command}")?;
