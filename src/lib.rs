@@ -45,6 +45,6 @@ pub use request::{
     ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, ScanOptions, WriteOptions,
 };
 pub use store::{
-    BulkWriter, DeleteReport, FileReport, ImportReport, Row, Store, StoreBuilder, TemporaryStore, TrainingSet,
+    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, Row, Store, StoreBuilder, TemporaryStore, TrainingSet,
     WriteReport,
 };

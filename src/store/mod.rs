@@ -4,6 +4,7 @@ mod background;
 mod builder;
 mod bulk;
 mod control;
+mod join_keys;
 mod local_import;
 mod maintenance;
 mod reading;
@@ -11,19 +12,21 @@ mod rows;
 mod summaries;
 mod training_set;
 mod versions;
+mod writes;
 mod writing;
 
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, FileReport, ImportReport};
+pub use join_keys::JoinKey;
 pub use rows::Row;
 pub use training_set::TrainingSet;
 pub use writing::{DeleteReport, WriteReport};
 
 use self::background::Background;
-use self::control::Client;
+use self::writes::{WeakStore, Writes};
 use crate::definition::{Definitions, Plan, ViewRef};
 use crate::disk::Disk;
 use crate::engine::picture::ViewPicture;
@@ -37,7 +40,7 @@ use crate::time::{Clock, Timestamp};
 /// An open store. One process at a time has one; clones share it.
 ///
 /// ```
-/// use std::sync::{Arc, Weak};
+/// use std::sync::Arc;
 /// use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 /// use asof::definition::{Definitions, FeatureView};
 /// use asof::value::{DataType, Value};
@@ -67,38 +70,6 @@ pub struct Store {
     writes: Writes,
     clock: Arc<dyn Clock>,
     max_future_skew_us: i64,
-}
-
-/// Where writes go.
-#[derive(Clone)]
-enum Writes {
-    /// To this process's engine.
-    Here(Arc<Engine>),
-    /// To the process that holds the store.
-    There(Arc<Client>),
-    /// Nowhere: the store was opened for reading.
-    Nowhere,
-}
-
-/// A store for its own threads, which must not keep it open.
-#[derive(Clone)]
-struct WeakStore {
-    engine: Weak<Engine>,
-    clock: Arc<dyn Clock>,
-    max_future_skew_us: i64,
-}
-
-impl WeakStore {
-    fn upgrade(&self) -> Option<Store> {
-        let engine = self.engine.upgrade()?;
-        Some(Store {
-            background: None,
-            reads: Arc::clone(engine.reads()),
-            writes: Writes::Here(engine),
-            clock: Arc::clone(&self.clock),
-            max_future_skew_us: self.max_future_skew_us,
-        })
-    }
 }
 
 impl Store {

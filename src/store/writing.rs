@@ -3,7 +3,8 @@
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use super::{BulkWriter, Store, Writes};
+use super::writes::Writes;
+use super::{BulkWriter, Store};
 use crate::engine::entity::entity_key;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};

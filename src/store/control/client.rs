@@ -73,7 +73,7 @@ impl Client {
 
     /// Begins an import, which has a connection to itself.
     pub fn import(&self, view: &str, options: &BulkOptions) -> Result<RemoteImport> {
-        let mut import = RemoteImport { stream: self.stream()? };
+        let mut import = RemoteImport { stream: self.stream()?, dir: self.dir.clone() };
         import.call::<()>(&Call::Import { view: view.to_owned(), options: options.clone() })?;
         Ok(import)
     }
@@ -83,6 +83,7 @@ impl Client {
 #[derive(Debug)]
 pub(in crate::store) struct RemoteImport {
     stream: UnixStream,
+    dir: PathBuf,
 }
 
 impl RemoteImport {
@@ -108,7 +109,10 @@ impl RemoteImport {
     }
 
     pub fn quarantine_file(&mut self) -> Result<PathBuf> {
-        self.call(&Call::QuarantineFile)
+        let path: PathBuf = self.call(&Call::QuarantineFile)?;
+        // As this process calls the store's folder: the holder may stand elsewhere, and have opened a relative path.
+        let name = path.file_name().ok_or_else(|| Error::invalid("the holder names no file to set rows aside in"))?;
+        Ok(self.dir.join("quarantine").join(name))
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
