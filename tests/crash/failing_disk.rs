@@ -18,12 +18,7 @@ use super::model::Loss;
 const STEPS: u64 = 10;
 
 /// A life whose disk refuses the `number`-th operation that `matches`. Whether there was such an operation.
-fn suffer(
-    seed: u64,
-    number: u64,
-    kind: io::ErrorKind,
-    matches: fn(Operation) -> bool,
-) -> Result<bool, Trouble> {
+fn suffer(seed: u64, number: u64, kind: io::ErrorKind, matches: fn(Operation) -> bool) -> Result<bool, Trouble> {
     let seen = Arc::new(AtomicU64::new(0));
     let log_syncs_failed = Arc::new(AtomicU64::new(0));
     let mut campaign = Campaign::new(u64::MAX);
