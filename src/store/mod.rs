@@ -4,6 +4,7 @@ mod background;
 mod builder;
 mod bulk;
 mod control;
+mod holder;
 mod join_keys;
 mod local_import;
 mod maintenance;
@@ -12,7 +13,6 @@ mod rows;
 mod summaries;
 mod training_set;
 mod versions;
-mod writes;
 mod writing;
 
 use std::path::Path;
@@ -26,7 +26,7 @@ pub use training_set::TrainingSet;
 pub use writing::{DeleteReport, WriteReport};
 
 use self::background::Background;
-use self::writes::{WeakStore, Writes};
+use self::holder::{WeakStore, Writes};
 use crate::definition::{Definitions, Plan, ViewRef};
 use crate::disk::Disk;
 use crate::engine::picture::ViewPicture;

@@ -3,8 +3,7 @@
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use super::writes::Writes;
-use super::{BulkWriter, Store};
+use super::{BulkWriter, Store, Writes};
 use crate::engine::entity::entity_key;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
