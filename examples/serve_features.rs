@@ -7,6 +7,9 @@ use asof::definition::{Definitions, Feature, FeatureService, FeatureView};
 use asof::value::DataType;
 use asof::{ApplyOptions, Features, Row, Status, Store};
 
+/// Requests that each thread answers.
+const REQUESTS: i64 = 200_000;
+
 fn main() -> asof::Result<()> {
     // A service would say Store::open("path/to/store"); this one leaves nothing behind.
     let store = Store::temporary()?;
@@ -38,31 +41,33 @@ fn main() -> asof::Result<()> {
     });
 
     // Each serving thread has a handle of its own: names are resolved once, a read is a hash and a checked copy.
-    let serving: Vec<_> = (0..2)
-        .map(|thread| {
-            let (reader, mut online) = (store.clone(), store.online(&Features::service("risk")));
-            std::thread::spawn(move || -> asof::Result<(u64, Duration)> {
-                let online = online.as_mut().map_err(|error| asof::Error::new(error.kind(), error.to_string()))?;
-                let began = Instant::now();
-                let mut answered = 0;
-                for request in 0..200_000_i64 {
-                    let key = online.key(&[("user_id", ((request + thread) % 60).into())])?;
-                    let answer = online.get(&key, reader.now())?;
-                    // A user without orders is not a user with none: the status says so.
-                    if answer.status(0).0 == Status::Present {
-                        let (orders, spent) = (answer.i64(0).unwrap_or(0), answer.f64(1).unwrap_or(0.0));
-                        assert_eq!(spent, orders as f64 * 19.5, "both features come from one row");
-                        answered += 1;
-                    }
+    let mut serving = Vec::new();
+    for thread in 0..2_i64 {
+        let reader = store.clone();
+        let mut online = store.online(&Features::service("risk"))?;
+        serving.push(std::thread::spawn(move || -> asof::Result<(u64, Duration)> {
+            let began = Instant::now();
+            let mut answered = 0;
+            for request in 0..REQUESTS {
+                let key = online.key(&[("user_id", ((request + thread) % 60).into())])?;
+                let answer = online.get(&key, reader.now())?;
+                // A user without orders is not a user with none: the status says so.
+                if answer.status(0).0 == Status::Present {
+                    let (orders, spent) = (answer.i64(0).unwrap_or(0), answer.f64(1).unwrap_or(0.0));
+                    assert_eq!(spent, orders as f64 * 19.5, "both features come from one row");
+                    answered += 1;
                 }
-                Ok((answered, began.elapsed()))
-            })
-        })
-        .collect();
+            }
+            Ok((answered, began.elapsed()))
+        }));
+    }
 
     for thread in serving {
         let (answered, took) = thread.join().expect("a serving thread does not panic")?;
-        println!("200,000 requests, {answered} with features, {:.2} us each", took.as_secs_f64() * 5.0);
+        println!(
+            "{REQUESTS} requests, {answered} with features, {:.2} us each",
+            took.as_secs_f64() * 1e6 / REQUESTS as f64
+        );
     }
     let rows = learning.join().expect("the learning thread does not panic")?;
     println!("{rows} rows were learned meanwhile, each commit durable");

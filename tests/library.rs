@@ -81,7 +81,8 @@ fn an_explanation_names_the_row_its_place_and_its_commit() {
 
     // An import says what it was.
     clock.set(second(1_010));
-    let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+    let append = BulkOptions { append: true, ..BulkOptions::default() };
+    let mut bulk = store.bulk_writer("weather", append).unwrap();
     let batch = store.scan("weather", &ScanOptions::default()).unwrap().next().unwrap().unwrap();
     bulk.write(&batch).unwrap();
     bulk.commit().unwrap();

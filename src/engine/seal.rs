@@ -192,6 +192,7 @@ impl Engine {
             next_id,
             file_bytes: self.options.sizes.run_file_bytes,
             threads: BUILD_THREADS,
+            is_durable: true,
         }
     }
 

@@ -288,9 +288,15 @@ impl<'a> BulkBuilder<'a> {
             return Ok(());
         }
         let next_id = || self.next_spill.fetch_add(1, Ordering::Relaxed);
-        // One file is enough: it is read once, in order.
-        let output =
-            RunOutput { dir: self.scratch, next_id: &next_id, threads: 1, file_bytes: u64::MAX, ..self.output };
+        // One file is enough: it is read once, in order, and by nobody after a crash.
+        let output = RunOutput {
+            dir: self.scratch,
+            next_id: &next_id,
+            threads: 1,
+            file_bytes: u64::MAX,
+            is_durable: false,
+            ..self.output
+        };
         let files = self.sort(&staged, &output, None)?;
         lock(&self.spilled).extend(files);
         Ok(())

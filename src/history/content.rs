@@ -138,6 +138,14 @@ impl<'a> Contents<'a> {
         }
     }
 
+    /// The values of a field of eight bytes without a null: the commonest by far, compared without a call.
+    fn words(&self, field: usize) -> Option<&[[u8; 8]]> {
+        match self.features.get(field) {
+            Some(Some(Cells::Fixed { width: 8, bytes, nulls: None })) => Some(bytes.as_chunks().0),
+            _ => None,
+        }
+    }
+
     /// Appends bytes that are equal for equal rows and different for others.
     pub(crate) fn push_bytes(&self, row: usize, field_count: usize, out: &mut Vec<u8>) -> Result<()> {
         let mut push = |bytes: Option<&[u8]>| {
@@ -175,7 +183,11 @@ pub(crate) fn equal_contents(
         return Ok(true);
     }
     for field in 0..left.features.len().max(right.features.len()) {
-        if left.value(field, left_row, &mut scratch.0)? != right.value(field, right_row, &mut scratch.1)? {
+        let is_equal = match (left.words(field), right.words(field)) {
+            (Some(left), Some(right)) => left[left_row] == right[right_row],
+            _ => left.value(field, left_row, &mut scratch.0)? == right.value(field, right_row, &mut scratch.1)?,
+        };
+        if !is_equal {
             return Ok(false);
         }
     }

@@ -28,6 +28,8 @@ pub struct RunOutput<'a> {
     pub file_bytes: u64,
     /// How many threads work.
     pub threads: usize,
+    /// Whether files are synced: not where nobody reads them after a crash.
+    pub is_durable: bool,
 }
 
 /// What the registry keeps of a run file.
@@ -127,7 +129,7 @@ pub(crate) fn write_all(
     }
     let run = files.iter().map(|file| file.id).min().unwrap_or(0);
     files.iter_mut().for_each(|file| file.run = run);
-    if !files.is_empty() {
+    if !files.is_empty() && output.is_durable {
         output.disk.sync_dir(output.dir)?;
     }
     Ok(files)
@@ -215,7 +217,7 @@ pub(crate) fn write_sorted(
         }
         let columns = gather_rows(schema, pieces, seq_bases, &sorted.extents)?;
         let rows = RunRows { ranges: sorted.ranges, keys: sorted.keys, columns };
-        files.push(write_run(output.disk, output.dir, (output.next_id)(), schema, &rows)?);
+        files.push(write_run(output, schema, &rows)?);
     }
     Ok(files)
 }

@@ -446,7 +446,9 @@ fn after_a_power_failure_no_superblock_still_calls_an_open_table_clean() {
     let disk = disk();
     let shape = shape(&[DataType::Int64]);
     create(&disk, shape.clone()).close().unwrap();
-    ["", "store"].map(|folder| disk.sync_dir(Path::new(folder)).unwrap());
+    for folder in ["", "store"] {
+        disk.sync_dir(Path::new(folder)).unwrap();
+    }
     let mut table = reopen(&disk, shape.clone());
     for round in 0..4 {
         table.commit(round, 0);

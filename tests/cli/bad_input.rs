@@ -266,6 +266,22 @@ fn a_second_writer_is_told_who_is_the_first() {
 }
 
 #[test]
+fn writing_commands_go_through_the_process_that_holds_the_store() {
+    let project = Project::shop_with_profiles();
+    let store = Store::open(project.path("store")).unwrap();
+    project.run(&["delete", "profile", "customer_id=1"]).done();
+    let gone = project.get(&["--features", "profile:country", "customer_id=1"]);
+    assert_eq!(gone[0].0, "");
+    project.put("more.csv", "customer_id,event_timestamp,country\n77,2024-02-01T00:00:00Z,NO\n");
+    project.run(&["import", "profile", "more.csv"]).done();
+    project.run(&["import", "profile", "more.csv"]).done();
+    assert_eq!(project.get(&["--features", "profile:country", "customer_id=77"])[0].0, "NO");
+    project.run(&["snapshot", "beside"]).done();
+    project.run(&["apply"]).done();
+    assert_eq!(store.snapshots().unwrap().iter().filter(|snapshot| snapshot.name == "beside").count(), 1);
+}
+
+#[test]
 fn reading_writes_nothing() {
     let project = Project::shop_with_profiles();
     project.put("spine.csv", "customer_id,event_timestamp\n1,2024-02-01T00:00:00Z\n");

@@ -7,6 +7,7 @@
 
 mod controls;
 mod examine;
+mod failing_disk;
 mod faults;
 mod image;
 mod life;

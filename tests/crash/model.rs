@@ -194,6 +194,16 @@ impl Model {
         if !together.iter().any(must) {
             found.extend((least..ordered).rev().map(|len| (0..count).map(|index| index < len).collect()));
         }
+        // One that failed may be there or not, whatever was done after it.
+        for (index, act) in self.acts[..ordered].iter().enumerate().take(count.saturating_sub(1)) {
+            if !is_done(act) {
+                let with: Vec<Presence> = found.iter().filter(|presence| presence[index]).cloned().collect();
+                found.extend(with.into_iter().map(|mut presence| {
+                    presence[index] = false;
+                    presence
+                }));
+            }
+        }
         found
     }
 
