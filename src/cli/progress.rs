@@ -48,10 +48,10 @@ impl Meter {
     }
 
     /// For a source of this many bytes.
-    pub fn of_source(&self, bytes: u64) -> Progress {
+    pub fn of_source(&self, bytes_total: u64) -> Progress {
         let show = self.show(BYTES);
-        self.bar.set_length(bytes);
-        Arc::new(move |_rows, bytes| show(bytes.min(bytes_total), None))
+        // What a file says of itself is read more than once.
+        Arc::new(move |_rows, bytes| show(bytes.min(bytes_total), Some(bytes_total)))
     }
 
     /// For an import.
