@@ -7,11 +7,11 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use asof::definition::{Definitions, Feature, FeatureView, Source};
-use asof::options::Sizes;
+use asof::options::{Durability, Sizes};
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
 use asof::{
@@ -304,6 +304,49 @@ fn a_table_that_says_something_else_than_the_rows_is_told_of() {
     assert!(!report.is_sound());
     let of_table = |severity| report.problems.iter().any(|p| p.severity == severity && p.file.starts_with("latest"));
     assert!(of_table(Severity::Derived), "{report:?}");
+}
+
+#[test]
+fn scans_and_checks_beside_a_writer_that_seals_and_merges_see_whole_commits_and_raise_no_alarm() {
+    let (_keep, path) = filled();
+    let sizes = Sizes { segment_bytes: 64 << 10, run_file_bytes: 16 << 10, merge_fanout: 2, ..Sizes::default() };
+    let clock = Arc::new(ManualClock::new(second(1_000)));
+    let builder = Store::builder().clock(clock).sizes(sizes).durability(Durability::Os).background(false);
+    let store = builder.clone().open(&path).unwrap();
+    let before = store.summary().unwrap();
+    // Numbers above those of the closed store, ten a commit.
+    let first = store.write_rows("weather", (0..10).map(|i| row(&format!("new {i}"), 950, 0.0))).unwrap().first_seq;
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..150_i64 {
+                let rows = (0..10).map(|i| row(&format!("new {i}"), 900 + round % 90, round as f64));
+                store.write_rows("weather", rows).unwrap();
+                if round % 5 == 0 {
+                    store.compact().unwrap();
+                }
+            }
+            is_done.store(true, Ordering::Release);
+        });
+        let reader = builder.clone().open_read_only(&path).unwrap();
+        for looked in 0.. {
+            let is_last = is_done.load(Ordering::Acquire);
+            let source = if looked % 2 == 0 { &store } else { &reader };
+            let scan = source.scan("weather", &ScanOptions { batch_rows: 100, ..ScanOptions::default() }).unwrap();
+            let known = scan.known_at_seq();
+            let rows: u64 = scan.map(|batch| batch.unwrap().num_rows() as u64).sum();
+            assert_eq!(rows, before.rows + known + 1 - first, "rows up to {known}");
+            assert_eq!((known + 1 - first) % 10, 0, "whole commits");
+            let report = builder.check(&path, &mut |_| ()).unwrap();
+            assert_eq!(report.problems, []);
+            assert!(report.rows >= rows, "{} rows are not fewer than {rows} before", report.rows);
+            source.explain("weather:temp", &[("origin", "new 3".into())], &GetOptions::default()).unwrap();
+            assert!(source.views().unwrap()[0].rows >= rows);
+            if is_last {
+                break;
+            }
+        }
+    });
 }
 
 #[test]
