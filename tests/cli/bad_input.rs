@@ -271,8 +271,8 @@ fn writing_commands_go_through_the_process_that_holds_the_store() {
     let store = Store::open(project.path("store")).unwrap();
     project.run(&["delete", "profile", "customer_id=1"]).done();
     let gone = project.get(&["--features", "profile:country", "customer_id=1"]);
-    assert_eq!(gone[0].0, "");
-    project.put("more.csv", "customer_id,event_timestamp,country\n77,2024-02-01T00:00:00Z,NO\n");
+    assert_eq!((&gone[0].0, gone[0].1.as_str()), (&serde_json::Value::Null, "NOT_FOUND"));
+    project.put("more.csv", "customer_id,event_timestamp,country,age\n77,2024-02-01T00:00:00Z,NO,1\n");
     project.run(&["import", "profile", "more.csv"]).done();
     project.run(&["import", "profile", "more.csv"]).done();
     assert_eq!(project.get(&["--features", "profile:country", "customer_id=77"])[0].0, "NO");
