@@ -18,12 +18,7 @@ use super::model::Loss;
 const STEPS: u64 = 10;
 
 /// A life whose disk refuses the `number`-th operation that `matches`. Whether there was such an operation.
-fn suffer(
-    seed: u64,
-    number: u64,
-    kind: io::ErrorKind,
-    matches: fn(Operation) -> bool,
-) -> Result<bool, Trouble> {
+fn suffer(seed: u64, number: u64, kind: io::ErrorKind, matches: fn(Operation) -> bool) -> Result<bool, Trouble> {
     let seen = Arc::new(AtomicU64::new(0));
     let log_syncs_failed = Arc::new(AtomicU64::new(0));
     let mut campaign = Campaign::new(u64::MAX);
@@ -76,7 +71,10 @@ fn suffer(
     }
     if let Some(error) = &failed {
         let is_full = kind == io::ErrorKind::StorageFull;
-        let is_right = if is_full { error.kind() == ErrorKind::NoSpace } else { error.kind() == ErrorKind::Io };
+        // Where the failure was met by work that is done again later, the next write tells its cause.
+        let tells_later = error.kind() == ErrorKind::Poisoned && error.to_string().contains("injected");
+        let kind = if is_full { ErrorKind::NoSpace } else { ErrorKind::Io };
+        let is_right = error.kind() == kind || tells_later;
         if !is_right || is_full && !error.to_string().contains("free some space") {
             return Err(Trouble::Wrong(format!("the error is {error:?}")));
         }

@@ -390,7 +390,10 @@ impl Life {
                 .collect();
             let ended: Vec<Went> =
                 running.into_iter().map(|writer| writer.join().expect("a writer panicked")).collect();
-            ended.into_iter().collect::<Went>()
+            // What went wrong, before what went wrong because of it.
+            let is_cause = |went: &Went| !matches!(went, Err(error) if error.kind() == ErrorKind::Poisoned);
+            let (causes, others): (Vec<Went>, Vec<Went>) = ended.into_iter().partition(is_cause);
+            causes.into_iter().chain(others).collect::<Went>()
         });
         let mut model = self.model();
         let together = &mut model.acts[first..];
