@@ -206,7 +206,6 @@ impl Life {
                 loss,
                 older,
                 checks_are_off: shared.campaign.checks_are_off,
-                is_spoilt: false,
             };
             let checked = check(&image, &scene, &mut dice);
             shared.campaign.images.fetch_add(*checked.as_ref().unwrap_or(&1), Ordering::Relaxed);
