@@ -206,7 +206,6 @@ impl Life {
                 loss,
                 older,
                 checks_are_off: shared.campaign.checks_are_off,
-                is_spoilt: false,
             };
             let checked = check(&image, &scene, &mut dice);
             shared.campaign.images.fetch_add(*checked.as_ref().unwrap_or(&1), Ordering::Relaxed);
@@ -390,7 +389,10 @@ impl Life {
                 .collect();
             let ended: Vec<Went> =
                 running.into_iter().map(|writer| writer.join().expect("a writer panicked")).collect();
-            ended.into_iter().collect::<Went>()
+            // What went wrong, before what went wrong because of it.
+            let is_cause = |went: &Went| !matches!(went, Err(error) if error.kind() == ErrorKind::Poisoned);
+            let (causes, others): (Vec<Went>, Vec<Went>) = ended.into_iter().partition(is_cause);
+            causes.into_iter().chain(others).collect::<Went>()
         });
         let mut model = self.model();
         let together = &mut model.acts[first..];
