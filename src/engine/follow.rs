@@ -31,12 +31,15 @@ const ATTEMPTS_MAX: usize = 20;
 /// A table that is missing is looked for again every so many times.
 const TABLE_LOOKS: u64 = 32;
 
+/// An epoch that no writer has. A page of HEAD that nobody has begun says 0.
+const NO_WRITER: u64 = u64::MAX;
+
 /// What a process that does not write knows of the one that does.
 #[derive(Debug)]
 pub(super) struct Follower {
     /// Opened once there is one.
     head: OnceLock<Head>,
-    /// The writer whose HEAD is believed; 0 while the log was recovered in memory.
+    /// The writer whose HEAD is believed; [`NO_WRITER`] where none is, as after the log was recovered in memory.
     epoch: AtomicU64,
     generation: AtomicU64,
     inner: Mutex<Following>,
@@ -77,8 +80,8 @@ impl Reads {
         };
         let follower = Follower {
             head: OnceLock::new(),
-            // No writer has this epoch: the first sight begins anew.
-            epoch: AtomicU64::new(u64::MAX),
+            // The first sight begins anew.
+            epoch: AtomicU64::new(NO_WRITER),
             generation: AtomicU64::new(0),
             inner: Mutex::new(inner),
             table_reserve_bytes,
@@ -173,7 +176,7 @@ impl Follower {
                 }
                 Err(error) => {
                     // What was read of the log is not known to be whole: the next request begins anew.
-                    self.epoch.store(u64::MAX, Ordering::Release);
+                    self.epoch.store(NO_WRITER, Ordering::Release);
                     return Err(error);
                 }
             }
@@ -230,7 +233,7 @@ impl Follower {
         // A table that was not closed says nothing after a power failure.
         self.show(following, reads, state, false);
         self.generation.store(reads.picture().state.generation(), Ordering::Release);
-        self.epoch.store(0, Ordering::Release);
+        self.epoch.store(NO_WRITER, Ordering::Release);
         Ok(Sight { seq, picture: reads.picture() })
     }
 

@@ -28,6 +28,7 @@ pub use writing::{DeleteReport, WriteReport};
 use self::background::Background;
 use self::holder::{WeakStore, Writes};
 use crate::definition::{Definitions, Plan, ViewRef};
+#[cfg(feature = "parquet")]
 use crate::disk::Disk;
 use crate::engine::picture::ViewPicture;
 use crate::engine::{Engine, Reads};
@@ -143,6 +144,7 @@ impl Store {
     }
 
     /// The file system the store lies on.
+    #[cfg(feature = "parquet")]
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
         self.reads.disk()
     }

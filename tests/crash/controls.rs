@@ -41,10 +41,13 @@ fn lies_in(path: &Path, folder: &str) -> bool {
 
 const ALL: u64 = u64::MAX;
 
+/// Whether an operation on a path is the sync that is left out.
+type IsSync = fn(Operation, &Path) -> bool;
+
 /// Each sync that something relies on, and how many of them to leave out: HEAD's first takes back the mark of a clean
 /// close, the one at the close only spares the next open a recovery. Those of the latest tables are not among them: what
 /// a crash leaves of a table is told by its own checksums nearly always, too rarely otherwise for a short test.
-const SYNCS: [(&str, u64, fn(Operation, &Path) -> bool); 13] = [
+const SYNCS: [(&str, u64, IsSync); 13] = [
     ("the log", ALL, |operation, path| operation == Operation::Sync && lies_in(path, "log")),
     ("the log's folder", ALL, |operation, path| operation == Operation::SyncDir && lies_in(path, "log")),
     ("the registry", ALL, |operation, path| operation == Operation::Sync && is_named(path, "registry.redb")),

@@ -12,7 +12,7 @@ use asof::{ApplyOptions, ErrorKind, Features, GetOptions, Status, Store, StoreBu
 
 use super::examine::{Trouble, batch, entity, examine};
 use super::faults::{self, Expect, Older};
-use super::model::{Act, Defined, KEYS, Kind, Loss, Model, Outcome, Row, RowValue, View};
+use super::model::{Act, Defined, KEYS, Kind, Loss, Model, Outcome, Presence, Row, RowValue, View};
 
 pub const STORE: &str = "/crash";
 
@@ -49,6 +49,7 @@ pub struct Scene<'a> {
     pub older: Option<&'a Mutex<Older>>,
     /// Nobody looks at the log's checksums.
     pub checks_are_off: bool,
+    pub is_spoilt: bool,
 }
 
 /// How an image is drawn.
@@ -98,7 +99,7 @@ fn check_sound(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<
         });
     }
     let mut opened = 1;
-    let outcome = live_on(image, &Scene { loss, ..*scene }, dice, &mut opened);
+    let outcome = live_on(image, &Scene { loss, is_spoilt: !what.is_empty(), ..*scene }, dice, &mut opened);
     match (outcome, expect) {
         (Ok(()), Expect::Refuse) => return Err(context("it was opened".to_owned())),
         (Ok(()), _) => {}
@@ -120,7 +121,7 @@ fn check_sound(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<
         if scene.loss == Loss::Power {
             loss = Loss::Power;
         }
-        let scene = Scene { loss, older: None, ..*scene };
+        let scene = Scene { loss, older: None, is_spoilt: !what.is_empty(), ..*scene };
         live_on(&image, &scene, dice, &mut opened).map_err(|trouble| {
             let text = match trouble {
                 Trouble::Wrong(wrong) => wrong,
@@ -136,10 +137,19 @@ fn check_sound(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<
 /// Opens, examines, writes, and now and then cuts the power and looks whether what was shown is still there.
 fn live_on(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random, opened: &mut u64) -> Result<(), Trouble> {
     let clock = Arc::new(ManualClock::new(Timestamp(scene.model.now_us)));
+    let read = match dice.below(6) {
+        0 => read_only(image, scene, &clock, dice)?,
+        _ => None,
+    };
     let store = scene.manner.open(Arc::new(image.clone()), &clock)?;
     // A second crash is one of the opening.
     image.on_operation(|_| {});
     let presence = examine(&store, scene.model, scene.loss, dice)?;
+    if let Some(read) = read
+        && read.iter().zip(&presence).any(|(read, found)| *read && !found)
+    {
+        return Err(Trouble::Wrong("a reader without a writer saw what the writer did not find".to_owned()));
+    }
     let mut model = scene.model.clone();
     model.settle(&presence);
     write_on(&store, &mut model)?;
@@ -163,6 +173,29 @@ fn live_on(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random, opened: &mut u
         write_on(&store, &mut model).map_err(again)?;
     }
     Ok(())
+}
+
+/// What a process sees that only reads, and recovers for itself; it changes nothing.
+fn read_only(
+    image: &MemDisk,
+    scene: &Scene<'_>,
+    clock: &Arc<ManualClock>,
+    dice: &mut Random,
+) -> Result<Option<Presence>, Trouble> {
+    if scene.is_spoilt || !image.exists(&path("STORE"))? {
+        return Ok(None);
+    }
+    let before = image.operations();
+    let reader = scene.manner.builder(Arc::new(image.clone()), clock).open_read_only(STORE)?;
+    let said = |trouble| match trouble {
+        Trouble::Wrong(wrong) => Trouble::Wrong(format!("a reader without a writer: {wrong}")),
+        refused @ Trouble::Refused(_) => refused,
+    };
+    let presence = examine(&reader, scene.model, scene.loss, dice).map_err(said)?;
+    if image.operations() != before {
+        return Err(Trouble::Wrong("a reader wrote".to_owned()));
+    }
+    Ok(Some(presence))
 }
 
 /// The store takes a row, gives it a number of its own, and answers it.

@@ -205,6 +205,7 @@ impl Life {
                 model: &model,
                 loss,
                 older,
+                is_spoilt: false,
                 checks_are_off: shared.campaign.checks_are_off,
             };
             let checked = check(&image, &scene, &mut dice);
@@ -324,7 +325,7 @@ impl Life {
             }
         }
         if !is_unique && self.dice.below(2) == 0 {
-            let known = self.model().acts.iter().flat_map(|act| &act.rows).map(|row| row.event_ts).last();
+            let known = self.model().acts.iter().flat_map(|act| &act.rows).map(|row| row.event_ts).next_back();
             event_ts = known.unwrap_or(event_ts);
         }
         let created = match self.dice.below(4) {
@@ -396,13 +397,10 @@ impl Life {
         });
         let mut model = self.model();
         let together = &mut model.acts[first..];
-        match went {
-            Ok(()) => {
-                together.sort_by_key(|act| if let Outcome::Done { seq } = act.outcome { seq } else { u64::MAX });
-                together.iter_mut().for_each(|act| act.is_concurrent = false);
-            }
-            // Where those that were not answered stand among the others is never known.
-            Err(_) => {}
+        // Where those that were not answered stand among the others is never known.
+        if went.is_ok() {
+            together.sort_by_key(|act| if let Outcome::Done { seq } = act.outcome { seq } else { u64::MAX });
+            together.iter_mut().for_each(|act| act.is_concurrent = false);
         }
         drop(model);
         went
