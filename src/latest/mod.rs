@@ -36,7 +36,7 @@ mod tests;
 
 pub use bulk::BulkPart;
 pub use insert::Upsert;
-pub use layout::{KEY_INLINE_BYTES, SLOT_HEADER_BYTES, SlotLayout, TableShape};
+pub use layout::{KEY_INLINE_BYTES, SLOT_HEADER_BYTES, SlotLayout, TableShape, WordField, WordRun};
 pub use open::{Opened, Table, TableOptions, TableStats};
 pub use reader::{LOOKUPS_MAX, Lookup, Need, TableReader};
 pub use slot::{RowOrder, SlotCopy};
