@@ -15,9 +15,17 @@ test:
 doc:
     RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps
 
+# The quickstart, into ./demo.
+demo:
+    cargo run --release -- demo
+
 # The seqlock under every interleaving; a target folder of its own, because loom replaces std's atomics.
 loom:
     RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom --no-default-features --test loom
+
+# A long crash campaign: so many images, from that life on.
+crash images="2000000" seed="1000000":
+    ASOF_CRASH_IMAGES={{images}} ASOF_CRASH_SEED={{seed}} cargo test --test crash campaign -- --nocapture
 
 # Licences and banned crates, of every platform.
 deny:

@@ -62,6 +62,7 @@ fn main() {
             next_id: &next_id,
             file_bytes: Sizes::default().run_file_bytes,
             threads: 2,
+            is_durable: true,
         };
         let (start, cpu) = (Instant::now(), cpu_seconds());
         let builder = BulkBuilder::new(&schema, SEED, output, &scratch, import_bytes_max);

@@ -1,5 +1,6 @@
 //! The one error type: what is wrong, where, and what to do about it.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use std::path::Path;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What sort of trouble an [`Error`] is. Callers branch on it; people read the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The caller's input is wrong: a type, a name, a missing column, a timestamp out of range.
@@ -110,6 +111,21 @@ impl Error {
     /// The sort of trouble.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// What went wrong, without the place and the way out.
+    pub fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    /// Where it went wrong.
+    pub fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
+    }
+
+    /// What to do.
+    pub fn way_out(&self) -> Option<&str> {
+        self.0.remedy.as_deref()
     }
 
     /// The operating system's error, where one was the cause.

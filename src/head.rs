@@ -176,6 +176,10 @@ impl Head {
         let state = self.read();
         let trust = if state.is_clean {
             Trust::Clean
+        } else if self.load(word::CLEAN) == 1 && self.load(word::CHECKSUM) != 0 {
+            // Closed in order, and changed since by nobody who opened it: not one word can be believed. (A writer
+            // killed while it closed leaves the checksum zero.)
+            Trust::Untrusted
         } else if state.boot_id == self.boot_id && state.file_identity == self.file_identity && state.epoch > 0 {
             Trust::SameBoot
         } else {
@@ -389,6 +393,8 @@ mod tests {
                 let value = writer.load(index);
                 writer.store(index, value ^ 1 << bit);
                 assert!(!writer.read().is_clean, "word {index} bit {bit}");
+                // Nor is it taken for the page of a writer that was killed.
+                assert!(index == word::CLEAN || writer.read_trusted().1 == Trust::Untrusted, "word {index} bit {bit}");
                 writer.store(index, value);
             }
         }

@@ -27,6 +27,7 @@ pub mod text;
 pub mod time;
 pub mod value;
 
+pub use engine::check::{CheckProgress, CheckReport, Problem, Severity};
 pub use engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict, TypedValue};
 pub use engine::get::{FeatureValue, GetOptions};
 pub use engine::online::{EntityKey, OnlineHandle, OnlineRow};
@@ -37,12 +38,13 @@ pub use engine::summary::{
 };
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "parquet")]
-pub use exchange::{ExportOptions, ExportReport, Partition};
+pub use exchange::{ExportOptions, ExportReport, ImportOptions, ImportProgress, Partition};
 pub use format::columns::value_at;
 pub use join::pick::Status;
 pub use request::{
     ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, ScanOptions, WriteOptions,
 };
 pub use store::{
-    BulkWriter, DeleteReport, ImportReport, Store, StoreBuilder, TemporaryStore, TrainingSet, WriteReport,
+    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, Row, Store, StoreBuilder, TemporaryStore, TrainingSet,
+    WriteReport,
 };

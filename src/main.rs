@@ -1,3 +1,7 @@
 //! The `asof` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    asof::cli::main()
+}

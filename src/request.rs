@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::definition::{FeatureRef, Selection, selections_of};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
@@ -154,7 +156,7 @@ impl Default for ScanOptions {
 }
 
 /// What to do with rows that cannot be stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BadRows {
     /// Refuse the whole batch, naming the first of them.
     #[default]
@@ -164,7 +166,7 @@ pub enum BadRows {
 }
 
 /// How a batch is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteOptions {
     /// Take event timestamps however far ahead of the clock.
     pub allow_future: bool,
@@ -175,16 +177,20 @@ pub struct WriteOptions {
 }
 
 /// How a bulk import is done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkOptions {
     /// Take event timestamps however far ahead of the clock.
     pub allow_future: bool,
     /// What to do with rows that cannot be stored.
     pub bad_rows: BadRows,
+    /// Add every row. Otherwise rows fully equal to stored ones are added only as often as they come beyond those.
+    pub append: bool,
+    /// Where the rows come from; kept with the commit and shown by `explain`.
+    pub source: Option<String>,
 }
 
 /// From when on, and how, an entity is deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteOptions {
     /// From this instant on; now when absent.
     pub at: Option<Timestamp>,

@@ -141,7 +141,8 @@ enum Placement {
 }
 
 fn load(store: &Store, view: &str, batches: &[RecordBatch], placement: Placement) {
-    let bulk_options = BulkOptions { allow_future: true, bad_rows: BadRows::Quarantine };
+    let bulk_options =
+        BulkOptions { allow_future: true, bad_rows: BadRows::Quarantine, append: true, ..BulkOptions::default() };
     let write_options = WriteOptions { allow_future: true, bad_rows: BadRows::Quarantine, ..WriteOptions::default() };
     for batch in batches {
         let half = match placement {

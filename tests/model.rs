@@ -79,7 +79,12 @@ struct NewRow {
 enum Step {
     Write(Vec<NewRow>),
     Import(Vec<NewRow>),
-    Delete { key: i64, at: i64 },
+    /// Some rows as they are stored, and new ones.
+    ImportAgain(usize, Vec<NewRow>),
+    Delete {
+        key: i64,
+        at: i64,
+    },
     Seal,
     Merge,
     Reopen,
@@ -87,8 +92,18 @@ enum Step {
     AddFeature,
     Ttl(i64),
     Snapshot,
-    History { times: Vec<i64>, known_back: usize, created_cutoff: bool },
-    Scan { from: Option<i64>, to: Option<i64>, known_back: usize, key: Option<i64>, batch_rows: usize },
+    History {
+        times: Vec<i64>,
+        known_back: usize,
+        created_cutoff: bool,
+    },
+    Scan {
+        from: Option<i64>,
+        to: Option<i64>,
+        known_back: usize,
+        key: Option<i64>,
+        batch_rows: usize,
+    },
 }
 
 const KEYS: i64 = 4;
@@ -106,6 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => prop::collection::vec(row(), 1..6).prop_map(Step::Write),
         2 => prop::collection::vec(row(), 1..12).prop_map(Step::Import),
+        2 => (1..20_usize, prop::collection::vec(row(), 0..4)).prop_map(|(back, rows)| Step::ImportAgain(back, rows)),
         2 => (0..KEYS, 0..30_i64).prop_map(|(key, at)| Step::Delete { key, at }),
         2 => Just(Step::Seal),
         1 => Just(Step::Merge),
@@ -224,6 +240,38 @@ impl Pair {
         }
     }
 
+    fn import(&mut self, rows: &[NewRow]) {
+        let options = BulkOptions { allow_future: true, ..BulkOptions::default() };
+        let mut bulk = self.store().bulk_writer("v", options).unwrap();
+        bulk.write(&self.batch(rows)).unwrap();
+        let report = bulk.commit().unwrap();
+        let first_seq = report.seq.map_or(0, |(first, _)| first);
+        let added = self.remember_beyond(rows, first_seq);
+        assert_eq!((report.rows_written, report.seq.is_some()), (added, added > 0));
+    }
+
+    /// An import: a row is added only where it comes more often than it is stored. Says how many are.
+    fn remember_beyond(&mut self, rows: &[NewRow], first_seq: u64) -> u64 {
+        let content = |row: &OracleRow| {
+            let values = row.values.clone().map(|mut values| {
+                values.resize(2, Value::Null);
+                values
+            });
+            format!("{:?}", (row.key, row.event_ts, row.created, values))
+        };
+        let stored = self.oracle.rows.len();
+        self.remember(rows, first_seq);
+        let mut known: Vec<String> = self.oracle.rows[..stored].iter().map(content).collect();
+        let taken = self.oracle.rows.split_off(stored);
+        for row in taken {
+            match known.iter().position(|known| *known == content(&row)) {
+                Some(at) => drop(known.swap_remove(at)),
+                None => self.oracle.rows.push(row),
+            }
+        }
+        (self.oracle.rows.len() - stored) as u64
+    }
+
     fn take(&mut self, step: &Step) {
         match step {
             Step::Write(rows) => {
@@ -231,12 +279,26 @@ impl Pair {
                 let report = self.store().write_with("v", &self.batch(rows), &options).unwrap();
                 self.remember(rows, report.first_seq);
             }
-            Step::Import(rows) => {
-                let options = BulkOptions { allow_future: true, ..BulkOptions::default() };
-                let mut bulk = self.store().bulk_writer("v", options).unwrap();
-                bulk.write(&self.batch(rows)).unwrap();
-                let report = bulk.commit().unwrap();
-                self.remember(rows, report.seq.unwrap().0);
+            Step::Import(rows) => self.import(rows),
+            Step::ImportAgain(back, rows) => {
+                let stored = self.oracle.rows.iter().rev().filter(|row| row.values.is_some()).take(*back);
+                let mut rows = rows.clone();
+                rows.extend(stored.map(|row| {
+                    let (number, text) = match row.values.as_deref() {
+                        Some([number, rest @ ..]) => (number, rest.first()),
+                        _ => unreachable!("a row of values has a number"),
+                    };
+                    NewRow {
+                        key: row.key,
+                        event_ts: row.event_ts,
+                        created: row.created,
+                        number: if let Value::Float64(number) = number { Some(*number) } else { None },
+                        text: if let Some(Value::String(text)) = text { Some(text.clone()) } else { None },
+                    }
+                }));
+                if !rows.is_empty() {
+                    self.import(&rows);
+                }
             }
             Step::Delete { key, at } => {
                 let options =

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use asof::definition::{Definitions, FeatureView, Source};
-use asof::exchange::{SourceOptions, open_source};
+use asof::exchange::{ImportOptions, SourceOptions, open_source};
 use asof::format::columns::array_from_values;
 use asof::time::Timestamp;
 use asof::value::{DataType, Value};
@@ -278,7 +278,7 @@ fn fill(model: &mut Model, store: &Store, dice: &mut Dice) {
         model.rows[from..].clone_from_slice(&rows);
         let batch = model.batch(&rows);
         if round % 3 == 0 {
-            let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+            let mut bulk = store.bulk_writer("v", BulkOptions { append: true, ..BulkOptions::default() }).unwrap();
             bulk.write(&batch).unwrap();
             bulk.commit().unwrap();
         } else {
@@ -350,9 +350,17 @@ fn an_export_imported_elsewhere_gives_the_same_rows() {
             let options = ExportOptions { partition, ..ExportOptions::default() };
             let report = store.export("v", &folder.0, &options).unwrap();
             assert_eq!((report.rows, &report.folder), (model.rows.len() as u64, &folder.0.join("v/v1")));
-            let other = model.open();
-            import(&other, &report.folder);
-            assert_eq!(model.scanned(&other, &ScanOptions::default()), model.expected(), "{partition:?}");
+            for imports_files in [false, true] {
+                let other = model.open();
+                if imports_files {
+                    let folder = std::slice::from_ref(&report.folder);
+                    let imported = other.import_files("v", folder, &ImportOptions::default()).unwrap();
+                    assert_eq!(imported.rows_written, report.rows);
+                } else {
+                    import(&other, &report.folder);
+                }
+                assert_eq!(model.scanned(&other, &ScanOptions::default()), model.expected(), "{partition:?}");
+            }
             let name =
                 if partition == Partition::Date { "date=1970-01-01/part-00000.parquet" } else { "part-00000.parquet" };
             assert!(report.folder.join(name).exists(), "{name}");

@@ -48,8 +48,8 @@ pub enum Command {
     Apply(Apply),
     /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
     #[command(after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all\n  \
-        asof import weather late.csv --bad-rows quarantine\n\n\
-        All of a file or nothing. A file imported before is skipped; of one that grew, only the new rows are added.")]
+        asof import weather late.csv --bad-rows quarantine\n  asof import weather@2 --from-version 1\n\n\
+        All of the files or nothing. A file imported before is skipped; of one that grew, only the new rows are added.")]
     Import(Import),
     /// The features of one entity, now or at any moment.
     #[command(after_help = "Examples:\n  asof get --features weather:temp,weather:visib origin=JFK\n  \
@@ -70,7 +70,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  asof export weather --out dump\n  \
         asof export weather --out dump --partition-by date --from 2013-01-01 --to 2013-02-01")]
     Export(Export),
-    /// What is in the store: views, entities, services, runs, or one view in full.
+    /// What is in the store: views, entities, services, runs, the store itself, or one view in full.
     #[command(after_help = "Examples:\n  asof show\n  asof show runs\n  asof show weather")]
     Show(Show),
     /// Where a value came from: view and revision, clocks, seq, file or log position, checksum, source.
@@ -80,7 +80,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  asof snapshot before_backfill\n  asof snapshot list")]
     Snapshot(Snapshot),
     /// Reads everything and compares it with its checksums.
-    #[command(after_help = "Exit status 3 when damage was found.")]
+    #[command(after_help = "Example:\n  asof check\n\nExit status 3 when damage was found.")]
     Check(Check),
     /// Prints a completion script for a shell.
     #[command(after_help = "Example:\n  asof completions bash > /etc/bash_completion.d/asof")]
@@ -132,7 +132,7 @@ pub struct Import {
     #[arg(long, conflicts_with_all = ["view", "files"])]
     pub all: bool,
     /// Copy the features that both versions have from this version of the view.
-    #[arg(long, value_name = "N", conflicts_with_all = ["all", "files"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["all", "files", "bad_rows", "allow_future", "append"])]
     pub from_version: Option<u32>,
     /// What becomes of rows that cannot be stored.
     #[arg(long, value_enum, default_value_t = BadRowsArg::Fail)]
@@ -222,6 +222,9 @@ pub struct Delete {
     /// From this time on; now when absent.
     #[arg(long, value_name = "T")]
     pub at: Option<String>,
+    /// Take a time far ahead of the clock.
+    #[arg(long)]
+    pub allow_future: bool,
 }
 
 /// How an export is cut into files.
@@ -251,7 +254,7 @@ pub struct Export {
 
 #[derive(Debug, Args)]
 pub struct Show {
-    /// views, entities, services, runs, or the name of a view.
+    /// views, entities, services, runs, store, or the name of a view.
     #[arg(default_value = "views")]
     pub what: String,
 }

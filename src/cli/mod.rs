@@ -1,4 +1,78 @@
 //! The command line: what is typed, what is printed, exit codes.
+//!
+//! Each command is a file of its own with a `run` that takes its arguments and a [`Context`], prints on the
+//! context's output and fails with a [`Failure`]. Only this file knows the process: its arguments, its standard
+//! output, its exit status.
 
+mod apply;
 pub mod args;
+mod check;
+mod completions;
+mod context;
+mod delete;
+mod demo;
+mod explain;
+mod export;
+mod failure;
+mod get;
+mod history;
+mod import;
+mod init;
+mod inputs;
 pub mod output;
+mod progress;
+mod show;
+mod snapshot;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command};
+use self::context::Context;
+use self::failure::Failure;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output and are no failure; clap knows which. Nobody is left to
+            // tell when even that cannot be written.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { failure::DONE });
+        }
+    };
+    let stdout = std::io::stdout();
+    let mut context = Context::new(&cli, Box::new(stdout.lock()));
+    let outcome = run(&cli.command, &mut context).and_then(|()| Ok(context.out.flush()?));
+    match outcome {
+        Ok(()) => ExitCode::from(failure::DONE),
+        Err(failure) => {
+            if let Some(text) = failure.text() {
+                // The same: there is no other place to say it.
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args, context),
+        Command::Init(args) => init::run(args, context),
+        Command::Apply(args) => apply::run(args, context),
+        Command::Import(args) => import::run(args, context),
+        Command::Get(args) => get::run(args, context),
+        Command::History(args) => history::run(args, context),
+        Command::Delete(args) => delete::run(args, context),
+        Command::Export(args) => export::run(args, context),
+        Command::Show(args) => show::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
+        Command::Snapshot(args) => snapshot::run(args, context),
+        Command::Check(args) => check::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+    }
+}

@@ -26,6 +26,19 @@ impl Sheet {
         self.rows.push(row);
     }
 
+    /// Prints the only row of the sheet as one JSON object.
+    ///
+    /// # Errors
+    /// `out` cannot be written to.
+    pub fn print_object(&self, out: &mut impl Write) -> io::Result<()> {
+        let [row] = self.rows.as_slice() else { unreachable!("a report has one row") };
+        writeln!(out, "{:#}", self.object(row))
+    }
+
+    fn object(&self, row: &[Json]) -> Json {
+        Json::Object(self.columns.iter().cloned().zip(row.iter().cloned()).collect())
+    }
+
     /// Prints the sheet on `out`. JSON is an array of objects, one a row.
     ///
     /// # Errors
@@ -33,12 +46,8 @@ impl Sheet {
     pub fn print(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
         match format {
             Format::Json => {
-                let objects: Vec<Json> = self
-                    .rows
-                    .iter()
-                    .map(|row| Json::Object(self.columns.iter().cloned().zip(row.iter().cloned()).collect()))
-                    .collect();
-                writeln!(out, "{}", serde_json::to_string_pretty(&objects)?)
+                let objects: Json = self.rows.iter().map(|row| self.object(row)).collect();
+                writeln!(out, "{objects:#}")
             }
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(out);

@@ -1,6 +1,6 @@
 //! A disk that fails, or quietly does nothing, where a test says so.
 //!
-//! It stands before any other disk. Operations on mappings pass unasked.
+//! It stands before any other disk. Loads from and stores to mappings pass unasked; their syncs do not.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use memmap2::MmapRaw;
 
+use super::map::SyncTarget;
 use super::{Disk, File, LockGuard, MapAccess, OpenMode, Operation, SharedMap};
 use crate::error::{Error, Result};
 
@@ -117,7 +119,9 @@ impl Disk for FaultyDisk {
     }
 
     fn map_shared(&self, path: &Path, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
-        self.inner.map_shared(path, access, reserve_bytes)
+        let inner = self.inner.map_shared(path, access, reserve_bytes)?;
+        let sync = FaultyMapSync { disk: self.clone(), inner: Arc::clone(&inner), path: path.to_owned() };
+        Ok(Arc::new(inner.with_sync(Box::new(sync))))
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn LockGuard>>> {
@@ -130,6 +134,20 @@ impl Disk for FaultyDisk {
 
     fn boot_id(&self) -> [u8; 16] {
         self.inner.boot_id()
+    }
+}
+
+/// Syncs a mapping of a disk with faults.
+#[derive(Debug)]
+struct FaultyMapSync {
+    disk: FaultyDisk,
+    inner: Arc<SharedMap>,
+    path: PathBuf,
+}
+
+impl SyncTarget for FaultyMapSync {
+    fn sync_range(&self, _memory: &MmapRaw, start_bytes: usize, len_bytes: usize) -> Result<()> {
+        self.disk.judge(Operation::SyncMap, &self.path, || self.inner.sync(start_bytes as u64, len_bytes as u64))
     }
 }
 

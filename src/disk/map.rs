@@ -69,12 +69,13 @@ impl SharedMap {
     /// The first bytes of the same memory again, with a sync of their own; `None` when it is not as large.
     pub(super) fn share(&self, reserve_bytes: usize, target: Box<dyn SyncTarget>) -> Option<Self> {
         let word_count = round_to_pages(reserve_bytes).ok()? / WORD_BYTES;
-        (word_count <= self.word_count).then(|| SharedMap {
-            first: self.first,
-            word_count,
-            memory: Arc::clone(&self.memory),
-            target: Some(target),
-        })
+        (word_count <= self.word_count).then(|| SharedMap { word_count, ..self.with_sync(target) })
+    }
+
+    /// The same memory again, with a sync of its own.
+    pub(super) fn with_sync(&self, target: Box<dyn SyncTarget>) -> Self {
+        let memory = Arc::clone(&self.memory);
+        SharedMap { first: self.first, word_count: self.word_count, memory, target: Some(target) }
     }
 
     fn over(memory: Arc<MmapRaw>, target: Option<Box<dyn SyncTarget>>) -> std::io::Result<Self> {

@@ -246,3 +246,27 @@ fn random_operations(disk: &dyn Disk, dir: &Path, seed: u64) {
         assert!(out == *bytes, "{name} of seed {seed}");
     }
 }
+
+#[test]
+fn a_faulty_disk_has_a_say_in_syncs_of_mappings_too() {
+    on_both("faulty", |disk, dir| {
+        let path = dir.join("HEAD");
+        disk.open(&path, OpenMode::Create).unwrap().allocate(4096).unwrap();
+        // A disk that is borrowed cannot stand behind another; both are here anew.
+        let inner: Arc<dyn Disk> = if disk.boot_id() == RealDisk.boot_id() {
+            Arc::new(RealDisk)
+        } else {
+            let memory = MemDisk::new();
+            memory.create_dir(dir).unwrap();
+            memory.open(&path, OpenMode::Create).unwrap().allocate(4096).unwrap();
+            Arc::new(memory)
+        };
+        let fail = Verdict::Fail(std::io::ErrorKind::Other);
+        let faulty = FaultyDisk::at(inner, fail, 1, 1, |operation, _| operation == Operation::SyncMap);
+        let map = faulty.map_shared(&path, MapAccess::Write, 4096).unwrap();
+        map.words()[0].store(7, Ordering::Release);
+        map.sync(0, 8).unwrap();
+        assert!(map.sync(0, 8).is_err());
+        map.sync(0, 8).unwrap();
+    });
+}

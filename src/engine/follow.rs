@@ -87,7 +87,7 @@ impl Reads {
             disk,
             dir: dir.to_path_buf(),
             identity,
-            source: Source::Other(follower),
+            source: Source::Other(Box::new(follower)),
             picture: RwLock::new(Arc::new(picture)),
         };
         reads.sight()?;

@@ -1,33 +1,64 @@
 //! Bulk import: rows straight into runs, committed once, whole or not at all.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use arrow_array::{Array, ArrayRef, BinaryArray, TimestampMicrosecondArray, UInt8Array};
-
-use super::core::{Effect, Engine, lock};
-use super::picture::{ViewPicture, history_folder, run_schema};
+use super::core::{Core, Effect, Engine, lock};
+use super::import_build::{Built, Shared, build, bulk_batch};
+use super::known_rows::{Comparison, has_rows_above};
+use super::picture::{Picture, ViewPicture, history_folder, run_schema};
 use super::seal::run_record;
-use super::write::{by_ordinal, event_ids};
+use super::write::name_source;
 use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
-use crate::format::row::RowKind;
-use crate::history::{BulkBatch, BulkBuilder, RunFileMeta, index_path, run_path};
-use crate::registry::records::RunSource;
+use crate::history::{BulkBatch, KnownRows, RunFile, RunFileMeta, index_path, merge_without, run_path};
+use crate::registry::records::{ImportRecord, RunSource};
+use crate::registry::{Change, RegistryState};
 use crate::time::Timestamp;
 
 /// Batches that wait for the builder.
 const BATCHES_WAITING_MAX: usize = 4;
+/// How often rows committed meanwhile are struck out of what was built while writers go on; then they wait.
+const RECHECKS_MAX: usize = 3;
 
 /// What an import committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     /// Rows added.
     pub rows: u64,
-    /// The first and last number given; `None` when no row was added.
+    /// Rows that the store had.
+    pub known: u64,
+    /// The numbers of the first and last row taken in. They are numbered one by one as they came; those the store had leave
+    /// gaps. `None` when no row was added.
     pub seq: Option<(u64, u64)>,
+    /// Part by part.
+    pub parts: Vec<PartCounts>,
+}
+
+/// What became of the rows of one part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartCounts {
+    /// Rows added.
+    pub rows: u64,
+    /// Rows that the store had.
+    pub known: u64,
+}
+
+/// A file on its way into the import ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerFile {
+    /// The file as the caller named it.
+    pub path: String,
+    /// Digest of its contents, in hex.
+    pub digest: String,
+    /// Digest of all that decides what its rows become, in hex.
+    pub options_digest: String,
+    /// Rows in it.
+    pub rows_read: u64,
+    /// Rows set aside.
+    pub rows_refused: u64,
 }
 
 /// An import under way. Dropped without [`Import::commit`], it leaves nothing.
@@ -35,29 +66,59 @@ pub struct Imported {
 pub struct Import {
     engine: Arc<Engine>,
     view: Arc<ViewPicture>,
+    append: bool,
+    source: Option<String>,
     batches: Option<SyncSender<BulkBatch>>,
     builder: Option<JoinHandle<Result<Built>>>,
-}
-
-#[derive(Debug)]
-struct Built {
-    files: Vec<RunFileMeta>,
+    shared: Arc<Shared>,
     rows: u64,
+    files: Vec<Option<LedgerFile>>,
 }
 
 impl Import {
-    /// Begins an import into a view.
+    /// Begins an import into a view. Unless it appends, rows fully equal to stored ones are added only as often as they come
+    /// beyond those.
     ///
     /// # Errors
     /// A folder cannot be made, or the thread not started.
-    pub fn begin(engine: &Arc<Engine>, view: &Arc<ViewPicture>) -> Result<Import> {
+    pub fn begin(engine: &Arc<Engine>, view: &Arc<ViewPicture>, append: bool, source: Option<&str>) -> Result<Import> {
         let (sender, receiver) = sync_channel(BATCHES_WAITING_MAX);
-        let (worker_engine, worker_view) = (Arc::clone(engine), Arc::clone(view));
+        let shared = Arc::new(Shared::default());
+        let (worker_engine, worker_view, worker_shared) = (Arc::clone(engine), Arc::clone(view), Arc::clone(&shared));
         let builder = std::thread::Builder::new()
             .name("asof-import".into())
-            .spawn(move || build(&worker_engine, &worker_view, receiver))
+            .spawn(move || build(&worker_engine, &worker_view, append, receiver, &worker_shared))
             .map_err(|source| Error::io("start a thread", &engine.reads.dir, source))?;
-        Ok(Import { engine: Arc::clone(engine), view: Arc::clone(view), batches: Some(sender), builder: Some(builder) })
+        Ok(Import {
+            engine: Arc::clone(engine),
+            view: Arc::clone(view),
+            append,
+            source: source.map(str::to_owned),
+            batches: Some(sender),
+            builder: Some(builder),
+            shared,
+            rows: 0,
+            files: vec![None],
+        })
+    }
+
+    /// Whether a file of this content was imported with these options before.
+    pub fn is_in_ledger(&self, digest: &str, options_digest: &str) -> bool {
+        self.engine.reads.picture().state.import(self.view.record.id, digest, options_digest).is_some()
+    }
+
+    /// What follows is a part of its own, which is counted by itself. Gives its number; part 0 is there from the start.
+    pub fn begin_part(&mut self) -> usize {
+        lock(&self.shared.part_starts).push(self.rows);
+        self.files.push(None);
+        self.files.len() - 1
+    }
+
+    /// The present part is all of this file: it goes into the ledger with the commit.
+    pub fn end_file(&mut self, file: LedgerFile) {
+        if let Some(last) = self.files.last_mut() {
+            *last = Some(file);
+        }
     }
 
     /// Adds accepted rows.
@@ -66,44 +127,166 @@ impl Import {
     /// What made the builder stop.
     pub fn push(&mut self, accepted: &Accepted) -> Result<()> {
         let batch = bulk_batch(&self.view, accepted)?;
+        self.rows += accepted.row_count as u64;
         let sent = self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_ok());
         if sent { Ok(()) } else { Err(self.failure()) }
     }
 
-    /// Commits what was pushed. Readers see all of it or nothing.
+    /// Commits what was pushed. Readers see all of it or nothing. Rows are compared with all that is committed before them,
+    /// by others while the import ran too.
     ///
     /// # Errors
     /// The disk fails: nothing was added.
     pub fn commit(mut self, now: Timestamp) -> Result<Imported> {
         self.batches = None;
-        let built = self.join()?;
-        if built.rows == 0 {
-            return Ok(Imported { rows: 0, seq: None });
+        let mut built = self.join()?;
+        let engine = Arc::clone(&self.engine);
+        for recheck in 0.. {
+            let mut core = lock(&engine.core);
+            engine.commit_queued(&mut core);
+            let picture = engine.reads.picture();
+            if !self.append && has_rows_above(&picture, self.view.record.id, built.seen_seq) {
+                let seen_seq = core.state.committed_seq;
+                if recheck < RECHECKS_MAX {
+                    drop(core);
+                    built = self.strike_out(built, seen_seq, None)?;
+                    continue;
+                }
+                built = self.strike_out(built, seen_seq, Some(&picture))?;
+            }
+            let imported = self.commit_built(&mut core, &built, now)?;
+            drop(core);
+            if imported.seq.is_some() {
+                engine.fill_after_import(self.view.record.id);
+            }
+            return Ok(imported);
         }
+        unreachable!("the last recheck holds the lock and commits")
+    }
+
+    fn commit_built(&self, core: &mut Core, built: &Built, now: Timestamp) -> Result<Imported> {
         let engine = &self.engine;
-        let mut core = lock(&engine.core);
-        engine.commit_queued(&mut core);
-        if core.next_seq + built.rows > core.log.seq_limit() {
-            engine.rotate(&mut core)?;
+        let known: u64 = built.known.iter().sum();
+        let rows = built.rows - known;
+        let starts = lock(&self.shared.part_starts).clone();
+        let ends = starts.iter().skip(1).copied().chain(std::iter::once(built.rows));
+        let counts =
+            |((start, end), known): ((&u64, u64), &u64)| PartCounts { rows: end - start - known, known: *known };
+        let parts: Vec<PartCounts> = starts.iter().zip(ends).zip(&built.known).map(counts).collect();
+        let mut imported = Imported { rows, known, seq: None, parts };
+        if rows == 0 && self.files.iter().all(Option::is_none) {
+            return Ok(imported);
         }
-        let first = core.next_seq;
-        let what = format!("import {}", self.view.record.definition.reference());
+        let given = if rows > 0 { built.rows } else { 0 };
+        if core.next_seq + given > core.log.seq_limit() {
+            engine.rotate(core)?;
+        }
+        if given > 0 {
+            imported.seq = Some((core.next_seq, core.next_seq + given - 1));
+        }
         let view_id = self.view.record.id;
+        let mut what = format!("import {}", self.view.record.definition.reference());
+        if let Some(source) = &self.source {
+            what = format!("{what} from {source}");
+        }
         engine.commit_registry(
-            &mut core,
+            core,
             now.0,
             &what,
             |change, first| {
                 for file in &built.files {
                     change.put(&run_record(file, view_id, first, 0, RunSource::Import))?;
                 }
-                Ok(built.rows)
+                self.put_ledger(change, first, &starts, &imported, now)?;
+                Ok(given)
             },
-            Effect { rows_for: Some(view_id), ..Effect::default() },
+            Effect { rows_for: (given > 0).then_some(view_id), ..Effect::default() },
         )?;
-        drop(core);
-        engine.fill_after_import(view_id);
-        Ok(Imported { rows: built.rows, seq: Some((first, first + built.rows - 1)) })
+        Ok(imported)
+    }
+
+    /// The files' records. A file that came into the ledger meanwhile keeps the record that says where its rows are.
+    fn put_ledger(
+        &self,
+        change: &mut Change<'_>,
+        first: u64,
+        starts: &[u64],
+        imported: &Imported,
+        now: Timestamp,
+    ) -> Result<()> {
+        let view_id = self.view.record.id;
+        let before: &RegistryState = change.before();
+        let is_new =
+            |file: &LedgerFile| self.append || before.import(view_id, &file.digest, &file.options_digest).is_none();
+        let parts = self.files.iter().zip(starts).zip(&imported.parts);
+        let files: Vec<_> = parts.filter_map(|((file, start), counts)| Some((file.as_ref()?, start, counts))).collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let source_id = self.source.as_deref().map_or(Ok(0), |name| name_source(change, name))?;
+        for (file, start, counts) in files.into_iter().filter(|(file, ..)| is_new(file)) {
+            let seq_first = first + if imported.seq.is_some() { *start } else { 0 };
+            let given = if imported.seq.is_some() { counts.rows + counts.known } else { 0 };
+            let mut options_digest = file.options_digest.clone();
+            if self.append {
+                // It says where rows are, and is no reason to skip the file.
+                options_digest = format!("{options_digest}-{first}");
+            }
+            change.put(&ImportRecord {
+                digest: file.digest.clone(),
+                options_digest,
+                view_id,
+                path: file.path.clone(),
+                rows_read: file.rows_read,
+                rows_written: counts.rows,
+                rows_skipped: counts.known,
+                rows_refused: file.rows_refused,
+                seq_first,
+                seq_last: (seq_first + given).saturating_sub(1),
+                source_id,
+                at_us: now.0,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What was built, without the rows that were stored up to `seen_seq` since it was compared: those of `picture`, or
+    /// of the present one.
+    fn strike_out(&self, built: Built, seen_seq: u64, picture: Option<&Picture>) -> Result<Built> {
+        let engine = &self.engine;
+        let starts = lock(&self.shared.part_starts).clone();
+        let comparison = Comparison {
+            view_id: self.view.record.id,
+            seqs: built.seen_seq + 1..=seen_seq,
+            row_count: built.rows,
+            part_starts: &starts,
+        };
+        let schema = run_schema(&self.view.record);
+        let folder = history_folder(&engine.reads.dir, &self.view.record);
+        let open = |file: &RunFileMeta| {
+            RunFile::open(&*engine.reads.disk, &folder, file.id, &schema, 0, Some(file.index_checksum))
+        };
+        let runs: Vec<RunFile> = built.files.iter().map(open).collect::<Result<_>>()?;
+        let runs: Vec<&RunFile> = runs.iter().collect();
+        let compare = |work: &dyn Fn(KnownRows<'_>) -> Result<Option<Struck>>| match picture {
+            Some(picture) => comparison.with(engine, picture, work),
+            None => comparison.with_present(engine, work),
+        };
+        let is_any = compare(&|known| Ok((known.count_in(&runs)? > 0).then(|| (Vec::new(), Vec::new()))))?;
+        if is_any.is_none() {
+            return Ok(Built { seen_seq, ..built });
+        }
+        let give = || engine.next_run_id();
+        let output = engine.run_output(&folder, &give);
+        let struck = compare(&|known| {
+            let files = merge_without(&runs, &schema, &output, Some(&known))?;
+            Ok(Some((files, known.known_counts())))
+        })?;
+        let (files, counts) = struck.unwrap_or_default();
+        drop(runs);
+        remove_files(engine, &self.view, &built.files);
+        let known = built.known.iter().zip(&counts).map(|(before, now)| before + now).collect();
+        Ok(Built { files, known, seen_seq, ..built })
     }
 
     fn join(&mut self) -> Result<Built> {
@@ -120,83 +303,25 @@ impl Import {
     }
 }
 
+/// Files without the rows that were struck out, and how many those were, part by part.
+type Struck = (Vec<RunFileMeta>, Vec<u64>);
+
+fn remove_files(engine: &Engine, view: &ViewPicture, files: &[RunFileMeta]) {
+    let folder = history_folder(&engine.reads.dir, &view.record);
+    for file in files {
+        // What cannot be removed now is at the next open.
+        let _ = engine.reads.disk.remove(&run_path(&folder, file.id));
+        let _ = engine.reads.disk.remove(&index_path(&folder, file.id));
+    }
+}
+
 impl Drop for Import {
-    /// Removes what was built and not committed; what cannot be removed now is at the next open.
+    /// Removes what was built and not committed.
     fn drop(&mut self) {
+        self.shared.is_abandoned.store(true, Ordering::Relaxed);
         self.batches = None;
         if let Some(Ok(Ok(built))) = self.builder.take().map(JoinHandle::join) {
-            let folder = history_folder(&self.engine.reads.dir, &self.view.record);
-            for file in &built.files {
-                let _ = self.engine.reads.disk.remove(&run_path(&folder, file.id));
-                let _ = self.engine.reads.disk.remove(&index_path(&folder, file.id));
-            }
+            remove_files(&self.engine, &self.view, &built.files);
         }
     }
-}
-
-fn build(engine: &Engine, view: &ViewPicture, batches: Receiver<BulkBatch>) -> Result<Built> {
-    let schema = run_schema(&view.record);
-    let folder = engine.make_history_folder(&view.record)?;
-    let give = || engine.next_run_id();
-    let scratch = Scratch::make(engine, folder.join(format!("scratch-{}", give())))?;
-    let output = engine.run_output(&folder, &give);
-    let bytes_max = engine.options.sizes.import_bytes_max;
-    let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), output, &scratch.folder, bytes_max);
-    let rows = builder.extend(batches.into_iter().map(Ok))?;
-    let files = builder.finish()?;
-    Ok(Built { files, rows })
-}
-
-/// The folder of sorted pieces, emptied before and after.
-struct Scratch<'a> {
-    engine: &'a Engine,
-    folder: PathBuf,
-}
-
-impl<'a> Scratch<'a> {
-    fn make(engine: &'a Engine, folder: PathBuf) -> Result<Self> {
-        engine.reads.disk.create_dir(&folder)?;
-        let scratch = Scratch { engine, folder };
-        scratch.empty()?;
-        Ok(scratch)
-    }
-
-    fn empty(&self) -> Result<()> {
-        for name in self.engine.reads.disk.list(&self.folder)? {
-            self.engine.reads.disk.remove(&self.folder.join(name))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Scratch<'_> {
-    fn drop(&mut self) {
-        // What cannot be removed is removed by the next import.
-        if self.empty().is_ok() {
-            let _ = self.engine.reads.disk.remove_dir(&self.folder);
-        }
-    }
-}
-
-fn bulk_batch(view: &ViewPicture, accepted: &Accepted) -> Result<BulkBatch> {
-    let kind = accepted.deleted.as_ref().map(|deleted| {
-        let kinds = deleted.iter().map(|deleted| if deleted { RowKind::Delete as u8 } else { RowKind::Value as u8 });
-        Arc::new(UInt8Array::from_iter_values(kinds)) as ArrayRef
-    });
-    let created = accepted.created.as_ref().map(|created| {
-        let times = TimestampMicrosecondArray::new(created.values().clone(), created.nulls().cloned());
-        Arc::new(times.with_timezone("UTC")) as ArrayRef
-    });
-    let event_id = event_ids(view, accepted)?.map(|ids| {
-        let ids = ids.iter().map(|id| (!id.is_empty()).then_some(id));
-        Arc::new(ids.collect::<BinaryArray>()) as ArrayRef
-    });
-    Ok(BulkBatch {
-        keys: accepted.keys.clone(),
-        event_ts: accepted.event_ts.clone(),
-        created,
-        kind,
-        event_id,
-        features: by_ordinal(view, accepted)?,
-    })
 }

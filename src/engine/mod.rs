@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod as_of;
+pub mod check;
 pub mod commit;
 mod core;
 pub mod entity;
@@ -11,7 +12,9 @@ mod follow;
 pub mod get;
 pub mod historical;
 pub mod import;
+mod import_build;
 mod known_at;
+mod known_rows;
 pub mod online;
 mod open;
 pub mod picture;

@@ -140,16 +140,20 @@ impl Engine {
     }
 }
 
-/// The folder itself, durable under its name.
+/// The folder itself, durable under its name: also one that is there already, because whoever made it may have been
+/// killed before it was.
 fn make_folder(disk: &dyn Disk, dir: &Path) -> Result<()> {
-    if disk.exists(dir)? {
-        return Ok(());
-    }
+    let is_there = disk.exists(dir)?;
     disk.create_dir(dir)?;
-    match dir.parent() {
+    let synced = match dir.parent() {
         Some(parent) if parent.as_os_str().is_empty() => disk.sync_dir(Path::new(".")),
         Some(parent) => disk.sync_dir(parent),
         None => Ok(()),
+    };
+    match synced {
+        // Somebody else's folder above this one, which they made: it is theirs to keep.
+        Err(error) if is_there && error.io_kind() == Some(std::io::ErrorKind::PermissionDenied) => Ok(()),
+        synced => synced,
     }
 }
 

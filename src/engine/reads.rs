@@ -27,7 +27,7 @@ pub(super) enum Source {
     /// This process, which writes: HEAD is its own, and pictures keep up with it.
     Writer(Head),
     /// Another process, or none: HEAD is followed, and MANIFEST and log after it.
-    Other(Follower),
+    Other(Box<Follower>),
 }
 
 /// A request's first step: what it may see.

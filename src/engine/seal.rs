@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// An id that no run file ever had.
-    pub(super) fn next_run_id(&self) -> u64 {
+    pub fn next_run_id(&self) -> u64 {
         self.run_ids.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -192,6 +192,7 @@ impl Engine {
             next_id,
             file_bytes: self.options.sizes.run_file_bytes,
             threads: BUILD_THREADS,
+            is_durable: true,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::format::columns::{EncodedKeys, RowColumns, encode_keys, encode_record
 use crate::format::row::{RowHead, RowKind, push_record};
 use crate::join::pick::AsOf;
 use crate::key::{KeySchema, key_hash};
+use crate::registry::Change;
 use crate::registry::records::{SnapshotRecord, SourceRecord};
 use crate::time::Timestamp;
 
@@ -225,18 +226,23 @@ impl Engine {
             now.0,
             "source",
             |change, _| {
-                if let Some(known) = change.before().source_id(name) {
-                    id = known;
-                    return Ok(0);
-                }
-                let meta = change.meta();
-                id = meta.next_source_id.max(1);
-                meta.next_source_id = id + 1;
-                change.put(&SourceRecord { id, name: name.to_owned() })?;
+                id = name_source(change, name)?;
                 Ok(0)
             },
             Effect::default(),
         )?;
         Ok(id)
     }
+}
+
+/// The id of a source by name; a new one where there is none.
+pub(super) fn name_source(change: &mut Change<'_>, name: &str) -> Result<u32> {
+    if let Some(known) = change.before().source_id(name) {
+        return Ok(known);
+    }
+    let meta = change.meta();
+    let id = meta.next_source_id.max(1);
+    meta.next_source_id = id + 1;
+    change.put(&SourceRecord { id, name: name.to_owned() })?;
+    Ok(id)
 }

@@ -47,7 +47,8 @@ pub(super) struct JsonLinesReader {
 
 impl JsonLinesReader {
     pub fn open(file: SourceFile, options: &SourceOptions) -> Result<JsonLinesReader> {
-        let mut names: Vec<String> = options.column_types.iter().flatten().map(|(name, _)| name.clone()).collect();
+        // Columns in the order they first appear in; then those that were only spoken of.
+        let mut names: Vec<String> = Vec::new();
         let mut guesses: HashMap<String, TextGuess> = HashMap::new();
         let mut sample = Lines::new(file.clone());
         for _ in 0..INFER_ROWS {
@@ -56,9 +57,7 @@ impl JsonLinesReader {
             let Ok(object) = serde_json::from_slice::<Object>(&sample.line) else { continue };
             for (key, raw) in object.0 {
                 let guess = guesses.entry(key.to_string()).or_insert_with(|| {
-                    if !names.iter().any(|name| *name == key) {
-                        names.push(key.to_string());
-                    }
+                    names.push(key.to_string());
                     TextGuess::default()
                 });
                 if let Ok(json) = serde_json::from_str(raw.get())
@@ -68,6 +67,8 @@ impl JsonLinesReader {
                 }
             }
         }
+        let given = options.column_types.iter().flatten().map(|(name, _)| name);
+        names.extend(given.filter(|name| !guesses.contains_key(*name)).cloned());
         let mut columns = HashMap::new();
         let mut typed = Vec::new();
         for name in names {

@@ -4,7 +4,8 @@
 //! them into one, [`PartitionedWriter`] into a folder that can be read back. They know Arrow and the
 //! text forms of values, and nothing of a store: what the columns mean is the caller's to decide.
 //!
-//! On top of them, [`Store::export`](crate::Store::export) writes a view's history into such a folder.
+//! On top of them, [`Store::export`](crate::Store::export) writes a view's history into such a folder,
+//! [`Store::import_files`](crate::Store::import_files) reads files into one.
 
 mod cells;
 mod columns;
@@ -14,6 +15,7 @@ mod digest;
 mod export;
 mod file;
 mod folder;
+mod import;
 mod infer;
 mod ipc;
 mod jsonl;
@@ -28,6 +30,7 @@ mod source;
 mod spill;
 mod temporary;
 mod text_sink;
+mod view_source;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +38,7 @@ mod tests;
 pub use cells::typed_field;
 pub use digest::file_digest;
 pub use export::{ExportOptions, ExportReport, RowProgress};
+pub use import::{ImportOptions, ImportProgress, ImportProgressHandler};
 pub use kind::FileKind;
 pub use partitioned::{FolderReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;

@@ -53,13 +53,8 @@ enum Batches {
 
 impl ParquetReader {
     pub fn open(file: SourceFile, options: &SourceOptions) -> Result<ParquetReader> {
-        check_magic(&file)?;
         let damaged = |error: ParquetError| damaged(&file, &error.to_string());
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(damaged)?;
-        let wanted: Vec<usize> = (0..metadata.schema().fields().len())
-            .filter(|&i| options.wants(metadata.schema().field(i).name()))
-            .collect();
-        let schema = Arc::new(metadata.schema().project(&wanted).map_err(|e| damaged(e.into()))?);
+        let (metadata, wanted, schema) = load(&file, options)?;
         let rows = metadata.metadata().file_metadata().num_rows();
         let share_count = match thread::available_parallelism() {
             Ok(cores) if rows >= PARALLEL_ROWS_MIN => cores.get().min(DECODERS_MAX).min(wanted.len()),
@@ -81,6 +76,11 @@ impl ParquetReader {
             shares.push(Share { columns, batches });
         }
         Ok(ParquetReader { file, schema, shares, next_row: 1 })
+    }
+
+    /// The columns that a reader delivers.
+    pub fn schema_of(file: &SourceFile, options: &SourceOptions) -> Result<SchemaRef> {
+        load(file, options).map(|(_, _, schema)| schema)
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
@@ -107,6 +107,17 @@ impl ParquetReader {
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         batch.map(Some).map_err(|error| damaged(&self.file, &error.to_string()))
     }
+}
+
+/// The file's metadata, which of its columns are asked for, and their schema.
+fn load(file: &SourceFile, options: &SourceOptions) -> Result<(ArrowReaderMetadata, Vec<usize>, SchemaRef)> {
+    check_magic(file)?;
+    let damaged = |error: ParquetError| damaged(file, &error.to_string());
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(damaged)?;
+    let is_wanted = |i: &usize| options.wants(metadata.schema().field(*i).name());
+    let wanted: Vec<usize> = (0..metadata.schema().fields().len()).filter(is_wanted).collect();
+    let schema = metadata.schema().project(&wanted).map_err(|error| damaged(error.into()))?;
+    Ok((metadata, wanted, Arc::new(schema)))
 }
 
 impl PartReader for ParquetReader {

@@ -19,8 +19,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// JSON text forms, so that a mended line's `values` can be imported.
 ///
 /// Nothing bears the name before [`QuarantineWriter::finish`]; without any row nothing ever does.
-pub struct QuarantineWriter<'d> {
-    disk: &'d dyn Disk,
+pub struct QuarantineWriter {
+    disk: Arc<dyn Disk>,
     target: PathBuf,
     temporary: PathBuf,
     file: Option<Arc<dyn File>>,
@@ -29,9 +29,9 @@ pub struct QuarantineWriter<'d> {
     rows: u64,
 }
 
-impl<'d> QuarantineWriter<'d> {
+impl QuarantineWriter {
     /// A writer of the file `target`, whose folder exists.
-    pub fn new(disk: &'d dyn Disk, target: &Path) -> QuarantineWriter<'d> {
+    pub fn new(disk: Arc<dyn Disk>, target: &Path) -> QuarantineWriter {
         let mut temporary = target.as_os_str().to_owned();
         temporary.push(".tmp");
         QuarantineWriter {
@@ -115,7 +115,7 @@ impl<'d> QuarantineWriter<'d> {
     }
 }
 
-impl Drop for QuarantineWriter<'_> {
+impl Drop for QuarantineWriter {
     fn drop(&mut self) {
         if self.file.is_some() {
             // Nothing can be done about a failure here; the next run removes the file.
@@ -124,7 +124,7 @@ impl Drop for QuarantineWriter<'_> {
     }
 }
 
-impl fmt::Debug for QuarantineWriter<'_> {
+impl fmt::Debug for QuarantineWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QuarantineWriter")
             .field("target", &self.target)

@@ -204,6 +204,20 @@ pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> 
     Ok(Box::new(Source { schema, options, current: Some(reader), waiting, origin, rows: 0, bytes_read }))
 }
 
+/// The columns that [`open_source`] would deliver of one file, without reading its rows but for what text files are guessed by.
+///
+/// # Errors
+/// As [`open_source`].
+pub(super) fn source_schema(path: &Path, options: &SourceOptions) -> Result<SchemaRef> {
+    let file = SourceFile::open(path, Arc::new(AtomicU64::new(0)))?;
+    Ok(match FileKind::of_file(&file)? {
+        FileKind::Parquet => ParquetReader::schema_of(&file, options)?,
+        FileKind::Csv => CsvReader::open(file, options)?.schema(),
+        FileKind::JsonLines => JsonLinesReader::open(file, options)?.schema(),
+        FileKind::Arrow => IpcReader::open(file, options)?.schema(),
+    })
+}
+
 /// This crate's error out of what a [`Source`] yields as a `RecordBatchReader`.
 pub fn source_error(error: ArrowError) -> Error {
     match error {
@@ -224,6 +238,11 @@ impl Source {
     /// Rows delivered so far.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Bytes read so far, ahead of the rows delivered.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
     /// The next batch; `None` at the end.

@@ -21,7 +21,7 @@ use crate::key::check_key_len;
 use crate::value::{DataType, Value};
 
 /// Most features a view version may have.
-pub const FIELDS_MAX: usize = 4_096;
+pub const FIELDS_MAX: usize = crate::definition::FEATURES_MAX;
 /// Longest variable-length value, in bytes.
 pub const VARIABLE_BYTES_MAX: usize = 16 << 20;
 /// Variable-length values up to this length lie in the fixed part.

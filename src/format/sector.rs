@@ -58,7 +58,7 @@ impl SectorSeal {
 
     /// What sector `number` is.
     pub fn check(self, number: u32, sector: &[u8; SECTOR_BYTES]) -> SectorState {
-        #[cfg(test)]
+        #[cfg(any(test, debug_assertions))]
         if knob::CHECKS_ARE_OFF.get() {
             return if sector == &[0; SECTOR_BYTES] { SectorState::Zero } else { SectorState::Good };
         }
@@ -74,12 +74,16 @@ impl SectorSeal {
     }
 }
 
-/// Lets a test show that it would notice if nobody looked at checksums.
-#[cfg(test)]
-pub(crate) mod knob {
+/// Lets a test show that it would notice if nobody looked at checksums. Not in release builds.
+#[cfg(any(test, debug_assertions))]
+#[doc(hidden)]
+pub mod knob {
     use std::cell::Cell;
 
-    thread_local!(pub static CHECKS_ARE_OFF: Cell<bool> = const { Cell::new(false) });
+    thread_local!(
+        /// Set by a test, for its thread.
+        pub static CHECKS_ARE_OFF: Cell<bool> = const { Cell::new(false) }
+    );
 }
 
 #[cfg(test)]

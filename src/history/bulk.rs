@@ -14,9 +14,10 @@ use arrow_buffer::ScalarBuffer;
 use crate::error::{Error, Result};
 use crate::history::gather::permute;
 use crate::history::keys::Keys;
-use crate::history::merge::merge_runs;
+use crate::history::known::KnownRows;
+use crate::history::merge::merge_without;
 use crate::history::order::{Sorted, sort_into};
-use crate::history::output::{RunFileMeta, RunOutput, index_path, plan_files, run_path, write_all, write_sorted};
+use crate::history::output::{RunFileMeta, RunOutput, SortedJobs, index_path, plan_files, run_path};
 use crate::history::reader::RunFile;
 use crate::history::rows::{RowColumns, UnsortedRows};
 use crate::history::schema::RunSchema;
@@ -260,32 +261,25 @@ impl<'a> BulkBuilder<'a> {
     }
 
     /// Sorts what is staged and writes it as a run.
-    fn sort(&self, staged: &Staged, output: &RunOutput<'_>) -> Result<Vec<RunFileMeta>> {
+    fn sort(&self, staged: &Staged, output: &RunOutput<'_>, known: Option<&KnownRows<'_>>) -> Result<Vec<RunFileMeta>> {
         let rows: Vec<&UnsortedRows> = staged.pieces.iter().map(|piece| &piece.rows).collect();
         let columns: Vec<&RowColumns> = rows.iter().map(|rows| &rows.columns).collect();
-        let bases = vec![0; columns.len()];
+        let seq_bases = vec![0; columns.len()];
         let row_count: usize = columns.iter().map(|columns| columns.len()).sum();
         let row_bytes = (staged.bytes / row_count.max(1)) as u64;
         let bucket_bytes: Vec<u64> = (0..BUCKETS)
             .map(|bucket| staged.pieces.iter().map(|piece| piece.bucket(bucket).len() as u64 * row_bytes).sum())
             .collect();
         let plan = plan_files(&bucket_bytes, output.file_bytes);
-        write_all(output, plan.len(), |job| {
+        let (pieces, seq_bases) = (&columns[..], &seq_bases[..]);
+        let jobs = SortedJobs { schema: self.schema, pieces, seq_bases, row_bytes, splits: true, known };
+        jobs.write(output, plan.len(), |job| {
             let mut sorted = Sorted::default();
             for bucket in plan[job].clone() {
                 let ranges = (0..).zip(&staged.pieces).map(|(i, piece)| (i, piece.bucket(bucket)));
                 sort_into(&rows, ranges, BUCKET_BITS, &mut sorted);
             }
-            // A bucket may be larger than a file: keys are not all alike.
-            let mut files = Vec::new();
-            let bytes = sorted.row_count as u64 * row_bytes;
-            if bytes <= output.file_bytes {
-                return write_sorted(output, self.schema, &columns, &bases, sorted);
-            }
-            for part in sorted.split(bytes, output.file_bytes) {
-                files.extend(write_sorted(output, self.schema, &columns, &bases, sorted.part(part))?);
-            }
-            Ok(files)
+            Ok(sorted)
         })
     }
 
@@ -294,10 +288,16 @@ impl<'a> BulkBuilder<'a> {
             return Ok(());
         }
         let next_id = || self.next_spill.fetch_add(1, Ordering::Relaxed);
-        // One file is enough: it is read once, in order.
-        let output =
-            RunOutput { dir: self.scratch, next_id: &next_id, threads: 1, file_bytes: u64::MAX, ..self.output };
-        let files = self.sort(&staged, &output)?;
+        // One file is enough: it is read once, in order, and by nobody after a crash.
+        let output = RunOutput {
+            dir: self.scratch,
+            next_id: &next_id,
+            threads: 1,
+            file_bytes: u64::MAX,
+            is_durable: false,
+            ..self.output
+        };
+        let files = self.sort(&staged, &output, None)?;
         lock(&self.spilled).extend(files);
         Ok(())
     }
@@ -307,9 +307,18 @@ impl<'a> BulkBuilder<'a> {
     /// # Errors
     /// The disk's.
     pub fn finish(self) -> Result<Vec<RunFileMeta>> {
+        self.finish_without(None)
+    }
+
+    /// [`BulkBuilder::finish`], leaving out the rows that are known.
+    ///
+    /// # Errors
+    /// The disk's; a run with known rows is damaged.
+    pub fn finish_without(self, known: Option<&KnownRows<'_>>) -> Result<Vec<RunFileMeta>> {
+        let known = known.filter(|known| !known.is_empty());
         let staged = std::mem::take(&mut *lock(&self.staged));
         if lock(&self.spilled).is_empty() {
-            return self.sort(&staged, &self.output);
+            return self.sort(&staged, &self.output, known);
         }
         self.spill(staged)?;
         let spilled = std::mem::take(&mut *lock(&self.spilled));
@@ -317,7 +326,7 @@ impl<'a> BulkBuilder<'a> {
         let open =
             |file: &RunFileMeta| RunFile::open(disk, self.scratch, file.id, self.schema, 0, Some(file.index_checksum));
         let runs: Vec<RunFile> = spilled.iter().map(open).collect::<Result<_>>()?;
-        let merged = merge_runs(&runs.iter().collect::<Vec<_>>(), self.schema, &self.output)?;
+        let merged = merge_without(&runs.iter().collect::<Vec<_>>(), self.schema, &self.output, known)?;
         drop(runs);
         for file in &spilled {
             disk.remove(&run_path(self.scratch, file.id))?;

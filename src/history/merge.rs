@@ -2,8 +2,9 @@
 
 use crate::error::Result;
 use crate::history::cursor::{MergeCursor, MergedKey};
+use crate::history::known::KnownRows;
 use crate::history::order::Sorted;
-use crate::history::output::{RunFileMeta, RunOutput, plan_files, write_all, write_sorted};
+use crate::history::output::{RunFileMeta, RunOutput, SortedJobs, plan_files};
 use crate::history::reader::RunFile;
 use crate::history::rows::RowColumns;
 use crate::history::schema::RunSchema;
@@ -19,6 +20,19 @@ const BUCKET_BITS: u32 = 12;
 /// # Errors
 /// An input is damaged; the disk's.
 pub fn merge_runs(runs: &[&RunFile], schema: &RunSchema, output: &RunOutput<'_>) -> Result<Vec<RunFileMeta>> {
+    merge_without(runs, schema, output, None)
+}
+
+/// [`merge_runs`], leaving out the rows that are known: how an import's runs become what it adds.
+///
+/// # Errors
+/// As [`merge_runs`].
+pub fn merge_without(
+    runs: &[&RunFile],
+    schema: &RunSchema,
+    output: &RunOutput<'_>,
+    known: Option<&KnownRows<'_>>,
+) -> Result<Vec<RunFileMeta>> {
     let Some(first) = runs.iter().map(|run| run.head().slot_map.hash_lo).min() else { return Ok(Vec::new()) };
     let last = runs.iter().map(|run| run.head().slot_map.hash_hi).max().unwrap_or(first);
     let columns: Vec<RowColumns> = runs.iter().map(|run| run.row_columns()).collect::<Result<_>>()?;
@@ -36,7 +50,10 @@ pub fn merge_runs(runs: &[&RunFile], schema: &RunSchema, output: &RunOutput<'_>)
     // The least hash of a bucket.
     let bound = |bucket: usize| first.saturating_add(((bucket as u64) << (64 - BUCKET_BITS)) >> shift);
     let plan = plan_files(&bucket_bytes, output.file_bytes);
-    write_all(output, plan.len(), |job| {
+    let row_count: u64 = runs.iter().map(|run| run.row_count() as u64).sum();
+    let row_bytes = bucket_bytes.iter().sum::<u64>() / row_count.max(1);
+    let jobs = SortedJobs { schema, pieces: &pieces, seq_bases: &bases, row_bytes, splits: false, known };
+    jobs.write(output, plan.len(), |job| {
         let lo = if job == 0 { first } else { round_up(bound, plan[job].start, shift) };
         let hi = match plan.get(job + 1) {
             Some(next) => round_up(bound, next.start, shift) - 1,
@@ -47,7 +64,7 @@ pub fn merge_runs(runs: &[&RunFile], schema: &RunSchema, output: &RunOutput<'_>)
         while cursor.next_into(&mut merged)? {
             sorted.push_key(merged.hash, &merged.key, merged.extents.iter().copied());
         }
-        write_sorted(output, schema, &pieces, &bases, sorted)
+        Ok(sorted)
     })
 }
 

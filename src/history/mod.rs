@@ -5,12 +5,15 @@
 //! rows ([`seal`]), from bulk imports ([`BulkBuilder`]) and from other runs ([`merge_runs`]), and
 //! read through [`RunFile`].
 
+mod audit;
 mod bulk;
 mod column_builder;
 mod columns;
+mod content;
 mod cursor;
 mod gather;
 mod keys;
+mod known;
 mod lookup;
 mod merge;
 mod order;
@@ -27,13 +30,15 @@ mod through;
 mod verify;
 mod writer;
 
+pub use audit::RunAudit;
 pub use bulk::{BulkBatch, BulkBuilder};
 pub(crate) use cursor::interleave;
 pub use cursor::{MergeCursor, MergedKey, RunCursor, for_each_latest};
 pub use gather::Extent;
 pub(crate) use gather::gather_rows;
 pub use keys::Keys;
-pub use merge::merge_runs;
+pub use known::KnownRows;
+pub use merge::{merge_runs, merge_without};
 pub use output::{RunFileMeta, RunOutput, index_path, run_path};
 pub use policy::{RunSize, choose_merge};
 pub use reader::{RunColumn, RunFile};

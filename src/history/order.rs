@@ -33,6 +33,16 @@ impl Sorted {
         self.ranges.push(KeyRange { hash, start: cut(start), len: cut(self.row_count - start) });
         self.keys.push(key);
     }
+
+    /// Appends rows of keys that follow all others.
+    pub(crate) fn append(&mut self, other: &Sorted) {
+        let shift = u32::try_from(self.row_count).unwrap_or(u32::MAX);
+        self.ranges
+            .extend(other.ranges.iter().map(|range| KeyRange { start: range.start.saturating_add(shift), ..*range }));
+        (0..other.keys.len()).for_each(|i| self.keys.push(other.keys.get(i)));
+        self.extents.extend_from_slice(&other.extents);
+        self.row_count += other.row_count;
+    }
 }
 
 /// Bytes of one column of variable length that a file is let hold, half of what Arrow's offsets can.
@@ -155,16 +165,18 @@ struct SortRow {
 
 /// Compares two rows of one key by row order: (event timestamp, created with absent first, seq).
 pub(crate) fn compare_rows(left: (&RowColumns, u64, usize), right: (&RowColumns, u64, usize)) -> Ordering {
-    let created = |(columns, _, row): (&RowColumns, u64, usize)| {
+    let seq = |(columns, base, row): (&RowColumns, u64, usize)| base + columns.seq[row];
+    compare_clocks((left.0, left.2), (right.0, right.2)).then_with(|| seq(left).cmp(&seq(right)))
+}
+
+/// Compares two rows by the clocks that the data set: (event timestamp, created with absent first).
+pub(crate) fn compare_clocks(left: (&RowColumns, usize), right: (&RowColumns, usize)) -> Ordering {
+    let created = |(columns, row): (&RowColumns, usize)| {
         let (values, nulls) = columns.created_values()?;
         nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| values[row])
     };
-    let event_ts = |(columns, _, row): (&RowColumns, u64, usize)| columns.event_ts[row];
-    let seq = |(columns, base, row): (&RowColumns, u64, usize)| base + columns.seq[row];
-    event_ts(left)
-        .cmp(&event_ts(right))
-        .then_with(|| created(left).cmp(&created(right)))
-        .then_with(|| seq(left).cmp(&seq(right)))
+    let event_ts = |(columns, row): (&RowColumns, usize)| columns.event_ts[row];
+    event_ts(left).cmp(&event_ts(right)).then_with(|| created(left).cmp(&created(right)))
 }
 
 /// Sorts the given ranges of rows of the pieces, and appends them. All their hashes share their first

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::history::gather::gather_rows;
+use crate::history::known::KnownRows;
 use crate::history::order::Sorted;
 use crate::history::rows::{RowColumns, RunRows};
 use crate::history::schema::RunSchema;
@@ -27,6 +28,8 @@ pub struct RunOutput<'a> {
     pub file_bytes: u64,
     /// How many threads work.
     pub threads: usize,
+    /// Whether files are synced: not where nobody reads them after a crash.
+    pub is_durable: bool,
 }
 
 /// What the registry keeps of a run file.
@@ -126,10 +129,69 @@ pub(crate) fn write_all(
     }
     let run = files.iter().map(|file| file.id).min().unwrap_or(0);
     files.iter_mut().for_each(|file| file.run = run);
-    if !files.is_empty() {
+    if !files.is_empty() && output.is_durable {
         output.disk.sync_dir(output.dir)?;
     }
     Ok(files)
+}
+
+/// What jobs sort, and what becomes of it.
+pub(crate) struct SortedJobs<'a> {
+    pub(crate) schema: &'a RunSchema,
+    /// Where the sorted rows lie.
+    pub(crate) pieces: &'a [&'a RowColumns],
+    pub(crate) seq_bases: &'a [u64],
+    /// About how many bytes a row takes.
+    pub(crate) row_bytes: u64,
+    /// Whether a job that has much more than a file's bytes is split between keys: keys are not all alike.
+    pub(crate) splits: bool,
+    /// Rows that are not written again.
+    pub(crate) known: Option<&'a KnownRows<'a>>,
+}
+
+impl SortedJobs<'_> {
+    /// Writes what `jobs` jobs sort, each the rows of about one file, in hash order.
+    ///
+    /// # Errors
+    /// The first that a job met.
+    pub(crate) fn write(
+        &self,
+        output: &RunOutput<'_>,
+        jobs: usize,
+        job: impl Fn(usize) -> Result<Sorted> + Sync,
+    ) -> Result<Vec<RunFileMeta>> {
+        let Some(known) = self.known else {
+            return write_all(output, jobs, |number| self.write_files(output, job(number)?));
+        };
+        // Where most rows are known a job leaves few: each thread gathers what several leave into one file.
+        let spans = output.threads.clamp(1, jobs.max(1));
+        write_all(output, spans, |span| {
+            let (mut files, mut waiting) = (Vec::new(), Sorted::default());
+            for number in jobs * span / spans..jobs * (span + 1) / spans {
+                let kept = known.without_known(job(number)?, self.pieces)?;
+                let rows = (waiting.row_count + kept.row_count) as u64;
+                if waiting.row_count > 0 && rows * self.row_bytes > output.file_bytes {
+                    files.extend(self.write_files(output, std::mem::take(&mut waiting))?);
+                }
+                waiting.append(&kept);
+            }
+            files.extend(self.write_files(output, waiting)?);
+            Ok(files)
+        })
+    }
+
+    fn write_files(&self, output: &RunOutput<'_>, sorted: Sorted) -> Result<Vec<RunFileMeta>> {
+        let bytes = (sorted.row_count as u64).saturating_mul(self.row_bytes);
+        // Sizes are estimates: a little more is no reason for a second, tiny file.
+        if !self.splits || bytes <= output.file_bytes.saturating_add(output.file_bytes / 4) {
+            return write_sorted(output, self.schema, self.pieces, self.seq_bases, sorted);
+        }
+        let mut files = Vec::new();
+        for part in sorted.split(bytes, output.file_bytes) {
+            files.extend(write_sorted(output, self.schema, self.pieces, self.seq_bases, sorted.part(part))?);
+        }
+        Ok(files)
+    }
 }
 
 /// Gathers sorted rows out of their pieces and writes them to one file; to more only where a single
@@ -155,7 +217,7 @@ pub(crate) fn write_sorted(
         }
         let columns = gather_rows(schema, pieces, seq_bases, &sorted.extents)?;
         let rows = RunRows { ranges: sorted.ranges, keys: sorted.keys, columns };
-        files.push(write_run(output.disk, output.dir, (output.next_id)(), schema, &rows)?);
+        files.push(write_run(output, schema, &rows)?);
     }
     Ok(files)
 }

@@ -61,7 +61,11 @@ impl RunFile {
         self.verify_features(rows)
     }
 
-    fn columns(&self) -> Result<RowColumns> {
+    /// All columns without a copy, as they are found: what is not verified by decoding it is to be verified before it is believed.
+    ///
+    /// # Errors
+    /// Damaged.
+    pub(crate) fn columns(&self) -> Result<RowColumns> {
         let own = |column| self.own_column(column).map(Option::<&ArrayRef>::cloned);
         Ok(RowColumns {
             event_ts: self.event_ts.clone(),

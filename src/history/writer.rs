@@ -1,19 +1,18 @@
 //! Writes the two files of a run.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow_ipc::writer::FileWriter;
 
-use crate::disk::{Disk, File, OpenMode};
+use crate::disk::{File, OpenMode};
 use crate::error::{Error, Result};
 use crate::format::run_index::{
     BLOCK_BYTES, FeatureStats, IndexSlot, RUN_ROWS_MAX, RunIndexHead, SlotMap, encode_index, encode_slots,
 };
 use crate::history::column_builder::arrow_fault;
-use crate::history::output::{RunFileMeta, index_path, run_path};
+use crate::history::output::{RunFileMeta, RunOutput, index_path, run_path};
 use crate::history::rows::RunRows;
 use crate::history::schema::RunSchema;
 use crate::history::stats::stats_of;
@@ -21,11 +20,13 @@ use crate::history::stats::stats_of;
 /// Writes are gathered up to this size; larger ones go straight through.
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
 
-/// Writes sorted rows as the file pair numbered `id` in `dir`, and syncs both. The folder is not synced.
+/// Writes sorted rows as a pair of files under the next number, and syncs both where they are to be durable. The folder is not
+/// synced.
 ///
 /// # Errors
 /// The disk's.
-pub fn write_run(disk: &dyn Disk, dir: &Path, id: u64, schema: &RunSchema, rows: &RunRows) -> Result<RunFileMeta> {
+pub fn write_run(output: &RunOutput<'_>, schema: &RunSchema, rows: &RunRows) -> Result<RunFileMeta> {
+    let (disk, dir, id) = (output.disk, output.dir, (output.next_id)());
     let row_count = rows.columns.len();
     assert!((1..=RUN_ROWS_MAX).contains(&row_count), "a run file holds rows, and not too many");
     assert_eq!(rows.ranges.len(), rows.keys.len(), "each range has its key");
@@ -41,7 +42,7 @@ pub fn write_run(disk: &dyn Disk, dir: &Path, id: u64, schema: &RunSchema, rows:
     if let Err(error) = written {
         return Err(sink.failed.unwrap_or_else(|| arrow_fault(error)).at(path.display()));
     }
-    let (run_bytes, run_checksums) = sink.finish()?;
+    let (run_bytes, run_checksums) = sink.finish(output.is_durable)?;
 
     let (first, last) = (rows.ranges[0].hash, rows.ranges[rows.ranges.len() - 1].hash);
     let slot_map = SlotMap::new(first, last, rows.ranges.len());
@@ -77,7 +78,9 @@ pub fn write_run(disk: &dyn Disk, dir: &Path, id: u64, schema: &RunSchema, rows:
     let (index, index_checksum) = encode_index(&head, &run_checksums, &features, &slots);
     let file = disk.open(&index_path(dir, id), OpenMode::Create)?;
     file.write_at(0, &index)?;
-    file.sync()?;
+    if output.is_durable {
+        file.sync()?;
+    }
     Ok(RunFileMeta {
         id,
         run: id,
@@ -185,10 +188,12 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Syncs the file; gives its length and the checksums of its blocks.
-    fn finish(mut self) -> Result<(u64, Vec<u32>)> {
+    /// Syncs the file where it is to be durable; gives its length and the checksums of its blocks.
+    fn finish(mut self, is_durable: bool) -> Result<(u64, Vec<u32>)> {
         self.flush_buffer()?;
-        self.file.sync()?;
+        if is_durable {
+            self.file.sync()?;
+        }
         if self.block_len > 0 {
             self.checksums.push(self.checksum);
         }

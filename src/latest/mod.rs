@@ -13,6 +13,7 @@
 //! | `grow` | shards that grow and split, the directory |
 //! | `space`, `heap` | where in the file things lie |
 //! | `open` | create, trust at open, commit, close |
+//! | `walk` | every slot, for checks |
 //! | `bulk` | building from many rows, by hash range |
 
 /// What `seqlock` runs on; its loom test puts loom's in this place.
@@ -33,6 +34,7 @@ mod slot;
 mod space;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use bulk::BulkPart;
 pub use insert::Upsert;

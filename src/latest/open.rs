@@ -271,7 +271,9 @@ impl Table {
         let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock };
         table.publish();
         if was_clean {
-            // Before the first change: a power failure must not find the table still called clean.
+            // Before the first change: a power failure must not find the table still called clean, by neither
+            // superblock. It may come back with the older one, when the newer was being written.
+            table.publish();
             table.inserter.shared.reader.map.sync(0, HEADER_WORDS as u64 * 8)?;
         }
         Ok(Opened::Trusted(table))

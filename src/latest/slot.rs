@@ -205,6 +205,18 @@ impl SlotCopy {
         crate::key::key_hash(self.layout.shape.hash_seed, &self.bytes()[at..end])
     }
 
+    /// The key, from the slot or the heap block; of a long key only what the lookup copied.
+    pub(super) fn key(&self) -> &[u8] {
+        let len = self.key_len();
+        if self.has_long_key() {
+            let heap = self.heap.as_flattened();
+            return &heap[..len.min(heap.len())];
+        }
+        let at = self.layout.key_at;
+        let end = self.bytes().len().min(at + len);
+        &self.bytes()[at..end]
+    }
+
     /// The heap block, if there is one.
     pub(super) fn heap_word(&self) -> Option<HeapWord> {
         let at = self.layout.heap_word_at();

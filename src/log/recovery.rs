@@ -153,6 +153,8 @@ impl Recovered {
                 // What was read may be in the page cache only; the next header calls it synced.
                 write_again(&segment, self.witness, offset)?;
                 segment.file.sync()?;
+                // So may its name be, when the writer that made it was killed: the next one must not survive it.
+                self.place.disk.sync_dir(&self.place.folder)?;
                 let next_seq = next_seq.max(segment.header.seq_limit);
                 let prev_end = segment.position(offset);
                 LogWriter::created(self.place, segment.id() + 1, next_seq, prev_end, segment_bytes)
@@ -162,10 +164,10 @@ impl Recovered {
     }
 }
 
-/// Writes the sectors from `witness` to `end` again as they are. A sync that failed before the crash leaves
+/// Writes the sectors from `witness` to `end` again as they are, the segment's header too. A sync that failed before the crash leaves
 /// pages that read as written, count as clean, and are not on the medium: a further sync would skip them.
 fn write_again(segment: &Segment, witness: LogPosition, end: u32) -> Result<()> {
-    let known = if segment_of(witness) == segment.id() { offset_of(witness).max(SECTOR) } else { SECTOR };
+    let known = if segment_of(witness) == segment.id() { offset_of(witness) } else { 0 };
     let mut offset = known - known % SECTOR;
     let mut chunk = vec![0; 1 << 20];
     while offset < end {

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Store;
+use super::background::Background;
+use super::control::{Client, Server};
 use super::maintenance::Maintenance;
+use super::{Store, WeakStore, Writes};
 use crate::disk::{Disk, RealDisk};
+use crate::engine::check::{CheckProgress, CheckReport, check_store};
 use crate::engine::{Engine, EngineOptions, Reads};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
 use crate::time::{Clock, SystemClock};
 
@@ -20,8 +23,10 @@ pub struct StoreBuilder {
     sizes: Sizes,
     max_future_skew_us: i64,
     clock: Arc<dyn Clock>,
-    disk: Arc<dyn Disk>,
+    /// The operating system's when absent.
+    disk: Option<Arc<dyn Disk>>,
     background: bool,
+    listen: bool,
 }
 
 impl Default for StoreBuilder {
@@ -31,8 +36,9 @@ impl Default for StoreBuilder {
             sizes: Sizes::default(),
             max_future_skew_us: MAX_FUTURE_SKEW_US_DEFAULT,
             clock: Arc::new(SystemClock),
-            disk: Arc::new(RealDisk),
+            disk: None,
             background: true,
+            listen: true,
         }
     }
 }
@@ -69,7 +75,7 @@ impl StoreBuilder {
     /// The file system the store lives on.
     #[must_use]
     pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
-        self.disk = disk;
+        self.disk = Some(disk);
         self
     }
 
@@ -82,30 +88,50 @@ impl StoreBuilder {
         self
     }
 
+    /// Whether commands of other processes of the same user may write through this one, over `control.sock` in the store's
+    /// folder; true by default. Never on a [`StoreBuilder::disk`] of the caller's.
+    #[must_use]
+    pub fn listen(mut self, listen: bool) -> Self {
+        self.listen = listen;
+        self
+    }
+
+    fn the_disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone().unwrap_or_else(|| Arc::new(RealDisk))
+    }
+
     /// Opens the store in `path` for writing; makes one where there is nothing yet.
     ///
     /// # Errors
     /// As [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let path = path.as_ref();
         let options = EngineOptions {
             durability: self.durability,
-            sizes: self.sizes,
             max_future_skew_us: self.max_future_skew_us,
             syncs_in_background: self.background,
             command: std::env::args().collect::<Vec<_>>().join(" "),
+            sizes: self.sizes.clone(),
         };
-        let engine = Arc::new(Engine::open(self.disk, path.as_ref(), options, self.clock.now())?);
-        let maintenance = if self.background {
-            Some(Arc::new(Maintenance::start(&engine, &self.clock, self.durability)?))
+        let engine = Arc::new(Engine::open(self.the_disk(), path, options, self.clock.now())?);
+        let mut maintenance = None;
+        if self.background {
+            maintenance = Some(Maintenance::start(&engine, &self.clock, self.durability)?);
         } else {
             engine.build_missing_tables()?;
-            None
+        }
+        let store = WeakStore {
+            engine: Arc::downgrade(&engine),
+            clock: Arc::clone(&self.clock),
+            max_future_skew_us: self.max_future_skew_us,
         };
-        let reads = Arc::clone(engine.reads());
+        let listens = self.listen && self.disk.is_none();
+        let server = if listens { Some(Server::start(store, path)?) } else { None };
+        let has_threads = maintenance.is_some() || server.is_some();
         Ok(Store {
-            maintenance,
-            reads,
-            engine: Some(engine),
+            background: has_threads.then(|| Arc::new(Background::new(server, maintenance))),
+            reads: Arc::clone(engine.reads()),
+            writes: Writes::Here(engine),
             clock: self.clock,
             max_future_skew_us: self.max_future_skew_us,
         })
@@ -117,21 +143,49 @@ impl StoreBuilder {
     /// # Errors
     /// There is no store; it is damaged, or of a newer format.
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Store> {
-        let reads = Reads::open(self.disk, path.as_ref(), self.sizes.table_reserve_bytes)?;
+        self.open_beside(path.as_ref(), Writes::Nowhere)
+    }
+
+    /// Opens the store in `path` for writing, or, where another process holds it that listens, for reading beside it, with
+    /// writes, imports, deletes, definitions and snapshots sent to that process.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; `Locked`: another process holds the store and does not listen.
+    pub fn open_or_forward(self, path: impl AsRef<Path>) -> Result<Store> {
+        let path = path.as_ref();
+        match self.clone().open(path) {
+            Err(error) if error.kind() == ErrorKind::Locked && self.disk.is_none() => match Client::connect(path)? {
+                Some(holder) => self.open_beside(path, Writes::There(Arc::new(holder))),
+                None => Err(error),
+            },
+            opened => opened,
+        }
+    }
+
+    fn open_beside(self, path: &Path, writes: Writes) -> Result<Store> {
         Ok(Store {
-            maintenance: None,
-            reads: Arc::new(reads),
-            engine: None,
+            background: None,
+            reads: Arc::new(Reads::open(self.the_disk(), path, self.sizes.table_reserve_bytes)?),
+            writes,
             clock: self.clock,
             max_future_skew_us: self.max_future_skew_us,
         })
+    }
+
+    /// Checks the store in `path` without opening it: as [`Store::check`], and for a store that no longer opens too.
+    ///
+    /// # Errors
+    /// `path` holds no store, or one of a newer format; the disk refuses to read.
+    pub fn check(&self, path: impl AsRef<Path>, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
+        check_store(&self.the_disk(), path.as_ref(), progress)
     }
 
     /// A store in a new temporary folder, which is removed when it is dropped.
     ///
     /// # Errors
     /// The folder for temporary files cannot be written to.
-    pub fn temporary(self) -> Result<TemporaryStore> {
+    pub fn temporary(mut self) -> Result<TemporaryStore> {
+        self.listen = false;
         static MADE: AtomicU64 = AtomicU64::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("asof-{}-{number}", std::process::id()));

@@ -1,70 +1,170 @@
 //! Importing many rows past the log.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use serde::{Deserialize, Serialize};
 
-use super::Store;
-use crate::engine::import::Import;
+use super::control::RemoteImport;
+use super::local_import::LocalImport;
+use super::{Store, Writes};
+use crate::definition::FeatureView;
 use crate::engine::picture::ViewPicture;
 use crate::error::Result;
-use crate::format::accept::{Refusal, accept_batch};
+use crate::format::accept::Refusal;
 use crate::request::BulkOptions;
 
 /// An import under way: give it batches, then commit. Dropped before that, it leaves nothing.
 #[derive(Debug)]
 pub struct BulkWriter {
-    store: Store,
-    view: Arc<ViewPicture>,
-    options: BulkOptions,
-    import: Import,
-    report: ImportReport,
+    definition: FeatureView,
+    side: Side,
+}
+
+/// Whose engine takes the rows.
+#[derive(Debug)]
+enum Side {
+    Here(Box<LocalImport>),
+    There(RemoteImport),
 }
 
 /// What an import did.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {
-    /// Rows given.
+    /// Rows given, and rows of files that could not be read.
     pub rows_read: u64,
     /// Rows added.
     pub rows_written: u64,
-    /// The first and last number given; `None` when no row was added.
+    /// Rows left out because the store had them.
+    pub rows_skipped: u64,
+    /// Rows left out because they could not be stored or read, where the caller asked for that.
+    pub rows_refused: u64,
+    /// The numbers of the first and last row taken in. Rows are numbered as they came; those the store had leave gaps. `None`
+    /// when no row was added.
     pub seq: Option<(u64, u64)>,
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
-    /// Rows left out, where the caller asked for that, by their place among all rows given.
+    /// The first hundred of the rows that could not be stored, by their place among all rows given.
     pub refused: Vec<Refusal>,
+    /// File by file, where files were imported.
+    pub files: Vec<FileReport>,
+    /// Where the rows were set aside that could not be read or stored.
+    pub quarantine: Option<std::path::PathBuf>,
 }
 
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("dir", &self.reads.dir()).finish_non_exhaustive()
-    }
+/// What became of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReport {
+    /// The file as the caller named it.
+    pub path: String,
+    /// It was imported before, content and options the same, and not read again.
+    pub was_imported: bool,
+    /// Rows in it.
+    pub rows_read: u64,
+    /// Rows added.
+    pub rows_written: u64,
+    /// Rows that the store had.
+    pub rows_skipped: u64,
+    /// Rows that could not be read or stored.
+    pub rows_refused: u64,
 }
 
 impl BulkWriter {
-    pub(super) fn begin(store: &Store, view: Arc<ViewPicture>, options: BulkOptions) -> Result<BulkWriter> {
-        let import = Import::begin(store.engine()?, &view)?;
-        Ok(BulkWriter { store: store.clone(), view, options, import, report: ImportReport::default() })
+    pub(super) fn begin(store: &Store, view: &Arc<ViewPicture>, options: BulkOptions) -> Result<BulkWriter> {
+        let definition = view.record.definition.clone();
+        match &store.writes {
+            Writes::There(holder) => {
+                let import = holder.import(&definition.reference().to_string(), &options)?;
+                Ok(BulkWriter { definition, side: Side::There(import) })
+            }
+            Writes::Here(_) | Writes::Nowhere => BulkWriter::begin_here(store, view, options, definition),
+        }
     }
 
-    /// Adds a batch; columns as in [`Store::write`].
+    /// A writer whose batches are read as `definition` says: the view's own but for its source.
+    pub(super) fn begin_here(
+        store: &Store,
+        view: &Arc<ViewPicture>,
+        options: BulkOptions,
+        definition: FeatureView,
+    ) -> Result<BulkWriter> {
+        let import = LocalImport::begin(store, view, options, definition.clone())?;
+        Ok(BulkWriter { definition, side: Side::Here(Box::new(import)) })
+    }
+
+    /// The definition of the view that is imported into.
+    pub fn definition(&self) -> &FeatureView {
+        &self.definition
+    }
+
+    /// Where this import sets rows aside.
+    pub(crate) fn quarantine_file(&mut self) -> Result<PathBuf> {
+        match &mut self.side {
+            Side::Here(import) => import.quarantine_file(),
+            Side::There(import) => import.quarantine_file(),
+        }
+    }
+
+    /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before.
+    ///
+    /// # Errors
+    /// The process that holds the store ended.
+    pub fn was_imported(&mut self, digest: &str) -> Result<bool> {
+        match &mut self.side {
+            Side::Here(import) => Ok(import.was_imported(digest)),
+            Side::There(import) => import.was_imported(digest),
+        }
+    }
+
+    /// What is written from here on comes from a file of its own: messages count its rows from 1. Several files add what they
+    /// would if they were imported one after the other.
+    ///
+    /// # Errors
+    /// The process that holds the store ended.
+    pub fn begin_file(&mut self, path: impl Into<String>) -> Result<()> {
+        match &mut self.side {
+            Side::Here(import) => import.begin_file(path.into()),
+            Side::There(import) => import.begin_file(path.into())?,
+        }
+        Ok(())
+    }
+
+    /// The file that was begun last was written whole, but for `rows_unread` rows of it that could not be read. Its digest goes
+    /// into the import ledger with the commit.
+    ///
+    /// # Errors
+    /// The process that holds the store ended.
+    pub fn end_file(&mut self, digest: impl Into<String>, rows_unread: u64) -> Result<()> {
+        match &mut self.side {
+            Side::Here(import) => import.end_file(digest.into(), rows_unread),
+            Side::There(import) => import.end_file(digest.into(), rows_unread)?,
+        }
+        Ok(())
+    }
+
+    /// A file that is not read, because it was imported before, for the report.
+    ///
+    /// # Errors
+    /// The process that holds the store ended.
+    pub fn skip_file(&mut self, path: impl Into<String>) -> Result<()> {
+        match &mut self.side {
+            Side::Here(import) => import.skip_file(path.into()),
+            Side::There(import) => import.skip_file(path.into())?,
+        }
+        Ok(())
+    }
+
+    /// Adds a batch; columns as in [`Store::write`]. Gives the rows left out, by their place in the batch, where the options
+    /// ask for that.
     ///
     /// # Errors
     /// A column is missing or of a wrong type, a row is refused, the disk fails: the import cannot go on.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let mut accept = self.store.accept_options(self.options.allow_future, self.options.bad_rows);
-        accept.first_row = self.report.rows_read;
-        let mut accepted = accept_batch(&self.view.record.definition, batch, &accept)?;
-        for refusal in &mut accepted.refused {
-            refusal.row += usize::try_from(self.report.rows_read).unwrap_or(usize::MAX);
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
+        match &mut self.side {
+            Side::Here(import) => import.write(batch),
+            Side::There(import) => import.write(batch),
         }
-        self.report.refused.append(&mut accepted.refused);
-        self.report.rows_read += batch.num_rows() as u64;
-        if self.report.ignored.is_empty() {
-            self.report.ignored.clone_from(&accepted.ignored);
-        }
-        if accepted.row_count > 0 { self.import.push(&accepted) } else { Ok(()) }
     }
 
     /// Commits what was written: visible at once, durable on return.
@@ -72,7 +172,9 @@ impl BulkWriter {
     /// # Errors
     /// The disk fails: nothing was added.
     pub fn commit(self) -> Result<ImportReport> {
-        let imported = self.import.commit(self.store.now())?;
-        Ok(ImportReport { rows_written: imported.rows, seq: imported.seq, ..self.report })
+        match self.side {
+            Side::Here(import) => import.commit(),
+            Side::There(import) => import.commit(),
+        }
     }
 }

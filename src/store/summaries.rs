@@ -69,3 +69,18 @@ impl Store {
         self.reads.summary()
     }
 }
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dir", &self.reads.dir()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// The newest definitions of all views that are registered now.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn view_definitions(&self) -> Vec<crate::definition::FeatureView> {
+        let definitions = self.reads.picture().state.definitions_at(None);
+        definitions.views().map(|view| view.definition.clone()).collect()
+    }
+}

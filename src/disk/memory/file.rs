@@ -145,10 +145,10 @@ impl FileState {
         }
     }
 
-    /// What a failed sync does on Linux: what it was to cover stays visible, is held to be clean, and
-    /// no later sync writes it.
+    /// What a failed sync does on Linux: the bytes it was to cover stay visible, are held to be clean, and
+    /// no later sync writes them. The length is the file system's own to keep.
     pub fn forget(&mut self) {
-        self.pending.clear();
+        self.pending.retain(|change| matches!(change, Change::Length(_)));
         self.forgot = true;
     }
 

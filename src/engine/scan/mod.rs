@@ -1,7 +1,7 @@
 //! All rows of a view version, in bulk: what exports, backups and people who look at everything read.
 //!
-//! A thread of its own walks runs and tail together ([`walk`]), key by key, and makes batches of what is in
-//! sight ([`columns`]). The tail's rows are found once, at the start ([`tail_rows`]); whatever is written,
+//! A thread of its own walks runs and tail together (`walk`), key by key, and makes batches of what is in
+//! sight (`columns`). The tail's rows are found once, at the start (`tail_rows`); whatever is written,
 //! sealed or merged meanwhile changes nothing, because runs and tail are those of the picture taken.
 
 mod columns;

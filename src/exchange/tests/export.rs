@@ -93,8 +93,8 @@ fn rows_set_aside_are_whole_lines_under_a_name_they_get_at_the_end() {
     let folder = Folder::new();
     let target = folder.path("run-weather.jsonl");
     folder.file("run-weather.jsonl.tmp", "of a crashed import, and longer than what comes after it will ever be: 012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
-    let disk = PlainDisk;
-    let mut writer = QuarantineWriter::new(&disk, &target);
+    let disk: Arc<dyn Disk> = Arc::new(PlainDisk);
+    let mut writer = QuarantineWriter::new(disk.clone(), &target);
     let bad = batch(&[
         ("k", "string", vec![Value::Null, Value::String("\"a\"\n".into())]),
         ("at", "timestamp", vec![Value::Null, Value::Timestamp(0)]),
@@ -114,13 +114,13 @@ fn rows_set_aside_are_whole_lines_under_a_name_they_get_at_the_end() {
     assert_eq!(folder.names(), ["run-weather.jsonl"]);
     fs::remove_file(&target).unwrap();
 
-    let mut writer = QuarantineWriter::new(&disk, &target);
+    let mut writer = QuarantineWriter::new(disk.clone(), &target);
     for row in 0..10_000 {
         writer.add("a.parquet", &bad, 1, row, "a reason").unwrap();
     }
     assert_eq!(folder.names(), ["run-weather.jsonl.tmp"]);
     drop(writer);
-    assert_eq!(QuarantineWriter::new(&disk, &target).finish().unwrap(), 0);
+    assert_eq!(QuarantineWriter::new(disk, &target).finish().unwrap(), 0);
     assert_eq!(folder.names(), [""; 0]);
 }
 

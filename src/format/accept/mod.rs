@@ -20,11 +20,13 @@ pub use spine::{accept_spine_key, accept_spine_timestamp};
 
 use arrow_array::ArrayRef;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::value::DataType;
 
 /// One reason not to take one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The row within its batch.
     pub row: usize,

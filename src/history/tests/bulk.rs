@@ -24,7 +24,7 @@ fn column(data_type: &DataType, values: impl Iterator<Item = Value>) -> ArrayRef
     builder.finish().unwrap()
 }
 
-fn batch(schema: &RunSchema, rows: &[ModelRow]) -> BulkBatch {
+pub(super) fn batch(schema: &RunSchema, rows: &[ModelRow]) -> BulkBatch {
     let keys: Vec<Vec<Value>> = rows.iter().map(|row| schema.keys().decode(&row.key).unwrap()).collect();
     let mut event_ids = BinaryBuilder::new();
     rows.iter().for_each(|row| event_ids.append_option((!row.event_id.is_empty()).then_some(&row.event_id)));
@@ -47,7 +47,7 @@ fn batch(schema: &RunSchema, rows: &[ModelRow]) -> BulkBatch {
 }
 
 /// Rows that an import can hold: fields are values or null, and rows are values or deletes.
-fn import_rows(schema: &RunSchema, count: usize, keys: u64, dice: &mut Dice) -> Vec<ModelRow> {
+pub(super) fn import_rows(schema: &RunSchema, count: usize, keys: u64, dice: &mut Dice) -> Vec<ModelRow> {
     let mut rows = random_rows(schema, count, keys, 0, true, dice);
     for row in &mut rows {
         if dice.roll(10) == 0 {

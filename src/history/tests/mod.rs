@@ -2,5 +2,6 @@
 
 mod bulk;
 mod damage;
+mod known;
 mod model;
 mod runs;

@@ -223,7 +223,14 @@ impl Folder {
 
     pub fn with_output<T>(&self, work: impl FnOnce(&RunOutput<'_>) -> T) -> T {
         let next_id = || self.next.fetch_add(1, Ordering::Relaxed);
-        work(&RunOutput { disk: &self.disk, dir: dir(), next_id: &next_id, file_bytes: self.file_bytes, threads: 2 })
+        work(&RunOutput {
+            disk: &self.disk,
+            dir: dir(),
+            next_id: &next_id,
+            file_bytes: self.file_bytes,
+            threads: 2,
+            is_durable: true,
+        })
     }
 
     pub fn seal(&self, schema: &RunSchema, rows: &[UnsortedRows]) -> Vec<RunFileMeta> {

@@ -1,7 +1,7 @@
 //! Crashes at every operation, again and again, against a model that only counts.
 
 use super::*;
-use crate::disk::{CrashMode, Random};
+use crate::disk::{CrashMode, FaultyDisk, Operation, Random, Verdict};
 
 /// What the log must hold.
 #[derive(Default)]
@@ -110,6 +110,21 @@ fn what_a_reopened_log_shows_survives_although_a_sync_failed_before() {
     recovered.into_writer(false, 1, SEGMENT_BYTES).unwrap();
     let (_, after) = recover_all(&killed.crash_image(CrashMode::DropAll), 1, 0).unwrap();
     assert_eq!(after, shown);
+}
+
+#[test]
+fn a_header_whose_sync_failed_survives_once_the_log_was_opened_with_it() {
+    // Only what groups hold was once written again, so the next segment called a segment synced whose header was not.
+    let disk = new_disk();
+    let is_sync = |operation: Operation, _: &Path| operation == Operation::Sync;
+    let failing = FaultyDisk::at(Arc::new(disk.clone()), Verdict::Fail(std::io::ErrorKind::Other), 0, 1, is_sync);
+    let failing = LogPlace { disk: Arc::new(failing), ..place(&disk) };
+    let empty = recover(&failing, 1, 0, None, |_, _| Ok(())).unwrap();
+    empty.into_writer(false, 1, SEGMENT_BYTES).unwrap_err();
+    disk.forget_unsynced(&path(1)).unwrap();
+    let killed = disk.kill_image();
+    recover_all(&killed, 1, 0).unwrap().0.into_writer(false, 1, SEGMENT_BYTES).unwrap();
+    recover_all(&killed.crash_image(CrashMode::DropAll), 1, 0).unwrap();
 }
 
 #[test]

@@ -13,12 +13,12 @@ fn mistakes_in_service(selections: &str) -> String {
 #[test]
 fn a_bound_is_of_the_features_type() {
     assert_snapshot!(mistakes_in_view("", r#"visib = { dtype = "int32", min = 1.5, max = "ten" }"#), @r#"
-    asof.toml:8:34: '1.5' is no int32
+    asof.toml:8:34: wants int32, got '1.5'
       |
     8 | visib = { dtype = "int32", min = 1.5, max = "ten" }
       |                                  ^^^
 
-    asof.toml:8:45: 'ten' is no int32
+    asof.toml:8:45: wants int32, got 'ten'
       |
     8 | visib = { dtype = "int32", min = 1.5, max = "ten" }
       |                                             ^^^^^
@@ -62,7 +62,7 @@ fn one_of_lists_values_of_the_type() {
     assert_snapshot!(mistakes_in_view("", r#"name = { dtype = "int64", one_of = [1, "two"] }
 doc = { dtype = "json", one_of = ["{}"] }
 none = { dtype = "string", one_of = [] }"#), @r#"
-    asof.toml:8:40: 'two' is no int64
+    asof.toml:8:40: wants int64, got 'two'
       |
     8 | name = { dtype = "int64", one_of = [1, "two"] }
       |                                        ^^^^^

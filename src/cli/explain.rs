@@ -1,0 +1,83 @@
+//! `asof explain`: where a value came from.
+
+use serde_json::{Value as Json, json};
+
+use super::args::Explain;
+use super::context::Context;
+use super::failure::Failure;
+use super::inputs;
+use super::output::Sheet;
+use crate::engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict};
+use crate::engine::get::GetOptions;
+use crate::request::Features;
+use crate::text::to_json;
+use crate::time::Timestamp;
+
+pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> {
+    let features = Features::list([&args.feature]).map_err(Failure::Usage)?;
+    let pairs = inputs::pairs(&args.keys)?;
+    let options = GetOptions {
+        at: inputs::time("--at", args.at.as_deref())?,
+        known_at: inputs::known_at(&args.known)?,
+        definitions_current: inputs::definitions_current(&args.known),
+    };
+    let store = context.project()?.open_for_reading()?;
+    let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
+    let explained = store.explain(&args.feature, &entity, &options)?;
+    context.print_with(&sheet(&explained), &explained)?;
+    match explained.row.map(|row| row.checksum) {
+        Some(Checksum::Damaged(what)) => Err(Failure::Damage(what)),
+        _ => Ok(()),
+    }
+}
+
+fn sheet(explained: &Explanation) -> Sheet {
+    let mut sheet = Sheet::new(["what", "is"]);
+    let mut say = |what: &str, is: Json| sheet.push([json!(what), is]);
+    say("feature", json!(format!("{}:{}", explained.view, explained.feature)));
+    say("value", to_json(&explained.value.dtype, &explained.value.value));
+    say("status", json!(explained.status.name()));
+    say("why", json!(explained.why));
+    say("as of", json!(explained.at));
+    say("known at seq", json!(explained.known_at_seq));
+    say("revision", json!(explained.revision));
+    if let Some(row) = &explained.row {
+        for (what, is) in lines(row) {
+            say(what, json!(is));
+        }
+    }
+    if let Some(verdict) = explained.latest_table {
+        let says = match verdict {
+            TableVerdict::Answers => "answers with this row",
+            TableVerdict::Disagrees => "answers with another row: asof check says more",
+            TableVerdict::Passes => "leaves this one to log and runs",
+            TableVerdict::Missing => "is missing: log and runs answer",
+        };
+        say("latest table", json!(says));
+    }
+    sheet
+}
+
+fn lines(row: &RowExplanation) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("row", row.kind.to_owned()), ("event timestamp", row.event_ts.to_string())];
+    let mut time = |what, time: Option<Timestamp>| lines.extend(time.map(|time| (what, time.to_string())));
+    time("created timestamp", row.created);
+    time("deadline", row.deadline);
+    lines.push(("seq", row.seq.to_string()));
+    if let Some(from) = &row.provenance {
+        lines.push(("ingested at", from.ingested_at.to_string()));
+        lines.extend(from.by.clone().map(|by| ("by", by)));
+        lines.extend(from.source.clone().map(|source| ("source", source)));
+    }
+    lines.push(match &row.location {
+        Location::Log { file, offset, .. } => {
+            ("lies in", format!("{}, in the group at offset {offset}", file.display()))
+        }
+        Location::Run { file, row, .. } => ("lies in", format!("{}, row {row}", file.display())),
+    });
+    lines.push(match &row.checksum {
+        Checksum::Good => ("checksum", "good".to_owned()),
+        Checksum::Damaged(what) => ("checksum", format!("damaged: {what}")),
+    });
+    lines
+}

@@ -1,0 +1,41 @@
+//! `asof get`: the features of one entity.
+
+use serde_json::{Value as Json, json};
+
+use super::args::Get;
+use super::context::Context;
+use super::failure::Failure;
+use super::inputs;
+use super::output::Sheet;
+use crate::engine::get::{FeatureValue, GetOptions};
+use crate::text::to_json;
+
+pub(super) fn run(args: &Get, context: &mut Context) -> Result<(), Failure> {
+    let features = inputs::features(&args.which)?;
+    let pairs = inputs::pairs(&args.keys)?;
+    let options = GetOptions {
+        at: inputs::time("--at", args.at.as_deref())?,
+        known_at: inputs::known_at(&args.known)?,
+        definitions_current: inputs::definitions_current(&args.known),
+    };
+    let store = context.project()?.open_for_reading()?;
+    let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
+    let answers = store.get(&features, &entity, &options)?;
+    context.print(&sheet(&answers))
+}
+
+/// One row a feature.
+pub(super) fn sheet(answers: &[FeatureValue]) -> Sheet {
+    let mut sheet = Sheet::new(["view", "feature", "dtype", "value", "status", "event_timestamp"]);
+    for answer in answers {
+        sheet.push([
+            json!(answer.view),
+            json!(answer.feature),
+            json!(answer.dtype.to_string()),
+            to_json(&answer.dtype, &answer.value),
+            json!(answer.status.name()),
+            answer.event_ts.map_or(Json::Null, |time| json!(time.to_string())),
+        ]);
+    }
+    sheet
+}

@@ -1,0 +1,126 @@
+//! `asof import`: files into a view.
+
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+
+use super::args::{BadRowsArg, Format, Import};
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Sheet, human_count};
+use super::progress::Meter;
+use crate::error::{Error, Result};
+use crate::exchange::ImportOptions;
+use crate::request::BadRows;
+use crate::store::{FileReport, ImportReport, Store};
+
+/// What became of the files of one view.
+pub(super) type Imported = (String, ImportReport);
+
+pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
+    let project = context.project()?;
+    let store = project.open_for_writing()?;
+    let meter = Meter::new("import");
+    let options = ImportOptions {
+        allow_future: args.allow_future,
+        bad_rows: match args.bad_rows {
+            BadRowsArg::Fail => BadRows::Fail,
+            BadRowsArg::Quarantine => BadRows::Quarantine,
+        },
+        append: args.append,
+        progress: Some(meter.of_import()),
+        ..ImportOptions::default()
+    };
+    let imported = match (&args.view, args.from_version) {
+        (Some(view), Some(version)) => vec![(view.clone(), store.import_version(view, version)?)],
+        (Some(view), None) => vec![(view.clone(), store.import_files(view, &args.files, &options)?)],
+        (None, _) => import_all(&store, project.folder(), &options)?,
+    };
+    drop(meter);
+    store.close()?;
+    print(&imported, context)
+}
+
+/// The sources of all views that name one.
+///
+/// # Errors
+/// No view does; as [`Store::import_all`].
+pub(super) fn import_all(store: &Store, folder: &Path, options: &ImportOptions) -> Result<Vec<Imported>> {
+    let imported = store.import_all(folder, options)?;
+    if imported.is_empty() {
+        return Err(Error::not_found("no view names a source path").remedy("name the files: asof import VIEW FILE..."));
+    }
+    Ok(imported)
+}
+
+fn print(imported: &[Imported], context: &mut Context) -> Result<(), Failure> {
+    let all: Vec<Json> = imported.iter().map(|(view, report)| view_json(view, report)).collect();
+    context.print_with(&sheet(imported), &all)?;
+    if context.format == Format::Table {
+        for (view, report) in imported {
+            for note in notes(view, report) {
+                writeln!(context.out, "{note}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One row a file; where there was none, one for all.
+fn sheet(imported: &[Imported]) -> Sheet {
+    let mut sheet = Sheet::new(["view", "file", "read", "written", "skipped", "refused", "imported before"]);
+    for (view, report) in imported.iter().filter(|(_, report)| report.files.is_empty()) {
+        let counts = [report.rows_read, report.rows_written, report.rows_skipped, report.rows_refused];
+        let counts = counts.map(|count| json!(count));
+        sheet.push([json!(view), Json::Null].into_iter().chain(counts).chain([Json::Null]));
+    }
+    for (view, file) in imported.iter().flat_map(|(view, report)| report.files.iter().map(move |file| (view, file))) {
+        let FileReport { path, was_imported, rows_read, rows_written, rows_skipped, rows_refused } = file;
+        let counts = [rows_read, rows_written, rows_skipped, rows_refused].map(|count| json!(count));
+        let before = if *was_imported { json!("yes") } else { Json::Null };
+        sheet.push([json!(view), json!(path)].into_iter().chain(counts).chain([before]));
+    }
+    sheet
+}
+
+fn view_json(view: &str, report: &ImportReport) -> Json {
+    let files: Vec<Json> = report
+        .files
+        .iter()
+        .map(|file| {
+            json!({
+                "path": file.path,
+                "was_imported": file.was_imported,
+                "rows_read": file.rows_read,
+                "rows_written": file.rows_written,
+                "rows_skipped": file.rows_skipped,
+                "rows_refused": file.rows_refused,
+            })
+        })
+        .collect();
+    json!({
+        "view": view,
+        "rows_read": report.rows_read,
+        "rows_written": report.rows_written,
+        "rows_skipped": report.rows_skipped,
+        "rows_refused": report.rows_refused,
+        "seq_first": report.seq.map(|(first, _)| first),
+        "seq_last": report.seq.map(|(_, last)| last),
+        "ignored": report.ignored,
+        "quarantine": report.quarantine.as_ref().map(|path| path.to_string_lossy()),
+        "files": files,
+    })
+}
+
+/// What the counts do not say.
+fn notes(view: &str, report: &ImportReport) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !report.ignored.is_empty() {
+        notes.push(format!("{view} has no column {}: ignored", report.ignored.join(", ")));
+    }
+    if let Some(path) = &report.quarantine {
+        let rows = human_count(report.rows_refused);
+        notes.push(format!("{rows} rows set aside in {}, each with its reason", path.display()));
+    }
+    notes
+}

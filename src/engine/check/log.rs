@@ -1,0 +1,92 @@
+//! The log: every sector up to where it ends, and every row against the registry.
+
+use std::sync::Arc;
+
+use super::{Check, RESTORE, Severity};
+use crate::disk::OpenMode;
+use crate::engine::reads::log_place;
+use crate::engine::replay::Replay;
+use crate::error::{Error, Result};
+use crate::format::log::{Frame, LogPosition, position, segment_of};
+use crate::format::sector::SECTOR_BYTES;
+use crate::head::HeadState;
+use crate::identity::Identity;
+use crate::log::{LogPlace, LogReader, recover, segment_name};
+use crate::registry::RegistryState;
+use crate::tail::TailSegment;
+
+/// What was read of the log.
+struct Rows {
+    replay: Replay,
+    tail: Vec<Arc<TailSegment>>,
+    count: u64,
+    next_seq: u64,
+}
+
+impl Rows {
+    fn take(&mut self, place: &LogPlace, frame: &Frame<'_>, at: LogPosition) -> Result<()> {
+        let taken = self.replay.take(frame, at, &mut self.tail);
+        taken.map_err(|what| Error::damaged(&place.folder.join(segment_name(segment_of(at))), what))?;
+        self.count += u64::from(frame.row_count);
+        self.next_seq = frame.first_seq + u64::from(frame.row_count);
+        Ok(())
+    }
+}
+
+impl Check<'_> {
+    pub(super) fn log_bytes(&self) -> Result<u64> {
+        let folder = self.dir.join("log");
+        let lengths = self
+            .disk
+            .list(&folder)?
+            .into_iter()
+            .map(|name| self.disk.open(&folder.join(name), OpenMode::Read).and_then(|file| file.len_bytes()));
+        lengths.filter(|length| !matches!(length, Err(error) if error.is_missing_file())).sum()
+    }
+
+    /// Reads the log; its rows, and the number up to which rows are committed.
+    pub(super) fn log(
+        &mut self,
+        identity: &Identity,
+        state: &Arc<RegistryState>,
+        said: Option<&HeadState>,
+    ) -> Result<(Vec<Arc<TailSegment>>, u64)> {
+        let place = log_place(&self.disk, &self.dir, identity);
+        let first = state.meta().log_start_segment;
+        let replay = Replay::new(Arc::clone(state), identity.hash_seed);
+        let mut rows = Rows { replay, tail: Vec::new(), count: 0, next_seq: 0 };
+        let Some(said) = said else {
+            // The machine stopped while the store was open: the log alone knows where it ends.
+            let outcome =
+                recover(&place, first, state.meta().log_synced, None, |frame, at| rows.take(&place, &frame, at));
+            self.passed("log", outcome)?;
+            self.report.rows += rows.count;
+            return Ok((rows.tail, rows.next_seq.saturating_sub(1).max(state.meta().seq_max)));
+        };
+        let last = segment_of(said.log_end);
+        for segment in first..=last {
+            let file = place.folder.join(segment_name(segment));
+            let sector = u32::try_from(SECTOR_BYTES).expect("512");
+            let limit = if segment == last { said.log_end } else { position(segment + 1, sector) };
+            let mut reader = LogReader::new(place.clone(), segment);
+            match reader.read_new(limit, |frame, at| rows.take(&place, &frame, at)) {
+                Ok(()) => {}
+                Err(error) if error.is_missing_file() => {
+                    if self.moved_on(state)?.is_some_and(|newer| newer.meta().log_start_segment > segment) {
+                        self.report.passed_over.push(format!("the log was sealed meanwhile: segment {segment}"));
+                        continue;
+                    }
+                    if !self.disk.exists(&file)? {
+                        self.problem(Severity::Damage, &file, "the log segment is missing", RESTORE);
+                    }
+                }
+                outcome => {
+                    self.passed(&file, outcome)?;
+                }
+            }
+            self.read(&file);
+        }
+        self.report.rows += rows.count;
+        Ok((rows.tail, said.committed_seq))
+    }
+}

@@ -1,0 +1,272 @@
+//! Reading everything and comparing it with its checksums, and truth with what is derived from it.
+//!
+//! Nothing is written, nothing is locked, and no open store is needed: what stands on disk is read as any other
+//! process would read it. So a store that no longer opens can be checked, and one that is being written to.
+//! `registry.redb` belongs to its writer, who checks it when the store is opened; here MANIFEST is read, which says the same.
+
+mod history;
+mod leftovers;
+mod log;
+mod tables;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::picture::Picture;
+use crate::disk::{Disk, MapAccess};
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::{self, Head, HeadState, Trust};
+use crate::identity::{self, Identity};
+use crate::manifest;
+use crate::registry::RegistryState;
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CheckReport {
+    /// Files that were read.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Rows that were found, in log and runs.
+    pub rows: u64,
+    /// Keys whose latest row was compared with what log and runs say.
+    pub latest_compared: u64,
+    /// What is not as it should be, truth first.
+    pub problems: Vec<Problem>,
+    /// What could not be looked at, and why.
+    pub passed_over: Vec<String>,
+}
+
+/// How bad a [`Problem`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Rows or definitions are not what was written.
+    Damage,
+    /// Something that is made anew out of log, runs and registry.
+    Derived,
+    /// A file that nothing names.
+    Leftover,
+}
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, below the store's directory.
+    pub file: PathBuf,
+    /// What is wrong, and where in the file.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// How far a check has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckProgress {
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes to read in all, about.
+    pub bytes_total: u64,
+}
+
+impl CheckReport {
+    /// Whether every row and definition is what was written.
+    pub fn is_sound(&self) -> bool {
+        self.problems.iter().all(|problem| problem.severity != Severity::Damage)
+    }
+}
+
+/// What to do about rows that are damaged.
+const RESTORE: &str = "restore the file, or the store, from a backup";
+/// What to do about what is derived.
+const MADE_ANEW: &str = "it is made anew when the store is next opened for writing";
+
+/// Checks the store in `dir`.
+///
+/// # Errors
+/// `dir` holds no store, or one of a newer format; the disk refuses to read. What is damaged is in the report.
+pub fn check_store(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
+    if !identity::exists(&**disk, dir)? {
+        // Says what is wrong with the folder.
+        Identity::read(&**disk, dir)?;
+    }
+    let mut check = Check {
+        disk: Arc::clone(disk),
+        dir: dir.to_path_buf(),
+        report: CheckReport::default(),
+        bytes_total: 0,
+        progress,
+    };
+    check.run()?;
+    check.report.problems.sort_by(|left, right| (left.severity, &left.file).cmp(&(right.severity, &right.file)));
+    check.report.problems.dedup();
+    Ok(check.report)
+}
+
+struct Check<'a> {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    report: CheckReport,
+    bytes_total: u64,
+    progress: &'a mut dyn FnMut(CheckProgress),
+}
+
+impl Check<'_> {
+    fn run(&mut self) -> Result<()> {
+        let Some(identity) = self.passed(identity::FILE_NAME, Identity::read(&*self.disk, &self.dir))? else {
+            return Ok(());
+        };
+        self.read(identity::FILE_NAME.as_ref());
+        let said = self.head(&identity)?;
+        let loaded = manifest::load(&*self.disk, &self.dir, &identity.uuid);
+        let Some(published) = self.passed(manifest::FILE_NAME, loaded)? else { return Ok(()) };
+        let Some(published) = published else {
+            self.problem(
+                Severity::Damage,
+                manifest::FILE_NAME,
+                "it is missing",
+                "open the store for writing once: it is published again out of registry.redb",
+            );
+            return Ok(());
+        };
+        self.read(manifest::FILE_NAME.as_ref());
+        let Some(state) = self.passed(manifest::FILE_NAME, RegistryState::from_manifest(published))? else {
+            return Ok(());
+        };
+        let state = Arc::new(state);
+        if said.as_ref().is_some_and(|said| said.manifest_generation > state.generation()) {
+            self.problem(
+                Severity::Damage,
+                manifest::FILE_NAME,
+                format!("it is of generation {}, and HEAD says that a newer one was committed", state.generation()),
+                RESTORE,
+            );
+        }
+        self.bytes_total = self.log_bytes()? + state.runs().map(|run| run.data_bytes + run.index_bytes).sum::<u64>();
+        let (tail, seq) = self.log(&identity, &state, said.as_ref())?;
+        let picture = Picture::new(&self.disk, &self.dir, Arc::clone(&state), None, tail);
+        self.registry(&state, seq);
+        self.history(&picture, &identity)?;
+        self.clocks(&state)?;
+        self.tables(&picture, &identity, seq)?;
+        self.leftovers(&picture)
+    }
+
+    /// What HEAD says, where it can be believed.
+    fn head(&mut self, identity: &Identity) -> Result<Option<HeadState>> {
+        match Head::open(&*self.disk, &self.dir, &identity.uuid, MapAccess::Read)? {
+            None => {
+                self.problem(
+                    Severity::Derived,
+                    head::FILE_NAME,
+                    "it is missing, or is no HEAD of this store",
+                    MADE_ANEW,
+                );
+                Ok(None)
+            }
+            Some(head) => {
+                self.read(head::FILE_NAME.as_ref());
+                let (said, trust) = head.read_trusted();
+                Ok((trust != Trust::Untrusted).then_some(said))
+            }
+        }
+    }
+
+    /// Whether the registry says what can be.
+    fn registry(&mut self, state: &RegistryState, seq: u64) {
+        let meta = state.meta();
+        let newest = seq.max(meta.seq_max);
+        let mut wrong = Vec::new();
+        for run in state.runs() {
+            let name = format!("run {}", run.id);
+            if state.view(run.view_id).is_none() {
+                wrong.push(format!("{name} belongs to view {}, which is unknown", run.view_id));
+            }
+            if run.id >= meta.next_run_id {
+                wrong.push(format!("{name} has a number that was never given"));
+            }
+            if run.hash_lo > run.hash_hi || run.seq_min > run.seq_max || run.event_min_us > run.event_max_us {
+                wrong.push(format!("{name} has a range that ends before it begins"));
+            }
+            if run.seq_max > newest {
+                wrong.push(format!("{name} has rows up to seq {}, and the store has come to {newest}", run.seq_max));
+            }
+        }
+        let mut files: Vec<_> = state.runs().collect();
+        files.sort_by_key(|run| (run.view_id, run.group, run.hash_lo));
+        for pair in files.windows(2).filter(|pair| (pair[0].view_id, pair[0].group) == (pair[1].view_id, pair[1].group))
+        {
+            if pair[1].hash_lo <= pair[0].hash_hi {
+                wrong.push(format!("run files {} and {} are both in charge of one key", pair[0].id, pair[1].id));
+            }
+        }
+        for snapshot in state.snapshots().filter(|snapshot| snapshot.seq > newest) {
+            wrong.push(format!(
+                "snapshot {} is of seq {}, and the store has come to {newest}",
+                snapshot.name, snapshot.seq
+            ));
+        }
+        for what in wrong {
+            self.problem(Severity::Damage, manifest::FILE_NAME, what, RESTORE);
+        }
+    }
+
+    fn problem(
+        &mut self,
+        severity: Severity,
+        file: impl AsRef<Path>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let file = file.as_ref();
+        let file = file.strip_prefix(&self.dir).unwrap_or(file).to_path_buf();
+        self.report.problems.push(Problem { severity, file, what: what.into(), remedy: remedy.into() });
+    }
+
+    /// The outcome of reading a file; damage goes into the report, and gives `None`.
+    fn passed<T>(&mut self, file: impl AsRef<Path>, outcome: Result<T>) -> Result<Option<T>> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == ErrorKind::Damaged || error.is_missing_file() => {
+                self.damage(file.as_ref(), &error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn damage(&mut self, file: &Path, error: &Error) {
+        // An index lies beside its run, and a segment is known by the one that follows it: the error knows best.
+        let place = error.place().unwrap_or_default();
+        if Path::new(place).starts_with(&self.dir) {
+            return self.problem(Severity::Damage, place, error.what(), RESTORE);
+        }
+        let what = if place.is_empty() { error.what().to_owned() } else { format!("{place}: {}", error.what()) };
+        self.problem(Severity::Damage, file, what, RESTORE);
+    }
+
+    /// Counts a file that was read whole.
+    fn read(&mut self, file: &Path) {
+        let path = self.dir.join(file);
+        let len = self.disk.open(&path, crate::disk::OpenMode::Read).and_then(|file| file.len_bytes());
+        self.report.files += 1;
+        self.report.bytes += len.unwrap_or(0);
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let bytes = self.report.bytes;
+        (self.progress)(CheckProgress { bytes, bytes_total: self.bytes_total.max(bytes) });
+    }
+
+    /// Whether the registry has gone on since, so that a file it named may be gone.
+    fn moved_on(&self, state: &RegistryState) -> Result<Option<RegistryState>> {
+        let published = manifest::load(&*self.disk, &self.dir, &state.to_manifest().store_uuid)?;
+        let newer = published.filter(|published| published.generation > state.generation());
+        newer.map(RegistryState::from_manifest).transpose()
+    }
+}

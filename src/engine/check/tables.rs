@@ -1,0 +1,158 @@
+//! Latest tables against log and runs: no key may be missing, no slot may say what no row says.
+
+use std::sync::Arc;
+
+use super::{Check, MADE_ANEW, Severity};
+use crate::engine::as_of::find_row;
+use crate::engine::picture::{Picture, ViewPicture, table_shape};
+use crate::engine::winner::is_current;
+use crate::error::Result;
+use crate::format::row::{FieldState, RowKind};
+use crate::history::for_each_latest;
+use crate::identity::Identity;
+use crate::join::pick::AsOf;
+use crate::key::key_hash;
+use crate::latest::{Lookup, Need, Opened, SlotCopy, TableOptions, TableReader};
+use crate::options::Sizes;
+use crate::tail::TailSegment;
+
+/// Differences that are told of one table; it is to be made anew anyhow.
+const DIFFERENCES_MAX: usize = 3;
+
+/// What a table and the rows differ in.
+struct Comparing<'a> {
+    view: &'a ViewPicture,
+    tail: &'a [Arc<TailSegment>],
+    table: &'a TableReader,
+    seq: u64,
+    copy: SlotCopy,
+    compared: u64,
+    differences: Vec<String>,
+}
+
+impl Check<'_> {
+    pub(super) fn tables(&mut self, picture: &Picture, identity: &Identity, seq: u64) -> Result<()> {
+        for view in picture.views.values().filter(|view| !view.record.is_dropped()) {
+            let path = self.dir.join("latest").join(view.record.dir_name());
+            let options = TableOptions { expected_keys: 0, reserve_bytes: Sizes::default().table_reserve_bytes };
+            let table = match TableReader::open(&*self.disk, &path, table_shape(view, identity), &options)? {
+                Opened::Trusted(table) => table,
+                Opened::NeedsRebuild(why) => {
+                    let name = view.record.definition.reference();
+                    self.report.passed_over.push(format!("the latest table of {name} is made anew at need: {why}"));
+                    continue;
+                }
+            };
+            if !is_current(&table) {
+                let name = view.record.definition.reference();
+                self.report.passed_over.push(format!("the latest table of {name} is being filled"));
+                continue;
+            }
+            let copy = table.slot_copy();
+            let mut comparing =
+                Comparing { view, tail: &picture.tail, table: &table, seq, copy, compared: 0, differences: Vec::new() };
+            // A run that cannot be read was told of before, and nothing can be compared with it.
+            if comparing.all_keys(identity.hash_seed).is_err() {
+                let name = view.record.definition.reference();
+                self.report
+                    .passed_over
+                    .push(format!("the latest table of {name} cannot be compared with damaged rows"));
+                continue;
+            }
+            comparing.all_slots();
+            let Comparing { compared, differences, .. } = comparing;
+            // Whatever was found while its writer made it another is no finding.
+            if is_current(&table) {
+                for what in differences {
+                    self.problem(
+                        Severity::Derived,
+                        &path,
+                        what,
+                        format!("remove it while no process has it open; {MADE_ANEW}"),
+                    );
+                }
+            }
+            self.report.latest_compared += compared;
+            self.read(&path);
+        }
+        Ok(())
+    }
+}
+
+impl Comparing<'_> {
+    /// Every key of the rows is in the table, with its greatest row.
+    fn all_keys(&mut self, hash_seed: u64) -> Result<()> {
+        for run in &self.view.runs {
+            for_each_latest(run.open()?, 0..=u64::MAX, |hash, key, _| self.key(hash, key))?;
+        }
+        for segment in self.tail {
+            let views = segment.read();
+            for (_, record) in views.get(&self.view.record.id).iter().flat_map(|rows| rows.rows()) {
+                self.key(key_hash(hash_seed, record.key), record.key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, hash: u64, key: &[u8]) -> Result<()> {
+        let question = AsOf { known_at: self.seq, ..AsOf::new(i64::MAX) };
+        let Some(found) = find_row(self.view, self.tail, hash, key, question)? else { return Ok(()) };
+        self.compared += 1;
+        match self.table.lookup(hash, key, Need::SlotAndHeap, &mut self.copy) {
+            // A row that came since; or a slot whose reader asks log and runs by itself.
+            Lookup::Hit if self.copy.seq() > self.seq || self.copy.asks_history() => {}
+            Lookup::Busy => {}
+            Lookup::Hit => {
+                let row = found.row();
+                let fields = self.view.layout.field_count();
+                let is_same = self.copy.seq() == found.mark.seq
+                    && self.copy.event_ts() == found.mark.event_ts
+                    && self.copy.kind() == Some(row.head.kind)
+                    && (row.head.kind != RowKind::Value
+                        || (0..fields).all(|field| {
+                            let state = row.state(field);
+                            let bytes =
+                                || self.copy.field_bytes(field) == Some(row.field_bytes(&self.view.layout, field));
+                            self.copy.state(field) == state && (state != FieldState::Value || bytes())
+                        }));
+                if !is_same {
+                    self.differs(format!(
+                        "the key of hash {hash:#018x} has row {} there, and row {} in log and runs",
+                        self.copy.seq(),
+                        found.mark.seq
+                    ));
+                }
+            }
+            Lookup::Miss => self.differs(format!(
+                "the key of hash {hash:#018x} is missing there, and has row {} in log and runs",
+                found.mark.seq
+            )),
+            Lookup::Untrusted => self.differs(format!("the slot of the key of hash {hash:#018x} has another checksum")),
+        }
+        Ok(())
+    }
+
+    /// Every slot of the table is sound, and is of a key that the rows have.
+    fn all_slots(&mut self) {
+        let (view, tail, seq) = (self.view, self.tail, self.seq);
+        let mut differences = Vec::new();
+        self.table.walk(|at, slot| {
+            let Some((hash, key, found_seq)) = slot else {
+                differences.push(format!("the slot at offset {} has another checksum", at * 8));
+                return;
+            };
+            let question = AsOf { known_at: seq, ..AsOf::new(i64::MAX) };
+            let is_known = found_seq > seq || !matches!(find_row(view, tail, hash, key, question), Ok(None));
+            if !is_known {
+                differences.push(format!("the slot at offset {} is of a key that log and runs do not have", at * 8));
+            }
+        });
+        differences.into_iter().for_each(|what| self.differs(what));
+    }
+
+    fn differs(&mut self, what: String) {
+        if self.differences.len() < DIFFERENCES_MAX {
+            self.differences.push(what);
+        }
+    }
+}

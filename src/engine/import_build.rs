@@ -1,0 +1,132 @@
+//! The thread that sorts an import's batches into runs, and compares them with what is stored.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+
+use arrow_array::{Array, ArrayRef, BinaryArray, TimestampMicrosecondArray, UInt8Array};
+
+use super::core::{Engine, lock};
+use super::known_rows::Comparison;
+use super::picture::{ViewPicture, run_schema};
+use super::write::{by_ordinal, event_ids};
+use crate::error::Result;
+use crate::format::accept::Accepted;
+use crate::format::row::RowKind;
+use crate::history::{BulkBatch, BulkBuilder, RunFileMeta};
+
+/// What the importing thread and the building one share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Where parts begin, by rows taken in before.
+    pub part_starts: Mutex<Vec<u64>>,
+    pub is_abandoned: AtomicBool,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared { part_starts: Mutex::new(vec![0]), is_abandoned: AtomicBool::new(false) }
+    }
+}
+
+/// What became of the batches.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub files: Vec<RunFileMeta>,
+    /// Rows taken in, those that were known too.
+    pub rows: u64,
+    /// How many rows of each part were known.
+    pub known: Vec<u64>,
+    /// Rows stored up to this number were compared.
+    pub seen_seq: u64,
+}
+
+pub(super) fn build(
+    engine: &Engine,
+    view: &ViewPicture,
+    append: bool,
+    batches: Receiver<BulkBatch>,
+    shared: &Shared,
+) -> Result<Built> {
+    let schema = run_schema(&view.record);
+    let folder = engine.make_history_folder(&view.record)?;
+    let give = || engine.next_run_id();
+    let scratch = Scratch::make(engine, folder.join(format!("scratch-{}", give())))?;
+    let output = engine.run_output(&folder, &give);
+    let bytes_max = engine.options.sizes.import_bytes_max;
+    let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), output, &scratch.folder, bytes_max);
+    let rows = builder.extend(batches.into_iter().map(Ok))?;
+    let part_starts = lock(&shared.part_starts).clone();
+    let none_known = vec![0; part_starts.len()];
+    if shared.is_abandoned.load(Ordering::Relaxed) {
+        return Ok(Built { files: Vec::new(), rows: 0, known: none_known, seen_seq: 0 });
+    }
+    let seen_seq = engine.reads.sight()?.seq;
+    if append {
+        return Ok(Built { files: builder.finish()?, rows, known: none_known, seen_seq });
+    }
+    let comparison =
+        Comparison { view_id: view.record.id, seqs: 0..=seen_seq, row_count: rows, part_starts: &part_starts };
+    let (files, known) = comparison.with_present(engine, |known| {
+        let known = &known.between_parts();
+        let files = builder.finish_without(Some(known))?;
+        Ok((files, known.known_counts()))
+    })?;
+    Ok(Built { files, rows, known, seen_seq })
+}
+
+/// The folder of sorted pieces, emptied before and after.
+struct Scratch<'a> {
+    engine: &'a Engine,
+    folder: PathBuf,
+}
+
+impl<'a> Scratch<'a> {
+    fn make(engine: &'a Engine, folder: PathBuf) -> Result<Self> {
+        engine.reads.disk.create_dir(&folder)?;
+        let scratch = Scratch { engine, folder };
+        scratch.empty()?;
+        Ok(scratch)
+    }
+
+    fn empty(&self) -> Result<()> {
+        for name in self.engine.reads.disk.list(&self.folder)? {
+            self.engine.reads.disk.remove(&self.folder.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed is removed by the next import.
+        if self.empty().is_ok() {
+            let _ = self.engine.reads.disk.remove_dir(&self.folder);
+        }
+    }
+}
+
+/// Accepted rows as the builder takes them.
+pub(super) fn bulk_batch(view: &ViewPicture, accepted: &Accepted) -> Result<BulkBatch> {
+    let kind = accepted.deleted.as_ref().map(|deleted| {
+        let kinds = deleted.iter().map(|deleted| if deleted { RowKind::Delete as u8 } else { RowKind::Value as u8 });
+        Arc::new(UInt8Array::from_iter_values(kinds)) as ArrayRef
+    });
+    let created = accepted.created.as_ref().map(|created| {
+        let times = TimestampMicrosecondArray::new(created.values().clone(), created.nulls().cloned());
+        Arc::new(times.with_timezone("UTC")) as ArrayRef
+    });
+    let event_id = event_ids(view, accepted)?.map(|ids| {
+        let ids = ids.iter().map(|id| (!id.is_empty()).then_some(id));
+        Arc::new(ids.collect::<BinaryArray>()) as ArrayRef
+    });
+    Ok(BulkBatch {
+        keys: accepted.keys.clone(),
+        event_ts: accepted.event_ts.clone(),
+        created,
+        kind,
+        event_id,
+        features: by_ordinal(view, accepted)?,
+    })
+}

@@ -1,0 +1,288 @@
+//! Files into a view: read, checked, sorted into runs, committed as one.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use arrow_array::RecordBatch;
+
+use super::digest::file_digest;
+use super::folder::files_of_folder;
+use super::quarantine::QuarantineWriter;
+use super::source::{Source, SourceOptions, open_source};
+use super::view_source::ViewSource;
+use crate::error::{Error, Result};
+use crate::request::{BadRows, BulkOptions};
+use crate::store::{BulkWriter, ImportReport, Store};
+
+/// Told how far an import is.
+pub type ImportProgressHandler = Arc<dyn Fn(&ImportProgress) + Send + Sync>;
+
+/// How files are imported.
+#[derive(Clone, Default)]
+pub struct ImportOptions {
+    /// Take event timestamps however far ahead of the clock.
+    pub allow_future: bool,
+    /// What to do with rows that cannot be read or stored.
+    pub bad_rows: BadRows,
+    /// Import every row of every file, those imported before too.
+    pub append: bool,
+    /// Who imports; kept beside the files' names and shown by `explain`.
+    pub source: Option<String>,
+    /// Told of every batch read.
+    pub progress: Option<ImportProgressHandler>,
+}
+
+impl fmt::Debug for ImportOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImportOptions")
+            .field("allow_future", &self.allow_future)
+            .field("bad_rows", &self.bad_rows)
+            .field("append", &self.append)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportProgress {
+    /// Files done with.
+    pub files: usize,
+    /// Files there are.
+    pub files_total: usize,
+    /// Rows read.
+    pub rows: u64,
+    /// Bytes of the files read, or skipped with their files.
+    pub bytes: u64,
+    /// Bytes there are.
+    pub bytes_total: u64,
+}
+
+impl Store {
+    /// Imports files into a view, all of them or nothing: Parquet, CSV, JSON Lines, Arrow IPC; a folder stands for all files of such
+    /// formats below it. Columns are found as the view's `source` says.
+    ///
+    /// A file that was imported before is skipped: the store remembers the digest of its contents. Otherwise rows fully equal
+    /// to stored ones (key, clocks, values) are added only as often as the file holds them beyond the store, so that a file that
+    /// grew adds what it gained. Several files add what they would one after the other.
+    ///
+    /// ```
+    /// use asof::definition::{Definitions, FeatureView};
+    /// use asof::value::DataType;
+    /// use asof::{ApplyOptions, ImportOptions, Store};
+    ///
+    /// let store = Store::temporary()?;
+    /// let view = FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
+    /// let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view);
+    /// store.apply(&definitions, ApplyOptions::default())?;
+    /// let file = store.path().with_file_name("weather.csv");
+    /// std::fs::write(&file, "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,39.0\n")?;
+    /// let report = store.import_files("weather", &[file.clone()], &ImportOptions::default())?;
+    /// assert_eq!((report.rows_read, report.rows_written), (1, 1));
+    /// let again = store.import_files("weather", &[file], &ImportOptions::default())?;
+    /// assert!(again.files[0].was_imported);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such view or file; a file is not what its name says, or lacks columns; a row cannot be read or stored: the
+    /// error names file, row, column and types. Nothing was imported then.
+    pub fn import_files(&self, view: &str, paths: &[PathBuf], options: &ImportOptions) -> Result<ImportReport> {
+        let files = expand(paths)?;
+        let bulk = BulkOptions {
+            allow_future: options.allow_future,
+            bad_rows: options.bad_rows,
+            append: options.append,
+            source: options.source.clone(),
+        };
+        let mut run = Run {
+            writer: self.bulk_writer(view, bulk)?,
+            options,
+            set_aside: SetAside::default(),
+            digests: HashSet::new(),
+            ignored: Vec::new(),
+            progress: ImportProgress {
+                files_total: files.len(),
+                bytes_total: files.iter().map(|file| file.len_bytes).sum(),
+                ..ImportProgress::default()
+            },
+        };
+        let mut target = None;
+        if options.bad_rows == BadRows::Quarantine {
+            let path = run.writer.quarantine_file()?;
+            *run.set_aside.lock() = Some(QuarantineWriter::new(Arc::clone(self.disk()), &path));
+            target = Some(path);
+        }
+        for file in &files {
+            run.import(file)?;
+        }
+        // In place before the commit: a row is never in neither place.
+        let set_aside = run.set_aside.lock().take().map(QuarantineWriter::finish).transpose()?;
+        let mut report = run.writer.commit()?;
+        report.quarantine = target.filter(|_| set_aside.is_some_and(|rows| rows > 0));
+        report.ignored = run.ignored;
+        Ok(report)
+    }
+
+    /// Imports the source of every view that names one, one view after the other; what became of each, by the view's name. Paths
+    /// are relative to `project`, the folder of the definitions file.
+    ///
+    /// # Errors
+    /// As [`Store::import_files`], naming the view; the views before it are imported.
+    pub fn import_all(&self, project: &Path, options: &ImportOptions) -> Result<Vec<(String, ImportReport)>> {
+        let mut reports = Vec::new();
+        for view in self.view_definitions() {
+            let Some(path) = &view.source.path else { continue };
+            let name = view.reference_text();
+            let report = self
+                .import_files(&format!("{}@{}", view.name, view.version), &[project.join(path)], options)
+                .map_err(|error| error.at(format!("view {name}")))?;
+            reports.push((name, report));
+        }
+        Ok(reports)
+    }
+}
+
+/// A file to be imported.
+struct InputFile {
+    path: PathBuf,
+    len_bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl InputFile {
+    fn new(path: PathBuf) -> Result<InputFile> {
+        let about = std::fs::metadata(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::not_found("no such file").at(path.display()).caused_by(error),
+            _ => Error::io("open", &path, error),
+        })?;
+        Ok(InputFile { len_bytes: about.len(), modified: about.modified().ok(), path })
+    }
+
+    fn name(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
+    /// # Errors
+    /// The file is another than before: what was read is not what its digest says.
+    fn check_unchanged(&self) -> Result<()> {
+        let now = InputFile::new(self.path.clone())?;
+        if (now.len_bytes, now.modified) == (self.len_bytes, self.modified) {
+            return Ok(());
+        }
+        Err(Error::refused("the file was changed while it was read")
+            .at(self.path.display())
+            .remedy("import it when nothing writes to it"))
+    }
+}
+
+/// The files, and those below the folders.
+fn expand(paths: &[PathBuf]) -> Result<Vec<InputFile>> {
+    if paths.is_empty() {
+        return Err(Error::invalid("no file is named").remedy("name the files to import"));
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let found = files_of_folder(path)?;
+            if found.is_empty() {
+                return Err(Error::not_found("no file of a known format in this folder").at(path.display()));
+            }
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.into_iter().map(InputFile::new).collect()
+}
+
+/// Where bad rows go; shared with the readers of text files.
+#[derive(Clone, Default)]
+struct SetAside(Arc<Mutex<Option<QuarantineWriter>>>);
+
+impl SetAside {
+    fn lock(&self) -> MutexGuard<'_, Option<QuarantineWriter>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An import under way.
+struct Run<'a> {
+    writer: BulkWriter,
+    options: &'a ImportOptions,
+    set_aside: SetAside,
+    /// Of the files imported by this run.
+    digests: HashSet<String>,
+    ignored: Vec<String>,
+    progress: ImportProgress,
+}
+
+impl Run<'_> {
+    fn import(&mut self, file: &InputFile) -> Result<()> {
+        let digest = file_digest(&file.path)?;
+        let is_known = self.writer.was_imported(&digest)? || self.digests.contains(&digest);
+        if is_known && !self.options.append {
+            self.writer.skip_file(file.name())?;
+        } else {
+            self.writer.begin_file(file.name())?;
+            let rows_unread = self.read(file)?;
+            file.check_unchanged()?;
+            self.writer.end_file(digest.as_str(), rows_unread)?;
+            self.digests.insert(digest);
+        }
+        self.progress.files += 1;
+        self.progress.bytes += file.len_bytes;
+        self.tell(0, 0);
+        Ok(())
+    }
+
+    /// Reads a file into the writer; how many of its rows could not be read.
+    fn read(&mut self, file: &InputFile) -> Result<u64> {
+        let rows_unread = Arc::new(Mutex::new(0_u64));
+        let mut options = SourceOptions::default();
+        if self.options.bad_rows == BadRows::Quarantine {
+            let (set_aside, rows_unread) = (self.set_aside.clone(), rows_unread.clone());
+            options.on_bad_row = Some(Arc::new(move |row| {
+                *rows_unread.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                set_aside.lock().as_mut().map_or(Ok(()), |writer| writer.add_unread(&row))
+            }));
+        }
+        let ViewSource { options, ignored } = ViewSource::find(self.writer.definition(), &file.path, options)?;
+        for column in ignored {
+            if !self.ignored.contains(&column) {
+                self.ignored.push(column);
+            }
+        }
+        let mut source = open_source(&file.path, &options)?;
+        while let Some(batch) = source.next_batch()? {
+            self.write(file, &source, &batch)?;
+            self.tell(batch.num_rows() as u64, source.bytes_read().min(file.len_bytes));
+        }
+        let rows_unread = *rows_unread.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(rows_unread)
+    }
+
+    fn write(&mut self, file: &InputFile, source: &Source, batch: &RecordBatch) -> Result<()> {
+        let refused = self.writer.write(batch).map_err(|error| error.at(file.path.display()))?;
+        if let Some(set_aside) = self.set_aside.lock().as_mut() {
+            for refusal in refused {
+                let reason = match &refusal.column {
+                    Some(column) => format!("column {column}: {}", refusal.reason),
+                    None => refusal.reason,
+                };
+                set_aside.add(&file.name(), batch, refusal.row, source.origin().row(refusal.row), &reason)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `rows` more were read, and `bytes` of the present file.
+    fn tell(&mut self, rows: u64, bytes: u64) {
+        self.progress.rows += rows;
+        if let Some(progress) = &self.options.progress {
+            progress(&ImportProgress { bytes: self.progress.bytes + bytes, ..self.progress });
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The side of a process that found the store held by another.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use serde::de::DeserializeOwned;
+
+use super::wire::{receive_answer, send_batch, send_call};
+use super::{Call, socket_path};
+use crate::definition::Definitions;
+use crate::error::{Error, Result};
+use crate::format::accept::Refusal;
+use crate::registry::records::SnapshotRecord;
+use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
+use crate::store::{DeleteReport, ImportReport, WriteReport};
+
+/// Knows where the holder listens; every call has a connection of its own.
+#[derive(Debug)]
+pub(in crate::store) struct Client {
+    dir: PathBuf,
+}
+
+impl Client {
+    /// A client of whoever holds the store in `dir`; `None` where nobody listens.
+    pub fn connect(dir: &Path) -> Result<Option<Client>> {
+        let client = Client { dir: dir.to_path_buf() };
+        match client.stream() {
+            Ok(_) => Ok(Some(client)),
+            Err(error) if error.io_kind() == Some(std::io::ErrorKind::ConnectionRefused) => Ok(None),
+            Err(error) if error.is_missing_file() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn stream(&self) -> Result<UnixStream> {
+        let (_folder, path) = socket_path(&self.dir)?;
+        UnixStream::connect(path).map_err(|source| Error::io("connect to", &self.dir.join(super::SOCKET_NAME), source))
+    }
+
+    fn call<T: DeserializeOwned>(&self, call: &Call, batch: Option<&RecordBatch>) -> Result<T> {
+        let mut stream = self.stream()?;
+        send_call(&mut stream, call)?;
+        if let Some(batch) = batch {
+            send_batch(&mut stream, batch)?;
+        }
+        receive_answer(&mut stream)
+    }
+
+    pub fn apply(&self, definitions: &Definitions, prune: bool) -> Result<()> {
+        self.call(&Call::Apply { definitions: definitions.clone(), prune }, None)
+    }
+
+    pub fn write(&self, view: &str, batch: &RecordBatch, options: &WriteOptions) -> Result<WriteReport> {
+        self.call(&Call::Write { view: view.to_owned(), options: options.clone() }, Some(batch))
+    }
+
+    pub fn delete(&self, view: &str, key: Vec<u8>, options: &DeleteOptions) -> Result<DeleteReport> {
+        self.call(&Call::Delete { view: view.to_owned(), key, options: *options }, None)
+    }
+
+    pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
+        self.call(&Call::Snapshot { name: name.to_owned() }, None)
+    }
+
+    pub fn import_version(&self, view: &str, from_version: u32) -> Result<ImportReport> {
+        self.call(&Call::ImportVersion { view: view.to_owned(), from_version }, None)
+    }
+
+    pub fn compact(&self) -> Result<()> {
+        self.call(&Call::Compact, None)
+    }
+
+    /// Begins an import, which has a connection to itself.
+    pub fn import(&self, view: &str, options: &BulkOptions) -> Result<RemoteImport> {
+        let mut import = RemoteImport { stream: self.stream()?, dir: self.dir.clone() };
+        import.call::<()>(&Call::Import { view: view.to_owned(), options: options.clone() })?;
+        Ok(import)
+    }
+}
+
+/// An import under way in the holder's process; dropped before its commit, it leaves nothing.
+#[derive(Debug)]
+pub(in crate::store) struct RemoteImport {
+    stream: UnixStream,
+    dir: PathBuf,
+}
+
+impl RemoteImport {
+    fn call<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T> {
+        send_call(&mut self.stream, call)?;
+        receive_answer(&mut self.stream)
+    }
+
+    pub fn was_imported(&mut self, digest: &str) -> Result<bool> {
+        self.call(&Call::WasImported { digest: digest.to_owned() })
+    }
+
+    pub fn begin_file(&mut self, path: String) -> Result<()> {
+        self.call(&Call::BeginFile { path })
+    }
+
+    pub fn end_file(&mut self, digest: String, rows_unread: u64) -> Result<()> {
+        self.call(&Call::EndFile { digest, rows_unread })
+    }
+
+    pub fn skip_file(&mut self, path: String) -> Result<()> {
+        self.call(&Call::SkipFile { path })
+    }
+
+    pub fn quarantine_file(&mut self) -> Result<PathBuf> {
+        let path: PathBuf = self.call(&Call::QuarantineFile)?;
+        // As this process calls the store's folder: the holder may stand elsewhere, and have opened a relative path.
+        let name = path.file_name().ok_or_else(|| Error::invalid("the holder names no file to set rows aside in"))?;
+        Ok(self.dir.join("quarantine").join(name))
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
+        send_call(&mut self.stream, &Call::Batch)?;
+        send_batch(&mut self.stream, batch)?;
+        receive_answer(&mut self.stream)
+    }
+
+    pub fn commit(mut self) -> Result<ImportReport> {
+        self.call(&Call::Commit)
+    }
+}

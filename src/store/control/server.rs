@@ -1,0 +1,203 @@
+//! The side of the process that holds the store: a thread that listens, one for each connection.
+
+use std::collections::BTreeMap;
+use std::fs::{Permissions, set_permissions};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::wire::{receive_batch, receive_call, send_answer};
+use super::{Call, SOCKET_NAME, socket_path};
+use crate::error::{Error, Result};
+use crate::request::ApplyOptions;
+use crate::store::{BulkWriter, Store, WeakStore};
+
+/// More connections than this wait to be accepted.
+const CONNECTIONS_MAX: usize = 32;
+
+/// Listens until dropped; calls that are under way are answered first.
+#[derive(Debug)]
+pub(in crate::store) struct Server {
+    shared: Arc<Shared>,
+    listener: Option<JoinHandle<()>>,
+    dir: PathBuf,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    is_over: AtomicBool,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    next: u64,
+    open: BTreeMap<u64, UnixStream>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Shared {
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Server {
+    /// Listens in the store's folder, in place of a socket that a killed process left.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn start(store: WeakStore, dir: &Path) -> Result<Server> {
+        let refused = |source| Error::io("listen on", &dir.join(SOCKET_NAME), source);
+        let (_folder, path) = socket_path(dir)?;
+        if let Err(source) = std::fs::remove_file(&path)
+            && source.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(refused(source));
+        }
+        let socket = UnixListener::bind(&path).map_err(refused)?;
+        set_permissions(&path, Permissions::from_mode(0o600)).map_err(refused)?;
+        let shared = Arc::new(Shared::default());
+        let accepting = Arc::clone(&shared);
+        let listener = std::thread::Builder::new()
+            .name("asof-control".to_owned())
+            .spawn(move || listen(&socket, &store, &accepting))
+            .map_err(|source| Error::io("start a thread", dir, source))?;
+        Ok(Server { shared, listener: Some(listener), dir: dir.to_path_buf() })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        // A connection wakes the listener, which then sees that it is over.
+        let woken = socket_path(&self.dir).is_ok_and(|(_folder, path)| UnixStream::connect(path).is_ok());
+        if let Some(listener) = self.listener.take().filter(|_| woken) {
+            let _ = listener.join();
+        }
+        let threads = {
+            let mut connections = self.shared.connections();
+            for stream in connections.open.values() {
+                // No further call is read; the one under way is answered.
+                let _ = stream.shutdown(Shutdown::Read);
+            }
+            std::mem::take(&mut connections.threads)
+        };
+        for thread in threads {
+            let _ = thread.join();
+        }
+        if let Ok((_folder, path)) = socket_path(&self.dir) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn listen(socket: &UnixListener, store: &WeakStore, shared: &Arc<Shared>) {
+    for stream in socket.incoming() {
+        if shared.is_over.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        if let Err(error) = admit(stream, store, shared) {
+            tracing::warn!(%error, "a connection to control.sock was refused");
+        }
+    }
+}
+
+/// Serves a connection of the same user on a thread of its own.
+fn admit(mut stream: UnixStream, store: &WeakStore, shared: &Arc<Shared>) -> Result<()> {
+    let peer = rustix::net::sockopt::socket_peercred(&stream)
+        .map_err(|source| Error::io("ask who connects to", Path::new(SOCKET_NAME), source.into()))?;
+    if peer.uid != rustix::process::geteuid() {
+        return Err(Error::refused(format!("user {} is not the one who holds the store", peer.uid.as_raw())));
+    }
+    let mut connections = shared.connections();
+    if connections.open.len() >= CONNECTIONS_MAX {
+        return send_answer::<()>(&mut stream, Err(Error::refused("too many commands are sent to the store at once")));
+    }
+    let number = connections.next;
+    connections.next += 1;
+    let watched = stream.try_clone().map_err(|source| Error::io("accept on", Path::new(SOCKET_NAME), source))?;
+    connections.open.insert(number, watched);
+    connections.threads.retain(|thread| !thread.is_finished());
+    let (store, serving) = (store.clone(), Arc::clone(shared));
+    let thread = std::thread::Builder::new().name("asof-control-call".to_owned()).spawn(move || {
+        if let Err(error) = serve(&mut stream, &store) {
+            tracing::debug!(%error, "a connection to control.sock ended");
+        }
+        serving.connections().open.remove(&number);
+    });
+    match thread {
+        Ok(thread) => {
+            connections.threads.push(thread);
+            Ok(())
+        }
+        Err(source) => {
+            connections.open.remove(&number);
+            Err(Error::io("start a thread for", Path::new(SOCKET_NAME), source))
+        }
+    }
+}
+
+/// Answers call after call until the client ends.
+fn serve(stream: &mut UnixStream, weak: &WeakStore) -> Result<()> {
+    while let Some(call) = receive_call(stream)? {
+        let Some(store) = weak.upgrade() else {
+            return send_answer::<()>(stream, Err(Error::refused("the store was closed")));
+        };
+        if let Call::Import { view, options } = call {
+            match store.bulk_writer(&view, options) {
+                Ok(writer) => {
+                    send_answer(stream, Ok(()))?;
+                    drop(store);
+                    return import(stream, writer);
+                }
+                Err(error) => send_answer::<()>(stream, Err(error))?,
+            }
+        } else {
+            answer(stream, &store, call)?;
+        }
+    }
+    Ok(())
+}
+
+fn answer(stream: &mut UnixStream, store: &Store, call: Call) -> Result<()> {
+    match call {
+        Call::Apply { definitions, prune } => {
+            send_answer(stream, store.apply(&definitions, ApplyOptions { prune }).map(|_| ()))
+        }
+        Call::Write { view, options } => {
+            let batch = receive_batch(stream)?;
+            send_answer(stream, store.write_with(&view, &batch, &options))
+        }
+        Call::Delete { view, key, options } => send_answer(stream, store.delete_encoded(&view, &key, &options)),
+        Call::Snapshot { name } => send_answer(stream, store.snapshot(&name)),
+        Call::ImportVersion { view, from_version } => send_answer(stream, store.import_version(&view, from_version)),
+        Call::Compact => send_answer(stream, store.compact()),
+        other => send_answer::<()>(stream, Err(Error::invalid(format!("no import is under way for {other:?}")))),
+    }
+}
+
+/// An import, to its commit. Where the client vanishes before, the writer is dropped and leaves nothing.
+fn import(stream: &mut UnixStream, mut writer: BulkWriter) -> Result<()> {
+    while let Some(call) = receive_call(stream)? {
+        match call {
+            Call::WasImported { digest } => send_answer(stream, writer.was_imported(&digest))?,
+            Call::BeginFile { path } => send_answer(stream, writer.begin_file(path))?,
+            Call::EndFile { digest, rows_unread } => send_answer(stream, writer.end_file(digest, rows_unread))?,
+            Call::SkipFile { path } => send_answer(stream, writer.skip_file(path))?,
+            Call::QuarantineFile => send_answer(stream, writer.quarantine_file())?,
+            Call::Batch => {
+                let batch = receive_batch(stream)?;
+                send_answer(stream, writer.write(&batch))?;
+            }
+            Call::Commit => return send_answer(stream, writer.commit()),
+            other => send_answer::<()>(stream, Err(Error::invalid(format!("an import is under way, not {other:?}"))))?,
+        }
+    }
+    Ok(())
+}

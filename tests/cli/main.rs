@@ -1,0 +1,8 @@
+//! The program as it is typed: what it prints, what it leaves, its exit status.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
+mod bad_input;
+mod commands;
+mod demo;
+mod support;

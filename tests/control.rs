@@ -1,0 +1,153 @@
+//! Writes of one command through another process that holds the store: what `control.sock` carries.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use asof::definition::{Definitions, FeatureView};
+use asof::value::{DataType, Value};
+use asof::{
+    ApplyOptions, BulkOptions, DeleteOptions, ErrorKind, Features, GetOptions, KnownAt, Status, Store, StoreBuilder,
+};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let folder = std::env::temp_dir().join(format!("asof-control-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn builder() -> StoreBuilder {
+    Store::builder()
+}
+
+fn definitions(features: &[&str]) -> Definitions {
+    let view = FeatureView::new("v").entity("thing");
+    let view = features.iter().fold(view, |view, name| view.feature(*name, DataType::Int64));
+    Definitions::new("control").entity("thing", [("id", DataType::Int64)]).view(view)
+}
+
+fn batch(keys: std::ops::Range<i64>, at: i64) -> RecordBatch {
+    let count = usize::try_from(keys.end - keys.start).unwrap();
+    let keys: ArrayRef = Arc::new(keys.collect::<Int64Array>());
+    RecordBatch::try_from_iter([
+        ("id", keys.clone()),
+        ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![at; count])) as ArrayRef),
+        ("x", keys),
+    ])
+    .unwrap()
+}
+
+fn read(store: &Store, key: i64) -> (Status, Value) {
+    let features = Features::list(["v:x"]).unwrap();
+    let answer = store.get(&features, &[("id", Value::Int64(key))], &GetOptions::default()).unwrap();
+    (answer[0].status, answer[0].value.clone())
+}
+
+#[test]
+fn every_writing_call_reaches_the_process_that_holds_the_store() {
+    let folder = Folder::new("calls");
+    let holder = builder().open(&folder.0).unwrap();
+    let mode = std::fs::metadata(folder.0.join("control.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // A second writer is refused where it asks for the store itself, and served where it asks to be.
+    let refused = builder().open(&folder.0).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Locked, "{refused}");
+    let other = builder().open_or_forward(&folder.0).unwrap();
+    let plan = other.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    assert!(!plan.is_empty());
+    let report = other.write("v", &batch(0..5, 10)).unwrap();
+    assert_eq!(report.rows, 5);
+    assert_eq!(read(&holder, 3), (Status::Present, Value::Int64(3)));
+    assert_eq!(read(&other, 3), (Status::Present, Value::Int64(3)), "its own write is visible to the next read");
+    let deleted = other.delete("v", &[("id", Value::Int64(3))], &DeleteOptions::default()).unwrap();
+    assert_eq!((read(&holder, 3).0, read(&other, 3).0), (Status::NotFound, Status::NotFound));
+    let snapshot = other.snapshot("here").unwrap();
+    assert!(snapshot.seq >= deleted.seq);
+    let mut bulk = other.bulk_writer("v", BulkOptions::default()).unwrap();
+    bulk.write(&batch(100..2_000, 20)).unwrap();
+    bulk.write(&batch(2_000..3_000, 20)).unwrap();
+    let report = bulk.commit().unwrap();
+    assert_eq!((report.rows_read, report.rows_written), (2_900, 2_900));
+    assert_eq!(read(&holder, 2_999), (Status::Present, Value::Int64(2_999)));
+    other.compact().unwrap();
+    let before = GetOptions { known_at: Some(KnownAt::Snapshot("here".into())), ..GetOptions::default() };
+    let features = Features::list(["v:x"]).unwrap();
+    let answer = other.get(&features, &[("id", Value::Int64(2_999))], &before).unwrap();
+    assert_eq!(answer[0].status, Status::NotFound);
+    // What the holder refuses is refused in its words.
+    let error = other.write("v", &batch(0..1, i64::MAX)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("row 0: the event timestamp"), "{error}");
+    let error = other.write("w", &batch(0..1, 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let error = other.snapshot("here").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+}
+
+#[test]
+fn an_import_whose_client_vanishes_leaves_nothing() {
+    let folder = Folder::new("vanishes");
+    let holder = builder().open(&folder.0).unwrap();
+    holder.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    let other = builder().open_or_forward(&folder.0).unwrap();
+    let mut bulk = other.bulk_writer("v", BulkOptions::default()).unwrap();
+    bulk.write(&batch(0..1_000, 20)).unwrap();
+    drop(bulk);
+    let mut bulk = other.bulk_writer("v", BulkOptions::default()).unwrap();
+    bulk.write(&batch(5_000..5_010, 20)).unwrap();
+    assert_eq!(bulk.commit().unwrap().rows_written, 10);
+    assert_eq!((read(&holder, 7).0, read(&holder, 5_003).0), (Status::NotFound, Status::Present));
+    let rows: u64 = holder.views().unwrap().iter().map(|view| view.rows).sum();
+    assert_eq!(rows, 10);
+}
+
+#[test]
+fn rubbish_on_the_socket_harms_nobody_and_a_closed_store_has_none() {
+    let folder = Folder::new("rubbish");
+    let holder = builder().open(&folder.0).unwrap();
+    holder.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    for rubbish in [&b""[..], b"\x01", b"GET / HTTP/1.1\r\n\r\n", &[1, 255, 255, 255, 255, 0, 0, 0, 0], &[2; 64]] {
+        let mut stream = UnixStream::connect(folder.0.join("control.sock")).unwrap();
+        stream.write_all(rubbish).unwrap();
+    }
+    let other = builder().open_or_forward(&folder.0).unwrap();
+    other.write("v", &batch(0..5, 10)).unwrap();
+    drop(holder);
+    assert!(!folder.0.join("control.sock").exists());
+    // The client of a holder that ended says so, and reads on.
+    let error = other.write("v", &batch(0..5, 11)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    assert_eq!(read(&other, 4), (Status::Present, Value::Int64(4)));
+    // A one-shot command does not listen: a second one is told who holds the store.
+    let _silent = builder().listen(false).open(&folder.0).unwrap();
+    let error = builder().open_or_forward(&folder.0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+    assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
+}
+
+#[test]
+fn a_socket_serves_a_store_whose_path_is_longer_than_an_address() {
+    let folder = Folder::new("long");
+    let deep = folder.0.join("d".repeat(120)).join("e".repeat(120));
+    std::fs::create_dir_all(&deep).unwrap();
+    let holder = builder().open(deep.join("store")).unwrap();
+    let other = builder().open_or_forward(deep.join("store")).unwrap();
+    other.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    other.write("v", &batch(0..5, 10)).unwrap();
+    assert_eq!(read(&holder, 4), (Status::Present, Value::Int64(4)));
+}

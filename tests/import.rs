@@ -1,0 +1,615 @@
+//! Files into a store: what is added, what is not, what is said about it.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Barrier, Mutex};
+
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator, StringArray, TimestampMicrosecondArray,
+};
+use arrow_schema::Schema;
+use asof::definition::{Definitions, Feature, FeatureView, Source};
+use asof::disk::{CrashMode, MemDisk};
+use asof::exchange::{create_sink, typed_field};
+use asof::format::columns::array_from_values;
+use asof::value::{DataType, Value};
+use asof::{
+    ApplyOptions, BadRows, BulkOptions, Error, ExportOptions, Features, GetOptions, HistoricalRequest, ImportOptions,
+    ImportReport, Partition, ScanOptions, Status, Store, TemporaryStore, value_at,
+};
+
+const TIME: i64 = 1_709_298_000_000_000;
+
+fn weather() -> FeatureView {
+    FeatureView::new("weather").entity("airport").with(Feature::new("temp", DataType::Float64).max("60"))
+}
+
+fn store_of(view: FeatureView) -> TemporaryStore {
+    let store = Store::temporary().unwrap();
+    apply(&store, view);
+    store
+}
+
+fn apply(store: &Store, view: FeatureView) {
+    let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+}
+
+fn file(store: &TemporaryStore, name: &str, contents: &str) -> PathBuf {
+    let path = store.path().with_file_name(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, contents).unwrap();
+    path
+}
+
+/// Rows of airport, second after `TIME`, temperature.
+fn batch(rows: &[(&str, i64, f64)]) -> RecordBatch {
+    let times = rows.iter().map(|row| TIME + row.1 * 1_000_000);
+    RecordBatch::try_from_iter([
+        ("origin", Arc::new(rows.iter().map(|row| Some(row.0)).collect::<StringArray>()) as ArrayRef),
+        ("event_timestamp", Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))),
+        ("temp", Arc::new(rows.iter().map(|row| Some(row.2)).collect::<Float64Array>())),
+    ])
+    .unwrap()
+}
+
+fn write_file(store: &TemporaryStore, name: &str, batch: &RecordBatch) -> PathBuf {
+    let path = store.path().with_file_name(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut sink = create_sink(&path, &batch.schema(), Vec::new()).unwrap();
+    sink.write(batch).unwrap();
+    sink.finish().unwrap();
+    path
+}
+
+fn import(store: &Store, paths: &[PathBuf]) -> ImportReport {
+    store.import_files("weather", paths, &ImportOptions::default()).unwrap()
+}
+
+fn import_error(store: &TemporaryStore, path: &Path) -> String {
+    let error: Error = store.import_files("weather", &[path.to_path_buf()], &ImportOptions::default()).unwrap_err();
+    error.to_string().replace(&format!("{}/", store.path().parent().unwrap().display()), "")
+}
+
+/// (read, written, skipped, refused)
+fn counts(report: &ImportReport) -> (u64, u64, u64, u64) {
+    (report.rows_read, report.rows_written, report.rows_skipped, report.rows_refused)
+}
+
+/// How often the store has these rows, all in all: of each, given 50 times more, it takes those beyond what it has.
+fn copies(store: &Store, rows: &RecordBatch) -> u64 {
+    let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+    for _ in 0..50 {
+        bulk.write(rows).unwrap();
+    }
+    let added = bulk.commit().unwrap().rows_written;
+    50 * rows.num_rows() as u64 - added
+}
+
+fn temp(store: &Store, origin: &str, second: i64) -> Value {
+    let options = GetOptions { at: Some(asof::time::Timestamp(TIME + second * 1_000_000)), ..GetOptions::default() };
+    store.get(&Features::list(["weather:temp"]).unwrap(), &[("origin", origin.into())], &options).unwrap()[0]
+        .value
+        .clone()
+}
+
+#[test]
+fn the_same_file_twice_adds_nothing_and_is_not_read_again_but_to_append() {
+    let rows = batch(&[("JFK", 0, 39.0), ("LGA", 0, 41.5), ("JFK", 3_600, 40.0)]);
+    for name in ["w.parquet", "w.csv", "w.tsv", "w.jsonl", "w.arrow"] {
+        let mut store = store_of(weather());
+        let path = [write_file(&store, name, &rows)];
+        let first = import(&store, &path);
+        assert_eq!(counts(&first), (3, 3, 0, 0), "{name}");
+        assert_eq!(first.seq.map(|(first, last)| last - first), Some(2));
+        let again = import(&store, &path);
+        assert_eq!((counts(&again), again.files[0].was_imported, again.seq), ((0, 0, 0, 0), true, None), "{name}");
+        store.reopen().unwrap();
+        assert!(import(&store, &path).files[0].was_imported, "{name}: the ledger is durable");
+        // Other options: the ledger does not speak of them, the rows are known all the same.
+        let options = ImportOptions { allow_future: true, ..ImportOptions::default() };
+        let other = store.import_files("weather", &path, &options).unwrap();
+        assert_eq!((counts(&other), other.files[0].was_imported), ((3, 0, 3, 0), false), "{name}");
+        assert_eq!(copies(&store, &rows), 3, "{name}");
+        let append = ImportOptions { append: true, ..ImportOptions::default() };
+        for _ in 0..2 {
+            assert_eq!(counts(&store.import_files("weather", &path, &append).unwrap()), (3, 3, 0, 0), "{name}");
+        }
+        assert_eq!(temp(&store, "JFK", 3_599), Value::Float64(39.0));
+        assert_eq!(temp(&store, "JFK", 3_600), Value::Float64(40.0));
+    }
+}
+
+#[test]
+fn a_file_that_grew_adds_what_it_gained_and_duplicates_as_often_as_it_holds_them() {
+    let store = store_of(weather());
+    let rows = [("JFK", 0, 39.0), ("JFK", 0, 39.0), ("LGA", 0, 1.0)];
+    let path = [write_file(&store, "w.parquet", &batch(&rows))];
+    assert_eq!(counts(&import(&store, &path)), (3, 3, 0, 0), "a file's own duplicates are kept");
+    let grown = [("EWR", 9, 0.5), rows[0], ("JFK", 0, 39.0), rows[1], rows[2], ("JFK", 0, 39.5)];
+    write_file(&store, "w.parquet", &batch(&grown));
+    let report = import(&store, &path);
+    assert_eq!(counts(&report), (6, 3, 3, 0), "a third JFK, EWR, and the correction");
+    assert_eq!(report.files[0].rows_written, 3);
+    assert_eq!(temp(&store, "JFK", 0), Value::Float64(39.5), "a correction of equal key and time is another row");
+    // What was there before it does not come back.
+    let path = [write_file(&store, "old.csv", &batch(&rows))];
+    assert_eq!(counts(&import(&store, &path)), (3, 0, 3, 0));
+    assert_eq!(temp(&store, "JFK", 0), Value::Float64(39.5));
+    assert_eq!(copies(&store, &batch(&rows[1..])), 4);
+}
+
+#[test]
+fn rows_that_were_written_count_as_stored_in_the_log_and_in_runs() {
+    let store = store_of(weather());
+    let rows = [("JFK", 0, 0.5), ("JFK", 1, -0.0), ("JFK", 2, 2.0), ("LGA", 0, 3.0)];
+    store.write("weather", &batch(&rows[..1])).unwrap();
+    store.seal().unwrap();
+    store.write("weather", &batch(&rows[1..2])).unwrap();
+    store.write("weather", &batch(&[("JFK", 2, 2.5), ("LGA", 0, 3.0)])).unwrap();
+    store.delete("weather", &[("origin", "LGA".into())], &asof::DeleteOptions::default()).unwrap();
+    let path = [write_file(&store, "w.jsonl", &batch(&rows))];
+    assert_eq!(counts(&import(&store, &path)), (4, 1, 3, 0), "all but JFK's 2.0");
+    store.compact().unwrap();
+    let zero = [write_file(&store, "zero.jsonl", &batch(&[("JFK", 1, 0.0), ("JFK", 2, 2.0)]))];
+    assert_eq!(counts(&import(&store, &zero)), (2, 1, 1, 0), "zero is not minus zero");
+}
+
+#[test]
+fn several_files_add_what_they_would_one_after_the_other() {
+    let store = store_of(weather());
+    let one = batch(&[("JFK", 0, 1.0), ("JFK", 0, 1.0), ("LGA", 0, 1.0)]);
+    let two = batch(&[("JFK", 0, 1.0), ("JFK", 0, 1.0), ("JFK", 0, 1.0), ("LGA", 0, 1.0), ("EWR", 5, 2.0)]);
+    let folder = write_file(&store, "data/a.parquet", &one).parent().unwrap().to_path_buf();
+    write_file(&store, "data/date=2024-03-01/b.csv", &two);
+    write_file(&store, "data/date=2024-03-02/a-again.parquet", &one);
+    let report = import(&store, std::slice::from_ref(&folder));
+    assert_eq!(counts(&report), (8, 5, 3, 0));
+    let files: Vec<_> =
+        report.files.iter().map(|file| (file.was_imported, file.rows_written, file.rows_skipped)).collect();
+    assert_eq!(files, [(false, 3, 0), (false, 2, 3), (true, 0, 0)], "the third is the first once more");
+    write_file(&store, "data/c.arrow", &batch(&[("JFK", 0, 1.0), ("BOS", 0, 7.0)]));
+    let report = import(&store, &[folder]);
+    let read: Vec<_> = report.files.iter().map(|file| file.rows_read).collect();
+    assert_eq!((counts(&report), read), ((2, 1, 1, 0), vec![0, 2, 0, 0]), "only the new file is read");
+}
+
+#[test]
+fn one_bad_file_among_several_and_nothing_is_imported() {
+    let store = store_of(weather());
+    let good = write_file(&store, "good.parquet", &batch(&[("JFK", 0, 1.0)]));
+    let cut = store.path().with_file_name("cut.parquet");
+    let whole = fs::read(&good).unwrap();
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    for bad in [cut, file(&store, "bad.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,warm\n")] {
+        store.import_files("weather", &[good.clone(), bad], &ImportOptions::default()).unwrap_err();
+        assert_eq!(temp(&store, "JFK", 0), Value::Null);
+    }
+    assert_eq!(counts(&import(&store, &[good])), (1, 1, 0, 0), "no ledger record was left either");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_file_row_column_and_types() {
+    let store = store_of(weather());
+    let head = "origin,event_timestamp,temp\n";
+    let time = "2024-03-01T13:00:00Z";
+    for (name, contents, expected) in [
+        (
+            "a.csv",
+            format!("{head}JFK,{time},1\nJFK,{time},warm\n"),
+            "a.csv: line 3: column temp: wants float64, got 'warm'",
+        ),
+        (
+            "b.csv",
+            format!("{head}JFK,{time},1\nJFK,{time},61\n"),
+            "b.csv: view weather@1: temp: row 2: 61.0 is above max = 60.0",
+        ),
+        ("c.csv", format!("{head},{time},1\n"), "c.csv: view weather@1: origin: row 1: the join key is null"),
+        (
+            "d.csv",
+            format!("{head}JFK,,1\n"),
+            "d.csv: view weather@1: event_timestamp: row 1: the event timestamp is null",
+        ),
+        (
+            "e.csv",
+            format!("{head}JFK,2126-03-01T13:00:00Z,1\n"),
+            "e.csv: view weather@1: event_timestamp: row 1: the event timestamp",
+        ),
+        ("f.csv", "origin,time\nJFK,1\n".to_owned(), "f.csv: view weather@1: missing columns: event_timestamp, temp"),
+        (
+            "g.jsonl",
+            format!("{{\"origin\":\"JFK\",\"event_timestamp\":\"{time}\",\"temp\":true}}\n"),
+            "g.jsonl: line 1: column temp:",
+        ),
+        ("h.jsonl", "{\n".to_owned(), "h.jsonl: line 1: not one JSON object"),
+        ("i.csv", String::new(), "i.csv: line 1: the file is empty"),
+        ("j.parquet", "PAR1 and no more".to_owned(), "j.parquet: cannot be read as Parquet"),
+        ("k.txt", String::new(), "k.txt: the file's extension names no known format"),
+    ] {
+        let path = file(&store, name, &contents);
+        let error = import_error(&store, &path);
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let wrong = RecordBatch::try_from_iter([
+        ("origin", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
+        ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![TIME]))),
+        ("temp", Arc::new(StringArray::from(vec!["1"]))),
+    ]);
+    let error = import_error(&store, &write_file(&store, "l.parquet", &wrong.unwrap()));
+    assert!(
+        error.starts_with("l.parquet: view weather@1: origin: ") && error.contains("string") && error.contains("Int64"),
+        "{error}"
+    );
+    let error = import_error(&store, &store.path().with_file_name("none.csv"));
+    assert!(error.starts_with("none.csv: no such file"), "{error}");
+    let error = store.import_files("wether", &[], &ImportOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("no file is named"), "{error}");
+    assert_eq!(temp(&store, "JFK", 0), Value::Null, "nothing of any was imported");
+}
+
+#[test]
+fn bad_rows_are_set_aside_with_their_reasons_and_the_others_imported() {
+    let store = store_of(weather());
+    let csv = "origin,event_timestamp,temp,note\n\
+               JFK,2024-03-01T13:00:00Z,39,a\n\
+               JFK,2024-03-01T14:00:00Z,warm,b\n\
+               LGA,2024-03-01T13:00:00Z,99,c\n\
+               LGA,2024-03-01T14:00:00Z,41,d\n\
+               LGA\n\
+               ,2024-03-01T14:00:00Z,42,e\n";
+    let csv = file(&store, "w.csv", csv);
+    let parquet = write_file(&store, "w.parquet", &batch(&[("EWR", 0, 1.0), ("EWR", 1, 70.0)]));
+    let options = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    let report = store.import_files("weather", &[csv.clone(), parquet], &options).unwrap();
+    assert_eq!(counts(&report), (8, 3, 0, 5));
+    let by_file: Vec<_> =
+        report.files.iter().map(|file| (file.rows_read, file.rows_written, file.rows_refused)).collect();
+    assert_eq!(by_file, [(6, 2, 4), (2, 1, 1)]);
+    assert_eq!((temp(&store, "LGA", 3_600), temp(&store, "EWR", 9)), (Value::Float64(41.0), Value::Float64(1.0)));
+    assert_eq!(report.ignored, ["note"]);
+
+    let path = report.quarantine.unwrap();
+    assert_eq!(path.parent(), Some(store.path().join("quarantine").as_path()));
+    assert!(path.to_string_lossy().ends_with("-weather.jsonl"), "{path:?}");
+    let lines: Vec<serde_json::Value> =
+        fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut found: Vec<_> = lines
+        .iter()
+        .map(|line| (line["row"].as_u64().unwrap(), line["reason"].as_str().unwrap(), line["values"]["temp"].clone()))
+        .collect();
+    found[..4].sort_by_key(|line| line.0);
+    let (rows, rest): (Vec<u64>, Vec<(&str, serde_json::Value)>) =
+        found.into_iter().map(|(row, reason, temp)| (row, (reason, temp))).unzip();
+    assert_eq!(rows, [2, 3, 5, 6, 2], "{lines:?}");
+    assert_eq!(rest[0], ("line 3: column temp: wants float64, got 'warm'", "warm".into()));
+    assert_eq!(rest[1], ("column temp: 99.0 is above max = 60.0", 99.0.into()));
+    assert!(rest[2].0.contains("the header has 4 columns, this row has 1"), "{}", rest[2].0);
+    assert_eq!(rest[3], ("column origin: the join key is null", 42.0.into()));
+    assert_eq!(rest[4], ("column temp: 70.0 is above max = 60.0", 70.0.into()));
+    assert!(lines[0]["file"].as_str().unwrap().ends_with("w.csv"));
+
+    // Once more: skipped. By another way: an error, and no file beside the first.
+    assert!(store.import_files("weather", std::slice::from_ref(&csv), &options).unwrap().files[0].was_imported);
+    import_error(&store, &csv);
+    assert_eq!(fs::read_dir(store.path().join("quarantine")).unwrap().count(), 1);
+    let good = file(&store, "good.csv", "origin,event_timestamp,temp\nBOS,2024-03-01T13:00:00Z,1\n");
+    assert_eq!(store.import_files("weather", &[good], &options).unwrap().quarantine, None);
+    assert_eq!(fs::read_dir(store.path().join("quarantine")).unwrap().count(), 1);
+}
+
+#[test]
+fn columns_are_found_as_the_source_says() {
+    let mut source = Source::default()
+        .event_timestamp("when")
+        .created_timestamp("recorded")
+        .rename("ORIGIN", "origin")
+        .rename("TEMP_F", "temp");
+    source.delimiter = Some(';');
+    source.timestamp_format = Some("%d/%m/%Y %H:%M".into());
+    let store = store_of(weather().source(source));
+    let csv =
+        "ORIGIN;when;recorded;TEMP_F;temp\nJFK;01/03/2024 13:00;01/03/2024 13:05;39;7\nJFK;01/03/2024 13:00;;1;7\n";
+    let path = file(&store, "w.csv", csv);
+    let report = import(&store, &[path]);
+    assert_eq!((counts(&report), report.ignored.clone()), ((2, 2, 0, 0), vec!["temp".to_owned()]));
+    assert_eq!(temp(&store, "JFK", 0), Value::Float64(39.0), "an absent created comes first");
+    let json = "{\"ORIGIN\":\"LGA\",\"when\":\"01/03/2024 13:00\",\"TEMP_F\":5,\"other\":[1]}\n\
+                {\"ORIGIN\":\"EWR\",\"when\":\"01/03/2024 13:00\",\"recorded\":\"01/03/2024 13:01\"}\n";
+    let report = import(&store, &[file(&store, "w.jsonl", json)]);
+    assert_eq!((counts(&report), report.ignored.clone()), ((2, 2, 0, 0), vec!["other".to_owned()]));
+    assert_eq!((temp(&store, "LGA", 0), temp(&store, "EWR", 0)), (Value::Float64(5.0), Value::Null));
+}
+
+#[test]
+fn a_constant_event_time_and_the_paths_of_all_views() {
+    let project = Store::temporary().unwrap();
+    let source = Source::file("data/w.csv").constant_event_time(asof::time::Timestamp(0));
+    apply(&project, weather().source(source));
+    file(&project, "data/w.csv", "origin,temp\nJFK,39\n");
+    let reports = project.import_all(project.path().parent().unwrap(), &ImportOptions::default()).unwrap();
+    assert_eq!((reports.len(), reports[0].0.as_str(), counts(&reports[0].1)), (1, "weather", (1, 1, 0, 0)));
+    assert_eq!(temp(&project, "JFK", 0), Value::Float64(39.0));
+    fs::remove_file(project.path().with_file_name("data/w.csv")).unwrap();
+    let error = project.import_all(project.path().parent().unwrap(), &ImportOptions::default()).unwrap_err();
+    assert!(error.to_string().starts_with("view weather: ") && error.to_string().contains("no such file"), "{error}");
+}
+
+#[test]
+fn writers_of_the_same_rows_at_the_same_time_store_them_once() {
+    let rows: Vec<(&str, i64, f64)> = (0..200).map(|i| ("JFK", i, 0.5)).collect();
+    for round in 0..12 {
+        let store = store_of(weather());
+        let barrier = Barrier::new(3);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+                    bulk.write(&batch(&rows)).unwrap();
+                    barrier.wait();
+                    bulk.commit().unwrap();
+                });
+            }
+            scope.spawn(|| {
+                barrier.wait();
+                for row in rows.iter().take(3) {
+                    store.write("weather", &batch(&[("LGA", row.1, 1.0)])).unwrap();
+                }
+            });
+        });
+        assert_eq!(copies(&store, &batch(&rows)), 200, "round {round}");
+    }
+}
+
+#[test]
+fn an_import_cut_short_anywhere_is_made_up_for_by_importing_again() {
+    let rows: Vec<(&str, i64, f64)> =
+        (0..30).map(|i| ("JFK", i / 2, f64::from(u8::try_from(i % 2).unwrap()))).collect();
+    let outside = store_of(weather());
+    let one = write_file(&outside, "one.parquet", &batch(&rows[..20]));
+    let two = write_file(&outside, "two.csv", &batch(&rows[10..]));
+    let files = [one, two];
+    let disk = MemDisk::new();
+    let open = |disk: &MemDisk| Store::builder().disk(Arc::new(disk.clone())).open("/store").unwrap();
+    let store = open(&disk);
+    apply(&store, weather());
+    store.write("weather", &batch(&rows[5..8])).unwrap();
+    let images: Arc<Mutex<Vec<MemDisk>>> = Arc::default();
+    let taken = Arc::clone(&images);
+    disk.on_operation(move |info| {
+        let modes = [CrashMode::DropAll, CrashMode::KeepAll, CrashMode::Random(info.number)];
+        taken.lock().unwrap().extend(modes.map(|mode| info.disk.crash_image(mode)));
+    });
+    let report = store.import_files("weather", &files, &ImportOptions::default()).unwrap();
+    assert_eq!(counts(&report), (40, 27, 13, 0));
+    store.close().unwrap();
+    let images = std::mem::take(&mut *images.lock().unwrap());
+    assert!(images.len() > 50, "{} images", images.len());
+    let mut found = [0, 0];
+    for (number, image) in images.into_iter().enumerate() {
+        let store = open(&image);
+        let report = store.import_files("weather", &files, &ImportOptions::default()).unwrap();
+        let is_whole = report.files.iter().all(|file| file.was_imported);
+        assert!(is_whole || report.files.iter().all(|file| !file.was_imported), "image {number}: {report:?}");
+        assert_eq!(report.rows_written, if is_whole { 0 } else { 27 }, "image {number}");
+        found[usize::from(is_whole)] += 1;
+        assert_eq!(copies(&store, &batch(&rows)), 30, "image {number}");
+    }
+    assert!(found[0] > 10 && found[1] > 3, "some before the commit, some after it: {found:?}");
+}
+
+#[test]
+fn a_status_is_told_from_a_null() {
+    let store = store_of(weather());
+    let path = file(&store, "w.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,\n");
+    import(&store, &[path]);
+    let answer = store
+        .get(&Features::list(["weather:temp"]).unwrap(), &[("origin", "JFK".into())], &GetOptions::default())
+        .unwrap();
+    assert_eq!(answer[0].status, Status::NullValue);
+}
+
+/// Every type, with a null, its odd values and plain ones.
+fn every_type() -> Vec<(&'static str, Vec<Value>)> {
+    use Value::Null;
+    let text = |text: &str| Value::String(text.to_owned());
+    let json = |text: &str| Value::Json(text.to_owned());
+    vec![
+        ("bool", vec![Value::Bool(true), Null, Value::Bool(false)]),
+        ("int32", vec![Value::Int32(i32::MIN), Null, Value::Int32(7)]),
+        ("int64", vec![Value::Int64(i64::MIN), Null, Value::Int64(i64::MAX)]),
+        ("float32", vec![Value::Float32(0.1), Null, Value::Float32(f32::NEG_INFINITY)]),
+        ("float64", vec![Value::Float64(-0.0), Null, Value::Float64(f64::INFINITY)]),
+        ("string", vec![text(""), Null, text(" a,\"b\"\t\r\n'c' \u{e9}")]),
+        ("bytes", vec![Value::Bytes(vec![]), Null, Value::Bytes(vec![0, 255, 10])]),
+        ("timestamp", vec![Value::Timestamp(-1), Null, Value::Timestamp(TIME + 123_456)]),
+        ("date", vec![Value::Date(-1), Null, Value::Date(20_513)]),
+        ("decimal(38,3)", vec![Value::Decimal(-1), Null, Value::Decimal(10_i128.pow(38) - 1)]),
+        ("uuid", vec![Value::Uuid([0; 16]), Null, Value::Uuid([0xab; 16])]),
+        ("json", vec![json("{\"a\":[1,null]}"), Null, json("12345678901234567890123")]),
+        ("list<int64>", vec![Value::List(vec![]), Null, Value::List(vec![Value::Int64(1), Null])]),
+        ("list<string>", vec![Value::List(vec![text("a,\"")]), Null, Value::List(vec![Null])]),
+        ("list<timestamp>", vec![Value::List(vec![Value::Timestamp(TIME)]), Null, Value::List(vec![])]),
+        ("vector<2>", vec![Value::Vector(vec![0.1, 2.0]), Null, Value::Vector(vec![f32::INFINITY, -0.0])]),
+    ]
+}
+
+/// Every type that keys may have.
+fn every_key() -> Vec<(&'static str, Vec<Value>)> {
+    let is_key = |(dtype, _): &(&str, Vec<Value>)| {
+        ["bool", "int32", "int64", "string", "bytes", "timestamp", "date", "uuid"].contains(dtype)
+    };
+    let mut keys: Vec<_> = every_type().into_iter().filter(is_key).collect();
+    keys.iter_mut().for_each(|(_, values)| values[1] = values[2].clone());
+    // What tells the second key from the third.
+    keys[2].1[1] = Value::Int64(0);
+    keys
+}
+
+#[test]
+fn every_type_comes_in_from_every_format_and_out_of_every_read() {
+    let dtype = |text: &str| text.parse::<DataType>().unwrap();
+    let (keys, features) = (every_key(), every_type());
+    let name = |prefix: &str, dtype: &str| format!("{prefix}_{}", dtype.replace(|c: char| !c.is_alphanumeric(), "_"));
+    let mut view = FeatureView::new("v").entity("thing");
+    for (text, _) in &features {
+        view = view.feature(name("f", text), dtype(text));
+    }
+    let join_keys = keys.iter().map(|(text, _)| (name("k", text), dtype(text)));
+    let definitions = Definitions::new("types").entity("thing", join_keys).view(view);
+    let columns = keys.iter().map(|column| ("k", column)).chain(features.iter().map(|column| ("f", column)));
+    let mut fields = vec![typed_field("event_timestamp", &DataType::Timestamp)];
+    let times = [0, 1, 2].map(|second| Value::Timestamp(TIME + second * 1_000_000));
+    let mut arrays = vec![array_from_values(&DataType::Timestamp, &times).unwrap()];
+    for (prefix, (text, values)) in columns {
+        fields.push(typed_field(&name(prefix, text), &dtype(text)));
+        arrays.push(array_from_values(&dtype(text), values).unwrap());
+    }
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
+    for file in ["a.parquet", "a.arrow", "a.csv", "a.tsv", "a.jsonl"] {
+        let mut store = Store::temporary().unwrap();
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let path = write_file(&store, file, &rows);
+        let report = store.import_files("v", &[path], &ImportOptions::default()).unwrap();
+        assert_eq!(counts(&report), (3, 3, 0, 0), "{file}");
+        let again = store.write("v", &rows);
+        assert_eq!(again.unwrap().rows, 3);
+        let skipped = ImportOptions { allow_future: true, ..ImportOptions::default() };
+        let twice = [write_file(&store, file, &rows)];
+        assert_eq!(counts(&store.import_files("v", &twice, &skipped).unwrap()), (3, 0, 3, 0), "{file}: equal to both");
+        store.reopen().unwrap();
+
+        for (row, time) in times.iter().enumerate() {
+            let entity: Vec<(String, Value)> =
+                keys.iter().map(|(text, values)| (name("k", text), values[row].clone())).collect();
+            let entity: Vec<(&str, Value)> = entity.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+            let answer = store.get(&Features::list(["v:*"]).unwrap(), &entity, &GetOptions::default()).unwrap();
+            for ((text, values), answer) in features.iter().zip(&answer) {
+                assert_eq!(answer.value, values[row], "{file}: {text} of row {row}, get");
+                assert_eq!(answer.event_ts.map(|at| Value::Timestamp(at.0)).as_ref(), Some(time));
+            }
+        }
+        let request = HistoricalRequest::features(["v:*"]).unwrap();
+        let spine = rows.project(&(0..=keys.len()).collect::<Vec<_>>()).unwrap();
+        let spine = RecordBatchIterator::new([Ok(spine.clone())], spine.schema());
+        let joined = store.get_historical_features(spine, &request).unwrap().next().unwrap().unwrap();
+        for (text, values) in &features {
+            let column = joined.column_by_name(&name("f", text)).unwrap();
+            let found: Vec<Value> = (0..3).map(|row| value_at(column, &dtype(text), row)).collect();
+            assert_eq!(&found, values, "{file}: {text}, history");
+        }
+        let mut scanned = 0;
+        for batch in store.scan("v", &ScanOptions::default()).unwrap() {
+            let batch = batch.unwrap();
+            let numbers = batch.column_by_name("k_int64").unwrap();
+            for at in 0..batch.num_rows() {
+                let number = value_at(numbers, &DataType::Int64, at);
+                let row = keys[2].1.iter().position(|key| *key == number).unwrap();
+                for (prefix, (text, values)) in
+                    keys.iter().map(|column| ("k", column)).chain(features.iter().map(|column| ("f", column)))
+                {
+                    let column = batch.column_by_name(&name(prefix, text)).unwrap();
+                    assert_eq!(value_at(column, &dtype(text), at), values[row], "{file}: {text} of row {row}, scan");
+                }
+                scanned += 1;
+            }
+        }
+        assert_eq!(scanned, 6, "{file}");
+    }
+}
+
+#[test]
+fn an_export_comes_back_whole_deletes_and_all_and_once() {
+    let store = store_of(weather());
+    store.write("weather", &batch(&[("JFK", 0, 39.0), ("LGA", 86_400, 41.5), ("JFK", 90_000, 40.0)])).unwrap();
+    let at = Some(asof::time::Timestamp(TIME + 7_200_000_000));
+    store
+        .delete("weather", &[("origin", "JFK".into())], &asof::DeleteOptions { at, ..asof::DeleteOptions::default() })
+        .unwrap();
+    let folder = store.path().with_file_name("export");
+    let options = ExportOptions { partition: Partition::Date, ..ExportOptions::default() };
+    assert_eq!(store.export("weather", &folder, &options).unwrap().rows, 4);
+    let other = store_of(weather());
+    let report = import(&other, std::slice::from_ref(&folder));
+    assert_eq!((counts(&report), report.files.len(), report.ignored.len()), ((4, 4, 0, 0), 2, 0));
+    for store in [&store, &other] {
+        assert_eq!(temp(store, "JFK", 7_199), Value::Float64(39.0));
+        assert_eq!(temp(store, "JFK", 7_200), Value::Null, "deleted");
+        assert_eq!(temp(store, "JFK", 90_000), Value::Float64(40.0));
+    }
+    // The rows where they came from: known, the delete too.
+    assert_eq!(counts(&import(&store, std::slice::from_ref(&folder))), (4, 0, 4, 0));
+    assert_eq!(counts(&import(&other, &[folder])), (0, 0, 0, 0));
+}
+
+#[test]
+fn an_imported_row_says_which_file_it_came_from() {
+    let store = store_of(weather());
+    let one = file(&store, "one.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,1\n");
+    let two = file(
+        &store,
+        "two.csv",
+        "origin,event_timestamp,temp\nLGA,2024-03-01T13:00:00Z,1\nEWR,2024-03-01T13:00:00Z,1\n",
+    );
+    let options = ImportOptions { source: Some("nightly".into()), ..ImportOptions::default() };
+    store.import_files("weather", &[one.clone(), two.clone()], &options).unwrap();
+    store.compact().unwrap();
+    for (origin, path) in [("JFK", one), ("LGA", two.clone()), ("EWR", two)] {
+        let told = store.explain("weather:temp", &[("origin", origin.into())], &GetOptions::default()).unwrap();
+        let row = told.row.unwrap();
+        let provenance = row.provenance.unwrap();
+        assert_eq!(provenance.source.as_deref(), Some("nightly"), "{origin}");
+        assert_eq!(provenance.by, Some(path.to_string_lossy().into_owned()), "{origin}");
+    }
+}
+
+#[test]
+fn a_new_version_takes_over_what_it_shares_with_an_older_one() {
+    let old = FeatureView::new("weather")
+        .entity("airport")
+        .feature("temp", DataType::Float64)
+        .feature("gusts", DataType::Int64)
+        .feature("note", DataType::String)
+        .source(Source::default().event_timestamp("when").rename("t", "temp"));
+    let new = FeatureView::new("weather")
+        .version(2)
+        .entity("airport")
+        .feature("wind", DataType::Float64)
+        .feature("temp", DataType::Float64)
+        .feature("gusts", DataType::Float64)
+        .source(Source::default().rename("wind_mph", "wind"));
+    let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(old).view(new);
+    let store = Store::temporary().unwrap();
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let csv = "origin,when,t,gusts,note\n\
+               JFK,2024-03-01T13:00:00Z,39,7,a\n\
+               JFK,2024-03-01T13:00:00Z,40,8,corrected\n\
+               LGA,2024-03-01T13:00:00Z,,,\n";
+    let path = [file(&store, "w.csv", csv)];
+    store.import_files("weather@1", &path, &ImportOptions::default()).unwrap();
+    let at = Some(asof::time::Timestamp(TIME + 60_000_000));
+    let delete = asof::DeleteOptions { at, ..asof::DeleteOptions::default() };
+    store.delete("weather@1", &[("origin", "JFK".into())], &delete).unwrap();
+
+    let report = store.import_version("weather@2", 1).unwrap();
+    assert_eq!((counts(&report), report.ignored.clone()), ((4, 4, 0, 0), vec!["note".to_owned()]));
+    let read = |origin: &str, second: i64| -> Vec<(Status, Value)> {
+        let at = Some(asof::time::Timestamp(TIME + second * 1_000_000));
+        let features = Features::list(["weather@2:temp", "weather@2:gusts", "weather@2:wind"]).unwrap();
+        let options = GetOptions { at, ..GetOptions::default() };
+        let answer = store.get(&features, &[("origin", origin.into())], &options).unwrap();
+        answer.into_iter().map(|value| (value.status, value.value)).collect()
+    };
+    let null = (Status::NullValue, Value::Null);
+    let present = |value| (Status::Present, Value::Float64(value));
+    assert_eq!(read("JFK", 0), [present(40.0), present(8.0), null.clone()], "the later of two rows still wins");
+    assert_eq!(read("JFK", 60)[0].0, Status::NotFound, "the delete came too");
+    assert_eq!(read("LGA", 60), [null.clone(), null.clone(), null]);
+    assert_eq!(counts(&store.import_version("weather@2", 1).unwrap()), (4, 0, 4, 0));
+
+    let error = store.import_version("weather@2", 2).unwrap_err();
+    assert!(error.to_string().starts_with("weather@2 cannot be copied into itself"), "{error}");
+    let error = store.import_version("weather@2", 7).unwrap_err();
+    assert!(error.to_string().contains("weather@7"), "{error}");
+}

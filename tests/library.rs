@@ -1,0 +1,460 @@
+//! What the library says of itself: where an answer comes from, whether what it stored is still there, and rows
+//! written one by one.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use asof::definition::{Definitions, Feature, FeatureView, Source};
+use asof::options::{Durability, Sizes};
+use asof::time::{ManualClock, Timestamp};
+use asof::value::{DataType, Value};
+use asof::{
+    ApplyOptions, BulkOptions, CheckReport, Checksum, DeleteOptions, ErrorKind, Explanation, Features, GetOptions,
+    KnownAt, Location, Row, ScanOptions, Severity, Status, Store, TableVerdict, TemporaryStore, WriteOptions,
+};
+
+const SECOND: i64 = 1_000_000;
+
+fn second(at: i64) -> Timestamp {
+    Timestamp(at * SECOND)
+}
+
+fn definitions(more: bool) -> Definitions {
+    let mut view = FeatureView::new("weather")
+        .entity("airport")
+        .ttl(Duration::from_secs(100))
+        .feature("temp", DataType::Float64)
+        .feature("sky", DataType::String);
+    if more {
+        view = view.feature("wind", DataType::Int32);
+    }
+    Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view)
+}
+
+fn store(now: i64) -> (TemporaryStore, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(second(now)));
+    let store = Store::builder().clock(clock.clone()).background(false).temporary().unwrap();
+    store.apply(&definitions(false), ApplyOptions::default()).unwrap();
+    (store, clock)
+}
+
+fn row(origin: &str, at: i64, temp: f64) -> Row {
+    Row::new().at(second(at)).set("origin", origin).set("temp", temp).set("sky", "a sky of more than twelve bytes")
+}
+
+fn explain(store: &Store, feature: &str, origin: &str, at: Option<i64>) -> Explanation {
+    let options = GetOptions { at: at.map(second), ..GetOptions::default() };
+    let explained = store.explain(feature, &[("origin", origin.into())], &options).unwrap();
+    // What is explained is what is answered.
+    let answer = &store.get(&Features::list([feature]).unwrap(), &[("origin", origin.into())], &options).unwrap()[0];
+    assert_eq!((explained.status, &explained.value.value), (answer.status, &answer.value));
+    explained
+}
+
+#[test]
+fn an_explanation_names_the_row_its_place_and_its_commit() {
+    let (store, clock) = store(1_000);
+    let options = WriteOptions { source: Some("sensor".into()), ..WriteOptions::default() };
+    store.write_rows_with("weather", [row("JFK", 950, 39.0), row("LGA", 950, 40.0)], &options).unwrap();
+    let explained = explain(&store, "weather:temp", "JFK", None);
+    assert_eq!(explained.value.value, Value::Float64(39.0));
+    assert_eq!(explained.latest_table, Some(TableVerdict::Answers));
+    let found = explained.row.unwrap();
+    assert!(matches!(&found.location, Location::Log { file, .. } if store.path().join(file).exists()));
+    assert_eq!((found.event_ts, &found.checksum), (second(950), &Checksum::Good));
+    let commit = found.provenance.unwrap();
+    assert_eq!((commit.ingested_at, commit.source.as_deref()), (second(1_000), Some("sensor")));
+    assert_eq!(commit.last_seq, found.seq + 1);
+
+    // Sealed, the same row lies in a run, and its commit's time in a file of its own.
+    store.seal().unwrap();
+    let sealed = explain(&store, "weather:temp", "JFK", Some(1_000)).row.unwrap();
+    let Location::Run { file, id, .. } = &sealed.location else { panic!("{:?}", sealed.location) };
+    assert!(store.path().join(file).exists() && *id > 0);
+    assert_eq!((sealed.seq, &sealed.provenance, &sealed.checksum), (found.seq, &Some(commit), &Checksum::Good));
+
+    // An import says what it was.
+    clock.set(second(1_010));
+    let append = BulkOptions { append: true, ..BulkOptions::default() };
+    let mut bulk = store.bulk_writer("weather", append).unwrap();
+    let batch = store.scan("weather", &ScanOptions::default()).unwrap().next().unwrap().unwrap();
+    bulk.write(&batch).unwrap();
+    bulk.commit().unwrap();
+    let imported = explain(&store, "weather:temp", "LGA", None).row.unwrap().provenance.unwrap();
+    assert_eq!((imported.ingested_at, imported.by.as_deref()), (second(1_010), Some("import weather@1")));
+}
+
+#[test]
+fn an_explanation_says_why_there_is_no_value() {
+    let (store, clock) = store(1_000);
+    assert!(explain(&store, "weather:temp", "JFK", None).why.contains("has no row of this entity"));
+    let first = store.write_rows("weather", [row("JFK", 900, 1.0)]).unwrap().first_seq;
+    assert!(explain(&store, "weather:temp", "JFK", Some(899)).why.contains("its latest is of 1970-01-01T00:15:00Z"));
+    let known = GetOptions { known_at: Some(KnownAt::Seq(first - 1)), ..GetOptions::default() };
+    let then = store.explain("weather:temp", &[("origin", "JFK".into())], &known).unwrap();
+    assert_eq!((then.status, then.row), (Status::NotFound, None));
+    assert!(then.why.contains(&format!("was learned at seq {first}")), "{}", then.why);
+
+    let edge = explain(&store, "weather:temp", "JFK", Some(1_000));
+    assert_eq!(edge.status, Status::Present);
+    let late = explain(&store, "weather:temp", "JFK", Some(1_001));
+    assert_eq!(late.status, Status::OutsideMaxAge);
+    assert!(late.why.contains("101s old, and the view's ttl is 100s"), "{}", late.why);
+    assert_eq!(late.row.unwrap().seq, first);
+
+    let at = DeleteOptions { at: Some(second(950)), ..DeleteOptions::default() };
+    store.delete("weather", &[("origin", "JFK".into())], &at).unwrap();
+    let deleted = explain(&store, "weather:temp", "JFK", None);
+    assert_eq!((deleted.status, deleted.row.unwrap().kind), (Status::NotFound, "delete"));
+    assert!(deleted.why.contains("deleted from 1970-01-01T00:15:50Z on"), "{}", deleted.why);
+
+    store.write_rows("weather", [row("JFK", 960, 1.0).set("temp", None::<f64>)]).unwrap();
+    assert!(explain(&store, "weather:temp", "JFK", None).why.ends_with("holds null"));
+    store.apply(&definitions(true), ApplyOptions::default()).unwrap();
+    let young = explain(&store, "weather:wind", "JFK", None);
+    assert!(young.why.contains("is older than the feature"), "{}", young.why);
+    assert_eq!(young.status, Status::NullValue);
+
+    // The greatest row lies ahead of the clock: the table passes, log and runs answer.
+    store.write_rows("weather", [row("JFK", 1_100, 2.0).set("wind", 1)]).unwrap();
+    let ahead = explain(&store, "weather:sky", "JFK", None);
+    assert_eq!((ahead.latest_table, ahead.status), (Some(TableVerdict::Passes), Status::Present));
+    clock.set(second(1_100));
+    assert_eq!(explain(&store, "weather:temp", "JFK", None).latest_table, Some(TableVerdict::Answers));
+    let json = serde_json::to_value(explain(&store, "weather:temp", "JFK", None)).unwrap();
+    assert_eq!((&json["value"], &json["dtype"], &json["status"]), (&2.0.into(), &"float64".into(), &"PRESENT".into()));
+}
+
+#[test]
+fn what_cannot_be_explained_is_named() {
+    let (store, _) = store(1_000);
+    let failure = |feature: &str, entity: &[(&str, Value)]| {
+        store.explain(feature, entity, &GetOptions::default()).unwrap_err().to_string()
+    };
+    let jfk = [("origin", Value::from("JFK"))];
+    assert!(failure("weather:*", &jfk).contains("more than one feature; name one"));
+    assert!(failure("weather", &jfk).contains("is no feature reference"));
+    assert!(failure("wether:temp", &jfk).contains("did you mean weather?"));
+    assert!(failure("weather:tmp", &jfk).contains("did you mean weather:temp?"));
+    assert!(failure("weather:temp", &[]).contains("the join key origin (string) is missing"));
+    assert!(failure("weather:temp", &[("origin", Value::Int64(1))]).contains("string"));
+}
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A store with rows in every kind of file, closed.
+fn filled() -> (Folder, PathBuf) {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let folder = Folder(std::env::temp_dir().join(format!("asof-library-{}-{number}", std::process::id())));
+    fs::create_dir(&folder.0).unwrap();
+    let path = folder.0.join("store");
+    let clock = Arc::new(ManualClock::new(second(1_000)));
+    let sizes = Sizes { segment_bytes: 1 << 20, ..Sizes::default() };
+    let store = Store::builder().clock(clock).sizes(sizes).background(false).open(&path).unwrap();
+    store.apply(&definitions(false), ApplyOptions::default()).unwrap();
+    for round in 0..4 {
+        let rows = (0..300).map(|i| row(&format!("airport {}", i % 50), 900 + i % 7 + round, i as f64));
+        store.write_rows("weather", rows).unwrap();
+        if round < 2 {
+            store.seal().unwrap();
+        }
+    }
+    store.close().unwrap();
+    (folder, path)
+}
+
+fn check(path: &Path) -> CheckReport {
+    Store::builder().check(path, &mut |_| ()).unwrap()
+}
+
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files_below(&path, found) } else { found.push(path) }
+    }
+}
+
+#[test]
+fn a_sound_store_has_no_problems_while_it_is_written_to_and_after() {
+    let (store, _) = store(1_000);
+    assert_eq!(store.check(&mut |_| ()).unwrap().problems, []);
+    let (_keep, path) = filled();
+    let mut told = Vec::new();
+    let report = Store::builder().check(&path, &mut |progress| told.push(progress)).unwrap();
+    assert_eq!(report.problems, []);
+    assert_eq!((report.rows, report.passed_over.len()), (1_200, 0), "{:?}", report.passed_over);
+    assert!(report.latest_compared >= 50);
+    let mut files = Vec::new();
+    files_below(&path, &mut files);
+    let unread = ["LOCK", "registry.redb"];
+    assert_eq!(report.files, (files.len() - unread.len()) as u64, "{files:?}");
+    assert!(told.windows(2).all(|pair| pair[0].bytes <= pair[1].bytes));
+    assert!(told.iter().all(|progress| progress.bytes <= progress.bytes_total));
+}
+
+#[test]
+fn every_byte_that_changes_is_told_of_with_its_file() {
+    let (_keep, path) = filled();
+    let mut files = Vec::new();
+    files_below(&path, &mut files);
+    for file in &files {
+        let name = file.strip_prefix(&path).unwrap();
+        if name == Path::new("LOCK") || name == Path::new("registry.redb") {
+            continue;
+        }
+        let bytes = fs::read(file).unwrap();
+        let handle = fs::OpenOptions::new().write(true).open(file).unwrap();
+        // Log segments are reserved far ahead, tables have free slots, HEAD is a page: bytes that mean something.
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        let steps = if name.starts_with("latest") { 60 } else { 7 };
+        let mut found = 0;
+        for step in 0..steps {
+            let at = step * (used - 1) / (steps - 1);
+            if bytes[at] == 0 && name.starts_with("latest") {
+                continue;
+            }
+            handle.write_at(&[bytes[at] ^ 0x10], at as u64).unwrap();
+            let report = match Store::builder().check(&path, &mut |_| ()) {
+                Ok(report) => report,
+                // A STORE file whose magic differs is no store at all.
+                Err(error) => {
+                    assert!(name == Path::new("STORE"), "{}: {error}", name.display());
+                    handle.write_at(&[bytes[at]], at as u64).unwrap();
+                    continue;
+                }
+            };
+            let told = report.problems.iter().any(|problem| problem.file == name)
+                // A derived file that says it must be made anew is none to complain of.
+                || name.starts_with("latest") && !report.passed_over.is_empty()
+                || name == Path::new("HEAD") && report.problems.is_empty();
+            found += usize::from(told);
+            if !name.starts_with("latest") {
+                assert!(told, "{} at {at}: {report:?}", name.display());
+                let is_derived = name == Path::new("HEAD");
+                assert!(is_derived || !report.is_sound(), "{} at {at}: {report:?}", name.display());
+            }
+            handle.write_at(&[bytes[at]], at as u64).unwrap();
+        }
+        assert!(found > 0, "{}: nothing was noticed", name.display());
+    }
+    assert_eq!(check(&path).problems, []);
+}
+
+#[test]
+fn a_missing_file_and_one_too_many_are_told_of() {
+    let (_keep, path) = filled();
+    let mut files = Vec::new();
+    files_below(&path, &mut files);
+    for file in &files {
+        let name = file.strip_prefix(&path).unwrap();
+        if [Path::new("LOCK"), Path::new("registry.redb"), Path::new("STORE")].contains(&name) {
+            continue;
+        }
+        let aside = path.with_file_name("aside");
+        fs::rename(file, &aside).unwrap();
+        let report = check(&path);
+        fs::rename(&aside, file).unwrap();
+        if name.starts_with("latest") {
+            assert!(report.is_sound() && report.passed_over.len() == 1, "{report:?}");
+            continue;
+        }
+        let stem = name.with_extension("");
+        let told = report.problems.iter().find(|problem| problem.file.with_extension("") == stem);
+        let told = told.unwrap_or_else(|| panic!("{}: {report:?}", name.display()));
+        let expected = if name == Path::new("HEAD") { Severity::Derived } else { Severity::Damage };
+        assert_eq!(told.severity, expected, "{told:?}");
+        assert!(!told.remedy.is_empty());
+    }
+    let run = files.iter().find(|file| file.extension().is_some_and(|e| e == "arrow")).unwrap();
+    let stray = run.with_file_name("0000009999.arrow");
+    fs::write(&stray, "x").unwrap();
+    let report = check(&path);
+    assert_eq!(report.problems.len(), 1, "{report:?}");
+    assert_eq!(report.problems[0].severity, Severity::Leftover);
+    assert_eq!(path.join(&report.problems[0].file), stray);
+    fs::remove_file(&stray).unwrap();
+    assert_eq!(Store::builder().check(path.join("log"), &mut |_| ()).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_table_that_says_something_else_than_the_rows_is_told_of() {
+    let (_keep, path) = filled();
+    // The table of a store with other rows, under this store's name and marks, is not made up here: a row that
+    // the log lost will do. Cut the log's last commits away, and the table has rows that nothing else has.
+    let mut logs = Vec::new();
+    files_below(&path.join("log"), &mut logs);
+    let log = logs.iter().max().unwrap();
+    let bytes = fs::read(log).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    fs::OpenOptions::new().write(true).open(log).unwrap().write_at(&vec![0; used - 512], 512).unwrap();
+    let report = check(&path);
+    assert!(!report.is_sound());
+    let of_table = |severity| report.problems.iter().any(|p| p.severity == severity && p.file.starts_with("latest"));
+    assert!(of_table(Severity::Derived), "{report:?}");
+}
+
+#[test]
+fn scans_and_checks_beside_a_writer_that_seals_and_merges_see_whole_commits_and_raise_no_alarm() {
+    let (_keep, path) = filled();
+    let sizes = Sizes { segment_bytes: 64 << 10, run_file_bytes: 16 << 10, merge_fanout: 2, ..Sizes::default() };
+    let clock = Arc::new(ManualClock::new(second(1_000)));
+    let builder = Store::builder().clock(clock).sizes(sizes).durability(Durability::Os).background(false);
+    let store = builder.clone().open(&path).unwrap();
+    let before = store.summary().unwrap();
+    // Numbers above those of the closed store, ten a commit.
+    let first = store.write_rows("weather", (0..10).map(|i| row(&format!("new {i}"), 950, 0.0))).unwrap().first_seq;
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..150_i64 {
+                let rows = (0..10).map(|i| row(&format!("new {i}"), 900 + round % 90, round as f64));
+                store.write_rows("weather", rows).unwrap();
+                if round % 5 == 0 {
+                    store.compact().unwrap();
+                }
+            }
+            is_done.store(true, Ordering::Release);
+        });
+        let reader = builder.clone().open_read_only(&path).unwrap();
+        for looked in 0.. {
+            let is_last = is_done.load(Ordering::Acquire);
+            let source = if looked % 2 == 0 { &store } else { &reader };
+            let scan = source.scan("weather", &ScanOptions { batch_rows: 100, ..ScanOptions::default() }).unwrap();
+            let known = scan.known_at_seq();
+            let rows: u64 = scan.map(|batch| batch.unwrap().num_rows() as u64).sum();
+            assert_eq!(rows, before.rows + known + 1 - first, "rows up to {known}");
+            assert_eq!((known + 1 - first) % 10, 0, "whole commits");
+            let report = builder.check(&path, &mut |_| ()).unwrap();
+            assert_eq!(report.problems, []);
+            assert!(report.rows >= rows, "{} rows are not fewer than {rows} before", report.rows);
+            source.explain("weather:temp", &[("origin", "new 3".into())], &GetOptions::default()).unwrap();
+            assert!(source.views().unwrap()[0].rows >= rows);
+            if is_last {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn rows_are_converted_as_columns_are() {
+    let types = [
+        ("i32", "int32"),
+        ("i64", "int64"),
+        ("f32", "float32"),
+        ("f64", "float64"),
+        ("text", "string"),
+        ("json", "json"),
+        ("money", "decimal(6,2)"),
+        ("list", "list<int64>"),
+        ("vector", "vector<2>"),
+        ("when", "timestamp"),
+    ];
+    let mut view = FeatureView::new("v").entity("user");
+    for (name, dtype) in types {
+        view = view.with(Feature::new(name, dtype.parse().unwrap()));
+    }
+    let store = Store::temporary().unwrap();
+    let definitions = Definitions::new("test").entity("user", [("id", DataType::Int64)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let good = Row::new()
+        .at(second(5))
+        .set("id", 7)
+        .set("i32", 8_i64)
+        .set("i64", 3.0)
+        .set("f32", 0.1_f64)
+        .set("f64", 4)
+        .set("text", "hello")
+        .set("json", "{\"a\":1}")
+        .set("money", Value::Decimal(123))
+        .set("list", Value::List(vec![Value::Int32(1), Value::Null]))
+        .set("vector", Value::Vector(vec![1.0, 2.0]))
+        .set("when", second(1));
+    assert_eq!(store.write_rows("v", [good.clone()]).unwrap().rows, 1);
+    let at = GetOptions { at: Some(second(5)), ..GetOptions::default() };
+    let values = |id: i64| -> Vec<Value> {
+        let answers = store.get(&Features::list(["v:*"]).unwrap(), &[("id", id.into())], &at).unwrap();
+        answers.into_iter().map(|answer| answer.value).collect()
+    };
+    assert_eq!(
+        values(7),
+        [
+            Value::Int32(8),
+            Value::Int64(3),
+            Value::Float32(0.1),
+            Value::Float64(4.0),
+            "hello".into(),
+            Value::Json("{\"a\":1}".into()),
+            Value::Decimal(123),
+            Value::List(vec![Value::Int64(1), Value::Null]),
+            Value::Vector(vec![1.0, 2.0]),
+            Value::Timestamp(SECOND),
+        ]
+    );
+    let bad: [(&str, Value); 8] = [
+        ("i32", Value::Int64(1 << 40)),
+        ("i64", Value::Float64(3.5)),
+        ("text", Value::Int32(1)),
+        ("json", "{".into()),
+        ("money", Value::Decimal(10_000_000)),
+        ("list", Value::List(vec![Value::from("x")])),
+        ("vector", Value::Vector(vec![1.0])),
+        ("id", Value::Null),
+    ];
+    for (name, value) in bad {
+        let error = store.write_rows("v", [good.clone(), good.clone().set(name, value)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let text = error.to_string();
+        assert!(text.contains("view v@1") && text.contains("row 1") && text.contains(name), "{text}");
+    }
+    let rows: usize = store.scan("v", &ScanOptions::default()).unwrap().map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(rows, 1, "nothing of a refused batch is written");
+}
+
+#[test]
+fn rows_that_say_too_little_or_too_much_are_refused() {
+    let (store, _) = store(1_000);
+    let failure = |row: Row| store.write_rows("weather", [row]).unwrap_err().to_string();
+    let good = row("JFK", 900, 1.0);
+    let unset = failure(Row::new().at(second(1)).set("origin", "JFK").set("temp", 1.0));
+    assert!(unset.contains("row 0: sky: is not set"), "{unset}");
+    assert!(failure(good.clone().set("tmp", 1.0)).contains("no join key or feature tmp; did you mean temp?"));
+    assert!(failure(good.clone().created(second(1))).contains("declares no created timestamp"));
+    let timeless = failure(Row::new().set("origin", "JFK").set("temp", 1.0).set("sky", "x"));
+    assert!(timeless.contains("event_timestamp: is not set; give it with Row::at"), "{timeless}");
+    assert!(failure(row("JFK", 9_000, 1.0)).contains("ahead of the clock"));
+    assert_eq!(store.write_rows("wether", [good]).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(store.write_rows("weather", []).unwrap().rows, 0);
+}
+
+#[test]
+fn a_deleted_row_needs_its_key_and_its_time_alone() {
+    let (store, _) = store(1_000);
+    store
+        .write_rows("weather", [row("JFK", 900, 1.0), Row::new().at(second(950)).set("origin", "JFK").deleted()])
+        .unwrap();
+    assert_eq!(explain(&store, "weather:temp", "JFK", None).status, Status::NotFound);
+    assert_eq!(explain(&store, "weather:temp", "JFK", Some(949)).status, Status::Present);
+    let constant = FeatureView::new("config").feature("x", DataType::Int64);
+    let constant = constant.source(Source::default().constant_event_time(second(1)));
+    store.apply(&definitions(false).view(constant), ApplyOptions::default()).unwrap();
+    store.write_rows("config", [Row::new().set("x", 1)]).unwrap();
+    let error = store.write_rows("config", [Row::new().at(second(2)).set("x", 1)]).unwrap_err().to_string();
+    assert!(error.contains("leave Row::at out"), "{error}");
+    store.write_rows("config", [Row::new().at(second(2)).deleted()]).unwrap();
+    let value = &store.get(&Features::list(["config:x"]).unwrap(), &[], &GetOptions::default()).unwrap()[0];
+    assert_eq!(value.status, Status::NotFound);
+}
