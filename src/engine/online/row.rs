@@ -108,6 +108,34 @@ impl<'a> OnlineRow<'a> {
     /// All features at once, where each is a float64 whose status is PRESENT: a model's input. `false` where one is
     /// not; what `out` holds then says nothing, and [`OnlineRow::f64`] and [`OnlineRow::status`] tell them apart.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, Features, Store, time::Timestamp};
+    /// # let store = Store::temporary()?;
+    /// # let view = FeatureView::new("ride").entity("driver").ttl(std::time::Duration::from_micros(10));
+    /// # let view = view.feature("rate", DataType::Float64).feature("trips", DataType::Float64);
+    /// # let definitions = Definitions::new("rides").entity("driver", [("id", DataType::Int64)]).view(view);
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// # let batch = RecordBatch::try_from_iter([
+    /// #     ("id", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef),
+    /// #     ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0, 0]))),
+    /// #     ("rate", Arc::new(Float64Array::from(vec![0.5, 0.25]))),
+    /// #     ("trips", Arc::new(Float64Array::from(vec![Some(7.0), None]))),
+    /// # ])?;
+    /// # store.write("ride", &batch)?;
+    /// let mut online = store.online(&Features::list(["ride:rate", "ride:trips"])?)?;
+    /// let (one, two) = (online.key(&[("id", 1_i64.into())])?, online.key(&[("id", 2_i64.into())])?);
+    /// let mut input = [0.0; 2];
+    /// assert!(online.get(&one, Timestamp(10))?.read_f64(&mut input));
+    /// assert_eq!(input, [0.5, 7.0]);
+    /// assert!(!online.get(&two, Timestamp(10))?.read_f64(&mut input), "one of them is null");
+    /// assert!(!online.get(&one, Timestamp(11))?.read_f64(&mut input), "older than the view's TTL");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     /// `out` is not as long as there are features.
     #[inline]
