@@ -35,3 +35,7 @@ deny:
 # One fuzz target for a number of seconds: `just fuzz log 600`.
 fuzz target seconds="60":
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# asof beside other stores: `just peers get 10000000`; benches/README.md has the figures.
+peers *what:
+    cargo run --release -p asof-peers -- {{what}}

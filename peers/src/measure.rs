@@ -10,6 +10,12 @@ pub fn cpu_ns() -> f64 {
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
+/// Nanoseconds that all threads have run together.
+pub fn process_cpu_ns() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
 /// Nanoseconds of this thread, and of the wall, that `work` takes.
 pub fn timed(work: impl FnOnce()) -> (f64, f64) {
     let (wall, cpu) = (Instant::now(), cpu_ns());

@@ -331,9 +331,9 @@ fn table_verdict(question: &Question<'_>, found: Option<&FoundRow>) -> TableVerd
     }
     let mut copy = table.slot_copy();
     let looked_up = table.lookup(question.hash, question.key, Need::SlotAndHeap, &mut copy);
-    match judge(looked_up, &copy, question.as_of.known_at, question.as_of.at) {
+    match judge(looked_up, &copy, (question.as_of.known_at, question.as_of.at), 0) {
         None => TableVerdict::Passes,
-        Some(Winner::Slot) if found.is_some_and(|found| found.mark.seq == copy.seq()) => TableVerdict::Answers,
+        Some(Winner::Slot { .. }) if found.is_some_and(|found| found.mark.seq == copy.seq()) => TableVerdict::Answers,
         Some(Winner::Nothing) if found.is_none() => TableVerdict::Answers,
         Some(_) => TableVerdict::Disagrees,
     }

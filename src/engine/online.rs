@@ -1,18 +1,21 @@
 //! Prepared online reads: names resolved once, then a hash, a probe and a checked copy for each key.
 
+mod row;
+
 use std::sync::Arc;
 
+pub use row::OnlineRow;
+
 use super::as_of::find_row;
-use super::get::{FeatureValue, check_keys, entity_values};
-use super::picture::{Picture, table_shape};
+use super::get::{check_keys, entity_values};
+use super::picture::{Picture, ViewPicture, table_shape};
 use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
 use super::winner::{Winner, is_current, judge};
 use crate::error::{Error, Result};
-use crate::format::row::RowLayout;
-use crate::join::pick::{AsOf, Status};
+use crate::join::pick::AsOf;
 use crate::key::key_hash;
-use crate::latest::{LOOKUPS_MAX, Lookup, Need, SlotCopy, SlotLayout, TableReader};
+use crate::latest::{LOOKUPS_MAX, Lookup, Need, SlotCopy, SlotLayout, TableReader, WordField, WordRun};
 use crate::request::Features;
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
@@ -38,54 +41,69 @@ struct Prepared {
     generation: u64,
     selections: Vec<Selection>,
     fields: Vec<Field>,
+    /// All fields, where they are float64 that stand side by side in one slot.
+    f64s: Option<WordRun>,
 }
 
 #[derive(Debug)]
 struct Selection {
     resolved: Resolved,
+    view: Arc<ViewPicture>,
     need: Need,
     ttl_us: i64,
 }
 
 #[derive(Debug)]
 struct Field {
+    /// Where it lies in a slot, when it takes eight bytes.
+    word: Option<WordField>,
+    dtype: DataType,
     selection: usize,
+    /// Where winner and copy of the selection lie, for key 0.
+    at: usize,
     ordinal: usize,
     name: String,
-    dtype: DataType,
 }
 
 /// An entity's keys, encoded and hashed for the views of one handle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntityKey {
     bytes: Vec<u8>,
-    /// By view: hash, end of its key in `bytes`.
-    parts: Vec<(u64, usize)>,
+    /// Of the first view, which mostly is the only one: hash, end of its key in `bytes`.
+    first: (u64, usize),
+    /// The same of the others.
+    others: Vec<(u64, usize)>,
+    /// How many views.
+    parts: usize,
 }
 
 impl EntityKey {
     #[inline]
     fn part(&self, index: usize) -> (u64, &[u8]) {
-        let (hash, end) = self.parts[index];
-        let start = if index == 0 { 0 } else { self.parts[index - 1].1 };
+        if index == 0 {
+            return (self.first.0, &self.bytes[..self.first.1]);
+        }
+        let (hash, end) = self.others[index - 1];
+        let start = if index == 1 { self.first.1 } else { self.others[index - 2].1 };
         (hash, &self.bytes[start..end])
     }
-}
 
-/// One entity's answer, borrowed from the handle that gave it.
-#[derive(Clone, Copy, Debug)]
-pub struct OnlineRow<'a> {
-    prepared: &'a Prepared,
-    copies: &'a [SlotCopy],
-    winners: &'a [Winner],
-    now: i64,
+    fn push(&mut self, hash: u64) {
+        let part = (hash, self.bytes.len());
+        if self.parts == 0 {
+            self.first = part;
+        } else {
+            self.others.push(part);
+        }
+        self.parts += 1;
+    }
 }
 
 impl Selection {
     /// The table to ask, when it has every row.
     #[inline]
-    fn table<'a>(&self, picture: &'a Picture) -> Option<&'a TableReader> {
-        picture.view(self.resolved.view.id).table.as_ref().filter(|table| is_current(table))
+    fn table(&self) -> Option<&TableReader> {
+        self.view.table.as_ref().filter(|table| is_current(table))
     }
 }
 
@@ -111,27 +129,36 @@ impl Prepared {
         let resolved = resolve(features, &picture.state.definitions_at(None))?;
         let mut fields = Vec::new();
         let mut selections = Vec::with_capacity(resolved.len());
+        let mut f64s = None;
         for (selection, resolved) in resolved.into_iter().enumerate() {
+            let view = Arc::clone(picture.view(resolved.view.id));
+            let layout = SlotLayout::new(table_shape(&view, &reads.identity));
             let is_variable = resolved.fields.iter().any(|field| field.dtype.is_variable());
             fields.extend(resolved.fields.iter().map(|field| Field {
                 selection,
+                at: selection * LOOKUPS_MAX,
                 ordinal: field.ordinal,
+                word: layout.word_field(field.ordinal),
                 name: field.name.clone(),
                 dtype: field.dtype.clone(),
             }));
+            if resolved.fields.iter().all(|field| field.dtype == DataType::Float64) {
+                f64s = layout.word_run(resolved.fields.iter().map(|field| field.ordinal));
+            }
             let need = if is_variable { Need::SlotAndHeap } else { Need::Slot };
-            selections.push(Selection { ttl_us: resolved.view.definition.ttl_us, need, resolved });
+            selections.push(Selection { ttl_us: resolved.view.definition.ttl_us, view, need, resolved });
         }
         let generation = picture.state.generation();
-        Ok(Prepared { picture, generation, selections, fields })
+        let f64s = f64s.filter(|_| selections.len() == 1);
+        Ok(Prepared { picture, generation, selections, fields, f64s })
     }
 
     /// Memory for the answers to a batch of keys.
     fn room(&self, reads: &Reads) -> (Vec<SlotCopy>, Vec<Winner>) {
         let (mut copies, mut winners) = (Vec::new(), Vec::new());
         for selection in &self.selections {
-            let view = self.picture.view(selection.resolved.view.id);
-            let copy = SlotCopy::new(Arc::new(SlotLayout::new(table_shape(view, &reads.identity))));
+            let layout = SlotLayout::new(table_shape(&selection.view, &reads.identity));
+            let copy = SlotCopy::new(Arc::new(layout));
             copies.extend(std::iter::repeat_n(copy, LOOKUPS_MAX));
             winners.extend((0..LOOKUPS_MAX).map(|_| Winner::Nothing));
         }
@@ -162,13 +189,12 @@ impl OnlineHandle {
     /// A join key is missing, null, unknown or of another type.
     pub fn key(&self, entity: &[(&str, Value)]) -> Result<EntityKey> {
         let mut key = EntityKey::default();
-        let selected = self.prepared.selections.iter().map(|selection| &selection.resolved);
-        check_keys(entity, selected.clone())?;
-        for resolved in selected {
-            let view = self.prepared.picture.view(resolved.view.id);
+        let selections = &self.prepared.selections;
+        check_keys(entity, selections.iter().map(|selection| &selection.resolved))?;
+        for Selection { resolved, view, .. } in selections {
             let start = key.bytes.len();
             view.key_schema.encode(&entity_values(entity, resolved, &view.key_schema)?, &mut key.bytes)?;
-            key.parts.push((key_hash(self.reads.hash_seed(), &key.bytes[start..]), key.bytes.len()));
+            key.push(key_hash(self.reads.hash_seed(), &key.bytes[start..]));
         }
         Ok(key)
     }
@@ -186,9 +212,9 @@ impl OnlineHandle {
             let selection = &self.prepared.selections[index];
             let at = index * LOOKUPS_MAX;
             let mut winner = None;
-            if let Some(table) = selection.table(&self.prepared.picture) {
+            if let Some(table) = selection.table() {
                 let copy = &mut self.copies[at];
-                winner = judge(table.lookup(hash, bytes, selection.need, copy), copy, seq, now.0);
+                winner = judge(table.lookup(hash, bytes, selection.need, copy), copy, (seq, now.0), selection.ttl_us);
             }
             self.winners[at] = match winner {
                 Some(winner) => winner,
@@ -227,12 +253,13 @@ impl OnlineHandle {
         let mut found = [Lookup::Busy; LOOKUPS_MAX];
         let from = index * LOOKUPS_MAX;
         let selection = &self.prepared.selections[index];
-        if let Some(table) = selection.table(&self.prepared.picture) {
+        if let Some(table) = selection.table() {
             let copies = &mut self.copies[from..from + keys.len()];
             table.lookup_many(|i| keys[i].part(index), selection.need, copies, &mut found[..keys.len()]);
         }
+        let ttl_us = selection.ttl_us;
         for (i, key) in keys.iter().enumerate() {
-            self.winners[from + i] = match judge(found[i], &self.copies[from + i], seq, now) {
+            self.winners[from + i] = match judge(found[i], &self.copies[from + i], (seq, now), ttl_us) {
                 Some(winner) => winner,
                 None => self.ask_history(index, key.part(index), (seq, now))?,
             };
@@ -252,7 +279,7 @@ impl OnlineHandle {
 
     #[inline]
     fn check_key(&self, key: &EntityKey) -> Result<()> {
-        if key.parts.len() == self.prepared.selections.len() {
+        if key.parts == self.prepared.selections.len() {
             return Ok(());
         }
         Err(Error::invalid("the entity key was made for other features").remedy("make it with this handle's key()"))
@@ -278,123 +305,18 @@ impl OnlineHandle {
         })?;
         // Its table may be another by now: answers of this call lie in what was prepared for the one before.
         self.is_stale |= !Arc::ptr_eq(&picture, &self.prepared.picture);
-        Ok(found.map_or(Winner::Nothing, Winner::Found))
+        Ok(found.map_or(Winner::Nothing, |found| Winner::Found(Box::new(found))))
     }
 
+    #[inline]
     fn row(&self, i: usize, now: Timestamp) -> OnlineRow<'_> {
-        OnlineRow { prepared: &self.prepared, copies: &self.copies[i..], winners: &self.winners[i..], now: now.0 }
-    }
-}
-
-impl<'a> OnlineRow<'a> {
-    /// How many features there are.
-    pub fn len(&self) -> usize {
-        self.prepared.fields.len()
-    }
-
-    /// Whether no feature was asked for.
-    pub fn is_empty(&self) -> bool {
-        self.prepared.fields.is_empty()
-    }
-
-    #[inline]
-    fn field(&self, index: usize) -> (&'a Field, &'a Winner, &'a SlotCopy, i64) {
-        let field = &self.prepared.fields[index];
-        let at = field.selection * LOOKUPS_MAX;
-        (field, &self.winners[at], &self.copies[at], self.prepared.selections[field.selection].ttl_us)
-    }
-
-    /// Whether a feature's answer came out of the latest table, rather than out of log and runs.
-    ///
-    /// # Panics
-    /// There are not so many features.
-    pub fn is_from_latest_table(&self, index: usize) -> bool {
-        matches!(self.field(index).1, Winner::Slot)
-    }
-
-    /// What became of a feature, and when its row was true unless the status is NOT_FOUND.
-    ///
-    /// # Panics
-    /// There are not so many features.
-    #[inline]
-    pub fn status(&self, index: usize) -> (Status, Option<Timestamp>) {
-        let (field, winner, copy, ttl_us) = self.field(index);
-        winner.status(copy, field.ordinal, self.now, ttl_us)
-    }
-
-    /// A feature's value; null unless its status is PRESENT.
-    ///
-    /// # Panics
-    /// There are not so many features.
-    pub fn value(&self, index: usize) -> Value {
-        let (field, winner, copy, ttl_us) = self.field(index);
-        match winner.status(copy, field.ordinal, self.now, ttl_us).0 {
-            Status::Present => winner.value(copy, self.layout(field), field.ordinal),
-            _ => Value::Null,
-        }
-    }
-
-    /// A float64 feature's value; `None` unless it is one and its status is PRESENT.
-    ///
-    /// # Panics
-    /// There are not so many features.
-    #[inline]
-    pub fn f64(&self, index: usize) -> Option<f64> {
-        let (field, winner, copy, ttl_us) = self.field(index);
-        if field.dtype != DataType::Float64 || winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present
-        {
-            return None;
-        }
-        let bytes = winner.field_bytes(copy, self.layout(field), field.ordinal)?;
-        bytes.try_into().ok().map(f64::from_le_bytes)
-    }
-
-    /// An int64 feature's value; `None` unless it is one and its status is PRESENT.
-    ///
-    /// # Panics
-    /// There are not so many features.
-    #[inline]
-    pub fn i64(&self, index: usize) -> Option<i64> {
-        let (field, winner, copy, ttl_us) = self.field(index);
-        if field.dtype != DataType::Int64 || winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present {
-            return None;
-        }
-        let bytes = winner.field_bytes(copy, self.layout(field), field.ordinal)?;
-        bytes.try_into().ok().map(i64::from_le_bytes)
-    }
-
-    /// A string feature's value, not copied; `None` unless it is one and its status is PRESENT.
-    ///
-    /// # Panics
-    /// There are not so many features.
-    pub fn str(&self, index: usize) -> Option<&str> {
-        let (field, winner, copy, ttl_us) = self.field(index);
-        if field.dtype != DataType::String || winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present
-        {
-            return None;
-        }
-        std::str::from_utf8(winner.field_bytes(copy, self.layout(field), field.ordinal)?).ok()
-    }
-
-    /// All of it: value, status, event time of each feature.
-    pub fn to_vec(&self) -> Vec<FeatureValue> {
-        let fields = self.prepared.fields.iter().enumerate();
-        let values = fields.map(|(index, field)| {
-            let (status, event_ts) = self.status(index);
-            FeatureValue {
-                view: self.prepared.selections[field.selection].resolved.label.clone(),
-                feature: field.name.clone(),
-                dtype: field.dtype.clone(),
-                value: self.value(index),
-                status,
-                event_ts,
+        let (copies, winners) = (&self.copies[i..], &self.winners[i..]);
+        let slot: &[u8] = match (winners.first(), copies.first()) {
+            (Some(Winner::Slot { is_in_force: true }), Some(copy)) if self.prepared.selections.len() == 1 => {
+                copy.slot_bytes()
             }
-        });
-        values.collect()
-    }
-
-    #[inline]
-    fn layout(&self, field: &Field) -> &'a RowLayout {
-        &self.prepared.picture.view(self.prepared.selections[field.selection].resolved.view.id).layout
+            _ => &[],
+        };
+        OnlineRow { prepared: &self.prepared, copies, winners, now: now.0, slot }
     }
 }

@@ -1,7 +1,7 @@
 //! The row that answers for one key: out of the latest table where that may be asked, else over the as-of path.
 
 use super::as_of::FoundRow;
-use crate::format::row::{RowKind, RowLayout};
+use crate::format::row::{FieldState, RowKind, RowLayout};
 use crate::format::table::BEHIND_NOT;
 use crate::join::pick::{FieldView, Status, verdict};
 use crate::latest::{Lookup, SlotCopy, TableReader};
@@ -14,9 +14,12 @@ pub enum Winner {
     /// No row in sight.
     Nothing,
     /// The row is in the [`SlotCopy`] that the lookup was given.
-    Slot,
+    Slot {
+        /// Whether its fields that have a value answer it: worked out once for all of them.
+        is_in_force: bool,
+    },
     /// A row of log or runs.
-    Found(FoundRow),
+    Found(Box<FoundRow>),
 }
 
 /// Whether a table answers for now at all: it has every row, and says so.
@@ -26,27 +29,38 @@ pub fn is_current(table: &TableReader) -> bool {
     table.state().is_some_and(|state| state.behind == BEHIND_NOT)
 }
 
-/// What a lookup in a current table says about the greatest row up to `seq` at `now`; `None` when it cannot say.
+/// What a lookup in a current table says about the greatest row up to `seq` at `now`, in a view with this TTL;
+/// `None` when it cannot say.
 #[inline]
-pub fn judge(found: Lookup, copy: &SlotCopy, seq: u64, now: i64) -> Option<Winner> {
+pub fn judge(found: Lookup, copy: &SlotCopy, (seq, now): (u64, i64), ttl_us: i64) -> Option<Winner> {
     match found {
         Lookup::Miss => Some(Winner::Nothing),
-        Lookup::Hit if copy.seq() <= seq && copy.event_ts() <= now && !copy.asks_history() => Some(Winner::Slot),
+        Lookup::Hit if copy.seq() <= seq && copy.event_ts() <= now && !copy.asks_history() => {
+            let is_in_force = verdict(Some(field_of(copy, FieldState::Value)), now, ttl_us) == Status::Present;
+            Some(Winner::Slot { is_in_force })
+        }
         Lookup::Hit | Lookup::Busy | Lookup::Untrusted => None,
     }
 }
 
+/// A field in this state of the row in `copy`. Rows with deadlines are not answered out of a table.
+#[inline]
+fn field_of(copy: &SlotCopy, state: FieldState) -> FieldView {
+    FieldView {
+        kind: copy.kind().unwrap_or(RowKind::Delete),
+        event_ts: copy.event_ts(),
+        row_deadline: None,
+        field_deadline: None,
+        state,
+    }
+}
+
 impl Winner {
+    #[inline]
     fn field(&self, copy: &SlotCopy, field: usize) -> Option<FieldView> {
         match self {
             Winner::Nothing => None,
-            Winner::Slot => Some(FieldView {
-                kind: copy.kind().unwrap_or(RowKind::Delete),
-                event_ts: copy.event_ts(),
-                row_deadline: None,
-                field_deadline: None,
-                state: copy.state(field),
-            }),
+            Winner::Slot { .. } => Some(field_of(copy, copy.state(field))),
             Winner::Found(found) => Some(FieldView::of_row(&found.row(), field)),
         }
     }
@@ -64,7 +78,7 @@ impl Winner {
     pub fn value(&self, copy: &SlotCopy, layout: &RowLayout, field: usize) -> Value {
         match self {
             Winner::Nothing => Value::Null,
-            Winner::Slot => copy.value(field).unwrap_or(Value::Null),
+            Winner::Slot { .. } => copy.value(field).unwrap_or(Value::Null),
             Winner::Found(found) => found.row().value(layout, field),
         }
     }
@@ -74,7 +88,7 @@ impl Winner {
     pub fn field_bytes<'a>(&'a self, copy: &'a SlotCopy, layout: &RowLayout, field: usize) -> Option<&'a [u8]> {
         match self {
             Winner::Nothing => None,
-            Winner::Slot => copy.field_bytes(field),
+            Winner::Slot { .. } => copy.field_bytes(field),
             Winner::Found(found) => Some(found.row().field_bytes(layout, field)),
         }
     }

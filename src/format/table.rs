@@ -373,15 +373,19 @@ pub const BEHIND_RETIRED: u64 = 2;
 impl LiveState {
     /// The words as they stand at [`LIVE_STATE`].
     pub fn encode(self) -> [u64; 4] {
-        let check = mix(mix(self.applied_seq, self.applied_log), self.behind ^ P1);
-        [self.applied_seq, self.applied_log, self.behind, check]
+        [self.applied_seq, self.applied_log, self.behind, self.check()]
+    }
+
+    #[inline]
+    fn check(self) -> u64 {
+        mix(mix(self.applied_seq, self.applied_log), self.behind ^ P1)
     }
 
     /// Reads the words; `None` when they do not belong together.
     #[inline]
     pub fn decode(words: [u64; 4]) -> Option<LiveState> {
         let state = LiveState { applied_seq: words[0], applied_log: words[1], behind: words[2] };
-        (state.encode() == words).then_some(state)
+        (state.check() == words[3]).then_some(state)
     }
 }
 

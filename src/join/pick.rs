@@ -157,6 +157,7 @@ impl FieldView {
 }
 
 /// What one field of the winner answers at `at` in a view with this TTL (0 for none).
+#[inline]
 pub fn verdict(winner: Option<FieldView>, at: i64, ttl_us: i64) -> Status {
     let Some(field) = winner else { return Status::NotFound };
     if field.kind != RowKind::Value

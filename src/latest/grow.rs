@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use super::insert::{Inserter, Shared, Storage};
-use super::probe::{Tags, first_empty, tag_at, with_tag};
+use super::probe::{Tags, empty_for, tag_at, with_tag};
 use super::seqlock;
 use crate::error::{Error, Result};
 use crate::format::table::{
@@ -134,7 +134,7 @@ impl Inserter {
         for key in moving.iter().filter(|key| prefix(key.hash, to.depth) == to_prefix) {
             let mut group = to.home(key.hash);
             let slot = loop {
-                match first_empty(tags[group]) {
+                match empty_for(tags[group], key.hash) {
                     Some(slot) => break slot,
                     None => group = (group + 1) % to.groups,
                 }

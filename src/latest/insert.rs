@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::heap::Heap;
 use super::layout::FLAG_LOST;
-use super::probe::{Tags, first_empty, matches, tag_at, with_tag};
+use super::probe::{Tags, empty_for, matches, tag_at, with_tag};
 use super::reader::{Lookup, Need, TableReader};
 use super::seqlock;
 use super::slot::{HeapWord, SlotCopy};
@@ -213,7 +213,7 @@ impl Inserter {
                     }
                 }
             }
-            if let Some(slot) = first_empty(tags) {
+            if let Some(slot) = empty_for(tags, hash) {
                 return Ok(Place::Empty { group, slot, tags, is_suspect });
             }
             group = (group + 1) % shard.groups;

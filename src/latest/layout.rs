@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::format::row::{RowLayout, states_len_bytes};
+use crate::format::row::{FieldState, RowLayout, states_len_bytes};
 use crate::format::table::{FORMAT_VERSION, GROUP_SLOTS};
 
 /// Inline bytes of a key of varying length; of a longer one, the heap word and the hash.
@@ -75,6 +75,53 @@ pub struct SlotLayout {
     pub(super) digest: u64,
 }
 
+/// Where state and value of a field of eight bytes lie in a slot: worked out once, for many reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordField {
+    pub(super) state_at: usize,
+    pub(super) state_shift: usize,
+    pub(super) value_at: usize,
+}
+
+impl WordField {
+    /// The value in the bytes of a slot; `None` unless its state is [`FieldState::Value`].
+    #[inline]
+    pub fn value(self, slot: &[u8]) -> Option<[u8; 8]> {
+        let (value, state) = (slot.get(self.value_at..)?.first_chunk()?, slot.get(self.state_at)?);
+        (state >> self.state_shift & 3 == FieldState::Value as u8).then_some(*value)
+    }
+}
+
+/// Neighbouring fields of eight bytes, read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordRun {
+    first: WordField,
+    /// Of the eight bytes at the first field's state: the states of the run, and what they are where each is a value.
+    mask: u64,
+    values: u64,
+    len: usize,
+}
+
+/// So many states stand in eight bytes wherever in the first of them they begin.
+const WORD_RUN_MAX: usize = 28;
+
+impl WordRun {
+    /// How many fields.
+    pub fn field_count(&self) -> usize {
+        self.len
+    }
+
+    /// The values in the bytes of a slot; `None` unless the state of each is [`FieldState::Value`].
+    #[inline]
+    pub fn values<'s>(&self, slot: &'s [u8]) -> Option<&'s [[u8; 8]]> {
+        let states = u64::from_le_bytes(*slot.get(self.first.state_at..)?.first_chunk()?);
+        if states & self.mask != self.values {
+            return None;
+        }
+        slot.get(self.first.value_at..)?.as_chunks().0.get(..self.len)
+    }
+}
+
 impl SlotLayout {
     /// The layout for `shape`.
     pub fn new(shape: TableShape) -> SlotLayout {
@@ -120,6 +167,30 @@ impl SlotLayout {
     /// What the table holds.
     pub fn shape(&self) -> &TableShape {
         &self.shape
+    }
+
+    /// Where state and value of a field lie that takes eight bytes; `None` for other fields.
+    pub fn word_field(&self, field: usize) -> Option<WordField> {
+        let data_type = &self.shape.row.types()[field];
+        let is_word = !data_type.is_variable() && data_type.fixed_width_bytes() == 8;
+        let (state_at, state_shift) = (STATES + field / 4, field % 4 * 2);
+        is_word.then(|| WordField { state_at, state_shift, value_at: self.field_starts[field] })
+    }
+
+    /// Fields of eight bytes that stand in this order, none between them; `None` where they do not.
+    pub fn word_run(&self, fields: impl ExactSizeIterator<Item = usize>) -> Option<WordRun> {
+        let len = fields.len();
+        let words: Vec<WordField> = fields.map(|field| self.word_field(field)).collect::<Option<_>>()?;
+        let first = *words.first()?;
+        let are_neighbours = words.windows(2).all(|pair| pair[0].value_at + 8 == pair[1].value_at);
+        let slot_has_states = first.state_at + 8 <= self.slot_bytes();
+        let each = |state: u64| (0..len).fold(0, |states, i| states | state << (first.state_shift + 2 * i));
+        (len <= WORD_RUN_MAX && are_neighbours && slot_has_states).then(|| WordRun {
+            first,
+            mask: each(3),
+            values: each(FieldState::Value as u64),
+            len,
+        })
     }
 
     /// The bytes of a field in the fixed part.
@@ -184,6 +255,32 @@ mod tests {
         for (i, digest) in digests.iter().enumerate() {
             assert!(!digests[..i].contains(digest));
         }
+    }
+
+    #[test]
+    fn a_run_of_words_is_read_where_each_has_a_value_and_only_there() {
+        for first in 0..9 {
+            let layout = layout(vec![DataType::Float64; 40], None);
+            for len in 1..=WORD_RUN_MAX {
+                let run = layout.word_run(first..first + len).unwrap();
+                let mut slot = vec![0; layout.slot_bytes()];
+                for field in first..first + len {
+                    let word = layout.word_field(field).unwrap();
+                    assert_eq!((run.values(&slot), word.value(&slot)), (None, None));
+                    slot[word.value_at] = u8::try_from(field).unwrap();
+                    slot[word.state_at] |= (FieldState::Value as u8) << word.state_shift;
+                    assert_eq!(word.value(&slot).map(|value| usize::from(value[0])), Some(field));
+                }
+                let read: Vec<usize> = run.values(&slot).unwrap().iter().map(|value| usize::from(value[0])).collect();
+                assert_eq!(read, (first..first + len).collect::<Vec<_>>());
+                let last = layout.word_field(first + len - 1).unwrap();
+                slot[last.state_at] |= 3 << last.state_shift;
+                assert_eq!(run.values(&slot), None, "a state that is no value was read as one");
+            }
+            assert_eq!(layout.word_run([first, first + 2].into_iter()), None, "fields with one between them");
+            assert_eq!(layout.word_run(0..WORD_RUN_MAX + 1), None);
+        }
+        assert_eq!(layout(vec![DataType::String, DataType::Int32], None).word_run(0..2), None);
     }
 
     #[test]

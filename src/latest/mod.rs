@@ -38,7 +38,7 @@ mod walk;
 
 pub use bulk::BulkPart;
 pub use insert::Upsert;
-pub use layout::{KEY_INLINE_BYTES, SLOT_HEADER_BYTES, SlotLayout, TableShape};
+pub use layout::{KEY_INLINE_BYTES, SLOT_HEADER_BYTES, SlotLayout, TableShape, WordField, WordRun};
 pub use open::{Opened, Table, TableOptions, TableStats};
 pub use reader::{LOOKUPS_MAX, Lookup, Need, TableReader};
 pub use slot::{RowOrder, SlotCopy};

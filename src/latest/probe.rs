@@ -27,9 +27,18 @@ pub(super) fn has_empty(tags: Tags) -> bool {
     zero_bytes(tags[0]) | zero_bytes(tags[1]) != 0
 }
 
-/// The first slot not in use.
-pub(super) fn first_empty(tags: Tags) -> Option<usize> {
-    matches(tags, 0).next()
+/// The slot that a key is put into where it is free. A reader may find a key in any slot; that it mostly is in
+/// this one lets it fetch slot and tags at the same time.
+#[inline]
+pub(super) fn preferred(hash: u64) -> usize {
+    // Not the bits of the tag, nor those that choose shard and group.
+    (hash >> 8) as usize % GROUP_SLOTS
+}
+
+/// The slot of a group for a new key: the preferred one, else the first that is not in use.
+pub(super) fn empty_for(tags: Tags, hash: u64) -> Option<usize> {
+    let preferred = preferred(hash);
+    if tag_at(tags, preferred) == 0 { Some(preferred) } else { matches(tags, 0).next() }
 }
 
 /// The tag of a slot.
@@ -83,7 +92,10 @@ mod tests {
                 let naive: Vec<usize> = (0..GROUP_SLOTS).filter(|&slot| tag_at(tags, slot) == tag).collect();
                 assert_eq!(matches(tags, tag).collect::<Vec<_>>(), naive);
             }
-            assert_eq!(has_empty(tags), first_empty(tags).is_some());
+            let empty = empty_for(tags, state);
+            assert_eq!(has_empty(tags), empty.is_some());
+            assert!(empty.is_none_or(|slot| tag_at(tags, slot) == 0));
+            assert!(tag_at(tags, preferred(state)) != 0 || empty == Some(preferred(state)));
         }
     }
 }

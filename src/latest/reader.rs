@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 use super::layout::SlotLayout;
-use super::probe::{Tags, has_empty, matches};
+use super::probe::{Tags, has_empty, matches, preferred};
 use super::seqlock;
-use super::slot::SlotCopy;
+use super::slot::{SlotCopy, TWO_LINES_WORDS};
 use crate::disk::{File, SharedMap};
 use crate::format::table::{
     BEHIND_RETIRED, DirectoryWord, LIVE_DIRECTORY, LIVE_EPOCH, LIVE_STATE, LiveState, Shard, check_word, tag_of,
@@ -93,7 +93,12 @@ impl TableReader {
     /// Looks up the greatest row of `key`, whose hash is `hash`.
     #[inline]
     pub fn lookup(&self, hash: u64, key: &[u8], need: Need, copy: &mut SlotCopy) -> Lookup {
-        self.lookup_from(hash, key, need, copy, self.begin(hash))
+        let (epoch, start) = self.begin(hash);
+        if let Some(Start { shard, group }) = start {
+            // Most keys are there: its memory then comes while the tags do, not after them.
+            self.prefetch_slot(shard, group * 16 + preferred(hash));
+        }
+        self.lookup_from(hash, key, need, copy, (epoch, start))
     }
 
     /// Looks up at most [`LOOKUPS_MAX`] keys, fetching the memory of all ahead: tags first, then slots, then the
@@ -122,7 +127,7 @@ impl TableReader {
         }
         for (i, start) in starts[..count].iter().enumerate() {
             if let Some(start) = start {
-                self.prefetch_slot(*start, key(i).0);
+                self.prefetch_match(*start, key(i).0);
             }
         }
         for (i, ((found, copy), start)) in found.iter_mut().zip(copies).zip(starts).enumerate() {
@@ -133,25 +138,27 @@ impl TableReader {
 
     /// Fetches the first slot whose tag matches, or the check word that a miss will need.
     #[inline]
-    fn prefetch_slot(&self, start: Start, hash: u64) {
-        let Start { shard, group } = start;
+    fn prefetch_match(&self, Start { shard, group }: Start, hash: u64) {
         match matches(self.tags(shard, group), tag_of(hash)).next() {
-            Some(slot) => {
-                let words = self.layout.slot_words;
-                let at = shard.slot_at(group * 16 + slot, words);
-                let last = at + words - 1;
-                for line in 0..SLOT_LINES_AHEAD {
-                    let ahead = at + line * WORDS_PER_LINE;
-                    if ahead > last {
-                        break;
-                    }
-                    self.map.prefetch(ahead);
-                }
-                if !words.is_multiple_of(WORDS_PER_LINE) {
-                    self.map.prefetch(last);
-                }
-            }
+            Some(slot) => self.prefetch_slot(shard, group * 16 + slot),
             None => self.map.prefetch(shard.check_at(group)),
+        }
+    }
+
+    #[inline]
+    fn prefetch_slot(&self, shard: Shard, slot: usize) {
+        let words = self.layout.slot_words;
+        let at = shard.slot_at(slot, words);
+        let last = at + words - 1;
+        for line in 0..SLOT_LINES_AHEAD {
+            let ahead = at + line * WORDS_PER_LINE;
+            if ahead > last {
+                break;
+            }
+            self.map.prefetch(ahead);
+        }
+        if !words.is_multiple_of(WORDS_PER_LINE) {
+            self.map.prefetch(last);
         }
     }
 
@@ -260,7 +267,13 @@ impl TableReader {
     #[inline]
     pub(super) fn read_slot(&self, at: usize, hash: u64, key: &[u8], need: Need, copy: &mut SlotCopy) -> Lookup {
         let words = &self.map.words()[at..at + self.layout.slot_words];
-        let Some(header) = seqlock::read(words, &mut copy.words) else {
+        let two_lines = <&[AtomicU64; TWO_LINES_WORDS]>::try_from(words);
+        let header = match (two_lines, <&mut [[u8; 8]; TWO_LINES_WORDS]>::try_from(copy.words.as_mut_slice())) {
+            // The same, with a length that the compiler knows.
+            (Ok(words), Ok(out)) => seqlock::read(words, out),
+            _ => seqlock::read(words, &mut copy.words),
+        };
+        let Some(header) = header else {
             return Lookup::Busy;
         };
         if !copy.is_sound(at, header) {

@@ -38,6 +38,9 @@ impl HeapWord {
     }
 }
 
+/// Words of a slot of two cache lines.
+pub(super) const TWO_LINES_WORDS: usize = 16;
+
 /// Place of a row in row order: event time, created with absent first, seq.
 pub type RowOrder = (i64, Option<i64>, u64);
 
@@ -93,6 +96,7 @@ impl SlotCopy {
     }
 
     /// Whether only history can answer: the row has deadlines, or a greater one was lost to damage.
+    #[inline]
     pub fn asks_history(&self) -> bool {
         self.flags() & (FLAG_ASK_HISTORY | FLAG_LOST) != 0
     }
@@ -112,6 +116,12 @@ impl SlotCopy {
     #[inline]
     pub fn fixed_bytes(&self, field: usize) -> &[u8] {
         &self.bytes()[self.layout.field_range(field)]
+    }
+
+    /// The slot's bytes, for [`WordField::value`].
+    #[inline]
+    pub fn slot_bytes(&self) -> &[u8] {
+        self.bytes()
     }
 
     /// The encoded value of a field whose state is [`FieldState::Value`]. `None` when it lies in the
@@ -173,7 +183,11 @@ impl SlotCopy {
         if self.has_long_key() {
             return self.word(at + 8..at + 16) == hash;
         }
-        self.bytes().get(at..at + key.len()) == Some(key)
+        // Words as they were stored: what was stored in words is slow to read in greater pieces at once.
+        let (whole, rest) = key.as_chunks::<8>();
+        let Some((words, after)) = self.words[at / 8..].split_at_checked(whole.len()) else { return false };
+        words.iter().zip(whole).all(|(word, key)| u64::from_le_bytes(*word) == u64::from_le_bytes(*key))
+            && (rest.is_empty() || after.as_flattened().get(..rest.len()) == Some(rest))
     }
 
     /// Whether the heap block begins with this key. For long keys.
@@ -218,8 +232,13 @@ impl SlotCopy {
     /// The checksum of these words in the slot at word `position`.
     #[inline]
     pub(super) fn checksum(&self, position: usize) -> u64 {
-        // The position as seed: a slot that landed elsewhere is no slot there.
-        xxh3_64_with_seed(&self.bytes()[8..], position as u64) >> 32
+        // The position as seed: a slot that landed elsewhere is no slot there. Two lines are what most slots
+        // take; said as a constant, their checksum is worked out without a branch.
+        let sum = match <&[[u8; 8]; TWO_LINES_WORDS]>::try_from(self.words.as_slice()) {
+            Ok(words) => xxh3_64_with_seed(&words.as_flattened()[8..], position as u64),
+            Err(_) => xxh3_64_with_seed(&self.bytes()[8..], position as u64),
+        };
+        sum >> 32
     }
 
     /// Whether the copied words are what a writer stored at `position` under `header`.

@@ -1,0 +1,199 @@
+//! One entity's answer, read feature by feature or all at once.
+
+use super::super::get::FeatureValue;
+use super::super::winner::Winner;
+use super::{Field, Prepared};
+use crate::format::row::RowLayout;
+use crate::join::pick::Status;
+use crate::latest::SlotCopy;
+use crate::time::Timestamp;
+use crate::value::{DataType, Value};
+
+/// One entity's answer, borrowed from the handle that gave it.
+#[derive(Clone, Copy, Debug)]
+pub struct OnlineRow<'a> {
+    pub(super) prepared: &'a Prepared,
+    pub(super) copies: &'a [SlotCopy],
+    pub(super) winners: &'a [Winner],
+    pub(super) now: i64,
+    /// The bytes of the one slot that all features come out of; empty where they do not, or are not in force.
+    pub(super) slot: &'a [u8],
+}
+
+impl<'a> OnlineRow<'a> {
+    /// How many features there are.
+    pub fn len(&self) -> usize {
+        self.prepared.fields.len()
+    }
+
+    /// Whether no feature was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.prepared.fields.is_empty()
+    }
+
+    #[inline]
+    fn field(&self, index: usize) -> (&'a Field, &'a Winner, &'a SlotCopy, i64) {
+        let field = &self.prepared.fields[index];
+        (field, &self.winners[field.at], &self.copies[field.at], self.prepared.selections[field.selection].ttl_us)
+    }
+
+    /// The value of a field that takes eight bytes, where its status is PRESENT.
+    #[inline]
+    fn word(&self, field: &Field) -> Option<[u8; 8]> {
+        match field.word {
+            Some(word) if !self.slot.is_empty() => word.value(self.slot),
+            _ => self.word_of_any(field),
+        }
+    }
+
+    fn word_of_any(&self, field: &Field) -> Option<[u8; 8]> {
+        match (&self.winners[field.at], field.word) {
+            (Winner::Slot { is_in_force: true }, Some(word)) => word.value(self.copies[field.at].slot_bytes()),
+            (Winner::Slot { .. }, _) => None,
+            (Winner::Nothing | Winner::Found(_), _) => self.word_of_found(field),
+        }
+    }
+
+    #[cold]
+    fn word_of_found(&self, field: &Field) -> Option<[u8; 8]> {
+        let (winner, copy) = (&self.winners[field.at], &self.copies[field.at]);
+        let ttl_us = self.prepared.selections[field.selection].ttl_us;
+        if winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present {
+            return None;
+        }
+        winner.field_bytes(copy, self.layout(field), field.ordinal)?.try_into().ok()
+    }
+
+    /// Whether a feature's answer came out of the latest table, rather than out of log and runs.
+    ///
+    /// # Panics
+    /// There are not so many features.
+    pub fn is_from_latest_table(&self, index: usize) -> bool {
+        matches!(self.field(index).1, Winner::Slot { .. })
+    }
+
+    /// What became of a feature, and when its row was true unless the status is NOT_FOUND.
+    ///
+    /// # Panics
+    /// There are not so many features.
+    #[inline]
+    pub fn status(&self, index: usize) -> (Status, Option<Timestamp>) {
+        let (field, winner, copy, ttl_us) = self.field(index);
+        winner.status(copy, field.ordinal, self.now, ttl_us)
+    }
+
+    /// A feature's value; null unless its status is PRESENT.
+    ///
+    /// # Panics
+    /// There are not so many features.
+    pub fn value(&self, index: usize) -> Value {
+        let (field, winner, copy, ttl_us) = self.field(index);
+        match winner.status(copy, field.ordinal, self.now, ttl_us).0 {
+            Status::Present => winner.value(copy, self.layout(field), field.ordinal),
+            _ => Value::Null,
+        }
+    }
+
+    /// A float64 feature's value; `None` unless it is one and its status is PRESENT.
+    ///
+    /// # Panics
+    /// There are not so many features.
+    #[inline]
+    pub fn f64(&self, index: usize) -> Option<f64> {
+        let field = &self.prepared.fields[index];
+        let word = if matches!(field.dtype, DataType::Float64) { self.word(field) } else { None };
+        word.map(f64::from_le_bytes)
+    }
+
+    /// All features at once, where each is a float64 whose status is PRESENT: a model's input. `false` where one is
+    /// not; what `out` holds then says nothing, and [`OnlineRow::f64`] and [`OnlineRow::status`] tell them apart.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, Features, Store, time::Timestamp};
+    /// # let store = Store::temporary()?;
+    /// # let view = FeatureView::new("ride").entity("driver").ttl(std::time::Duration::from_micros(10));
+    /// # let view = view.feature("rate", DataType::Float64).feature("trips", DataType::Float64);
+    /// # let definitions = Definitions::new("rides").entity("driver", [("id", DataType::Int64)]).view(view);
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// # let batch = RecordBatch::try_from_iter([
+    /// #     ("id", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef),
+    /// #     ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0, 0]))),
+    /// #     ("rate", Arc::new(Float64Array::from(vec![0.5, 0.25]))),
+    /// #     ("trips", Arc::new(Float64Array::from(vec![Some(7.0), None]))),
+    /// # ])?;
+    /// # store.write("ride", &batch)?;
+    /// let mut online = store.online(&Features::list(["ride:rate", "ride:trips"])?)?;
+    /// let (one, two) = (online.key(&[("id", 1_i64.into())])?, online.key(&[("id", 2_i64.into())])?);
+    /// let mut input = [0.0; 2];
+    /// assert!(online.get(&one, Timestamp(10))?.read_f64(&mut input));
+    /// assert_eq!(input, [0.5, 7.0]);
+    /// assert!(!online.get(&two, Timestamp(10))?.read_f64(&mut input), "one of them is null");
+    /// assert!(!online.get(&one, Timestamp(11))?.read_f64(&mut input), "older than the view's TTL");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// `out` is not as long as there are features.
+    #[inline]
+    pub fn read_f64(&self, out: &mut [f64]) -> bool {
+        assert_eq!(out.len(), self.len(), "room for every feature");
+        match &self.prepared.f64s {
+            Some(run) if !self.slot.is_empty() => {
+                let Some(values) = run.values(self.slot) else { return false };
+                out.iter_mut().zip(values).for_each(|(out, value)| *out = f64::from_le_bytes(*value));
+                true
+            }
+            _ => out.iter_mut().enumerate().all(|(index, out)| self.f64(index).map(|value| *out = value).is_some()),
+        }
+    }
+
+    /// An int64 feature's value; `None` unless it is one and its status is PRESENT.
+    ///
+    /// # Panics
+    /// There are not so many features.
+    #[inline]
+    pub fn i64(&self, index: usize) -> Option<i64> {
+        let field = &self.prepared.fields[index];
+        let word = if matches!(field.dtype, DataType::Int64) { self.word(field) } else { None };
+        word.map(i64::from_le_bytes)
+    }
+
+    /// A string feature's value, not copied; `None` unless it is one and its status is PRESENT.
+    ///
+    /// # Panics
+    /// There are not so many features.
+    pub fn str(&self, index: usize) -> Option<&str> {
+        let (field, winner, copy, ttl_us) = self.field(index);
+        if field.dtype != DataType::String || winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present
+        {
+            return None;
+        }
+        std::str::from_utf8(winner.field_bytes(copy, self.layout(field), field.ordinal)?).ok()
+    }
+
+    /// All of it: value, status, event time of each feature.
+    pub fn to_vec(&self) -> Vec<FeatureValue> {
+        let fields = self.prepared.fields.iter().enumerate();
+        let values = fields.map(|(index, field)| {
+            let (status, event_ts) = self.status(index);
+            FeatureValue {
+                view: self.prepared.selections[field.selection].resolved.label.clone(),
+                feature: field.name.clone(),
+                dtype: field.dtype.clone(),
+                value: self.value(index),
+                status,
+                event_ts,
+            }
+        });
+        values.collect()
+    }
+
+    #[inline]
+    fn layout(&self, field: &Field) -> &'a RowLayout {
+        &self.prepared.selections[field.selection].view.layout
+    }
+}
