@@ -9,7 +9,7 @@
 //! | a latest table missing or damaged | recovered, from log and runs |
 //! | `registry.redb` and MANIFEST both missing or damaged | refused |
 //! | STORE missing or damaged, with rows in the store | refused |
-//! | a log segment damaged | refused, or a prefix: beyond every witness of a sync, damage cannot be told from a torn end |
+//! | a log segment damaged | refused, or a prefix: beyond every witness of a sync, damage cannot be told from a torn end, and numbers it reserved may come again |
 //! | a run, its index or a clock file damaged | refused where it is read; everything else is answered |
 //!
 //! Nothing else can be told apart: a stale `registry.redb` beside a lost MANIFEST after a power failure is a store

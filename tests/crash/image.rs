@@ -49,6 +49,7 @@ pub struct Scene<'a> {
     pub older: Option<&'a Mutex<Older>>,
     /// Nobody looks at the log's checksums.
     pub checks_are_off: bool,
+    /// Files of it were lost or damaged beyond what a crash does: a reader is not asked then.
     pub is_spoilt: bool,
 }
 
@@ -152,6 +153,10 @@ fn live_on(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random, opened: &mut u
     }
     let mut model = scene.model.clone();
     model.settle(&presence);
+    if scene.loss == Loss::LogDamage {
+        // The header that reserved the numbers may be what was lost.
+        model.shown = 0;
+    }
     write_on(&store, &mut model)?;
     match dice.below(16) {
         0 => drop(store.seal()?),
