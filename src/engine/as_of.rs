@@ -8,7 +8,7 @@ use super::picture::ViewPicture;
 use super::run_source::{run_record, run_slices};
 use super::tail_source::mark_of;
 use crate::error::Result;
-use crate::format::row::{RowRef, push_record};
+use crate::format::row::{RowLayout, RowRef, push_record};
 use crate::join::pick::{AsOf, Mark, pick, pick_descending};
 use crate::tail::TailSegment;
 
@@ -37,9 +37,16 @@ pub struct FoundRow {
     /// Where it lies.
     pub place: Place,
     record: Vec<u8>,
+    /// Where its fields lie: of the definition it was found by.
+    layout: Arc<RowLayout>,
 }
 
 impl FoundRow {
+    /// Where its fields lie.
+    pub fn layout(&self) -> &RowLayout {
+        &self.layout
+    }
+
     /// The row.
     pub fn row(&self) -> RowRef<'_> {
         let (row, _) = RowRef::parse_unchecked_image(&self.record).expect("encoded by find_row");
@@ -69,7 +76,12 @@ pub fn find_row(
         {
             let mut bytes = Vec::new();
             push_record(&record.head, key, record.field_count, record.image, &mut bytes)?;
-            best = Some(FoundRow { mark, place: Place::Log { position }, record: bytes });
+            best = Some(FoundRow {
+                mark,
+                place: Place::Log { position },
+                record: bytes,
+                layout: Arc::clone(&view.layout),
+            });
         }
     }
     for run in view.runs_over(hash) {
@@ -87,7 +99,12 @@ pub fn find_row(
         if best.as_ref().is_none_or(|best| best.mark < mark) {
             let record = run_record(file, row, key, &view.layout)?;
             let row = u32::try_from(row).unwrap_or(u32::MAX);
-            best = Some(FoundRow { mark, place: Place::Run { id: about.id, row }, record });
+            best = Some(FoundRow {
+                mark,
+                place: Place::Run { id: about.id, row },
+                record,
+                layout: Arc::clone(&view.layout),
+            });
         }
     }
     Ok(best)

@@ -78,7 +78,7 @@ impl Engine {
     /// The log cannot be synced, and takes no more writes.
     pub fn sync(&self) -> Result<()> {
         let mut core = lock(&self.core);
-        if core.check_sound().is_ok() && core.log.synced() < core.log.end() {
+        if !core.is_closed && core.log.synced() < core.log.end() {
             core.log.sync()?;
             self.publish_head(&mut core);
         }
@@ -103,6 +103,9 @@ impl Engine {
         }
         queue.drain(..taken);
         drop(queue);
+        if group.is_empty() {
+            return;
+        }
         let outcome = self.commit_group(core, &mut group, bytes);
         let mut first_seq = outcome.as_ref().ok().copied();
         for (pending, batch) in group {

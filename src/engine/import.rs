@@ -155,9 +155,11 @@ impl Import {
                 built = self.strike_out(built, seen_seq, Some(&picture))?;
             }
             let imported = self.commit_built(&mut core, &built, now)?;
+            // Under the same lock: a commit that came between would tell the table that it has these rows.
+            let table = imported.seq.and_then(|_| Engine::take_table(&mut core, self.view.record.id));
             drop(core);
-            if imported.seq.is_some() {
-                engine.fill_after_import(self.view.record.id);
+            if let Some(table) = table {
+                engine.fill_after_import(self.view.record.id, table);
             }
             return Ok(imported);
         }

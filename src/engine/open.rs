@@ -11,7 +11,7 @@ use super::replay::Replay;
 use super::tables::Tables;
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, Result};
-use crate::head::{Head, Trust};
+use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::lock::{Holder, WriterLock};
 use crate::log::{LogPlace, recover};
@@ -45,6 +45,8 @@ impl Engine {
             disk.create_dir(&dir.join(folder))?;
         }
         disk.sync_dir(dir)?;
+        // A view's folder may have been made by a process that was killed before it was durable.
+        disk.sync_dir(&dir.join("history"))?;
         let opened = Registry::open(&disk, dir, identity.uuid, manifest::load(&*disk, dir, &identity.uuid))?;
         let registry = opened.registry;
         let state = registry.state();
@@ -57,7 +59,7 @@ impl Engine {
         };
         let (mut said, trust) = head.read_trusted();
         if trust == Trust::Untrusted {
-            said = crate::head::HeadState { epoch: said.epoch, ..Default::default() };
+            said = HeadState { epoch: said.epoch, ..Default::default() };
         } else if said.manifest_generation > state.generation() {
             return Err(Error::damaged(dir, "registry and MANIFEST are older than what HEAD says was committed")
                 .remedy("restore them from a backup"));
@@ -80,10 +82,15 @@ impl Engine {
             replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
         })?;
         let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
+        if trust == Trust::SameBoot && said.log_end > recovered.end() {
+            return Err(Error::damaged(&place.folder, "the log ends before the place that HEAD says was committed")
+                .remedy("asof repair shows what can be saved; a backup has what cannot"));
+        }
         // HEAD says "in use" before anything is written that a clean mark would hide.
-        let begin = crate::head::HeadState {
+        let begin = HeadState {
             epoch: said.epoch + 1,
-            committed_seq: next_seq - 1,
+            // A writer that was killed may have logged rows that its tables lack: nobody sees them until they have.
+            committed_seq: if trust == Trust::SameBoot { said.committed_seq } else { next_seq - 1 },
             log_end: recovered.end(),
             log_synced: witness,
             manifest_generation: state.generation(),
@@ -119,9 +126,10 @@ impl Engine {
             core: Mutex::new(Core {
                 log,
                 next_seq,
-                state: begin,
+                state: HeadState { committed_seq: next_seq - 1, ..begin },
                 tail,
-                is_closed: false,
+                // Until it is open: what an opening leaves that fails is not closed in order.
+                is_closed: true,
                 tables: Tables::new(),
                 filling: Default::default(),
                 broken: None,
@@ -131,11 +139,15 @@ impl Engine {
             merging: Mutex::default(),
             _lock: lock,
         };
-        engine.publish_head(&mut super::core::lock(&engine.core));
         place.remove_below(meta.log_start_segment)?;
         engine.remove_orphans()?;
         engine.open_tables()?;
-        engine.make_empty_tables(&mut super::core::lock(&engine.core));
+        {
+            let mut core = super::core::lock(&engine.core);
+            engine.publish_head(&mut core);
+            engine.make_empty_tables(&mut core);
+            core.is_closed = false;
+        }
         Ok(engine)
     }
 }

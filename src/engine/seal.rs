@@ -62,6 +62,8 @@ impl Engine {
     fn seal_full_segments(&self, now: Timestamp) -> Result<bool> {
         let sealed: Vec<Arc<TailSegment>> = {
             let core = lock(&self.core);
+            // Before runs are built that could not be committed.
+            core.check_sound()?;
             let active = core.tail.segment();
             self.reads.picture().tail.iter().filter(|tail| tail.segment() != active).cloned().collect()
         };
@@ -145,6 +147,7 @@ impl Engine {
         if chosen.is_empty() {
             return Ok(false);
         }
+        lock(&self.core).check_sound()?;
         let runs: Vec<&Arc<Run>> = view.runs.iter().filter(|run| chosen.contains(&run.record.group)).collect();
         let files = runs.iter().map(|run| run.open()).collect::<Result<Vec<_>>>()?;
         let level = runs.iter().map(|run| run.record.level).max().unwrap_or(0) + 1;

@@ -48,7 +48,8 @@ impl Engine {
     /// others are missing until they are built.
     pub(super) fn open_tables(&self) -> Result<()> {
         let mut core = lock(&self.core);
-        let sight = self.reads.sight()?;
+        // HEAD may say less until the tables have every row.
+        let sight = Sight { seq: core.state.committed_seq, picture: self.reads.picture() };
         let folder = self.reads.dir.join("latest");
         let mut names: Vec<String> = Vec::new();
         for (&id, view) in sight.picture.views.iter().filter(|(_, view)| !view.record.is_dropped()) {
@@ -58,6 +59,7 @@ impl Engine {
                 Opened::Trusted(table) => table,
                 Opened::NeedsRebuild(why) => {
                     tracing::info!(view = view.record.dir_name(), why, "the latest table is built anew");
+                    Table::retire_file(&*self.reads.disk, &self.table_path(view))?;
                     continue;
                 }
             };
@@ -68,6 +70,9 @@ impl Engine {
                 continue;
             }
             let mut filling = Filling { table, applied_seq };
+            if applied_seq < core.state.committed_seq {
+                filling.table.mark_behind();
+            }
             match self.catch_up(&mut filling, id, &sight) {
                 Ok(_) => self.install_table(&mut core, id, filling.table),
                 Err(error) => give_up(filling.table, view, &error),
@@ -75,6 +80,7 @@ impl Engine {
         }
         for name in self.reads.disk.list(&folder)? {
             if !names.contains(&name) {
+                Table::retire_file(&*self.reads.disk, &folder.join(&name))?;
                 self.reads.disk.remove(&folder.join(name))?;
             }
         }
@@ -106,6 +112,8 @@ impl Engine {
 
     fn create_table(&self, view: &ViewPicture, expected_keys: u64) -> Result<Table> {
         let path = self.table_path(view);
+        // Who has the file open is told, and looks for the one that takes its name.
+        Table::retire_file(&*self.reads.disk, &path)?;
         if let Err(error) = self.reads.disk.remove(&path)
             && !error.is_missing_file()
         {
@@ -120,6 +128,8 @@ impl Engine {
     /// # Errors
     /// A run is damaged, or the disk is full: reads of that view go on over the as-of path.
     pub fn build_missing_tables(&self) -> Result<()> {
+        let mut failed: Option<Error> = None;
+        let mut tried = Vec::new();
         loop {
             let (id, view) = {
                 let mut core = lock(&self.core);
@@ -127,7 +137,9 @@ impl Engine {
                     return Ok(());
                 }
                 let missing = self.missing_tables(&core);
-                let Some(id) = missing.into_iter().find(|id| !core.filling.contains(id)) else { return Ok(()) };
+                let next = missing.into_iter().find(|id| !core.filling.contains(id) && !tried.contains(id));
+                let Some(id) = next else { return failed.map_or(Ok(()), Err) };
+                tried.push(id);
                 core.filling.insert(id);
                 (id, Arc::clone(self.reads.picture().view(id)))
             };
@@ -136,20 +148,24 @@ impl Engine {
                 self.finish_filling(filling, id)
             });
             lock(&self.core).filling.remove(&id);
-            built?;
+            // One view's damage keeps no other from its table.
+            failed = failed.or(built.err());
         }
     }
 
-    /// An import has been committed: its rows go into the view's table, which was marked behind before.
-    pub(super) fn fill_after_import(&self, view_id: u32) {
-        let filling = {
-            let mut core = lock(&self.core);
-            // Whoever fills it already finds these rows too.
-            let Some(table) = core.tables.remove(&view_id) else { return };
-            core.filling.insert(view_id);
-            let (applied_seq, _) = table.applied();
-            Filling { table, applied_seq }
-        };
+    /// Takes a table that is behind from commits, to be filled. `None` where somebody fills it already, who finds all
+    /// rows that were committed before the table is the committer's again.
+    pub(super) fn take_table(core: &mut Core, view_id: u32) -> Option<Table> {
+        let mut table = core.tables.remove(&view_id)?;
+        table.mark_behind();
+        core.filling.insert(view_id);
+        Some(table)
+    }
+
+    /// An import has been committed: its rows go into the view's table.
+    pub(super) fn fill_after_import(&self, view_id: u32, table: Table) {
+        let (applied_seq, _) = table.applied();
+        let filling = Filling { table, applied_seq };
         let picture = self.reads.picture();
         let view = picture.view(view_id);
         let keys = filling.table.stats().keys;
@@ -224,8 +240,8 @@ impl Engine {
 
     /// The table has every committed row: from here on commits go into it, and reads may answer from it.
     fn install_table(&self, core: &mut Core, view_id: u32, mut table: Table) {
-        table.commit(core.state.committed_seq, core.log.end());
         table.clear_behind();
+        table.commit(core.state.committed_seq, core.log.end());
         let picture = self.reads.picture();
         self.reads.set_picture(picture.with_table(view_id, Some(table.open_reader())));
         core.tables.insert(view_id, table);

@@ -1,7 +1,7 @@
 //! The row that answers for one key: out of the latest table where that may be asked, else over the as-of path.
 
 use super::as_of::FoundRow;
-use crate::format::row::{FieldState, RowKind, RowLayout};
+use crate::format::row::{FieldState, RowKind};
 use crate::format::table::BEHIND_NOT;
 use crate::join::pick::{FieldView, Status, verdict};
 use crate::latest::{Lookup, SlotCopy, TableReader};
@@ -75,21 +75,21 @@ impl Winner {
     }
 
     /// A field's value; null where it has none.
-    pub fn value(&self, copy: &SlotCopy, layout: &RowLayout, field: usize) -> Value {
+    pub fn value(&self, copy: &SlotCopy, field: usize) -> Value {
         match self {
             Winner::Nothing => Value::Null,
             Winner::Slot { .. } => copy.value(field).unwrap_or(Value::Null),
-            Winner::Found(found) => found.row().value(layout, field),
+            Winner::Found(found) => found.row().value(found.layout(), field),
         }
     }
 
     /// The encoded value of a field whose status is PRESENT.
     #[inline]
-    pub fn field_bytes<'a>(&'a self, copy: &'a SlotCopy, layout: &RowLayout, field: usize) -> Option<&'a [u8]> {
+    pub fn field_bytes<'a>(&'a self, copy: &'a SlotCopy, field: usize) -> Option<&'a [u8]> {
         match self {
             Winner::Nothing => None,
             Winner::Slot { .. } => copy.field_bytes(field),
-            Winner::Found(found) => Some(found.row().field_bytes(layout, field)),
+            Winner::Found(found) => Some(found.row().field_bytes(found.layout(), field)),
         }
     }
 }

@@ -269,13 +269,12 @@ impl Table {
         superblock.is_clean = 0;
         (superblock.free_list_at, superblock.free_list_words) = (0, 0);
         let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock };
+        // Before the first change: a power failure must not find the table still called clean, by neither superblock.
+        // It may come back with the older one, when the newer was being written; or with that of a writer before,
+        // who was killed in this very place.
         table.publish();
-        if was_clean {
-            // Before the first change: a power failure must not find the table still called clean, by neither
-            // superblock. It may come back with the older one, when the newer was being written.
-            table.publish();
-            table.inserter.shared.reader.map.sync(0, HEADER_WORDS as u64 * 8)?;
-        }
+        table.publish();
+        table.inserter.shared.reader.map.sync(0, HEADER_WORDS as u64 * 8)?;
         Ok(Opened::Trusted(table))
     }
 
@@ -293,9 +292,13 @@ impl Table {
     }
 
     /// Every row up to `applied_seq` is in the table; the log goes on at `applied_log`.
+    ///
+    /// A table that is behind stays where it was: what it lacks lies above its applied seq.
     pub fn commit(&mut self, applied_seq: u64, applied_log: u64) {
-        self.superblock.applied_seq = applied_seq;
-        self.superblock.applied_log = applied_log;
+        if !self.is_behind() {
+            self.superblock.applied_seq = applied_seq;
+            self.superblock.applied_log = applied_log;
+        }
         self.publish();
     }
 
@@ -309,6 +312,28 @@ impl Table {
     pub fn clear_behind(&mut self) {
         self.superblock.behind = BEHIND_NOT;
         self.publish();
+    }
+
+    /// Tells whoever has the file open that another takes its place. Nothing is done where there is no table.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn retire_file(disk: &dyn Disk, path: &Path) -> Result<()> {
+        let file = match disk.open(path, OpenMode::Write) {
+            Ok(file) => file,
+            Err(error) if error.is_missing_file() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let len_bytes = file.len_bytes()?;
+        if len_bytes < HEADER_WORDS as u64 * 8 {
+            return Ok(());
+        }
+        let map = disk.map_shared(path, MapAccess::Write, len_bytes)?;
+        let live = LiveState { applied_seq: 0, applied_log: 0, behind: BEHIND_RETIRED };
+        for (word, value) in map.words()[LIVE_STATE..].iter().zip(live.encode()) {
+            word.store(value, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Another file takes this one's place: readers of this one are told for ever.

@@ -1,4 +1,4 @@
-//! The thread that keeps a store in shape: seals the log, merges runs, builds lost tables, keeps the sync interval.
+//! The threads that keep a store in shape: sealing the log, merging runs, building lost tables; and syncing at intervals.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -12,11 +12,11 @@ use crate::time::Clock;
 /// How often the thread looks for work that nobody told it of.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// The thread, until dropped: it then ends what it is at and is joined.
+/// The threads, until dropped: they then end what they are at and are joined.
 #[derive(Debug)]
 pub(super) struct Maintenance {
     bell: Arc<Bell>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -26,22 +26,35 @@ struct Bell {
 }
 
 impl Maintenance {
-    /// Starts the thread.
+    /// Starts the threads: one for the upkeep, and one that syncs where that is done at intervals, because a merge may
+    /// take longer than one.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub fn start(engine: &Arc<Engine>, clock: &Arc<dyn Clock>, durability: Durability) -> Result<Maintenance> {
-        let bell = Arc::new(Bell::default());
-        let every = match durability {
-            Durability::Interval(every) => every.min(LOOK_AGAIN),
-            Durability::Fsync | Durability::Os => LOOK_AGAIN,
-        };
-        let (weak, clock, heard) = (Arc::downgrade(engine), Arc::clone(clock), Arc::clone(&bell));
+        let mut maintenance = Maintenance { bell: Arc::default(), threads: Vec::new() };
+        let clock = Arc::clone(clock);
+        maintenance.spawn(engine, "asof-maintenance", LOOK_AGAIN, move |engine| work(engine, &*clock))?;
+        if let Durability::Interval(every) = durability {
+            maintenance.spawn(engine, "asof-sync", every, Engine::sync)?;
+        }
+        Ok(maintenance)
+    }
+
+    fn spawn(
+        &mut self,
+        engine: &Arc<Engine>,
+        name: &str,
+        every: Duration,
+        work: impl Fn(&Engine) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let (weak, heard) = (Arc::downgrade(engine), Arc::clone(&self.bell));
         let thread = std::thread::Builder::new()
-            .name("asof-maintenance".to_owned())
-            .spawn(move || run(&weak, &*clock, &heard, every, durability))
+            .name(name.to_owned())
+            .spawn(move || run(&weak, &heard, every, work))
             .map_err(|source| Error::io("start a thread", engine.reads().dir(), source))?;
-        Ok(Maintenance { bell, thread: Some(thread) })
+        self.threads.push(thread);
+        Ok(())
     }
 }
 
@@ -49,17 +62,17 @@ impl Drop for Maintenance {
     fn drop(&mut self) {
         *self.bell.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.bell.rung.notify_all();
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // A panic there has been printed; the store itself is sound, for it is recovered from any point.
             let _ = thread.join();
         }
     }
 }
 
-fn run(engine: &Weak<Engine>, clock: &dyn Clock, bell: &Bell, every: Duration, durability: Durability) {
+fn run(engine: &Weak<Engine>, bell: &Bell, every: Duration, work: impl Fn(&Engine) -> Result<()>) {
     let mut failed = None;
     while let Some(engine) = engine.upgrade() {
-        let outcome = work(&engine, clock, durability);
+        let outcome = work(&engine);
         drop(engine);
         // The same failure again and again is one line in the log.
         let said = outcome.err().map(|error| error.to_string());
@@ -76,12 +89,9 @@ fn run(engine: &Weak<Engine>, clock: &dyn Clock, bell: &Bell, every: Duration, d
     }
 }
 
-fn work(engine: &Engine, clock: &dyn Clock, durability: Durability) -> Result<()> {
-    if matches!(durability, Durability::Interval(_)) {
-        engine.sync()?;
-    }
-    engine.build_missing_tables()?;
+fn work(engine: &Engine, clock: &dyn Clock) -> Result<()> {
+    let built = engine.build_missing_tables();
     engine.seal_full(clock.now())?;
     engine.merge(clock.now())?;
-    Ok(())
+    built
 }

@@ -3,7 +3,6 @@
 use super::super::get::FeatureValue;
 use super::super::winner::Winner;
 use super::{Field, Prepared};
-use crate::format::row::RowLayout;
 use crate::join::pick::Status;
 use crate::latest::SlotCopy;
 use crate::time::Timestamp;
@@ -61,7 +60,7 @@ impl<'a> OnlineRow<'a> {
         if winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present {
             return None;
         }
-        winner.field_bytes(copy, self.layout(field), field.ordinal)?.try_into().ok()
+        winner.field_bytes(copy, field.ordinal)?.try_into().ok()
     }
 
     /// Whether a feature's answer came out of the latest table, rather than out of log and runs.
@@ -89,7 +88,7 @@ impl<'a> OnlineRow<'a> {
     pub fn value(&self, index: usize) -> Value {
         let (field, winner, copy, ttl_us) = self.field(index);
         match winner.status(copy, field.ordinal, self.now, ttl_us).0 {
-            Status::Present => winner.value(copy, self.layout(field), field.ordinal),
+            Status::Present => winner.value(copy, field.ordinal),
             _ => Value::Null,
         }
     }
@@ -172,7 +171,7 @@ impl<'a> OnlineRow<'a> {
         {
             return None;
         }
-        std::str::from_utf8(winner.field_bytes(copy, self.layout(field), field.ordinal)?).ok()
+        std::str::from_utf8(winner.field_bytes(copy, field.ordinal)?).ok()
     }
 
     /// All of it: value, status, event time of each feature.
@@ -190,10 +189,5 @@ impl<'a> OnlineRow<'a> {
             }
         });
         values.collect()
-    }
-
-    #[inline]
-    fn layout(&self, field: &Field) -> &'a RowLayout {
-        &self.prepared.selections[field.selection].view.layout
     }
 }
