@@ -281,6 +281,7 @@ fn a_writer_killed_inside_a_slot_stops_nobody_and_replay_mends_it() {
     };
     upsert(&mut table, b"k", &old).unwrap();
     upsert(&mut table, b"other", &old).unwrap();
+    table.clear_behind();
     table.commit(1, 1);
     let (.., at) = slot_at(&table, b"k");
     let words = table.inserter.shared.words();
