@@ -146,8 +146,8 @@ fn the_table_holds_the_greatest_row_of_every_key_through_growth_close_and_kill()
             assert_is(&table.open_reader(), &model, keys + 100);
             assert_eq!(table.stats().keys, model.len() as u64);
             if round % 2 == 0 {
-                table.commit(seq, seq * 10);
                 table.clear_behind();
+                table.commit(seq, seq * 10);
                 table.close().unwrap();
                 table = reopen(&disk, mixed());
                 assert!(!table.is_behind());
