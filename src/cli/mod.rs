@@ -1,7 +1,7 @@
 //! The command line: what is typed, what is printed, exit codes.
 //!
-//! Each command is a file of its own with a `run` that takes its arguments and a [`Context`], prints on the
-//! context's output and fails with a [`Failure`]. Only this file knows the process: its arguments, its standard
+//! Each command is a file of its own with a `run` that takes its arguments and a `Context`, prints on the
+//! context's output and fails with a `Failure`. Only this file knows the process: its arguments, its standard
 //! output, its exit status.
 
 mod apply;

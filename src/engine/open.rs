@@ -8,7 +8,7 @@ use super::core::{Core, Engine, EngineOptions};
 use super::picture::Picture;
 use super::reads::{Reads, Source};
 use super::replay::Replay;
-use super::tables::Tables;
+use super::tables::{Found, Tables};
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadState, Trust};
@@ -82,6 +82,7 @@ impl Engine {
             replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
         })?;
         let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
+        let found = Found { last_seq: next_seq - 1, is_cut: recovered.set_aside_bytes > 0 };
         if trust == Trust::SameBoot && said.log_end > recovered.end() {
             return Err(Error::damaged(&place.folder, "the log ends before the place that HEAD says was committed")
                 .remedy("asof repair shows what can be saved; a backup has what cannot"));
@@ -141,7 +142,7 @@ impl Engine {
         };
         place.remove_below(meta.log_start_segment)?;
         engine.remove_orphans()?;
-        engine.open_tables()?;
+        engine.open_tables(found)?;
         {
             let mut core = super::core::lock(&engine.core);
             engine.publish_head(&mut core);

@@ -29,6 +29,15 @@ const LAST_ROWS: u64 = 10_000;
 /// The tables that take every commit, by view id.
 pub(super) type Tables = BTreeMap<u32, Table>;
 
+/// What an opening found of the rows that tables were told of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// No row has a greater number.
+    pub last_seq: u64,
+    /// The log holds something beyond its end.
+    pub is_cut: bool,
+}
+
 /// A table on its way: it has every row up to `applied_seq`, and may have later ones.
 struct Filling {
     table: Table,
@@ -46,7 +55,7 @@ impl Engine {
 
     /// At open: takes over the tables that can be trusted and brings them up; removes what no view names. The
     /// others are missing until they are built.
-    pub(super) fn open_tables(&self) -> Result<()> {
+    pub(super) fn open_tables(&self, found: Found) -> Result<()> {
         let mut core = lock(&self.core);
         // HEAD may say less until the tables have every row.
         let sight = Sight { seq: core.state.committed_seq, picture: self.reads.picture() };
@@ -64,8 +73,12 @@ impl Engine {
                 }
             };
             let (applied_seq, _) = table.applied();
-            if applied_seq > core.state.committed_seq {
-                tracing::info!(view = view.record.dir_name(), "the latest table is ahead of the log and is built anew");
+            // A log that ends early where nothing but a kill came between was damaged, and the table may have what it lost.
+            if applied_seq > found.last_seq || found.is_cut && table.is_behind() {
+                tracing::info!(
+                    view = view.record.dir_name(),
+                    "the latest table may be ahead of the log and is built anew"
+                );
                 table.retire();
                 continue;
             }

@@ -118,7 +118,7 @@ impl SlotCopy {
         &self.bytes()[self.layout.field_range(field)]
     }
 
-    /// The slot's bytes, for [`WordField::value`].
+    /// The slot's bytes, for `WordField::value`.
     #[inline]
     pub fn slot_bytes(&self) -> &[u8] {
         self.bytes()
