@@ -84,9 +84,7 @@ pub fn check(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<u6
 }
 
 fn check_sound(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<u64, String> {
-    // A kill loses and damages nothing; what is spoilt was spoilt while the power was off.
-    let older = scene.older.filter(|_| scene.loss == Loss::Power);
-    let fault = older.and_then(|older| faults::spoil(image, &mut older.lock().unwrap(), dice));
+    let fault = scene.older.and_then(|older| faults::spoil(image, &mut older.lock().unwrap(), dice));
     let (expect, what) = fault.unwrap_or((Expect::Recover, String::new()));
     let loss = if expect == Expect::RefuseOrLoseTail { Loss::LogDamage } else { scene.loss };
     let context = |trouble: String| if what.is_empty() { trouble } else { format!("{what}: {trouble}") };

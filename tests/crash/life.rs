@@ -194,12 +194,14 @@ impl Life {
                 return;
             }
             let (image, mut loss, mode) = draw(info.disk, &mut dice, just_synced);
+            // A kill loses and damages nothing; what is spoilt was spoilt while the power was off.
+            let spoils = shared.campaign.spoils && loss == Loss::Power;
             if shared.is_shaken.load(Ordering::SeqCst) {
                 loss = Loss::Power;
             }
             just_synced = matches!(info.operation, Operation::Sync | Operation::SyncDir | Operation::SyncMap);
             let model = lock(&shared.model);
-            let older = shared.campaign.spoils.then_some(&shared.older);
+            let older = spoils.then_some(&shared.older);
             let scene = Scene {
                 manner: &shared.manner,
                 model: &model,
