@@ -24,7 +24,7 @@ enum Answer<T> {
 
 fn broken(source: std::io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("the connection to the process that holds the store broke: {source}"))
-        .remedy("nothing of an unfinished call was done; try again")
+        .remedy("what was sent last may have been done, or not: look before you send it again")
         .caused_by(source)
 }
 
