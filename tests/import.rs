@@ -363,6 +363,52 @@ fn writers_of_the_same_rows_at_the_same_time_store_them_once() {
 }
 
 #[test]
+fn writes_that_land_while_an_imports_table_is_filled_are_in_it() {
+    let view = FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
+    for round in 0..2 {
+        let store = store_of(view.clone());
+        // Many rows of many keys, so that filling takes its time; and those that are written meanwhile.
+        let names: Vec<String> = (0..70_000).map(|i| format!("airport {i}")).collect();
+        let imported: Vec<(&str, i64, f64)> = names.iter().map(|name| (name.as_str(), 10, 0.5)).collect();
+        store.write("weather", &batch(&imported[..100])).unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        let written = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                // Late rows, newer ones, and keys that nobody else has; the last of each is the greatest.
+                let mut written = 0_usize;
+                while !is_done.load(std::sync::atomic::Ordering::SeqCst) {
+                    let own = format!("own {written}");
+                    let second = i64::try_from(written).unwrap();
+                    let rows = [(names[written % 70_000].as_str(), 20, 1.5), (own.as_str(), second, 2.5)];
+                    store.write("weather", &batch(&rows)).unwrap();
+                    written += 1;
+                }
+                written
+            });
+            let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+            bulk.write(&batch(&imported)).unwrap();
+            bulk.commit().unwrap();
+            is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+            writer.join().unwrap()
+        });
+        assert!(written > 0);
+        let mut online = store.online(&Features::list(["weather:temp"]).unwrap()).unwrap();
+        let mut from_table = 0;
+        for i in (0..70_000 + written).filter(|i| i % 13 == 0 || *i < 2_000 || *i >= 69_000) {
+            let (name, expected) = match i.checked_sub(70_000) {
+                Some(own) => (format!("own {own}"), 2.5),
+                None => (names[i].clone(), if i < written { 1.5 } else { 0.5 }),
+            };
+            let key = online.key(&[("origin", name.as_str().into())]).unwrap();
+            let row = online.get(&key, asof::time::Timestamp(i64::MAX)).unwrap();
+            assert_eq!(row.f64(0), Some(expected), "round {round}: {name} of {written} written");
+            from_table += usize::from(row.is_from_latest_table(0));
+        }
+        assert!(from_table > 5_000, "{from_table} answers out of the table");
+    }
+}
+
+#[test]
 fn an_import_cut_short_anywhere_is_made_up_for_by_importing_again() {
     let rows: Vec<(&str, i64, f64)> =
         (0..30).map(|i| ("JFK", i / 2, f64::from(u8::try_from(i % 2).unwrap()))).collect();
