@@ -112,8 +112,11 @@ fn an_import_whose_client_vanishes_leaves_nothing() {
     bulk.write(&batch(5_000..5_010, 20)).unwrap();
     assert_eq!(bulk.commit().unwrap().rows_written, 10);
     assert_eq!((read(&holder, 7).0, read(&holder, 5_003).0), (Status::NotFound, Status::Present));
-    let rows: u64 = holder.views().unwrap().iter().map(|view| view.rows).sum();
-    assert_eq!(rows, 10);
+    let rows = |store: &Store| store.views().unwrap().iter().map(|view| view.rows).sum::<u64>();
+    assert_eq!(rows(&holder), 10);
+    // Whatever it was still at is over when the holder has ended.
+    drop(holder);
+    assert_eq!(rows(&builder().open(&folder.0).unwrap()), 10);
 }
 
 #[test]

@@ -610,6 +610,71 @@ fn an_imported_row_says_which_file_it_came_from() {
     }
 }
 
+/// Which file the row of an airport came from.
+fn came_from(store: &Store, origin: &str) -> Option<String> {
+    let told = store.explain("weather:temp", &[("origin", origin.into())], &GetOptions::default()).unwrap();
+    told.row.unwrap().provenance.unwrap().by
+}
+
+#[test]
+fn a_file_that_two_import_at_once_is_in_the_ledger_as_the_first_imported_it() {
+    let store = store_of(weather());
+    let mut both = ["first.csv", "second.csv"].map(|name| {
+        let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+        assert!(!bulk.was_imported("digest").unwrap());
+        bulk.begin_file(name).unwrap();
+        bulk.write(&batch(&[("JFK", 0, 1.0), ("LGA", 0, 2.0)])).unwrap();
+        bulk.end_file("digest", 0).unwrap();
+        Some(bulk)
+    });
+    let written = [0, 1].map(|i| both[i].take().unwrap().commit().unwrap().rows_written);
+    assert_eq!(written, [2, 0]);
+    assert_eq!(came_from(&store, "LGA").as_deref(), Some("first.csv"));
+}
+
+#[test]
+fn an_appended_file_is_in_the_ledger_and_keeps_nobody_from_importing_it() {
+    let mut store = store_of(weather());
+    let path = file(&store, "w.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,1\n");
+    let append = ImportOptions { append: true, ..ImportOptions::default() };
+    for _ in 0..2 {
+        let report = store.import_files("weather", std::slice::from_ref(&path), &append).unwrap();
+        assert_eq!((counts(&report), report.files[0].was_imported), ((1, 1, 0, 0), false));
+    }
+    assert_eq!(came_from(&store, "JFK"), Some(path.to_string_lossy().into_owned()));
+    let report = import(&store, std::slice::from_ref(&path));
+    assert_eq!((counts(&report), report.files[0].was_imported), ((1, 0, 1, 0), false), "its rows are looked for");
+    store.reopen().unwrap();
+    assert!(import(&store, &[path]).files[0].was_imported);
+}
+
+#[test]
+fn rows_that_an_import_had_counted_as_known_are_not_counted_again_when_others_write_meanwhile() {
+    let rows: Vec<(&str, i64, f64)> = (0..200).map(|i| ("JFK", i, 0.5)).collect();
+    for round in 0..6 {
+        let store = store_of(weather());
+        store.write("weather", &batch(&rows)).unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for second in 0.. {
+                    if is_done.load(std::sync::atomic::Ordering::SeqCst) {
+                        break;
+                    }
+                    store.write("weather", &batch(&[("LGA", second, 1.0)])).unwrap();
+                }
+            });
+            let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+            bulk.write(&batch(&rows)).unwrap();
+            bulk.write(&batch(&rows)).unwrap();
+            let report = bulk.commit().unwrap();
+            is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+            assert_eq!((report.rows_written, report.rows_skipped), (200, 200), "round {round}");
+        });
+        assert_eq!(copies(&store, &batch(&rows)), 400, "round {round}");
+    }
+}
+
 #[test]
 fn a_new_version_takes_over_what_it_shares_with_an_older_one() {
     let old = FeatureView::new("weather")

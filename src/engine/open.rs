@@ -86,7 +86,8 @@ impl Engine {
             replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
         })?;
         let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
-        let found = Found { last_seq: next_seq - 1, is_cut: recovered.set_aside_bytes > 0 };
+        let is_cut = recovered.set_aside_bytes > 0 || trust == Trust::Untrusted;
+        let found = Found { last_seq: next_seq - 1, is_cut };
         if trust == Trust::SameBoot && said.log_end > recovered.end() {
             return Err(Error::damaged(&place.folder, "the log ends before the place that HEAD says was committed")
                 .remedy("asof repair shows what can be saved; a backup has what cannot"));

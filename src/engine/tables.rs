@@ -34,7 +34,7 @@ pub(super) type Tables = BTreeMap<u32, Table>;
 pub(super) struct Found {
     /// No row has a greater number.
     pub last_seq: u64,
-    /// The log holds something beyond its end.
+    /// The log holds something beyond its end, or nobody can say where it ended.
     pub is_cut: bool,
 }
 
