@@ -35,7 +35,8 @@ impl Maintenance {
     pub fn start(engine: &Arc<Engine>, clock: &Arc<dyn Clock>, durability: Durability) -> Result<Maintenance> {
         let mut maintenance = Maintenance { bell: Arc::default(), threads: Vec::new() };
         let clock = Arc::clone(clock);
-        maintenance.spawn(engine, "asof-maintenance", LOOK_AGAIN, move |engine, attempts| work(engine, &*clock, attempts))?;
+        maintenance
+            .spawn(engine, "asof-maintenance", LOOK_AGAIN, move |engine, attempts| work(engine, &*clock, attempts))?;
         if let Durability::Interval(every) = durability {
             maintenance.spawn(engine, "asof-sync", every, |engine, attempts| {
                 attempts.attempt(Work::Sync, || engine.sync());

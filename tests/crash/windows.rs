@@ -182,8 +182,8 @@ fn an_interval_passes_and_rows_are_durable_without_another_write() {
 
 #[test]
 fn a_table_that_has_rows_which_the_log_lost_is_not_believed() {
-    // The last group is gone without a trace, or is rubbish; with rows after it in the same segment, or without.
-    for rubbish in [0, 0xa5] {
+    // The last group is gone without a trace, or is rubbish; its writer was killed, or had closed the store.
+    for (rubbish, is_closed) in [(0, false), (0xa5, false), (0, true), (0xa5, true)] {
         let disk = MemDisk::new();
         let store = builder(&disk).durability(Durability::Os).open(STORE).unwrap();
         apply(&store);
@@ -192,6 +192,9 @@ fn a_table_that_has_rows_which_the_log_lost_is_not_believed() {
         let end = |disk: &MemDisk| read(disk, &log).iter().rposition(|byte| *byte != 0).unwrap() / 512 * 512 + 512;
         let before = end(&disk);
         store.write("v", &batch(0..9, 2, 2)).unwrap();
+        if is_closed {
+            store.close().unwrap();
+        }
         let image = disk.kill_image();
         let after = end(&image);
         assert!(after > before);
@@ -200,9 +203,9 @@ fn a_table_that_has_rows_which_the_log_lost_is_not_believed() {
         let file = image.open(&log, OpenMode::Write).unwrap();
         file.write_at(before as u64, &vec![rubbish; after - before]).unwrap();
         let store = builder(&image).open(STORE).unwrap();
-        assert!((0..9).all(|key| x(&store, key) == Some(1)), "{rubbish}");
+        assert!((0..9).all(|key| x(&store, key) == Some(1)), "{rubbish} {is_closed}");
         store.write("v", &batch(0..9, 3, 3)).unwrap();
-        assert!((0..9).all(|key| x(&store, key) == Some(3)), "{rubbish}");
+        assert!((0..9).all(|key| x(&store, key) == Some(3)), "{rubbish} {is_closed}");
     }
 }
 
@@ -288,7 +291,8 @@ fn runs_that_are_built_and_not_committed_are_gone_at_once() {
     let disk = MemDisk::new();
     let failing = Arc::clone(&fails);
     let faulty = FaultyDisk::new(Arc::new(disk.clone()), move |operation, path| {
-        let is_it = |(wanted, ending): &(Operation, &str)| operation == *wanted && path.to_string_lossy().ends_with(ending);
+        let is_it =
+            |(wanted, ending): &(Operation, &str)| operation == *wanted && path.to_string_lossy().ends_with(ending);
         let is_it = failing.lock().unwrap().as_ref().is_some_and(is_it);
         if is_it { Verdict::Fail(io::ErrorKind::StorageFull) } else { Verdict::Proceed }
     });
