@@ -242,6 +242,9 @@ fn a_sound_store_passes_its_check_and_a_damaged_one_does_not() {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let run = files.filter(|path| path.extension().is_some_and(|e| e == "arrow")).max().unwrap();
     let mut bytes = std::fs::read(&run).unwrap();
+    let table = std::fs::read_dir(project.path("store/latest")).unwrap().next().unwrap().unwrap();
+    let most = bytes.len() as u64 + table.metadata().unwrap().len();
+    assert!(report["bytes"].as_u64().unwrap() > most, "of {most} bytes in two files alone: {report}");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     std::fs::write(&run, bytes).unwrap();
