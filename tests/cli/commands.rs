@@ -97,6 +97,31 @@ fn a_training_set_goes_to_parquet_arrow_and_csv() {
 }
 
 #[test]
+fn documents_of_a_training_set_are_documents_in_json_lines() {
+    let documents = r#"
+        [project]
+        name = "shop"
+        [entities.customer]
+        join_keys = { customer_id = "int64" }
+        [views.profile]
+        entities = ["customer"]
+        features = { basket = "json", seen = "list<json>" }
+    "#;
+    let project = Project::defined(documents);
+    project.run(&["apply"]).done();
+    let row =
+        r#"{"customer_id":1,"event_timestamp":"2024-01-01T00:00:00Z","basket":{"a":[1,2]},"seen":[{"b":3},null]}"#;
+    project.put("profile.jsonl", format!("{row}\n"));
+    project.run(&["import", "profile", "profile.jsonl"]).done();
+    project.put("spine.csv", "customer_id,event_timestamp\n1,2024-01-02T00:00:00Z\n");
+    let history = ["history", "--spine", "spine.csv", "--features", "profile:basket,profile:seen", "--out"];
+    project.run(&[&history[..], &["training.jsonl"]].concat()).done();
+    let line: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(project.path("training.jsonl")).unwrap()).unwrap();
+    assert_eq!((&line["basket"], &line["seen"]), (&json!({"a": [1, 2]}), &json!([{"b": 3}, null])), "{line}");
+}
+
+#[test]
 fn a_snapshot_gives_the_same_bytes_after_a_back_fill_and_a_changed_ttl() {
     let project = Project::shop_with_profiles();
     spine(&project, "spine.parquet");
