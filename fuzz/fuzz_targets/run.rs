@@ -77,7 +77,14 @@ fn sound() -> Sound {
     let disk = MemDisk::volatile();
     disk.create_dir(DIR.as_ref()).expect("a folder");
     let next_id = || 1;
-    let output = RunOutput { disk: &disk, dir: DIR.as_ref(), next_id: &next_id, file_bytes: u64::MAX, threads: 1 };
+    let output = RunOutput {
+        disk: &disk,
+        dir: DIR.as_ref(),
+        next_id: &next_id,
+        file_bytes: u64::MAX,
+        threads: 1,
+        is_durable: true,
+    };
     let rows = collector.finish().expect("columns");
     seal(&schema, &[rows], &output).expect("a run");
     let (run, index) = (get(&disk, &run_path(DIR.as_ref(), 1)), get(&disk, &index_path(DIR.as_ref(), 1)));
