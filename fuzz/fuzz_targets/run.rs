@@ -118,17 +118,7 @@ fn touch(disk: &MemDisk, sound: &Sound) -> Result<()> {
     for hash in [0, 1, u64::MAX / 2, u64::MAX, run.slot_map().hash_lo, run.slot_map().hash_hi] {
         let _ = run.find(hash, b"none");
     }
-    let own = [
-        RunColumn::EventTimestamp,
-        RunColumn::Created,
-        RunColumn::Seq,
-        RunColumn::Kind,
-        RunColumn::Absent,
-        RunColumn::Deadline,
-        RunColumn::FieldDeadlines,
-        RunColumn::EventId,
-    ];
-    for column in own {
+    for column in RunColumn::MARKS.into_iter().chain([RunColumn::EventId]) {
         let _ = run.own_column(column);
     }
     for row in 0..rows {

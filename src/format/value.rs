@@ -103,10 +103,27 @@ pub fn decode_value(data_type: &DataType, bytes: &[u8]) -> Option<Value> {
 }
 
 fn decode_list(element: &DataType, bytes: &[u8]) -> Option<Vec<Value>> {
+    let mut values = Vec::new();
+    for_each_element(element, bytes, |bytes| {
+        values.push(match bytes {
+            Some(bytes) => decode_value(element, bytes)?,
+            None => Value::Null,
+        });
+        Some(())
+    })?;
+    Some(values)
+}
+
+/// Visits the elements of an encoded list, `None` where one is null, and gives their count; `None` when the bytes are no
+/// list of them, or `visit` says so.
+pub fn for_each_element<'a>(
+    element: &DataType,
+    bytes: &'a [u8],
+    mut visit: impl FnMut(Option<&'a [u8]>) -> Option<()>,
+) -> Option<usize> {
     let (count, rest) = bytes.split_first_chunk::<4>()?;
     let count = u32::from_le_bytes(*count) as usize;
     let (validity, mut rest) = rest.split_at_checked(count.div_ceil(8))?;
-    let mut values = Vec::new();
     for i in 0..count {
         let len = if element.is_variable() {
             let (len, after) = rest.split_first_chunk::<4>()?;
@@ -118,9 +135,9 @@ fn decode_list(element: &DataType, bytes: &[u8]) -> Option<Vec<Value>> {
         let (bytes, after) = rest.split_at_checked(len)?;
         rest = after;
         let is_valid = validity[i / 8] >> (i % 8) & 1 == 1;
-        values.push(if is_valid { decode_value(element, bytes)? } else { Value::Null });
+        visit(is_valid.then_some(bytes))?;
     }
-    rest.is_empty().then_some(values)
+    rest.is_empty().then_some(count)
 }
 
 #[cfg(test)]

@@ -60,23 +60,9 @@ impl Random {
 
 /// One of every type, lists of every scalar among them.
 pub(crate) fn every_type() -> Vec<DataType> {
-    let scalars = [
-        "bool",
-        "int32",
-        "int64",
-        "float32",
-        "float64",
-        "string",
-        "bytes",
-        "timestamp",
-        "date",
-        "decimal(12,2)",
-        "decimal(38,10)",
-        "uuid",
-        "json",
-    ];
-    let lists = scalars.iter().map(|scalar| format!("list<{scalar}>"));
-    let all = scalars.iter().map(|s| (*s).to_owned()).chain(lists).chain(["vector<3>".into(), "vector<64>".into()]);
+    let scalars = "bool int32 int64 float32 float64 string bytes timestamp date decimal(12,2) decimal(38,10) uuid json";
+    let lists = scalars.split(' ').map(|scalar| format!("list<{scalar}>"));
+    let all = scalars.split(' ').map(str::to_owned).chain(lists).chain(["vector<3>".into(), "vector<64>".into()]);
     all.map(|text| text.parse().unwrap()).collect()
 }
 
