@@ -286,9 +286,9 @@ impl Check<'_> {
         self.problem(Severity::Damage, file, what, RESTORE);
     }
 
-    /// Counts a file that was read whole.
+    /// Counts a file that was read whole, by its path from here or from the store's folder.
     fn read(&mut self, file: &Path) {
-        let path = self.dir.join(file);
+        let path = if file.starts_with(&self.dir) { file.to_owned() } else { self.dir.join(file) };
         let len = self.disk.open(&path, crate::disk::OpenMode::Read).and_then(|file| file.len_bytes());
         self.report.files += 1;
         self.report.bytes += len.unwrap_or(0);
