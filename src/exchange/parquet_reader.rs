@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use crossbeam_channel::Receiver;
 use parquet::arrow::ProjectionMask;
@@ -105,7 +105,13 @@ impl ParquetReader {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let columns = columns.into_iter().flatten().collect();
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
-        batch.map(Some).map_err(|error| damaged(&self.file, &error.to_string()))
+        // The library takes the file's word that elements which must not be null are none.
+        let nested = |column: &&ArrayRef| column.data_type().is_nested();
+        let checked = batch.and_then(|batch| {
+            batch.columns().iter().filter(nested).try_for_each(|column| column.to_data().validate_nulls())?;
+            Ok(batch)
+        });
+        checked.map(Some).map_err(|error| damaged(&self.file, &error.to_string()))
     }
 }
 
