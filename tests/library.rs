@@ -105,7 +105,7 @@ fn an_explanation_says_why_there_is_no_value() {
     assert_eq!(edge.status, Status::Present);
     let late = explain(&store, "weather:temp", "JFK", Some(1_001));
     assert_eq!(late.status, Status::OutsideMaxAge);
-    assert!(late.why.contains("101s old, and the view's ttl is 100s"), "{}", late.why);
+    assert!(late.why.contains("1m 41s old, and the view's ttl is 100s"), "{}", late.why);
     assert_eq!(late.row.unwrap().seq, first);
 
     let at = DeleteOptions { at: Some(second(950)), ..DeleteOptions::default() };

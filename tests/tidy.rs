@@ -139,7 +139,7 @@ fn no_source_holds_unfinished_work_or_other_than_ascii() {
 }
 
 /// Files above the length that most keep. The list only ever gets shorter, its numbers smaller.
-const LONG_FILES: &[(&str, usize)] = &[("src/latest/open.rs", 491), ("src/latest/tests.rs", 600)];
+const LONG_FILES: &[(&str, usize)] = &[("src/latest/open.rs", 491), ("src/latest/tests.rs", 541)];
 const FILE_LINES_MAX: usize = 450;
 
 #[test]

@@ -89,7 +89,7 @@ fn reader(
 }
 
 /// The newer sound superblock of a file.
-fn newest_superblock(file: &dyn File) -> Result<Option<Superblock>> {
+pub(super) fn newest_superblock(file: &dyn File) -> Result<Option<Superblock>> {
     let mut bytes = [0; 2 * SUPERBLOCK_WORDS * 8];
     if file.len_bytes()? < HEADER_WORDS as u64 * 8 {
         return Ok(None);
@@ -163,15 +163,6 @@ impl TableReader {
             });
         }
         Ok(Opened::NeedsRebuild("neither superblock is sound".to_owned()))
-    }
-
-    /// How many keys have a row; `None` where the table lacks rows, or is just being written to.
-    ///
-    /// # Errors
-    /// The operating system refuses.
-    pub fn key_count(&self) -> Result<Option<u64>> {
-        let block = newest_superblock(&*self.file)?;
-        Ok(block.filter(|block| block.behind == BEHIND_NOT).map(|block| block.key_count))
     }
 }
 

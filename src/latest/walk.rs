@@ -1,13 +1,24 @@
-//! Every slot of a table, one after the other: what a check reads.
+//! Every slot of a table, one after the other: what a check reads; and how many there are.
 
 use std::sync::atomic::Ordering;
 
+use super::open::newest_superblock;
 use super::probe::tag_at;
 use super::reader::{Lookup, TableReader};
 use super::seqlock;
-use crate::format::table::{DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, Shard};
+use crate::error::Result;
+use crate::format::table::{BEHIND_NOT, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, Shard};
 
 impl TableReader {
+    /// How many keys have a row; `None` where the table lacks rows, or is just being written to.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn key_count(&self) -> Result<Option<u64>> {
+        let block = newest_superblock(&*self.file)?;
+        Ok(block.filter(|block| block.behind == BEHIND_NOT).map(|block| block.key_count))
+    }
+
     /// Calls `visit` with the place of every slot in use, in words from the start of the file, and the hash, key and seq of
     /// its row; `None` for one that is not what was stored. Slots that are written meanwhile are passed
     /// over. Whether the table stayed where it is until the end: what was found while it grew means nothing.

@@ -1,0 +1,125 @@
+//! What a writer that was killed left, and what the next one makes of it.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::disk::{CrashMode, Operation};
+
+#[test]
+fn a_writer_killed_inside_a_slot_stops_nobody_and_replay_mends_it() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    let old = Row {
+        order: (9, None, 1),
+        values: Some(vec![Value::Int64(1), "a string that lies in the heap".into(), Value::Null]),
+    };
+    upsert(&mut table, b"k", &old).unwrap();
+    upsert(&mut table, b"other", &old).unwrap();
+    table.clear_behind();
+    table.commit(1, 1);
+    let (.., at) = slot_at(&table, b"k");
+    let words = table.inserter.shared.words();
+    seqlock::enter(&words[at..]);
+    words[at + 1].store(2, Ordering::Relaxed);
+    let reader = table.open_reader();
+    let mut copy = reader.slot_copy();
+    assert_eq!(reader.lookup(key_hash(99, b"k"), b"k", Need::SlotAndHeap, &mut copy), Lookup::Busy);
+    assert_eq!(reader.lookup(key_hash(99, b"other"), b"other", Need::SlotAndHeap, &mut copy), Lookup::Hit);
+    drop(table);
+
+    let mut table = reopen(&disk, mixed());
+    assert_eq!(table.applied().0, 1);
+    // Growth while the slot is torn keeps it torn.
+    for number in 0..2_000 {
+        upsert(&mut table, &key_of(number), &old).unwrap();
+    }
+    assert_eq!(reader.lookup(key_hash(99, b"k"), b"k", Need::SlotAndHeap, &mut copy), Lookup::Busy);
+    let new = Row { order: (10, None, 2), values: None };
+    assert_eq!(upsert(&mut table, b"k", &new).unwrap(), Upsert::Replaced);
+    assert_eq!(reader.lookup(key_hash(99, b"k"), b"k", Need::SlotAndHeap, &mut copy), Lookup::Hit);
+    assert_eq!(row_of(&copy, 3), new);
+    assert!(!copy.asks_history());
+}
+
+#[test]
+fn a_writer_killed_between_tag_and_check_word_is_mended_by_replay() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    let row = Row { order: (9, None, 1), values: None };
+    upsert(&mut table, b"k", &row).unwrap();
+    let (shard, slot, _) = slot_at(&table, b"k");
+    let check = &table.inserter.shared.words()[shard.check_at(slot / 16)];
+    check.store(check.load(Ordering::Relaxed) ^ 1, Ordering::Relaxed);
+    let reader = table.open_reader();
+    let mut copy = reader.slot_copy();
+    let hash = key_hash(99, b"k");
+    assert_eq!(reader.lookup(hash, b"k", Need::Slot, &mut copy), Lookup::Hit, "a sound slot needs no check word");
+    let absent = (0..).map(|i: u64| i.to_le_bytes()).find(|key| {
+        let hash = key_hash(99, key);
+        shard.home(hash) == slot / 16 && tag_of(hash) != tag_of(key_hash(99, b"k"))
+    });
+    let absent = absent.unwrap();
+    assert_eq!(reader.lookup(key_hash(99, &absent), &absent, Need::Slot, &mut copy), Lookup::Busy);
+    drop(table);
+    let mut table = reopen(&disk, mixed());
+    assert_eq!(upsert(&mut table, b"k", &row).unwrap(), Upsert::Older);
+    assert_eq!(reader.lookup(key_hash(99, &absent), &absent, Need::Slot, &mut copy), Lookup::Miss);
+}
+
+#[test]
+fn a_slot_that_asks_history_still_does_after_a_writer_was_killed_inside_it() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    let row = |event_ts, seq| Row { order: (event_ts, None, seq), values: None };
+    upsert(&mut table, b"k", &row(9, 1)).unwrap();
+    let (.., at) = slot_at(&table, b"k");
+    let words = table.inserter.shared.words();
+    words[at + 2].store(7, Ordering::Relaxed);
+    // The row of time 9 is lost, and history alone knows of it.
+    upsert(&mut table, b"k", &row(5, 2)).unwrap();
+    seqlock::enter(&table.inserter.shared.words()[at..]);
+    drop(table);
+    let mut table = reopen(&disk, mixed());
+    assert_eq!(upsert(&mut table, b"k", &row(6, 3)).unwrap(), Upsert::Replaced);
+    let reader = table.open_reader();
+    let mut copy = reader.slot_copy();
+    assert_eq!(reader.lookup(key_hash(99, b"k"), b"k", Need::Slot, &mut copy), Lookup::Hit);
+    assert!(copy.asks_history(), "the lost row may have been greater");
+}
+
+#[test]
+fn a_table_that_was_opened_twice_since_it_was_closed_is_not_called_clean_by_the_medium() {
+    // The first of the two was killed before it had synced the mark away; the second took it for its work, and did not.
+    let disk = disk();
+    let shape = shape(&[DataType::Int64]);
+    create(&disk, shape.clone()).close().unwrap();
+    for folder in ["", "store"] {
+        disk.sync_dir(Path::new(folder)).unwrap();
+    }
+    let killed: Arc<Mutex<Option<MemDisk>>> = Arc::default();
+    let taken = Arc::clone(&killed);
+    disk.on_operation(move |info| {
+        if info.operation == Operation::SyncMap {
+            taken.lock().unwrap().get_or_insert_with(|| info.disk.kill_image());
+        }
+    });
+    drop(reopen(&disk, shape.clone()));
+    let image = killed.lock().unwrap().take().unwrap();
+    drop(reopen(&image, shape.clone()));
+    distrust(&image.crash_image(CrashMode::DropAll), shape);
+}
+
+#[test]
+fn a_table_that_is_behind_does_not_count_what_it_lacks() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    table.clear_behind();
+    table.commit(5, 50);
+    // An import's rows are committed; commits after it go into the table, the import's rows do not yet.
+    table.mark_behind();
+    table.commit(9, 90);
+    assert_eq!(table.applied(), (5, 50));
+    table.clear_behind();
+    table.commit(10, 100);
+    assert_eq!(table.applied(), (10, 100));
+}
