@@ -56,13 +56,10 @@ mod tests {
         let files = |group: &str| -> Vec<String> {
             limit_files(group).iter().map(|path| path.to_string_lossy().into_owned()).collect()
         };
-        let expected =
-            ["/sys/fs/cgroup/a/b/memory.max", "/sys/fs/cgroup/a/memory.max", "/sys/fs/cgroup/memory.max"];
+        let expected = ["/sys/fs/cgroup/a/b/memory.max", "/sys/fs/cgroup/a/memory.max", "/sys/fs/cgroup/memory.max"];
         assert_eq!(files("0::/a/b\n"), expected);
-        let expected = [
-            "/sys/fs/cgroup/memory/docker/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        ];
+        let expected =
+            ["/sys/fs/cgroup/memory/docker/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
         assert_eq!(files("5:cpu,cpuacct:/docker\n4:memory:/docker\n"), expected);
     }
 }

@@ -243,12 +243,20 @@ impl Bounds {
 
 impl<T: Copy + PartialOrd> MinMax<T> {
     fn add<const W: usize>(&mut self, chunk: &[u8], from_bytes: impl Fn([u8; W]) -> T) {
-        let (mut min, mut max) = (self.min, self.max);
-        for bytes in chunk.as_chunks().0 {
-            let value = from_bytes(*bytes);
-            min = if value < min { value } else { min };
-            max = if value > max { value } else { max };
+        // Floats are compared in a fixed order: in lanes there are several, which the processor takes together.
+        const LANES: usize = 8;
+        let least = |min: T, value: T| if value < min { value } else { min };
+        let greatest = |max: T, value: T| if value > max { value } else { max };
+        let (mut mins, mut maxs) = ([self.min; LANES], [self.max; LANES]);
+        let (whole, rest) = chunk.as_chunks::<W>().0.as_chunks::<LANES>();
+        for values in whole {
+            for (lane, bytes) in values.iter().enumerate() {
+                let value = from_bytes(*bytes);
+                (mins[lane], maxs[lane]) = (least(mins[lane], value), greatest(maxs[lane], value));
+            }
         }
-        (self.min, self.max) = (min, max);
+        let rest = rest.iter().map(|bytes| from_bytes(*bytes));
+        self.min = mins.into_iter().chain(rest.clone()).fold(self.min, least);
+        self.max = maxs.into_iter().chain(rest).fold(self.max, greatest);
     }
 }
