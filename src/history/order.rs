@@ -59,7 +59,15 @@ impl Sorted {
             return false;
         }
         let columns = pieces.iter().map(|piece| piece.features.len()).max().unwrap_or(0);
-        (0..columns).any(|ordinal| {
+        let of_piece = |piece: &&RowColumns, ordinal: usize| {
+            piece
+                .features
+                .get(ordinal)
+                .and_then(Option::as_ref)
+                .is_some_and(|array| array.data_type().primitive_width().is_none())
+        };
+        let is_variable = |ordinal: &usize| pieces.iter().any(|piece| of_piece(piece, *ordinal));
+        (0..columns).filter(is_variable).any(|ordinal| {
             let sizes = self.extents.iter().map(|extent| {
                 let array = pieces[extent.piece as usize].features.get(ordinal).and_then(Option::as_ref);
                 let start = extent.start as usize;

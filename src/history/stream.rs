@@ -260,3 +260,84 @@ impl<T: Copy + PartialOrd> MinMax<T> {
         self.max = maxs.into_iter().chain(rest).fold(self.max, greatest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Float64Array, Int32Array};
+
+    use super::*;
+    use crate::history::gather::gather_rows;
+    use crate::history::schema::RunSchema;
+    use crate::history::stats::stats_of;
+    use crate::key::KeySchema;
+
+    fn piece(first: u32, rows: u32) -> RowColumns {
+        let at = |row: u32| f64::from(row.wrapping_mul(2_654_435_761));
+        let floats: Float64Array =
+            (first..first + rows).map(|row| Some(if row % 1_000 == 7 { f64::NAN } else { -at(row) })).collect();
+        let ints: Int32Array = (first..first + rows).map(|row| Some(row.cast_signed() - 40_000)).collect();
+        RowColumns {
+            event_ts: (first..first + rows).map(|row| 5 - i64::from(row)).collect(),
+            seq: (0..u64::from(rows)).collect(),
+            features: vec![Some(Arc::new(floats) as ArrayRef), Some(Arc::new(ints))],
+            ..RowColumns::default()
+        }
+    }
+
+    #[test]
+    fn what_is_streamed_is_what_is_gathered_and_has_the_same_bounds() {
+        let fields = vec![("x".to_owned(), DataType::Float64), ("n".to_owned(), DataType::Int32)];
+        let schema = RunSchema::new("v@1", KeySchema::new(vec![("id".to_owned(), DataType::Int64)]), fields, false);
+        let pieces = [piece(0, 90_000), piece(90_000, 50)];
+        let pieces: Vec<&RowColumns> = pieces.iter().collect();
+        let bases = [1_000, 5];
+        let one = |piece: u32, start: u32| Extent { piece, start, len: 1 };
+        let singles: Vec<Extent> =
+            (0..70_000).map(|i| if i % 2_000 == 3 { one(1, i % 50) } else { one(0, i) }).collect();
+        let long = vec![Extent { piece: 0, start: 3, len: 80_000 }, Extent { piece: 1, start: 0, len: 50 }, one(0, 1)];
+        let mixed = [&singles[..], &long[..], &singles[..40_000]].concat();
+        for extents in [singles, long, mixed, vec![one(1, 9)]] {
+            let rows: usize = extents.iter().map(|extent| extent.len as usize).sum();
+            let gathered = gather_rows(&schema, &pieces, &bases, &extents).unwrap();
+            let copied = |stream: &mut Stream<'_>| {
+                let mut bytes = Vec::new();
+                let put = |chunk: &[u8]| {
+                    assert!(chunk.len() <= CHUNK_ROWS * 8);
+                    bytes.extend_from_slice(chunk);
+                    Ok(())
+                };
+                stream.copy(&extents, put).unwrap();
+                assert_eq!(bytes.len(), rows * stream.width_bytes());
+                bytes
+            };
+            let mut times = Stream::event_ts(&pieces);
+            assert!(copied(&mut times) == gathered.event_ts.inner().as_slice());
+            assert_eq!(
+                times.instants(),
+                gathered.event_ts.iter().min().copied().zip(gathered.event_ts.iter().max().copied())
+            );
+            let mut seq = Stream::seq(&pieces, &bases);
+            assert!(copied(&mut seq) == gathered.seq.inner().as_slice());
+            assert_eq!(seq.numbers(), gathered.seq.iter().min().copied().zip(gathered.seq.iter().max().copied()));
+            for (ordinal, (_, data_type)) in schema.fields().iter().enumerate() {
+                let array = gathered.features[ordinal].as_ref().unwrap();
+                let mut stream = Stream::feature(&pieces, ordinal, data_type).unwrap();
+                assert!(copied(&mut stream) == fixed_bytes(array, data_type).unwrap());
+                assert_eq!(stream.stats(), stats_of(data_type, array));
+            }
+        }
+    }
+
+    #[test]
+    fn a_column_with_a_null_in_any_piece_or_missing_in_one_is_no_stream() {
+        let whole = piece(0, 3);
+        let some: Float64Array = [Some(1.0), None].into_iter().collect();
+        let holed = RowColumns { features: vec![Some(Arc::new(some)), None], ..RowColumns::default() };
+        assert!(Stream::feature(&[&whole], 0, &DataType::Float64).is_some());
+        assert!(Stream::feature(&[&whole, &holed], 0, &DataType::Float64).is_none());
+        assert!(Stream::feature(&[&whole, &holed], 1, &DataType::Int32).is_none());
+        assert!(Stream::feature(&[&whole, &RowColumns::default()], 0, &DataType::Float64).is_none());
+    }
+}

@@ -49,3 +49,35 @@ fn sync_all(files: Receiver<Arc<dyn File>>, failed: &Mutex<Option<Error>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use super::*;
+    use crate::disk::{Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verdict};
+
+    #[test]
+    fn one_sync_that_fails_beside_the_work_fails_it_although_the_work_was_done() {
+        for failing in 0..4 {
+            let disk = FaultyDisk::at(
+                Arc::new(MemDisk::volatile()),
+                Verdict::Fail(ErrorKind::Other),
+                failing,
+                1,
+                |operation, _| operation == Operation::Sync,
+            );
+            disk.create_dir(Path::new("folder")).unwrap();
+            let written = Syncs::beside(|syncs| {
+                for name in ["a", "b", "c"] {
+                    let file = disk.open(&Path::new("folder").join(name), OpenMode::Create)?;
+                    file.write_at(0, name.as_bytes())?;
+                    syncs.push(&file);
+                }
+                Ok(())
+            });
+            assert_eq!(written.is_err(), failing < 3, "sync {failing}");
+        }
+    }
+}
