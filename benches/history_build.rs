@@ -50,7 +50,7 @@ fn main() {
     let root = std::env::temp_dir().join(format!("asof-history-build-{}", std::process::id()));
     let (runs, scratch) = (root.join("runs"), root.join("scratch"));
     for (name, import_bytes_max) in
-        [("in memory", usize::MAX), ("in memory again", usize::MAX), ("with spills", Sizes::default().import_bytes_max)]
+        [("in memory", usize::MAX), ("in memory again", usize::MAX), ("with spills", 512 << 20)]
     {
         std::fs::create_dir_all(&runs).expect("a folder for the runs");
         std::fs::create_dir_all(&scratch).expect("a folder for spills");

@@ -12,6 +12,8 @@ use crate::value::{DataType, Value};
 
 /// Longest encoded entity key, in bytes.
 pub const KEY_BYTES_MAX: usize = 4_096;
+/// Encoded keys as short as this are told apart by their hash alone: see [`KeySchema::hash_is_key`].
+pub const HASH_IS_KEY_BYTES: std::ops::RangeInclusive<usize> = 4..=8;
 
 /// The names and types of the columns that make up a view's entity key, in key order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,12 @@ impl KeySchema {
             .iter()
             .map(|(_, data_type)| (!data_type.is_variable()).then(|| data_type.fixed_width_bytes()))
             .sum()
+    }
+
+    /// Whether keys of equal hashes are equal. XXH3-64 of 4 to 8 bytes is a bijection of them for a given length and seed: a keyed
+    /// xor, two odd multiplications and xor-shifts (a test inverts it).
+    pub fn hash_is_key(&self) -> bool {
+        self.fixed_len_bytes().is_some_and(|len| HASH_IS_KEY_BYTES.contains(&len))
     }
 
     /// Encodes one key, its components in key order, onto `out`.

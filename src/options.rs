@@ -63,8 +63,10 @@ pub struct Sizes {
     pub merge_fanout: usize,
     /// Address space reserved for each latest table, which cannot grow beyond until the store is opened again.
     pub table_reserve_bytes: u64,
-    /// What an import may hold in memory before it spills sorted pieces to disk.
-    pub import_bytes_max: usize,
+    /// How many bytes of rows an import holds in memory before it writes them to disk as a sorted piece, to merge the pieces in
+    /// the end: every row is then written twice. `None` is a quarter of the memory available when it begins, but at least 512 MiB
+    /// and at most 4 GiB. While a piece is written, rows go on coming in, so that twice as much is held at most.
+    pub import_bytes_max: Option<usize>,
 }
 
 impl Default for Sizes {
@@ -75,7 +77,7 @@ impl Default for Sizes {
             run_file_bytes: 128 << 20,
             merge_fanout: 4,
             table_reserve_bytes: 64 << 30,
-            import_bytes_max: 512 << 20,
+            import_bytes_max: None,
         }
     }
 }

@@ -12,6 +12,7 @@
 //! - Stores to a shared mapping reach the medium in any order, at any time, in any sectors.
 
 mod atomic;
+mod available;
 mod faulty;
 mod map;
 mod memory;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use atomic::atomic_write;
+pub use available::memory_available_bytes;
 pub use faulty::{FaultyDisk, Verdict};
 pub use map::SharedMap;
 pub use memory::{CrashMode, MemDisk, OperationInfo};

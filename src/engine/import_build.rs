@@ -12,6 +12,7 @@ use super::core::{Engine, lock};
 use super::known_rows::Comparison;
 use super::picture::{ViewPicture, run_schema};
 use super::write::{by_ordinal, event_ids};
+use crate::disk::memory_available_bytes;
 use crate::error::Result;
 use crate::format::accept::Accepted;
 use crate::format::row::RowKind;
@@ -45,6 +46,15 @@ pub(super) struct Built {
     pub seen_seq: u64,
 }
 
+/// What an import holds in memory where nobody says: a share of what is there.
+fn bytes_max_of_machine() -> usize {
+    const SHARE: u64 = 4;
+    const AT_LEAST: u64 = 512 << 20;
+    const AT_MOST: u64 = 4 << 30;
+    let share = memory_available_bytes().unwrap_or(0) / SHARE;
+    usize::try_from(share.clamp(AT_LEAST, AT_MOST)).unwrap_or(usize::MAX)
+}
+
 pub(super) fn build(
     engine: &Engine,
     view: &ViewPicture,
@@ -55,7 +65,7 @@ pub(super) fn build(
     let schema = run_schema(&view.record);
     let building = Building::new(engine, engine.make_history_folder(&view.record)?);
     let scratch = Scratch::make(engine, building.folder().join(format!("scratch-{}", engine.next_run_id())))?;
-    let bytes_max = engine.options.sizes.import_bytes_max;
+    let bytes_max = engine.options.sizes.import_bytes_max.unwrap_or_else(bytes_max_of_machine);
     let built = building.run(engine, |output| {
         let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), *output, &scratch.folder, bytes_max);
         let rows = builder.extend(batches.into_iter().map(Ok))?;

@@ -21,6 +21,8 @@ use crate::registry::RegistryState;
 
 /// Fewer rows than this are stored by one thread.
 const PARALLEL_ROWS_MIN: u64 = 50_000;
+/// A table of so few keys may as well grow.
+const SMALL_KEYS_MAX: u64 = 1_000;
 /// Rounds of going over what was committed meanwhile, before commits are made to wait for the last.
 const ROUNDS_MAX: usize = 8;
 /// So few rows are left for the last round.
@@ -184,8 +186,9 @@ impl Engine {
         let picture = self.reads.picture();
         let view = picture.view(view_id);
         let keys = filling.table.stats().keys;
-        let filled = if expected_keys(view) > 2 * keys.max(PARALLEL_ROWS_MIN) {
-            // Growing to many times its size costs more than a table of the right size.
+        let filled = if expected_keys(view) > 2 * keys.max(SMALL_KEYS_MAX) {
+            // Growing to many times its size costs more than a table of the right size: rows come in hash order and crowd the groups that
+            // are there.
             filling.table.retire();
             let anew = self.create_table(view, expected_keys(view));
             anew.and_then(|table| self.finish_filling(Filling { table, applied_seq: 0 }, view_id))

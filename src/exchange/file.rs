@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
@@ -21,6 +21,7 @@ pub(super) struct SourceFile {
     path: Arc<PathBuf>,
     len_bytes: u64,
     bytes_read: Arc<AtomicU64>,
+    buffers: Buffers,
 }
 
 impl SourceFile {
@@ -35,7 +36,13 @@ impl SourceFile {
             io::ErrorKind::NotFound => Error::not_found("no such file").at(path.display()).caused_by(error),
             _ => Error::io("open", path, error),
         })?;
-        Ok(SourceFile { file: Arc::new(file), path: Arc::new(path.to_path_buf()), len_bytes, bytes_read })
+        Ok(SourceFile {
+            file: Arc::new(file),
+            path: Arc::new(path.to_path_buf()),
+            len_bytes,
+            bytes_read,
+            buffers: Buffers::default(),
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -66,6 +73,49 @@ impl SourceFile {
 
     fn count(&self, bytes: usize) {
         self.bytes_read.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// Memory that was read into and is free again: fresh memory is dear to get and to clear.
+#[derive(Clone, Debug, Default)]
+struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// So many are kept; decoders need one each.
+const BUFFERS_FREE_MAX: usize = 4;
+
+impl Buffers {
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, len: usize) -> ReadBuffer {
+        let mut bytes = self.lock().pop().unwrap_or_default();
+        if bytes.len() < len {
+            bytes.resize(len, 0);
+        }
+        ReadBuffer { bytes, len, home: self.clone() }
+    }
+}
+
+/// Bytes read, and perhaps more memory behind them. It goes back to where it came from.
+struct ReadBuffer {
+    bytes: Vec<u8>,
+    len: usize,
+    home: Buffers,
+}
+
+impl AsRef<[u8]> for ReadBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        let mut free = self.home.lock();
+        if free.len() < BUFFERS_FREE_MAX {
+            free.push(std::mem::take(&mut self.bytes));
+        }
     }
 }
 
@@ -121,9 +171,9 @@ impl ChunkReader for SourceFile {
         if end.is_none_or(|end| end > self.len_bytes) {
             return Err(ParquetError::EOF(format!("{length} bytes at offset {start} of {}", self.len_bytes)));
         }
-        let mut buffer = vec![0; length];
-        self.file.read_exact_at(&mut buffer, start)?;
+        let mut buffer = self.buffers.take(length);
+        self.file.read_exact_at(&mut buffer.bytes[..length], start)?;
         self.count(length);
-        Ok(buffer.into())
+        Ok(Bytes::from_owner(buffer))
     }
 }

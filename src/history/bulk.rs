@@ -277,7 +277,7 @@ impl<'a> BulkBuilder<'a> {
             let mut sorted = Sorted::default();
             for bucket in plan[job].clone() {
                 let ranges = (0..).zip(&staged.pieces).map(|(i, piece)| (i, piece.bucket(bucket)));
-                sort_into(&rows, ranges, BUCKET_BITS, &mut sorted);
+                sort_into(&rows, ranges, BUCKET_BITS, self.schema.keys().hash_is_key(), &mut sorted);
             }
             Ok(sorted)
         })

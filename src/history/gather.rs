@@ -28,7 +28,7 @@ pub struct Extent {
 
 impl Extent {
     #[inline]
-    fn range(&self) -> std::ops::Range<usize> {
+    pub(crate) fn range(&self) -> std::ops::Range<usize> {
         self.start as usize..self.start as usize + self.len as usize
     }
 }
@@ -53,6 +53,36 @@ pub(crate) fn gather_rows(
         let base = seq_bases[extent.piece as usize];
         seq.extend(piece.seq[extent.range()].iter().map(|relative| base + relative));
     }
+    Ok(RowColumns {
+        event_ts: event_ts.into(),
+        seq: seq.into(),
+        features: (0..schema.fields().len())
+            .map(|ordinal| gather_feature(schema, pieces, ordinal, extents, row_count).map(Some))
+            .collect::<Result<_>>()?,
+        ..gather_marks(schema, pieces, extents, row_count)?
+    })
+}
+
+/// [`gather_rows`] of one feature.
+pub(crate) fn gather_feature(
+    schema: &RunSchema,
+    pieces: &[&RowColumns],
+    ordinal: usize,
+    extents: &[Extent],
+    row_count: usize,
+) -> Result<ArrayRef> {
+    let arrays: Vec<Option<&ArrayRef>> =
+        pieces.iter().map(|piece| piece.features.get(ordinal).and_then(Option::as_ref)).collect();
+    gather(&arrays, &schema.fields()[ordinal].1.to_arrow(), extents, row_count)
+}
+
+/// [`gather_rows`] of all but event timestamps, numbers and features.
+pub(crate) fn gather_marks(
+    schema: &RunSchema,
+    pieces: &[&RowColumns],
+    extents: &[Extent],
+    row_count: usize,
+) -> Result<RowColumns> {
     let optional = |column: fn(&RowColumns) -> &Option<ArrayRef>, data_type: &ArrowType| {
         let arrays: Vec<Option<&ArrayRef>> = pieces.iter().map(|piece| column(piece).as_ref()).collect();
         if arrays.iter().all(Option::is_none) {
@@ -62,9 +92,7 @@ pub(crate) fn gather_rows(
     };
     let instant = timestamp_arrow_type();
     let absent_bytes = i32::try_from(schema.absent_bytes()).unwrap_or(i32::MAX);
-    let columns = RowColumns {
-        event_ts: event_ts.into(),
-        seq: seq.into(),
+    Ok(RowColumns {
         created: match schema.declares_created() {
             true => Some(
                 optional(|piece| &piece.created, &instant)?
@@ -77,15 +105,8 @@ pub(crate) fn gather_rows(
         deadline: optional(|piece| &piece.deadline, &instant)?.filter(has_values),
         field_deadlines: optional(|piece| &piece.field_deadlines, &ArrowType::Binary)?.filter(has_values),
         event_id: optional(|piece| &piece.event_id, &ArrowType::Binary)?.filter(has_values),
-        features: (0..schema.fields().len())
-            .map(|ordinal| {
-                let arrays: Vec<Option<&ArrayRef>> =
-                    pieces.iter().map(|piece| piece.features.get(ordinal).and_then(Option::as_ref)).collect();
-                gather(&arrays, &schema.fields()[ordinal].1.to_arrow(), extents, row_count).map(Some)
-            })
-            .collect::<Result<_>>()?,
-    };
-    Ok(columns)
+        ..RowColumns::default()
+    })
 }
 
 fn has_values(array: &ArrayRef) -> bool {

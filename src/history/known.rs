@@ -87,7 +87,7 @@ impl<'a> KnownRows<'a> {
     pub fn add(&mut self, rows: &UnsortedRows) -> Result<()> {
         let mut sorted = Sorted::default();
         let count = u32::try_from(rows.hashes.len()).unwrap_or(u32::MAX);
-        sort_into(&[rows], std::iter::once((0, 0..count)), 0, &mut sorted);
+        sort_into(&[rows], std::iter::once((0, 0..count)), 0, false, &mut sorted);
         let columns = gather_rows(self.schema, &[&rows.columns], &[0], &sorted.extents)?;
         let place = Place::Memory { ranges: sorted.ranges, keys: sorted.keys };
         self.pieces.push(Piece { place, columns, seq_base: 0 });

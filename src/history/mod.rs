@@ -6,6 +6,7 @@
 //! read through [`RunFile`].
 
 mod audit;
+mod block_writer;
 mod bulk;
 mod column_builder;
 mod columns;
@@ -24,6 +25,8 @@ mod rows;
 mod schema;
 mod seal;
 mod stats;
+mod stream;
+mod syncs;
 #[cfg(test)]
 mod tests;
 mod through;
@@ -42,7 +45,6 @@ pub use merge::{merge_runs, merge_without};
 pub use output::{RunFileMeta, RunOutput, index_path, run_path};
 pub use policy::{RunSize, choose_merge};
 pub use reader::{RunColumn, RunFile};
-pub use rows::{KeyRange, RowCollector, RowColumns, RunRows, UnsortedRows};
+pub use rows::{KeyRange, RowCollector, RowColumns, UnsortedRows};
 pub use schema::{OptionalColumns, RunSchema};
 pub use seal::seal;
-pub use writer::write_run;

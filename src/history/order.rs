@@ -59,7 +59,15 @@ impl Sorted {
             return false;
         }
         let columns = pieces.iter().map(|piece| piece.features.len()).max().unwrap_or(0);
-        (0..columns).any(|ordinal| {
+        let of_piece = |piece: &&RowColumns, ordinal: usize| {
+            piece
+                .features
+                .get(ordinal)
+                .and_then(Option::as_ref)
+                .is_some_and(|array| array.data_type().primitive_width().is_none())
+        };
+        let is_variable = |ordinal: &usize| pieces.iter().any(|piece| of_piece(piece, *ordinal));
+        (0..columns).filter(is_variable).any(|ordinal| {
             let sizes = self.extents.iter().map(|extent| {
                 let array = pieces[extent.piece as usize].features.get(ordinal).and_then(Option::as_ref);
                 let start = extent.start as usize;
@@ -180,11 +188,12 @@ pub(crate) fn compare_clocks(left: (&RowColumns, usize), right: (&RowColumns, us
 }
 
 /// Sorts the given ranges of rows of the pieces, and appends them. All their hashes share their first
-/// `common_bits` bits and lie above those in `out`.
+/// `common_bits` bits and lie above those in `out`. With `hash_is_key`, keys of equal hashes are equal.
 pub(crate) fn sort_into(
     pieces: &[&UnsortedRows],
     ranges: impl Iterator<Item = (u32, std::ops::Range<u32>)>,
     common_bits: u32,
+    hash_is_key: bool,
     out: &mut Sorted,
 ) {
     let mut unsorted = Vec::new();
@@ -221,7 +230,11 @@ pub(crate) fn sort_into(
             group.sort_by_key(|row| row.hash);
         }
         for alike in group.chunk_by_mut(|left, right| left.hash == right.hash) {
-            sort_hash(pieces, alike, out);
+            if hash_is_key {
+                sort_key(pieces, alike, out);
+            } else {
+                sort_hash(pieces, alike, out);
+            }
         }
     }
 }
@@ -233,18 +246,23 @@ fn sort_hash(pieces: &[&UnsortedRows], rows: &mut [SortRow], out: &mut Sorted) {
         rows.sort_by(|left, right| key(left).cmp(key(right)));
     }
     for alike in rows.chunk_by_mut(|left, right| key(left) == key(right)) {
-        let compare = |left: &SortRow, right: &SortRow| {
-            left.event_ts.cmp(&right.event_ts).then_with(|| {
-                let side = |row: &SortRow| (&pieces[row.piece as usize].columns, 0, row.row as usize);
-                compare_rows(side(left), side(right))
-            })
-        };
-        if !alike.is_sorted_by(|left, right| compare(left, right) != Ordering::Greater) {
-            alike.sort_by(compare);
-        }
-        let extents = alike.iter().map(|row| Extent { piece: row.piece, start: row.row, len: 1 });
-        out.push_key(alike[0].hash, key(&alike[0]), extents);
+        sort_key(pieces, alike, out);
     }
+}
+
+fn sort_key(pieces: &[&UnsortedRows], rows: &mut [SortRow], out: &mut Sorted) {
+    let compare = |left: &SortRow, right: &SortRow| {
+        left.event_ts.cmp(&right.event_ts).then_with(|| {
+            let side = |row: &SortRow| (&pieces[row.piece as usize].columns, 0, row.row as usize);
+            compare_rows(side(left), side(right))
+        })
+    };
+    if !rows.is_sorted_by(|left, right| compare(left, right) != Ordering::Greater) {
+        rows.sort_by(compare);
+    }
+    let extents = rows.iter().map(|row| Extent { piece: row.piece, start: row.row, len: 1 });
+    let first = &rows[0];
+    out.push_key(first.hash, pieces[first.piece as usize].keys.get(first.row as usize), extents);
 }
 
 #[cfg(test)]

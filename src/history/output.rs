@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::history::gather::gather_rows;
+use crate::history::block_writer::Durable;
 use crate::history::known::KnownRows;
 use crate::history::order::Sorted;
 use crate::history::rows::{RowColumns, RunRows};
 use crate::history::schema::RunSchema;
+use crate::history::syncs::Syncs;
 use crate::history::writer::write_run;
 
 /// Where the files of a new run go.
@@ -97,6 +98,24 @@ pub(crate) fn plan_files(bucket_bytes: &[u64], file_bytes: u64) -> Vec<std::ops:
 pub(crate) fn write_all(
     output: &RunOutput<'_>,
     jobs: usize,
+    job: impl Fn(usize, Durable<'_>) -> Result<Vec<RunFileMeta>> + Sync,
+) -> Result<Vec<RunFileMeta>> {
+    let mut files = match (output.is_durable, output.threads > 1 && jobs > 1) {
+        (false, _) => run_jobs(output, jobs, |number| job(number, Durable::Never))?,
+        (true, false) => run_jobs(output, jobs, |number| job(number, Durable::AtOnce))?,
+        (true, true) => Syncs::beside(|syncs| run_jobs(output, jobs, |number| job(number, Durable::Beside(syncs))))?,
+    };
+    let run = files.iter().map(|file| file.id).min().unwrap_or(0);
+    files.iter_mut().for_each(|file| file.run = run);
+    if !files.is_empty() && output.is_durable {
+        output.disk.sync_dir(output.dir)?;
+    }
+    Ok(files)
+}
+
+fn run_jobs(
+    output: &RunOutput<'_>,
+    jobs: usize,
     job: impl Fn(usize) -> Result<Vec<RunFileMeta>> + Sync,
 ) -> Result<Vec<RunFileMeta>> {
     let next = AtomicUsize::new(0);
@@ -127,11 +146,6 @@ pub(crate) fn write_all(
     for result in done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten() {
         files.extend(result?);
     }
-    let run = files.iter().map(|file| file.id).min().unwrap_or(0);
-    files.iter_mut().for_each(|file| file.run = run);
-    if !files.is_empty() && output.is_durable {
-        output.disk.sync_dir(output.dir)?;
-    }
     Ok(files)
 }
 
@@ -161,40 +175,40 @@ impl SortedJobs<'_> {
         job: impl Fn(usize) -> Result<Sorted> + Sync,
     ) -> Result<Vec<RunFileMeta>> {
         let Some(known) = self.known else {
-            return write_all(output, jobs, |number| self.write_files(output, job(number)?));
+            return write_all(output, jobs, |number, durable| self.write_files(output, job(number)?, durable));
         };
         // Where most rows are known a job leaves few: each thread gathers what several leave into one file.
         let spans = output.threads.clamp(1, jobs.max(1));
-        write_all(output, spans, |span| {
+        write_all(output, spans, |span, durable| {
             let (mut files, mut waiting) = (Vec::new(), Sorted::default());
             for number in jobs * span / spans..jobs * (span + 1) / spans {
                 let kept = known.without_known(job(number)?, self.pieces)?;
                 let rows = (waiting.row_count + kept.row_count) as u64;
                 if waiting.row_count > 0 && rows * self.row_bytes > output.file_bytes {
-                    files.extend(self.write_files(output, std::mem::take(&mut waiting))?);
+                    files.extend(self.write_files(output, std::mem::take(&mut waiting), durable)?);
                 }
                 waiting.append(&kept);
             }
-            files.extend(self.write_files(output, waiting)?);
+            files.extend(self.write_files(output, waiting, durable)?);
             Ok(files)
         })
     }
 
-    fn write_files(&self, output: &RunOutput<'_>, sorted: Sorted) -> Result<Vec<RunFileMeta>> {
+    fn write_files(&self, output: &RunOutput<'_>, sorted: Sorted, durable: Durable<'_>) -> Result<Vec<RunFileMeta>> {
         let bytes = (sorted.row_count as u64).saturating_mul(self.row_bytes);
         // Sizes are estimates: a little more is no reason for a second, tiny file.
         if !self.splits || bytes <= output.file_bytes.saturating_add(output.file_bytes / 4) {
-            return write_sorted(output, self.schema, self.pieces, self.seq_bases, sorted);
+            return write_sorted(output, self.schema, self.pieces, self.seq_bases, sorted, durable);
         }
         let mut files = Vec::new();
         for part in sorted.split(bytes, output.file_bytes) {
-            files.extend(write_sorted(output, self.schema, self.pieces, self.seq_bases, sorted.part(part))?);
+            files.extend(write_sorted(output, self.schema, self.pieces, self.seq_bases, sorted.part(part), durable)?);
         }
         Ok(files)
     }
 }
 
-/// Gathers sorted rows out of their pieces and writes them to one file; to more only where a single
+/// Writes sorted rows, which lie in their pieces, to one file; to more only where a single
 /// one cannot hold them.
 pub(crate) fn write_sorted(
     output: &RunOutput<'_>,
@@ -202,6 +216,7 @@ pub(crate) fn write_sorted(
     pieces: &[&RowColumns],
     seq_bases: &[u64],
     sorted: Sorted,
+    durable: Durable<'_>,
 ) -> Result<Vec<RunFileMeta>> {
     let mut files = Vec::new();
     // Arrow's offsets end at 2 GiB: a key with more than that, or a set of them, takes several files.
@@ -215,9 +230,9 @@ pub(crate) fn write_sorted(
             waiting.extend([back, front]);
             continue;
         }
-        let columns = gather_rows(schema, pieces, seq_bases, &sorted.extents)?;
-        let rows = RunRows { ranges: sorted.ranges, keys: sorted.keys, columns };
-        files.push(write_run(output, schema, &rows)?);
+        let Sorted { ranges, keys, extents, row_count } = &sorted;
+        let rows = RunRows { ranges, keys, pieces, seq_bases, extents, row_count: *row_count };
+        files.push(write_run(output, schema, &rows, durable)?);
     }
     Ok(files)
 }

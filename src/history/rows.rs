@@ -6,6 +6,7 @@ use arrow_buffer::{NullBuffer, ScalarBuffer};
 use crate::error::{Error, Result};
 use crate::format::row::{FieldState, RowKind, RowRef};
 use crate::history::column_builder::ColumnBuilder;
+use crate::history::gather::Extent;
 use crate::history::keys::Keys;
 use crate::history::schema::{OptionalColumns, RunSchema};
 use crate::key::key_hash;
@@ -90,7 +91,7 @@ pub struct UnsortedRows {
     pub columns: RowColumns,
 }
 
-/// A key and its rows within [`RunRows`].
+/// A key and its rows within a run file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRange {
     /// The key's hash.
@@ -101,15 +102,18 @@ pub struct KeyRange {
     pub len: u32,
 }
 
-/// The rows of one run file, sorted by (hash, key, row order).
-#[derive(Clone, Debug, Default)]
-pub struct RunRows {
+/// The rows of one run file, sorted by (hash, key, row order), still lying in their pieces.
+pub(crate) struct RunRows<'a> {
     /// The keys in order, and where the rows of each lie.
-    pub ranges: Vec<KeyRange>,
+    pub(crate) ranges: &'a [KeyRange],
     /// The keys' bytes.
-    pub keys: Keys,
-    /// The rows.
-    pub columns: RowColumns,
+    pub(crate) keys: &'a Keys,
+    pub(crate) pieces: &'a [&'a RowColumns],
+    /// Added to each piece's numbers.
+    pub(crate) seq_bases: &'a [u64],
+    /// The rows in order.
+    pub(crate) extents: &'a [Extent],
+    pub(crate) row_count: usize,
 }
 
 /// Collects encoded row records into columns: how the log's rows become a run.

@@ -15,11 +15,12 @@ pub fn seal(schema: &RunSchema, rows: &[UnsortedRows], output: &RunOutput<'_>) -
     let columns: Vec<_> = rows.iter().map(|rows| &rows.columns).collect();
     let mut sorted = Sorted::default();
     let ranges = (0..).zip(rows).map(|(piece, rows)| (piece, 0..u32::try_from(rows.hashes.len()).unwrap_or(u32::MAX)));
-    sort_into(&pieces, ranges, 0, &mut sorted);
+    // A view truncate has no key, whose hash may be that of any.
+    sort_into(&pieces, ranges, 0, false, &mut sorted);
     let bytes: usize = rows.iter().map(|rows| rows.columns.memory_bytes()).sum();
     let parts = sorted.split(bytes as u64, output.file_bytes);
     let bases = vec![0; columns.len()];
-    write_all(output, parts.len(), |part| {
-        write_sorted(output, schema, &columns, &bases, sorted.part(parts[part].clone()))
+    write_all(output, parts.len(), |part, durable| {
+        write_sorted(output, schema, &columns, &bases, sorted.part(parts[part].clone()), durable)
     })
 }

@@ -16,9 +16,6 @@ use super::keys::{KeyBytes, encode_columns};
 /// How many hash bits rows are partitioned by: 2,048 buckets keep each column's part of one in cache.
 const BUCKET_BITS: u32 = 11;
 
-/// Encoded keys as short as this are told apart by their hash alone: see [`SpineKeys::encode`].
-pub(super) const HASH_IS_KEY_BYTES: std::ops::RangeInclusive<usize> = 4..=8;
-
 /// The instants of a spine, one per row.
 #[derive(Clone, Debug)]
 pub struct SpineTimes {
@@ -114,10 +111,7 @@ impl SpineKeys {
                 }
             }
         });
-        // xxh3-64 of 4 to 8 bytes is a bijection of them for a given length and seed: a keyed xor, two
-        // odd multiplications and xor-shifts (a test inverts it). So an equal hash is an equal key.
-        let hash_is_key = schema.fixed_len_bytes().is_some_and(|len| HASH_IS_KEY_BYTES.contains(&len));
-        Ok(SpineKeys { bytes, hashes, nulls, hash_is_key })
+        Ok(SpineKeys { bytes, hashes, nulls, hash_is_key: schema.hash_is_key() })
     }
 
     /// Keys hashed elsewhere. Equal hashes are told apart by their keys.

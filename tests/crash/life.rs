@@ -128,7 +128,7 @@ impl Life {
             segment_bytes: 2048 << dice.below(3),
             run_file_bytes: 1024 << dice.below(3),
             merge_fanout: 2,
-            import_bytes_max: 1 << (9 + dice.below(8)),
+            import_bytes_max: Some(1 << (9 + dice.below(8))),
             table_reserve_bytes: 32 << 20,
             ..Sizes::default()
         };

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
 
-use crate::join::spine::HASH_IS_KEY_BYTES;
 use crate::join::{SpineKeys, SpineTimes};
-use crate::key::KeySchema;
+use crate::key::{HASH_IS_KEY_BYTES, KeySchema};
 use crate::value::DataType;
 
 /// Undoes xxh3-64 of 4 to 8 bytes, up to a constant of the seed: whoever can be undone maps no two inputs to one output.
