@@ -27,7 +27,7 @@ fn main() {
     std::fs::create_dir_all(&root).expect("a folder for the run");
     let outcome = match what {
         "get" => get::run(&root, rows, args.get(2).map(String::as_str)),
-        "write" => write::run(&root, rows),
+        "write" => write::run(&root, rows, args.get(2).map(String::as_str)),
         "grow" => grow::run(&root, rows),
         "history" => history::run(&root, &args[1..]),
         _ => {

@@ -12,7 +12,10 @@ use crate::rows::{batch_of, bytes_of, define, key_of};
 const BATCH_ROWS: u64 = 1_000;
 
 /// Writes `count` rows into each store below `root`, batch by batch in turn, and measures.
-pub fn run(root: &Path, count: u64) -> Result<()> {
+pub fn run(root: &Path, count: u64, which: Option<&str>) -> Result<()> {
+    if which == Some("alone") {
+        return alone(root, count);
+    }
     let store = Store::open(root.join("asof-writes"))?;
     define(&store)?;
     let fjall = Database::builder(root.join("fjall")).open().expect("an empty fjall");
@@ -48,6 +51,32 @@ pub fn run(root: &Path, count: u64) -> Result<()> {
         theirs.median() / ours.median(),
         ours.quantile(0.99),
         theirs.quantile(0.99)
+    );
+    store.close()
+}
+
+/// asof alone, for profiles.
+fn alone(root: &Path, count: u64) -> Result<()> {
+    let store = Store::open(root.join("asof-writes"))?;
+    define(&store)?;
+    let [mut wall_us, mut cpu_us] = <[Rounds; 2]>::default();
+    let batches: Vec<_> =
+        (0..count).step_by(BATCH_ROWS as usize).map(|start| batch_of(start..start + BATCH_ROWS, 0)).collect();
+    for batch in &batches {
+        let (cpu, wall) = timed(|| {
+            store.write("rows", batch).expect("a durable write");
+        });
+        wall_us.push(wall / 1e3);
+        cpu_us.push(cpu / 1e3);
+    }
+    println!(
+        "a batch of {BATCH_ROWS} rows, synced: {} us, of it {} us of CPU; mean {:.0}, {:.0}; 99 in 100 below {:.0}, {:.0}",
+        wall_us.spread(),
+        cpu_us.spread(),
+        wall_us.mean(),
+        cpu_us.mean(),
+        wall_us.quantile(0.99),
+        cpu_us.quantile(0.99)
     );
     store.close()
 }

@@ -9,14 +9,18 @@
 //! compares keys.
 
 mod chain;
+mod key_index;
+mod records;
 
 pub use chain::{TailRow, TailView};
+pub use records::RecordPlace;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::format::commits::Commit;
+use crate::format::log::LogPosition;
 
 /// The rows of one log segment, by view. Written by the committer, read by everyone.
 #[derive(Debug)]
@@ -44,15 +48,30 @@ impl TailSegment {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Adds the row records of one log section, numbered from `first_seq`; `hashes` has one per record.
+    /// Takes a copy of the row records of one log section, which shows nowhere before [`TailSegment::insert`].
+    pub fn stage(&self, view: u32, records: &[u8]) -> RecordPlace {
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        views.entry(view).or_default().stage(records)
+    }
+
+    /// Adds the row records of one log section, numbered from `first_seq`; `place` is where they were staged, `hashes` has
+    /// one per record.
     ///
     /// `position` is the log position of the frame they came in. Records must have been checked.
-    pub fn insert(&self, view: u32, records: &[u8], hashes: &[u64], first_seq: u64, position: u64) {
+    pub fn insert(
+        &self,
+        view: u32,
+        place: RecordPlace,
+        records: &[u8],
+        hashes: &[u64],
+        first_seq: u64,
+        position: LogPosition,
+    ) {
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
         let tail = views.entry(view).or_default();
         let before = tail.bytes();
-        tail.insert(records, hashes, first_seq, position);
-        self.bytes.fetch_add(tail.bytes() - before, Ordering::Relaxed);
+        tail.insert(place, records, hashes, first_seq, position);
+        self.bytes.fetch_add(tail.bytes() - before + records.len(), Ordering::Relaxed);
     }
 
     /// Adds the commit that the rows inserted last came in.
