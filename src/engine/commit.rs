@@ -1,4 +1,5 @@
-//! The path of a write: queue, number, log, sync, tail, HEAD, answer.
+//! The path of a write: queue, number, log, sync, tail, HEAD, answer. While a sync goes on, what comes after it is made
+//! ready as far as nobody can see.
 //!
 //! Group commit needs no thread of its own: whoever gets the core lock commits everything that is
 //! queued, and the others find their answer when they get it.
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::core::{Core, Engine, lock};
 use crate::error::{Error, Result};
 use crate::format::commits::Commit;
-use crate::format::log::{Frame, FrameBuilder, LogPosition};
+use crate::format::log::{Frame, FrameBuilder, LogPosition, Section};
 use crate::options::Durability;
 use crate::tail::{RecordPlace, TailSegment};
 
@@ -156,10 +157,11 @@ impl Engine {
         }
         let frames: Vec<(Frame<'_>, &[u64])> =
             group.iter().map(|(_, batch)| (parsed(&batch.frame), batch.hashes.as_slice())).collect();
-        // Nothing of it shows before the sync: space in the tables, records that no index names.
-        self.make_tables_ready(core, &frames);
-        let staged: Vec<StagedFrame> = frames.iter().map(|(frame, _)| stage_in_tail(&core.tail, frame)).collect();
+        // Nothing of it shows: records that no index names, room in the tables.
+        let staged: Vec<StagedFrame> =
+            frames.iter().map(|(frame, hashes)| stage_in_tail(&core.tail, frame, hashes)).collect();
         if is_synced_now {
+            self.make_tables_ready(core, &frames);
             core.log.sync()?;
         }
         // From here on nothing fails: what is in the log becomes visible.
@@ -183,13 +185,19 @@ fn parsed(frame: &FrameBuilder) -> Frame<'_> {
 /// Where the tail has the records of a frame's sections.
 type StagedFrame = Vec<RecordPlace>;
 
-fn stage_in_tail(tail: &TailSegment, frame: &Frame<'_>) -> StagedFrame {
-    frame.sections().map(|section| tail.stage(section.view_id, section.records)).collect()
+fn stage_in_tail(tail: &TailSegment, frame: &Frame<'_>, hashes: &[u64]) -> StagedFrame {
+    let mut hashes = hashes;
+    let stage = |section: Section<'_>| {
+        let (mine, rest) = hashes.split_at(section.row_count as usize);
+        hashes = rest;
+        tail.stage(section.view_id, section.records, mine)
+    };
+    frame.sections().map(stage).collect()
 }
 
 /// Adds a frame's rows, whose key hashes are `hashes`, and its commit to the index of its segment.
 pub(super) fn insert_into_tail(tail: &TailSegment, frame: &Frame<'_>, hashes: &[u64], position: LogPosition) {
-    insert_staged(tail, frame, hashes, position, stage_in_tail(tail, frame));
+    insert_staged(tail, frame, hashes, position, stage_in_tail(tail, frame, hashes));
 }
 
 fn insert_staged(tail: &TailSegment, frame: &Frame<'_>, hashes: &[u64], position: LogPosition, staged: StagedFrame) {

@@ -69,8 +69,13 @@ impl Inserter {
             let count = place(shard, hash).and_then(|at| new_keys.get_mut(at)).map_or(0, std::mem::take);
             let keys = self.shared.count(shard).load(Ordering::Relaxed);
             if count > 0 && is_full(shard, keys.saturating_add(u64::from(count))) {
-                self.make_room(hash)?;
+                // As far as one shard takes them: who stores the rest makes it two.
+                let most = self.shared.reader.layout.shard_groups_max * GROUP_SLOTS / 2;
+                let room = most.saturating_sub(usize::try_from(keys).unwrap_or(most));
+                self.make_room(hash, room.min(count as usize))?;
             }
+            // By the time the row is stored, the memory is there.
+            self.shared.fetch_slot(hash);
         }
         Ok(())
     }

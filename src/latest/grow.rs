@@ -50,15 +50,15 @@ impl Shared {
 }
 
 impl Inserter {
-    /// Gives the shard of `hash` room for more keys.
+    /// Gives the shard of `hash` room for more keys: for `more` and some, or just for some.
     ///
     /// # Errors
     /// The disk is full, and nothing changed; or a slot is damaged and cannot be placed.
-    pub(super) fn make_room(&mut self, hash: u64) -> Result<()> {
+    pub(super) fn make_room(&mut self, hash: u64, more: usize) -> Result<()> {
         let shard = self.shared.shard(hash)?;
         let moving = self.slots_in_use(shard)?;
         let load = load_after_percent(prefix(hash, shard.depth), shard.depth, shard.groups);
-        let one = groups_for(moving.len(), load).max(shard.groups + 1);
+        let one = groups_for(moving.len() + more, load).max(shard.groups + 1);
         let splits =
             self.may_split && one > self.shared.reader.layout.shard_groups_max && shard.depth < DIRECTORY_DEPTH_MAX;
         if !splits && one > SHARD_GROUPS_MAX {
@@ -79,7 +79,7 @@ impl Inserter {
         for half in halves {
             let keys = moving.iter().filter(|m| prefix(m.hash, depth) == first_prefix + half).count();
             let load = load_after_percent(first_prefix + half, depth, shard.groups);
-            let groups = if splits { groups_for(keys, load) } else { one };
+            let groups = if splits { groups_for(keys + more / 2, load) } else { one };
             let target = Shard { start: 0, groups, depth };
             let words = target.end(self.shared.reader.layout.slot_words);
             let allocated = self.shared.storage().space.allocate(words);

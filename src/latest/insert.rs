@@ -166,7 +166,7 @@ impl Inserter {
                     let count = self.shared.count(shard).load(Ordering::Relaxed);
                     let slots = shard.slots() as u64;
                     if is_full(shard, count.saturating_add(1)) {
-                        match self.make_room(hash) {
+                        match self.make_room(hash, 0) {
                             Ok(()) => continue,
                             // The last slots of a shard still serve when the disk has no more room.
                             Err(error) if error.kind() == ErrorKind::NoSpace && count < slots - 1 => {}
@@ -182,7 +182,7 @@ impl Inserter {
                     self.count_key();
                     return Ok(Upsert::Inserted);
                 }
-                Place::Full => self.make_room(hash)?,
+                Place::Full => self.make_room(hash, 0)?,
             }
         }
     }

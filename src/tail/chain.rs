@@ -45,7 +45,8 @@ pub struct TailView {
 
 impl TailView {
     /// Takes a copy of records, which shows nowhere yet.
-    pub(super) fn stage(&mut self, records: &[u8]) -> RecordPlace {
+    pub(super) fn stage(&mut self, records: &[u8], hashes: &[u64]) -> RecordPlace {
+        self.heads.warm(hashes);
         self.records.push(records)
     }
 
@@ -58,7 +59,6 @@ impl TailView {
         first_seq: u64,
         position: LogPosition,
     ) {
-        self.heads.warm(hashes);
         self.frames.push((first_seq, position));
         let mut rest = records;
         for (&hash, seq) in hashes.iter().zip(first_seq..) {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn insert(tail: &mut TailView, records: &[u8], hashes: &[u64], first_seq: u64, position: u64) {
-        let place = tail.stage(records);
+        let place = tail.stage(records, hashes);
         tail.insert(place, records, hashes, first_seq, position);
     }
 
@@ -198,13 +198,15 @@ mod tests {
             }
         }
         for key in [b"a", b"b"] {
-            let rows: Vec<_> = tail.descending(42, key, i64::MAX).map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
+            let rows: Vec<_> =
+                tail.descending(42, key, i64::MAX).map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
             let mut sorted = rows.clone();
             sorted.sort();
             sorted.reverse();
             assert_eq!((rows.len(), &rows), (7, &sorted));
             for bound in 0..10 {
-                let below: Vec<_> = tail.descending(42, key, bound).map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
+                let below: Vec<_> =
+                    tail.descending(42, key, bound).map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
                 assert_eq!(below, sorted.iter().copied().filter(|row| row.0 <= bound).collect::<Vec<_>>());
             }
         }

@@ -48,10 +48,11 @@ impl TailSegment {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes a copy of the row records of one log section, which shows nowhere before [`TailSegment::insert`].
-    pub fn stage(&self, view: u32, records: &[u8]) -> RecordPlace {
+    /// Takes a copy of the row records of one log section, which shows nowhere before [`TailSegment::insert`], and
+    /// brings what that will touch close.
+    pub fn stage(&self, view: u32, records: &[u8], hashes: &[u64]) -> RecordPlace {
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
-        views.entry(view).or_default().stage(records)
+        views.entry(view).or_default().stage(records, hashes)
     }
 
     /// Adds the row records of one log section, numbered from `first_seq`; `place` is where they were staged, `hashes` has
@@ -88,5 +89,27 @@ impl TailSegment {
     /// The views' rows, held still while the guard lives.
     pub fn read(&self) -> RwLockReadGuard<'_, HashMap<u32, TailView>> {
         self.views.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::row::{RowHead, RowKind, push_record};
+
+    #[test]
+    fn what_is_staged_shows_nowhere_before_it_is_inserted() {
+        let tail = TailSegment::new(1);
+        let mut record = Vec::new();
+        push_record(&RowHead::new(RowKind::Delete, 5), b"a", 0, &[], &mut record).unwrap();
+        let place = tail.stage(3, &record, &[42]);
+        let rows = || {
+            let views = tail.read();
+            let rows = views.get(&3).map_or(0, TailView::row_count);
+            (rows, views.get(&3).map_or(0, |view| view.descending(42, b"a", i64::MAX).count()))
+        };
+        assert_eq!(rows(), (0, 0));
+        tail.insert(3, place, &record, &[42], 1, 7);
+        assert_eq!(rows(), (1, 1));
     }
 }

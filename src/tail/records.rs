@@ -27,7 +27,8 @@ impl Records {
             let len_bytes = self.bytes.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX).max(records.len());
             self.chunks.push(Vec::with_capacity(len_bytes));
         }
-        let number = u32::try_from(self.chunks.len() - 1).expect("a segment is below 2^32 bytes, and so are its chunks");
+        let number =
+            u32::try_from(self.chunks.len() - 1).expect("a segment is below 2^32 bytes, and so are its chunks");
         let chunk = self.chunks.last_mut().expect("one was just found or made");
         let place = RecordPlace { chunk: number, start: offset(chunk.len()) };
         chunk.extend_from_slice(records);
