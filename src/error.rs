@@ -74,11 +74,14 @@ impl Error {
     pub fn io(what: impl Into<String>, path: &Path, source: std::io::Error) -> Self {
         let kind = match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
+            std::io::ErrorKind::FileTooLarge => ErrorKind::NoSpace,
             _ => ErrorKind::Io,
         };
+        let is_limit = source.kind() == std::io::ErrorKind::FileTooLarge;
         let mut error = Self::new(kind, format!("{}: {source}", what.into())).at(path.display());
         if kind == ErrorKind::NoSpace {
-            error = error.remedy("free some space; nothing of this write was kept");
+            let way_out = if is_limit { "raise the limit on the size of files (ulimit -f)" } else { "free some space" };
+            error = error.remedy(format!("{way_out}; nothing of this write was kept"));
         }
         error.0.source = Some(Box::new(source));
         error

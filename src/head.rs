@@ -152,6 +152,19 @@ impl Head {
         Ok(Head { map: disk.map_shared(path, access, HEAD_BYTES)?, file_identity, boot_id: disk.boot_id() })
     }
 
+    /// Whether the HEAD of the store in `dir` is still this file. One that was lost is made anew, and this page then says
+    /// nothing more for ever. True where there is none: whoever reads on has nothing better.
+    ///
+    /// # Errors
+    /// The disk would not say.
+    pub fn is_in_place(&self, disk: &dyn Disk, dir: &Path) -> Result<bool> {
+        match disk.open(&file_path(dir), OpenMode::Read) {
+            Ok(file) => Ok(file.identity()? == self.file_identity),
+            Err(error) if error.is_missing_file() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What the page says now.
     pub fn read(&self) -> HeadState {
         // First: see "Order" above.

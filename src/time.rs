@@ -127,6 +127,16 @@ impl FromStr for Timestamp {
     }
 }
 
+/// Units of a duration in microseconds, the largest first.
+const UNITS: [(i64, &str); 6] = [
+    (MICROS_PER_DAY, "d"),
+    (3_600 * MICROS_PER_SECOND, "h"),
+    (60 * MICROS_PER_SECOND, "m"),
+    (MICROS_PER_SECOND, "s"),
+    (1_000, "ms"),
+    (1, "us"),
+];
+
 /// Reads a duration such as `3h` or `250ms`: an integer with `us`, `ms`, `s`, `m`, `h` or `d`.
 /// A plain `0` is zero.
 ///
@@ -158,22 +168,26 @@ pub fn parse_duration_us(text: &str) -> Result<i64> {
 
 /// Prints a duration with the largest unit that divides it: the inverse of [`parse_duration_us`].
 pub fn format_duration_us(us: i64) -> String {
-    let units = [
-        (MICROS_PER_DAY, "d"),
-        (3_600 * MICROS_PER_SECOND, "h"),
-        (60 * MICROS_PER_SECOND, "m"),
-        (MICROS_PER_SECOND, "s"),
-        (1_000, "ms"),
-    ];
     if us == 0 {
         return "0s".to_owned();
     }
-    for (unit_us, name) in units {
+    for (unit_us, name) in UNITS {
         if us % unit_us == 0 {
             return format!("{}{name}", us / unit_us);
         }
     }
     format!("{us}us")
+}
+
+/// Prints an age for people: its largest unit and the next smaller one, such as `4708d 11h`; what is below is cut off.
+pub fn format_age_us(us: i64) -> String {
+    let Some(first) = UNITS.iter().position(|(unit_us, _)| us >= *unit_us) else { return "0s".to_owned() };
+    let (large_us, large) = UNITS[first];
+    let text = format!("{}{large}", us / large_us);
+    match UNITS.get(first + 1) {
+        Some((small_us, small)) if us % large_us >= *small_us => format!("{text} {}{small}", us % large_us / small_us),
+        _ => text,
+    }
 }
 
 /// Where `now` comes from: the system for a store in use, the test for a store under test.
@@ -258,6 +272,10 @@ mod tests {
             assert_eq!(parse_duration_us(text).unwrap(), us);
         }
         assert_eq!(format_duration_us(10_800_000_000), "3h");
+        assert_eq!(format_duration_us(10_800_000_001), "10800000001us");
+        for (us, text) in [(406_814_088_748_589, "4708d 11h"), (3_600_000_001, "1h"), (999, "999us"), (0, "0s")] {
+            assert_eq!(format_age_us(us), text);
+        }
         for bad in ["3", "h", "-1s", "1.5h", "99999999999999d"] {
             assert!(parse_duration_us(bad).is_err(), "{bad}");
         }

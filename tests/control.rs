@@ -112,8 +112,11 @@ fn an_import_whose_client_vanishes_leaves_nothing() {
     bulk.write(&batch(5_000..5_010, 20)).unwrap();
     assert_eq!(bulk.commit().unwrap().rows_written, 10);
     assert_eq!((read(&holder, 7).0, read(&holder, 5_003).0), (Status::NotFound, Status::Present));
-    let rows: u64 = holder.views().unwrap().iter().map(|view| view.rows).sum();
-    assert_eq!(rows, 10);
+    let rows = |store: &Store| store.views().unwrap().iter().map(|view| view.rows).sum::<u64>();
+    assert_eq!(rows(&holder), 10);
+    // Whatever it was still at is over when the holder has ended.
+    drop(holder);
+    assert_eq!(rows(&builder().open(&folder.0).unwrap()), 10);
 }
 
 #[test]
@@ -147,6 +150,71 @@ fn a_socket_serves_a_store_whose_path_is_longer_than_an_address() {
     std::fs::create_dir_all(&deep).unwrap();
     let holder = builder().open(deep.join("store")).unwrap();
     let other = builder().open_or_forward(deep.join("store")).unwrap();
+    other.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    other.write("v", &batch(0..5, 10)).unwrap();
+    assert_eq!(read(&holder, 4), (Status::Present, Value::Int64(4)));
+}
+
+#[test]
+fn a_holder_that_ends_waits_for_nobody_who_says_nothing() {
+    let folder = Folder::new("silent");
+    let holder = builder().open(&folder.0).unwrap();
+    holder.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    let other = builder().open_or_forward(&folder.0).unwrap();
+    let mut bulk = other.bulk_writer("v", BulkOptions::default()).unwrap();
+    bulk.write(&batch(0..10, 20)).unwrap();
+    let _half_a_call = {
+        let mut stream = UnixStream::connect(folder.0.join("control.sock")).unwrap();
+        stream.write_all(&[1, 200, 0]).unwrap();
+        stream
+    };
+    let ending = std::thread::spawn(move || drop(holder));
+    let began = std::time::Instant::now();
+    while !ending.is_finished() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "it waits for a client");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    ending.join().unwrap();
+    assert_eq!(bulk.commit().unwrap_err().kind(), ErrorKind::Io);
+    let holder = builder().open(&folder.0).unwrap();
+    assert_eq!(read(&holder, 3).0, Status::NotFound);
+}
+
+#[test]
+fn more_clients_than_are_served_at_once_are_told_so_and_served_when_others_have_gone() {
+    let folder = Folder::new("many");
+    let holder = builder().open(&folder.0).unwrap();
+    holder.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    let other = builder().open_or_forward(&folder.0).unwrap();
+    let crowd: Vec<_> = (0..32).map(|_| UnixStream::connect(folder.0.join("control.sock")).unwrap()).collect();
+    let began = std::time::Instant::now();
+    let in_time = || assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    // The connection that found the holder may still be counted.
+    let error = loop {
+        match other.write("v", &batch(0..5, 10)) {
+            Err(error) if error.kind() == ErrorKind::Refused => break error,
+            outcome => drop(outcome),
+        }
+        in_time();
+    };
+    assert!(error.to_string().contains("too many commands"), "{error}");
+    drop(crowd);
+    while other.write("v", &batch(0..5, 11)).is_err() {
+        in_time();
+    }
+    assert_eq!(read(&holder, 4), (Status::Present, Value::Int64(4)));
+}
+
+#[test]
+fn a_socket_that_a_killed_process_left_is_in_nobodys_way() {
+    let folder = Folder::new("left");
+    let left = std::os::unix::net::UnixListener::bind(folder.0.join("control.sock")).unwrap();
+    drop(left);
+    let holder = builder().open(folder.0.join("store")).unwrap();
+    drop(holder);
+    std::fs::rename(folder.0.join("control.sock"), folder.0.join("store/control.sock")).unwrap();
+    let holder = builder().open(folder.0.join("store")).unwrap();
+    let other = builder().open_or_forward(folder.0.join("store")).unwrap();
     other.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
     other.write("v", &batch(0..5, 10)).unwrap();
     assert_eq!(read(&holder, 4), (Status::Present, Value::Int64(4)));

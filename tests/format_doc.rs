@@ -11,11 +11,12 @@ use asof::disk::{Disk, MapAccess, MemDisk, OpenMode};
 use asof::format::commits::{Commit, encode_commits};
 use asof::format::log::{FrameBuilder, GroupHeader, SegmentHeader};
 use asof::format::manifest::{Manifest, Records};
-use asof::format::row::{Reference, RowHead, RowKind, encode_value, keyspace, push_record};
+use asof::format::row::{Reference, RowHead, RowKind, keyspace, push_record};
 use asof::format::run_index::{IndexSlot, RunIndexHead, SlotMap, encode_index, encode_slots};
 use asof::format::sector::SectorSeal;
 use asof::format::table::{LiveState, Superblock};
-use asof::format::{commits, log, manifest, row, run_index, sector, table};
+use asof::format::value::encode_value;
+use asof::format::{commits, log, manifest, row, run_index, sector, table, value};
 use asof::head::{self, Head, HeadState};
 use asof::history::{OptionalColumns, RunSchema};
 use asof::identity::{self, Identity};
@@ -170,7 +171,7 @@ fn every_constant_has_the_value_that_the_document_says() {
             sector::PAYLOAD_BYTES, log::SEGMENT_HEADER_BYTES, log::LOG_FORMAT_VERSION, log::SEGMENT_SEQ_SPAN,
             log::GROUP_HEADER_BYTES, log::FRAME_HEADER_BYTES, log::FRAME_ROWS, log::FRAME_BYTES_MAX,
             log::SECTION_HEADER_BYTES, row::RECORD_HEADER_BYTES, row::FLAG_CREATED, row::FLAG_ROW_DEADLINE,
-            row::FLAG_FIELD_DEADLINES, row::FLAG_EVENT_ID, row::FIELDS_MAX, row::VARIABLE_BYTES_MAX,
+            row::FLAG_FIELD_DEADLINES, row::FLAG_EVENT_ID, row::FIELDS_MAX, value::VARIABLE_BYTES_MAX,
             row::REFERENCE_BYTES, row::INLINE_BYTES_MAX, keyspace::KIND_MIN, keyspace::KIND_MAX, keyspace::KIND_SET,
             keyspace::KIND_DELETE, keyspace::KIND_DEADLINE, keyspace::KIND_RENAME, keyspace::KIND_TRUNCATE,
             keyspace::DATABASE_AT, keyspace::KEY_TYPE_AT, key::KEY_BYTES_MAX, commits::COMMITS_HEADER_BYTES,

@@ -363,6 +363,52 @@ fn writers_of_the_same_rows_at_the_same_time_store_them_once() {
 }
 
 #[test]
+fn writes_that_land_while_an_imports_table_is_filled_are_in_it() {
+    let view = FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
+    for round in 0..2 {
+        let store = store_of(view.clone());
+        // Many rows of many keys, so that filling takes its time; and those that are written meanwhile.
+        let names: Vec<String> = (0..70_000).map(|i| format!("airport {i}")).collect();
+        let imported: Vec<(&str, i64, f64)> = names.iter().map(|name| (name.as_str(), 10, 0.5)).collect();
+        store.write("weather", &batch(&imported[..100])).unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        let written = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                // Late rows, newer ones, and keys that nobody else has; the last of each is the greatest.
+                let mut written = 0_usize;
+                while !is_done.load(std::sync::atomic::Ordering::SeqCst) {
+                    let own = format!("own {written}");
+                    let second = i64::try_from(written).unwrap();
+                    let rows = [(names[written % 70_000].as_str(), 20, 1.5), (own.as_str(), second, 2.5)];
+                    store.write("weather", &batch(&rows)).unwrap();
+                    written += 1;
+                }
+                written
+            });
+            let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+            bulk.write(&batch(&imported)).unwrap();
+            bulk.commit().unwrap();
+            is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+            writer.join().unwrap()
+        });
+        assert!(written > 0);
+        let mut online = store.online(&Features::list(["weather:temp"]).unwrap()).unwrap();
+        let mut from_table = 0;
+        for i in (0..70_000 + written).filter(|i| i % 13 == 0 || *i < 2_000 || *i >= 69_000) {
+            let (name, expected) = match i.checked_sub(70_000) {
+                Some(own) => (format!("own {own}"), 2.5),
+                None => (names[i].clone(), if i < written { 1.5 } else { 0.5 }),
+            };
+            let key = online.key(&[("origin", name.as_str().into())]).unwrap();
+            let row = online.get(&key, asof::time::Timestamp(i64::MAX)).unwrap();
+            assert_eq!(row.f64(0), Some(expected), "round {round}: {name} of {written} written");
+            from_table += usize::from(row.is_from_latest_table(0));
+        }
+        assert!(from_table > 5_000, "{from_table} answers out of the table");
+    }
+}
+
+#[test]
 fn an_import_cut_short_anywhere_is_made_up_for_by_importing_again() {
     let rows: Vec<(&str, i64, f64)> =
         (0..30).map(|i| ("JFK", i / 2, f64::from(u8::try_from(i % 2).unwrap()))).collect();
@@ -561,6 +607,71 @@ fn an_imported_row_says_which_file_it_came_from() {
         let provenance = row.provenance.unwrap();
         assert_eq!(provenance.source.as_deref(), Some("nightly"), "{origin}");
         assert_eq!(provenance.by, Some(path.to_string_lossy().into_owned()), "{origin}");
+    }
+}
+
+/// Which file the row of an airport came from.
+fn came_from(store: &Store, origin: &str) -> Option<String> {
+    let told = store.explain("weather:temp", &[("origin", origin.into())], &GetOptions::default()).unwrap();
+    told.row.unwrap().provenance.unwrap().by
+}
+
+#[test]
+fn a_file_that_two_import_at_once_is_in_the_ledger_as_the_first_imported_it() {
+    let store = store_of(weather());
+    let mut both = ["first.csv", "second.csv"].map(|name| {
+        let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+        assert!(!bulk.was_imported("digest").unwrap());
+        bulk.begin_file(name).unwrap();
+        bulk.write(&batch(&[("JFK", 0, 1.0), ("LGA", 0, 2.0)])).unwrap();
+        bulk.end_file("digest", 0).unwrap();
+        Some(bulk)
+    });
+    let written = [0, 1].map(|i| both[i].take().unwrap().commit().unwrap().rows_written);
+    assert_eq!(written, [2, 0]);
+    assert_eq!(came_from(&store, "LGA").as_deref(), Some("first.csv"));
+}
+
+#[test]
+fn an_appended_file_is_in_the_ledger_and_keeps_nobody_from_importing_it() {
+    let mut store = store_of(weather());
+    let path = file(&store, "w.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,1\n");
+    let append = ImportOptions { append: true, ..ImportOptions::default() };
+    for _ in 0..2 {
+        let report = store.import_files("weather", std::slice::from_ref(&path), &append).unwrap();
+        assert_eq!((counts(&report), report.files[0].was_imported), ((1, 1, 0, 0), false));
+    }
+    assert_eq!(came_from(&store, "JFK"), Some(path.to_string_lossy().into_owned()));
+    let report = import(&store, std::slice::from_ref(&path));
+    assert_eq!((counts(&report), report.files[0].was_imported), ((1, 0, 1, 0), false), "its rows are looked for");
+    store.reopen().unwrap();
+    assert!(import(&store, &[path]).files[0].was_imported);
+}
+
+#[test]
+fn rows_that_an_import_had_counted_as_known_are_not_counted_again_when_others_write_meanwhile() {
+    let rows: Vec<(&str, i64, f64)> = (0..200).map(|i| ("JFK", i, 0.5)).collect();
+    for round in 0..6 {
+        let store = store_of(weather());
+        store.write("weather", &batch(&rows)).unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for second in 0.. {
+                    if is_done.load(std::sync::atomic::Ordering::SeqCst) {
+                        break;
+                    }
+                    store.write("weather", &batch(&[("LGA", second, 1.0)])).unwrap();
+                }
+            });
+            let mut bulk = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+            bulk.write(&batch(&rows)).unwrap();
+            bulk.write(&batch(&rows)).unwrap();
+            let report = bulk.commit().unwrap();
+            is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+            assert_eq!((report.rows_written, report.rows_skipped), (200, 200), "round {round}");
+        });
+        assert_eq!(copies(&store, &batch(&rows)), 400, "round {round}");
     }
 }
 

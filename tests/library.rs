@@ -199,7 +199,7 @@ fn a_sound_store_has_no_problems_while_it_is_written_to_and_after() {
     assert!(report.latest_compared >= 50);
     let mut files = Vec::new();
     files_below(&path, &mut files);
-    let unread = ["LOCK", "registry.redb"];
+    let unread = ["LOCK"];
     assert_eq!(report.files, (files.len() - unread.len()) as u64, "{files:?}");
     assert!(told.windows(2).all(|pair| pair[0].bytes <= pair[1].bytes));
     assert!(told.iter().all(|progress| progress.bytes <= progress.bytes_total));
@@ -260,7 +260,7 @@ fn a_missing_file_and_one_too_many_are_told_of() {
     files_below(&path, &mut files);
     for file in &files {
         let name = file.strip_prefix(&path).unwrap();
-        if [Path::new("LOCK"), Path::new("registry.redb"), Path::new("STORE")].contains(&name) {
+        if [Path::new("LOCK"), Path::new("STORE")].contains(&name) {
             continue;
         }
         let aside = path.with_file_name("aside");
@@ -274,7 +274,8 @@ fn a_missing_file_and_one_too_many_are_told_of() {
         let stem = name.with_extension("");
         let told = report.problems.iter().find(|problem| problem.file.with_extension("") == stem);
         let told = told.unwrap_or_else(|| panic!("{}: {report:?}", name.display()));
-        let expected = if name == Path::new("HEAD") { Severity::Derived } else { Severity::Damage };
+        let is_derived = name == Path::new("HEAD") || name == Path::new("registry.redb");
+        let expected = if is_derived { Severity::Derived } else { Severity::Damage };
         assert_eq!(told.severity, expected, "{told:?}");
         assert!(!told.remedy.is_empty());
     }
@@ -287,6 +288,67 @@ fn a_missing_file_and_one_too_many_are_told_of() {
     assert_eq!(path.join(&report.problems[0].file), stray);
     fs::remove_file(&stray).unwrap();
     assert_eq!(Store::builder().check(path.join("log"), &mut |_| ()).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn the_registry_is_compared_with_manifest_and_what_was_set_aside_is_looked_at() {
+    let (_keep, path) = filled();
+    let registry = path.join("registry.redb");
+    let older = fs::read(&registry).unwrap();
+    let problem = || match &check(&path).problems[..] {
+        [one] => (one.severity, one.file.clone(), one.what.clone()),
+        others => panic!("{others:?}"),
+    };
+    Store::builder().background(false).open(&path).unwrap().snapshot("s").unwrap();
+    assert_eq!(check(&path).problems, []);
+    let newer = fs::read(&registry).unwrap();
+    // Each page of redb's carries checksums, and its records a seal of ours.
+    let mut noticed = 0;
+    let used = newer.iter().rposition(|byte| *byte != 0).unwrap();
+    for at in (0..used).step_by(used / 60) {
+        let mut damaged = newer.clone();
+        damaged[at] ^= 0x10;
+        fs::write(&registry, damaged).unwrap();
+        noticed += usize::from(check(&path).problems.iter().any(|problem| problem.file == Path::new("registry.redb")));
+    }
+    assert!(noticed > 0);
+    fs::write(&registry, older).unwrap();
+    let (severity, file, what) = problem();
+    assert_eq!((severity, file.to_str()), (Severity::Derived, Some("registry.redb")));
+    assert!(what.contains("other records"), "{what}");
+    fs::remove_file(&registry).unwrap();
+    assert_eq!(problem().2, "it is missing");
+    assert!(!registry.exists(), "a check makes nothing");
+    fs::write(&registry, newer).unwrap();
+    fs::write(path.join("quarantine/0000000001-weather.jsonl"), "{}\n").unwrap();
+    assert_eq!(check(&path).problems, []);
+    fs::write(path.join("quarantine/notes.txt"), "?").unwrap();
+    let (severity, file, _) = problem();
+    assert_eq!((severity, file.to_str()), (Severity::Leftover, Some("quarantine/notes.txt")));
+}
+
+#[test]
+fn a_run_that_is_missing_is_damage_with_a_way_out_and_entities_are_counted_by_the_table() {
+    let (_keep, path) = filled();
+    let mut runs = Vec::new();
+    files_below(&path.join("history"), &mut runs);
+    let run = runs.iter().find(|file| file.extension().is_some_and(|ending| ending == "arrow")).unwrap();
+    let builder = Store::builder().clock(Arc::new(ManualClock::new(second(1_000)))).background(false);
+    for store in [builder.clone().open(&path).unwrap(), builder.clone().open_read_only(&path).unwrap()] {
+        let view = &store.views().unwrap()[0];
+        assert!(view.runs > 1 && view.rows_in_log > 0);
+        assert_eq!(view.entity_count, Some(50));
+    }
+    let aside = path.with_file_name("aside");
+    fs::rename(run, &aside).unwrap();
+    for store in [builder.clone().open(&path).unwrap(), builder.open_read_only(&path).unwrap()] {
+        let long_ago = GetOptions { at: Some(second(901)), ..GetOptions::default() };
+        let features = Features::list(["weather:temp"]).unwrap();
+        let error = store.get(&features, &[("origin", "airport 1".into())], &long_ago).unwrap_err();
+        assert_eq!((error.kind(), error.what()), (ErrorKind::Damaged, "the run's file is missing"));
+        assert!(error.place().unwrap().ends_with(run.file_name().unwrap().to_str().unwrap()), "{error}");
+        assert!(error.way_out().unwrap().contains("backup"));
+    }
 }
 
 #[test]

@@ -173,24 +173,7 @@ impl Model {
 
 /// Every type, both clocks, an event id beside the features and one among them, and a source whose names are crossed.
 fn every_type() -> Model {
-    let types = [
-        "bool",
-        "int32",
-        "int64",
-        "float32",
-        "float64",
-        "string",
-        "bytes",
-        "timestamp",
-        "date",
-        "decimal(10,3)",
-        "uuid",
-        "json",
-        "list<string>",
-        "list<json>",
-        "list<decimal(5,1)>",
-        "vector<3>",
-    ];
+    let types = "bool int32 int64 float32 float64 string bytes timestamp date decimal(10,3) uuid json list<string> list<json> list<decimal(5,1)> vector<3>";
     let mut view = FeatureView::new("v")
         .entity("pair")
         .event_id("event_number", DataType::Int32)
@@ -206,7 +189,7 @@ fn every_type() -> Model {
         ("a".into(), "b".into(), DataType::Int64),
         ("b".into(), "a".into(), DataType::Int64),
     ];
-    for (at, text) in types.iter().enumerate() {
+    for (at, text) in types.split(' ').enumerate() {
         let dtype: DataType = text.parse().unwrap();
         view = view.feature(format!("f{at}"), dtype.clone());
         let source = if at == 5 { "elsewhere".to_owned() } else { format!("f{at}") };

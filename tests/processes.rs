@@ -1,6 +1,6 @@
 //! Real processes on a real file system: readers beside a writer, and a writer that is killed.
 //!
-//! Its own `main`, because it starts itself again as reader or writer: `processes reader DIR`.
+//! Its own `main`, because it starts itself again as reader, writer or wanderer: `processes reader DIR`.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
@@ -28,12 +28,14 @@ fn main() -> ExitCode {
     match arguments.get(1).map(String::as_str) {
         Some("reader") => return read_until_stopped(Path::new(&arguments[2])),
         Some("writer") => write_for_ever(Path::new(&arguments[2])),
+        Some("wanderer") => return wander(Path::new(&arguments[2])),
         _ => {}
     }
-    let tests: [(&str, fn()); 3] = [
+    let tests: [(&str, fn()); 4] = [
         ("readers_never_see_a_torn_or_mixed_answer", readers_never_see_a_torn_or_mixed_answer),
         ("a_writer_killed_anywhere_stops_no_reader_and_loses_nothing", a_writer_killed_anywhere_stops_no_reader),
         ("a_slot_left_half_written_is_answered_out_of_history", a_slot_left_half_written_is_answered_out_of_history),
+        ("a_store_opened_by_a_relative_path_stays_where_it_is", a_store_opened_by_a_relative_path_stays_where_it_is),
     ];
     let wanted = arguments.iter().skip(1).find(|argument| !argument.starts_with('-'));
     for (name, test) in tests.iter().filter(|(name, _)| wanted.is_none_or(|wanted| name.contains(wanted.as_str()))) {
@@ -325,4 +327,49 @@ fn a_slot_left_half_written_is_answered_out_of_history() {
     store.write("a", &batch(5..6, 4)).unwrap();
     let row = online.get(&key, Timestamp(10)).unwrap();
     assert_eq!((round_of(&row, 0, 5), row.is_from_latest_table(0)), (Ok(4), true));
+}
+
+/// A process that goes elsewhere when it has opened a store, to a folder that has a store of the same name.
+fn wander(home: &Path) -> ExitCode {
+    std::env::set_current_dir(home.join("here")).unwrap();
+    let store = builder().open("store").unwrap();
+    store.apply(&definitions(), ApplyOptions::default()).unwrap();
+    write_round(&store, 1);
+    let other = builder().open_or_forward("store").unwrap();
+    let reader = builder().open_read_only("store").unwrap();
+    std::env::set_current_dir(home.join("there")).unwrap();
+    println!("elsewhere");
+    for round in 2..60 {
+        write_round(&store, round);
+    }
+    store.compact().unwrap();
+    other.write("a", &batch(0..1, 60)).unwrap();
+    other.write("b", &batch(0..1, 60)).unwrap();
+    for store in [&store, &other, &reader] {
+        assert_eq!(whole_round(&mut store.online(&features()).unwrap()), 60);
+    }
+    store.close().unwrap();
+    drop((other, reader, store));
+    assert!(!home.join("here/store/control.sock").exists());
+    ExitCode::SUCCESS
+}
+
+fn a_store_opened_by_a_relative_path_stays_where_it_is() {
+    let folder = Folder::new("wanders");
+    for place in ["here", "there"] {
+        std::fs::create_dir(folder.0.join(place)).unwrap();
+    }
+    let there = builder().open(folder.0.join("there/store")).unwrap();
+    there.apply(&definitions(), ApplyOptions::default()).unwrap();
+    write_round(&there, 7);
+    let (mut child, _out) = start("wanderer", &folder.0);
+    assert!(child.wait().unwrap().success());
+    // Nothing of it went into the other store, which is closed and opened as ever.
+    assert!(folder.0.join("there/store/control.sock").exists());
+    drop(there);
+    for (place, round) in [("there", 7), ("here", 60)] {
+        let store = builder().open(folder.0.join(place).join("store")).unwrap();
+        assert_eq!(whole_round(&mut store.online(&features()).unwrap()), round, "{place}");
+        assert_eq!(store.check(&mut |_| ()).unwrap().problems, [], "{place}");
+    }
 }

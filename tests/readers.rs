@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use asof::definition::{Definitions, FeatureView};
-use asof::disk::MemDisk;
+use asof::disk::{Disk, MemDisk, OpenMode, Operation};
 use asof::options::Sizes;
 use asof::time::Timestamp;
 use asof::value::{DataType, Value};
@@ -163,4 +164,122 @@ fn a_reader_refuses_to_write_and_names_what_is_no_store() {
     let error = reader.apply(&definitions(2), ApplyOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert_eq!(read(&writer, 0).0, Status::NotFound);
+}
+
+#[test]
+fn a_reader_plans_by_the_definitions_of_now() {
+    let disk = MemDisk::volatile();
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    let reader = builder(&disk).open_read_only(DIR).unwrap();
+    for features in [2, 3] {
+        assert!(!reader.plan(&definitions(features), ApplyOptions::default()).unwrap().is_empty());
+        writer.apply(&definitions(features), ApplyOptions::default()).unwrap();
+        assert!(reader.plan(&definitions(features), ApplyOptions::default()).unwrap().is_empty());
+    }
+}
+
+/// Asks until the table answers, and no longer than it may take; every answer on the way is right.
+fn comes_out_of_the_table(online: &mut OnlineHandle, key: i64, x: i64) {
+    for _ in 0..200 {
+        match x_of(online, key) {
+            (Some(found), true) if found == x => return,
+            (found, _) => assert_eq!(found, Some(x), "key {key}"),
+        }
+    }
+    panic!("the table that there is now is never asked");
+}
+
+#[test]
+fn a_reader_goes_over_to_a_table_that_takes_anothers_place() {
+    let disk = MemDisk::volatile();
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    writer.write("v", &batch(0..20, 1, 1)).unwrap();
+    let reader = builder(&disk).open_read_only(DIR).unwrap();
+    let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+    comes_out_of_the_table(&mut online, 7, 1);
+    // Many times the keys it has: a table of the right size takes its place.
+    let mut bulk = writer.bulk_writer("v", BulkOptions::default()).unwrap();
+    bulk.write(&batch(0..110_000, 2, 2)).unwrap();
+    bulk.commit().unwrap();
+    assert_eq!((x_of(&mut online, 7).0, x_of(&mut online, 100_000).0), (Some(2), Some(2)));
+    comes_out_of_the_table(&mut online, 7, 2);
+    writer.write("v", &batch(0..20, 3, 3)).unwrap();
+    comes_out_of_the_table(&mut online, 7, 3);
+    // One that the next writer does not believe is made anew under the same name; nothing else changes.
+    drop(writer);
+    let table = disk.list(&Path::new(DIR).join("latest")).unwrap().remove(0);
+    let table = disk.open(&Path::new(DIR).join("latest").join(table), OpenMode::Write).unwrap();
+    table.write_at(0, &[0xa5; 2048]).unwrap();
+    let writer = builder(&disk).open(DIR).unwrap();
+    assert_eq!(x_of(&mut online, 7).0, Some(3));
+    writer.write("v", &batch(0..20, 4, 4)).unwrap();
+    assert_eq!((x_of(&mut online, 7).0, x_of(&mut online, 100_000).0), (Some(4), Some(2)));
+    comes_out_of_the_table(&mut online, 7, 4);
+}
+
+#[test]
+fn a_reader_follows_a_head_that_was_lost_and_made_anew() {
+    let disk = MemDisk::volatile();
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    writer.write("v", &batch(0..3, 1, 1)).unwrap();
+    let reader = builder(&disk).open_read_only(DIR).unwrap();
+    let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+    assert_eq!(x_of(&mut online, 0), (Some(1), true));
+    drop(writer);
+    for x in 2..6 {
+        disk.remove(&Path::new(DIR).join("HEAD")).unwrap();
+        // Without one, what was seen last is seen.
+        assert_eq!(read(&reader, 0), (Status::Present, Value::Int64(x - 1)));
+        let writer = builder(&disk).open(DIR).unwrap();
+        writer.write("v", &batch(0..3, x, x)).unwrap();
+        // A handle finds out when a row lies ahead of what it believes; that answer is still of what it believed.
+        if x % 2 == 0 {
+            assert_eq!(x_of(&mut online, 0), (Some(x - 1), false));
+            assert_eq!(x_of(&mut online, 0), (Some(x), true));
+        }
+        assert_eq!(read(&reader, 0), (Status::Present, Value::Int64(x)));
+        writer.write("v", &batch(5..6, x, x)).unwrap();
+        assert_eq!(x_of(&mut online, 5), (Some(x), true));
+        assert_eq!(x_of(&mut online, 2), (Some(x), true));
+    }
+}
+
+#[test]
+fn a_row_that_a_killed_writer_logged_is_seen_when_its_table_has_it_and_no_earlier() {
+    let disk = MemDisk::new();
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    writer.write("v", &batch(0..3, 1, 1)).unwrap();
+    // Killed when the group is in the log, and nothing else knows of it.
+    let killed: Arc<Mutex<Option<MemDisk>>> = Arc::default();
+    let taken = Arc::clone(&killed);
+    disk.on_operation(move |info| {
+        if info.operation == Operation::Sync && info.path.starts_with(Path::new(DIR).join("log")) {
+            taken.lock().unwrap().get_or_insert_with(|| info.disk.kill_image());
+        }
+    });
+    writer.write("v", &batch(0..3, 2, 2)).unwrap();
+    let image = killed.lock().unwrap().take().unwrap();
+    // What a reader sees before every step of the next opening, by table and by history.
+    let seen: Arc<Mutex<Vec<(i64, bool)>>> = Arc::default();
+    let told = Arc::clone(&seen);
+    image.on_operation(move |info| {
+        let reader = builder(&info.disk.kill_image()).open_read_only(DIR).unwrap();
+        let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+        let (latest, from_table) = x_of(&mut online, 1);
+        let as_of = GetOptions { at: Some(Timestamp(5)), ..GetOptions::default() };
+        let answer = reader.get(&Features::list(["v:x"]).unwrap(), &[("id", Value::Int64(1))], &as_of).unwrap();
+        let latest = latest.unwrap();
+        assert_eq!(answer[0].value, Value::Int64(latest), "from the table: {from_table}");
+        told.lock().unwrap().push((latest, from_table));
+    });
+    let writer = builder(&image).open(DIR).unwrap();
+    writer.apply(&definitions(2), ApplyOptions::default()).unwrap();
+    image.on_operation(|_| {});
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    assert!(seen.contains(&(1, true)) && seen.iter().any(|(x, _)| *x == 2), "{seen:?}");
+    assert!(seen.is_sorted_by_key(|(x, _)| *x), "nobody sees it and then not: {seen:?}");
 }

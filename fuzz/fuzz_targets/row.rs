@@ -2,7 +2,8 @@
 #![no_main]
 
 use asof::format::columns::decode_columns;
-use asof::format::row::{FieldState, RowLayout, RowRef, decode_value, encode_value, push_record};
+use asof::format::row::{FieldState, RowLayout, RowRef, push_record};
+use asof::format::value::{decode_value, encode_value};
 use asof::history::{RowCollector, RunSchema};
 use asof::key::KeySchema;
 use asof::value::DataType;

@@ -77,7 +77,14 @@ fn sound() -> Sound {
     let disk = MemDisk::volatile();
     disk.create_dir(DIR.as_ref()).expect("a folder");
     let next_id = || 1;
-    let output = RunOutput { disk: &disk, dir: DIR.as_ref(), next_id: &next_id, file_bytes: u64::MAX, threads: 1 };
+    let output = RunOutput {
+        disk: &disk,
+        dir: DIR.as_ref(),
+        next_id: &next_id,
+        file_bytes: u64::MAX,
+        threads: 1,
+        is_durable: true,
+    };
     let rows = collector.finish().expect("columns");
     seal(&schema, &[rows], &output).expect("a run");
     let (run, index) = (get(&disk, &run_path(DIR.as_ref(), 1)), get(&disk, &index_path(DIR.as_ref(), 1)));
@@ -111,17 +118,7 @@ fn touch(disk: &MemDisk, sound: &Sound) -> Result<()> {
     for hash in [0, 1, u64::MAX / 2, u64::MAX, run.slot_map().hash_lo, run.slot_map().hash_hi] {
         let _ = run.find(hash, b"none");
     }
-    let own = [
-        RunColumn::EventTimestamp,
-        RunColumn::Created,
-        RunColumn::Seq,
-        RunColumn::Kind,
-        RunColumn::Absent,
-        RunColumn::Deadline,
-        RunColumn::FieldDeadlines,
-        RunColumn::EventId,
-    ];
-    for column in own {
+    for column in RunColumn::MARKS.into_iter().chain([RunColumn::EventId]) {
         let _ = run.own_column(column);
     }
     for row in 0..rows {

@@ -1,7 +1,7 @@
 //! What several fuzz targets need: types, rows of them, a changed copy of sound bytes, importers.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
@@ -10,31 +10,10 @@ use asof::exchange::{BadRowHandler, SourceOptions, create_sink, open_source, typ
 use asof::format::columns::array_from_values;
 use asof::value::{DataType, Value};
 
-const TYPES: [&str; 19] = [
-    "bool",
-    "int32",
-    "int64",
-    "float32",
-    "float64",
-    "string",
-    "bytes",
-    "timestamp",
-    "date",
-    "decimal(12,2)",
-    "decimal(38,0)",
-    "uuid",
-    "json",
-    "list<int64>",
-    "list<string>",
-    "list<bool>",
-    "list<json>",
-    "list<decimal(9,3)>",
-    "vector<3>",
-];
-
 /// One of each type.
 pub fn all_types() -> Vec<DataType> {
-    TYPES.iter().map(|text| text.parse().expect("a type")).collect()
+    let types = "bool int32 int64 float32 float64 string bytes timestamp date decimal(12,2) decimal(38,0) uuid json list<int64> list<string> list<bool> list<json> list<decimal(9,3)> vector<3>";
+    types.split(' ').map(|text| text.parse().expect("a type")).collect()
 }
 
 /// A value of a type, or null, told apart by `number`.
@@ -132,6 +111,26 @@ pub fn import(extension: &str, bytes: &[u8], options: &SourceOptions) -> asof::R
         }
     }
     Ok(rows)
+}
+
+/// Imports a sound file of this kind with changes, or, once in eight times, what is no such file at all. The first byte
+/// of `bytes` chooses how, the others are the changes or the file.
+pub fn import_changed(extension: &str, bytes: &[u8]) {
+    static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
+    allow_caught_panics();
+    let sound = SOUND.get_or_init(|| sound_file(extension));
+    let Some((choice, changes)) = bytes.split_first() else { return };
+    let mut contents = changes.to_vec();
+    if choice % 8 != 0 {
+        contents.clone_from(sound);
+        mutate(&mut contents, changes);
+    }
+    let options = SourceOptions {
+        batch_rows: if choice & 64 != 0 { 2 } else { 1_000 },
+        projection: (choice & 128 != 0).then(|| vec!["c3".to_owned(), "c14".to_owned()]),
+        ..SourceOptions::default()
+    };
+    let _ = import(extension, &contents, &options).inspect_err(|error| drop(error.to_string()));
 }
 
 /// Ways of reading a text file, chosen by a byte.

@@ -218,17 +218,31 @@ impl Engine {
     /// Closes the store in order, so that the next open has nothing to recover.
     ///
     /// # Errors
-    /// The log or HEAD could not be made durable; the next open recovers.
+    /// The log, a table or HEAD could not be made durable, now or when it was tried before: the store takes no more
+    /// writes, and the next open recovers.
     pub fn close(&self) -> Result<()> {
         let mut core = lock(&self.core);
-        if core.is_closed || core.broken.is_some() {
+        if core.is_closed {
             return Ok(());
         }
+        if let Some(cause) = &core.broken {
+            return Err(Error::new(ErrorKind::Poisoned, format!("the store cannot be closed in order since: {cause}"))
+                .remedy("the next open recovers it"));
+        }
+        let closed = self.close_in_order(&mut core);
+        match &closed {
+            Ok(()) => core.is_closed = true,
+            // Tables that were closed take no more rows.
+            Err(error) => core.broken = Some(error.to_string()),
+        }
+        closed
+    }
+
+    fn close_in_order(&self, core: &mut Core) -> Result<()> {
         core.log.sync()?;
         core.state.log_end = core.log.end();
         core.state.log_synced = core.log.synced();
-        core.is_closed = true;
-        self.close_tables(&mut core)?;
+        self.close_tables(core)?;
         self.head().close_clean(&core.state)
     }
 

@@ -24,7 +24,7 @@ use crate::latest::Need;
 use crate::log::{LogReader, segment_name};
 use crate::request::Features;
 use crate::text::to_json;
-use crate::time::{Timestamp, format_duration_us};
+use crate::time::{Timestamp, format_age_us, format_duration_us};
 use crate::value::{DataType, Value};
 
 /// One feature of one entity: what it answers, and why.
@@ -306,7 +306,7 @@ fn why_of(status: Status, about: FieldView, found: &FoundRow, question: &Questio
         },
         Status::OutsideMaxAge => format!(
             "the last row up to {at} is of {event_ts}, {} old, and the view's ttl is {}",
-            format_duration_us(at.0.saturating_sub(event_ts.0)),
+            format_age_us(at.0.saturating_sub(event_ts.0)),
             format_duration_us(ttl_us)
         ),
         Status::NullValue => {

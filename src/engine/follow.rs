@@ -37,8 +37,7 @@ const NO_WRITER: u64 = u64::MAX;
 /// What a process that does not write knows of the one that does.
 #[derive(Debug)]
 pub(super) struct Follower {
-    /// Opened once there is one.
-    head: OnceLock<Head>,
+    heads: Heads,
     /// The writer whose HEAD is believed; [`NO_WRITER`] where none is, as after the log was recovered in memory.
     epoch: AtomicU64,
     generation: AtomicU64,
@@ -46,9 +45,36 @@ pub(super) struct Follower {
     table_reserve_bytes: u64,
 }
 
+/// The HEAD that is followed, once there is one, and those that took its place after it. A HEAD is lost seldom; whoever
+/// reads one of the older ones meanwhile needs no lock.
+#[derive(Debug, Default)]
+struct Heads(OnceLock<(Head, Box<Heads>)>);
+
+impl Heads {
+    #[inline]
+    fn current(&self) -> Option<&Head> {
+        let (mut head, mut next) = self.0.get().map(|(head, next)| (head, next))?;
+        while let Some((newer, after)) = next.0.get() {
+            (head, next) = (newer, after);
+        }
+        Some(head)
+    }
+
+    fn add(&self, head: Head) {
+        let mut last = self;
+        while let Some((_, next)) = last.0.get() {
+            last = next;
+        }
+        // Only whoever holds the lock of `Following` adds one.
+        let _ = last.0.set((head, Box::default()));
+    }
+}
+
 #[derive(Debug)]
 struct Following {
     log: LogReader,
+    /// What HEAD said last.
+    said: HeadState,
     replay: Replay,
     tails: Vec<Arc<TailSegment>>,
     /// The last number, and the epoch HEAD had, when the log was recovered in memory.
@@ -73,13 +99,14 @@ impl Reads {
         let log_place = |disk: &Arc<dyn Disk>| super::reads::log_place(disk, dir, &identity);
         let inner = Following {
             log: LogReader::new(log_place(&disk), state.meta().log_start_segment),
+            said: HeadState::default(),
             replay: Replay::new(state, identity.hash_seed),
             tails: Vec::new(),
             recovered: None,
             looks: 0,
         };
         let follower = Follower {
-            head: OnceLock::new(),
+            heads: Heads::default(),
             // The first sight begins anew.
             epoch: AtomicU64::new(NO_WRITER),
             generation: AtomicU64::new(0),
@@ -111,7 +138,7 @@ impl Follower {
     /// Rows up to here are visible, as long as the writer that is followed is the one there is.
     #[inline]
     pub fn committed_seq(&self) -> Option<u64> {
-        let head = self.head.get()?;
+        let head = self.heads.current()?;
         let seq = head.committed_seq();
         (head.epoch() == self.epoch.load(Ordering::Acquire)).then_some(seq)
     }
@@ -120,7 +147,7 @@ impl Follower {
     #[inline]
     pub fn generation(&self) -> u64 {
         let known = self.generation.load(Ordering::Acquire);
-        match self.head.get() {
+        match self.heads.current() {
             Some(head) if head.epoch() == self.epoch.load(Ordering::Acquire) => head.manifest_generation().max(known),
             _ => known,
         }
@@ -130,15 +157,7 @@ impl Follower {
     pub fn sight(&self, reads: &Reads) -> Result<Sight> {
         let mut following = lock(&self.inner);
         for _ in 0..WRITER_WAITS_MAX {
-            if self.head.get().is_none()
-                && let Some(head) = Head::open(&*reads.disk, &reads.dir, &reads.identity.uuid, MapAccess::Read)?
-            {
-                let _ = self.head.set(head);
-            }
-            let (said, trust) = match self.head.get() {
-                Some(head) => head.read_trusted(),
-                None => (HeadState::default(), Trust::Untrusted),
-            };
+            let (said, trust) = self.ask_head(&mut following, reads)?;
             if trust != Trust::Untrusted {
                 return self.follow(&mut following, reads, said);
             }
@@ -157,6 +176,28 @@ impl Follower {
             .remedy("try again once it has opened it"))
     }
 
+    /// What HEAD says. Where it says what it said before, it may be another file's place that this one has lost.
+    fn ask_head(&self, following: &mut Following, reads: &Reads) -> Result<(HeadState, Trust)> {
+        let said = self.heads.current().map(Head::read_trusted);
+        let (disk, dir) = (&*reads.disk, &*reads.dir);
+        if let Some((state, trust)) = said
+            && (state != following.said || self.heads.current().map_or(Ok(true), |head| head.is_in_place(disk, dir))?)
+        {
+            following.said = state;
+            return Ok((state, trust));
+        }
+        let Some(head) = Head::open(disk, dir, &reads.identity.uuid, MapAccess::Read)? else {
+            return Ok(said.unwrap_or((HeadState::default(), Trust::Untrusted)));
+        };
+        // Epochs begin anew with a new page: nothing known so far is of it.
+        self.epoch.store(NO_WRITER, Ordering::Release);
+        following.recovered = None;
+        let (state, trust) = head.read_trusted();
+        self.heads.add(head);
+        following.said = state;
+        Ok((state, trust))
+    }
+
     /// Catches up with what HEAD says.
     fn follow(&self, following: &mut Following, reads: &Reads, mut said: HeadState) -> Result<Sight> {
         let mut is_anew = self.epoch.load(Ordering::Acquire) != said.epoch;
@@ -169,7 +210,7 @@ impl Follower {
                 // A segment was sealed, or MANIFEST replaced, while it was read: what HEAD says now has them.
                 Err(error) if attempt < ATTEMPTS_MAX && (error.is_missing_file() || is_anew || outdated) => {
                     is_anew = true;
-                    if let Some(head) = self.head.get() {
+                    if let Some(head) = self.heads.current() {
                         said = head.read();
                     }
                     tracing::debug!(%error, "the store changed while it was read; reading it again");

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use super::building::Building;
 use super::core::{Core, Effect, Engine, lock};
 use super::import_build::{Built, Shared, build, bulk_batch};
 use super::known_rows::{Comparison, has_rows_above};
@@ -13,7 +14,7 @@ use super::seal::run_record;
 use super::write::name_source;
 use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
-use crate::history::{BulkBatch, KnownRows, RunFile, RunFileMeta, index_path, merge_without, run_path};
+use crate::history::{BulkBatch, KnownRows, RunFile, RunFileMeta, merge_without};
 use crate::registry::records::{ImportRecord, RunSource};
 use crate::registry::{Change, RegistryState};
 use crate::time::Timestamp;
@@ -154,7 +155,10 @@ impl Import {
                 }
                 built = self.strike_out(built, seen_seq, Some(&picture))?;
             }
-            let imported = self.commit_built(&mut core, &built, now)?;
+            let was_sound = core.broken.is_none();
+            let committed = self.commit_built(&mut core, &built, now);
+            built.building.settle(&core, was_sound, &committed);
+            let imported = committed?;
             // Under the same lock: a commit that came between would tell the table that it has these rows.
             let table = imported.seq.and_then(|_| Engine::take_table(&mut core, self.view.record.id));
             drop(core);
@@ -278,17 +282,15 @@ impl Import {
         if is_any.is_none() {
             return Ok(Built { seen_seq, ..built });
         }
-        let give = || engine.next_run_id();
-        let output = engine.run_output(&folder, &give);
+        let building = Building::new(engine, folder.clone());
         let struck = compare(&|known| {
-            let files = merge_without(&runs, &schema, &output, Some(&known))?;
+            let files = building.run(engine, |output| merge_without(&runs, &schema, output, Some(&known)))?;
             Ok(Some((files, known.known_counts())))
         })?;
         let (files, counts) = struck.unwrap_or_default();
-        drop(runs);
-        remove_files(engine, &self.view, &built.files);
         let known = built.known.iter().zip(&counts).map(|(before, now)| before + now).collect();
-        Ok(Built { files, known, seen_seq, ..built })
+        // What was built before goes with its own guard.
+        Ok(Built { files, building, known, seen_seq, rows: built.rows })
     }
 
     fn join(&mut self) -> Result<Built> {
@@ -308,22 +310,11 @@ impl Import {
 /// Files without the rows that were struck out, and how many those were, part by part.
 type Struck = (Vec<RunFileMeta>, Vec<u64>);
 
-fn remove_files(engine: &Engine, view: &ViewPicture, files: &[RunFileMeta]) {
-    let folder = history_folder(&engine.reads.dir, &view.record);
-    for file in files {
-        // What cannot be removed now is at the next open.
-        let _ = engine.reads.disk.remove(&run_path(&folder, file.id));
-        let _ = engine.reads.disk.remove(&index_path(&folder, file.id));
-    }
-}
-
 impl Drop for Import {
-    /// Removes what was built and not committed.
+    /// What was built and not committed is removed, before anybody can look.
     fn drop(&mut self) {
         self.shared.is_abandoned.store(true, Ordering::Relaxed);
         self.batches = None;
-        if let Some(Ok(Ok(built))) = self.builder.take().map(JoinHandle::join) {
-            remove_files(&self.engine, &self.view, &built.files);
-        }
+        let _ = self.builder.take().map(JoinHandle::join);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow_array::{Array, ArrayRef, BinaryArray, TimestampMicrosecondArray, UInt8Array};
 
+use super::building::Building;
 use super::core::{Engine, lock};
 use super::known_rows::Comparison;
 use super::picture::{ViewPicture, run_schema};
@@ -34,6 +35,8 @@ impl Default for Shared {
 #[derive(Debug)]
 pub(super) struct Built {
     pub files: Vec<RunFileMeta>,
+    /// Removes them where they are not committed.
+    pub building: Building,
     /// Rows taken in, those that were known too.
     pub rows: u64,
     /// How many rows of each part were known.
@@ -50,30 +53,31 @@ pub(super) fn build(
     shared: &Shared,
 ) -> Result<Built> {
     let schema = run_schema(&view.record);
-    let folder = engine.make_history_folder(&view.record)?;
-    let give = || engine.next_run_id();
-    let scratch = Scratch::make(engine, folder.join(format!("scratch-{}", give())))?;
-    let output = engine.run_output(&folder, &give);
+    let building = Building::new(engine, engine.make_history_folder(&view.record)?);
+    let scratch = Scratch::make(engine, building.folder().join(format!("scratch-{}", engine.next_run_id())))?;
     let bytes_max = engine.options.sizes.import_bytes_max;
-    let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), output, &scratch.folder, bytes_max);
-    let rows = builder.extend(batches.into_iter().map(Ok))?;
-    let part_starts = lock(&shared.part_starts).clone();
-    let none_known = vec![0; part_starts.len()];
-    if shared.is_abandoned.load(Ordering::Relaxed) {
-        return Ok(Built { files: Vec::new(), rows: 0, known: none_known, seen_seq: 0 });
-    }
-    let seen_seq = engine.reads.sight()?.seq;
-    if append {
-        return Ok(Built { files: builder.finish()?, rows, known: none_known, seen_seq });
-    }
-    let comparison =
-        Comparison { view_id: view.record.id, seqs: 0..=seen_seq, row_count: rows, part_starts: &part_starts };
-    let (files, known) = comparison.with_present(engine, |known| {
-        let known = &known.between_parts();
-        let files = builder.finish_without(Some(known))?;
-        Ok((files, known.known_counts()))
-    })?;
-    Ok(Built { files, rows, known, seen_seq })
+    let built = building.run(engine, |output| {
+        let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), *output, &scratch.folder, bytes_max);
+        let rows = builder.extend(batches.into_iter().map(Ok))?;
+        let part_starts = lock(&shared.part_starts).clone();
+        let none_known = vec![0; part_starts.len()];
+        if shared.is_abandoned.load(Ordering::Relaxed) {
+            return Ok((Vec::new(), 0, none_known, 0));
+        }
+        let seen_seq = engine.reads.sight()?.seq;
+        if append {
+            return Ok((builder.finish()?, rows, none_known, seen_seq));
+        }
+        let comparison =
+            Comparison { view_id: view.record.id, seqs: 0..=seen_seq, row_count: rows, part_starts: &part_starts };
+        comparison.with_present(engine, |known| {
+            let known = &known.between_parts();
+            let files = builder.finish_without(Some(known))?;
+            Ok((files, rows, known.known_counts(), seen_seq))
+        })
+    });
+    let (files, rows, known, seen_seq) = built?;
+    Ok(Built { files, building, rows, known, seen_seq })
 }
 
 /// The folder of sorted pieces, emptied before and after.

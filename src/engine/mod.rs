@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod as_of;
+mod building;
 pub mod check;
 pub mod commit;
 mod core;

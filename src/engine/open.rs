@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use super::core::{Core, Engine, EngineOptions};
 use super::picture::Picture;
-use super::reads::{Reads, Source};
+use super::reads::{Reads, Source, log_place};
 use super::replay::Replay;
 use super::tables::{Found, Tables};
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, Result};
+use crate::format::log::segment_of;
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::lock::{Holder, WriterLock};
-use crate::log::{LogPlace, recover};
+use crate::log::recover;
 use crate::manifest;
 use crate::registry::Registry;
 use crate::registry::records::{Meta, ProjectRecord};
@@ -57,21 +58,24 @@ impl Engine {
             Some(head) => head,
             None => Head::create(&*disk, dir, &identity.uuid)?,
         };
-        let (mut said, trust) = head.read_trusted();
-        if trust == Trust::Untrusted {
-            said = HeadState { epoch: said.epoch, ..Default::default() };
-        } else if said.manifest_generation > state.generation() {
+        let (mut said, mut trust) = head.read_trusted();
+        if trust != Trust::Untrusted && said.manifest_generation > state.generation() {
             return Err(Error::damaged(dir, "registry and MANIFEST are older than what HEAD says was committed")
                 .remedy("restore them from a backup"));
         }
-        let is_clean = trust == Trust::Clean;
         let meta = state.meta().clone();
-        let place = LogPlace {
-            disk: Arc::clone(&disk),
-            folder: dir.join("log"),
-            store_uuid: identity.uuid,
-            store_seed: identity.hash_seed,
-        };
+        let place = log_place(&disk, dir, &identity);
+        // Whoever closes a store in order writes to neither afterwards: a page that says so of less is a copy of an older one.
+        let is_outlived = said.manifest_generation < state.generation()
+            || place.last_segment()?.is_some_and(|last| last != segment_of(said.log_end));
+        if trust == Trust::Clean && is_outlived {
+            tracing::warn!("HEAD is older than the store: the log is read");
+            trust = Trust::Untrusted;
+        }
+        if trust == Trust::Untrusted {
+            said = HeadState { epoch: said.epoch, ..Default::default() };
+        }
+        let is_clean = trust == Trust::Clean;
         let mut tails: Vec<Arc<TailSegment>> = Vec::new();
         let mut ingested_at_us = meta.ingested_at_us.max(said.ingested_at_us);
         let mut replay = Replay::new(Arc::clone(&state), identity.hash_seed);
@@ -82,7 +86,8 @@ impl Engine {
             replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
         })?;
         let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
-        let found = Found { last_seq: next_seq - 1, is_cut: recovered.set_aside_bytes > 0 };
+        let is_cut = recovered.set_aside_bytes > 0 || trust == Trust::Untrusted;
+        let found = Found { last_seq: next_seq - 1, is_cut };
         if trust == Trust::SameBoot && said.log_end > recovered.end() {
             return Err(Error::damaged(&place.folder, "the log ends before the place that HEAD says was committed")
                 .remedy("asof repair shows what can be saved; a backup has what cannot"));

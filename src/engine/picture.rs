@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::disk::Disk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::row::RowLayout;
 use crate::history::{RunFile, RunSchema, run_path};
 use crate::identity::Identity;
@@ -82,7 +82,15 @@ impl Run {
     /// As [`Run::open`].
     pub fn open_unchecked(&self) -> Result<RunFile> {
         let about = &self.record;
-        RunFile::open(&*self.disk, &self.folder, about.id, &self.schema, about.seq_base, Some(about.index_crc))
+        RunFile::open(&*self.disk, &self.folder, about.id, &self.schema, about.seq_base, Some(about.index_crc)).map_err(
+            |error| match error.is_missing_file() {
+                // It still says that a file is missing: whoever reads may find it merged away meanwhile.
+                true => Error::damaged(Path::new(error.place().unwrap_or_default()), "the run's file is missing")
+                    .remedy("put it back, or restore the store from a backup")
+                    .caused_by(std::io::Error::from(std::io::ErrorKind::NotFound)),
+                false => error,
+            },
+        )
     }
 
     /// The file's path.

@@ -13,24 +13,13 @@ use crate::history::{RunColumn, RunFile};
 use crate::join::source::{Index, OptionalTimes, Run, RunFile as JoinFile};
 use crate::value::Value;
 
-/// Columns that say where rows stand and what they are: verified whole before the first of them is read.
-const MARKS: [RunColumn; 7] = [
-    RunColumn::EventTimestamp,
-    RunColumn::Created,
-    RunColumn::Seq,
-    RunColumn::Kind,
-    RunColumn::Absent,
-    RunColumn::Deadline,
-    RunColumn::FieldDeadlines,
-];
-
 /// The file's index, times and marks, verified; keys too, so that comparing them cannot fail later.
 ///
 /// # Errors
 /// `Damaged`: one of them is not what was written.
 pub fn run_slices(file: &RunFile, key_columns: usize) -> Result<Run<'_>> {
     file.verify_index()?;
-    for column in MARKS.into_iter().chain((0..key_columns).map(RunColumn::Key)) {
+    for column in RunColumn::MARKS.into_iter().chain((0..key_columns).map(RunColumn::Key)) {
         file.verify_column(column)?;
     }
     let map = file.slot_map();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::building::Building;
 use super::core::{Effect, Engine, lock};
 use super::picture::{Picture, Run, history_folder, run_schema};
 use crate::disk::atomic_write;
@@ -70,6 +71,7 @@ impl Engine {
         let Some(last) = sealed.last().map(|tail| tail.segment()) else { return Ok(false) };
         let picture = self.reads.picture();
         let mut records = Vec::new();
+        let mut buildings = Vec::new();
         for view in picture.views.values() {
             let schema = run_schema(&view.record);
             let mut pieces = Vec::new();
@@ -85,17 +87,18 @@ impl Engine {
             if pieces.is_empty() {
                 continue;
             }
-            let folder = self.make_history_folder(&view.record)?;
-            let give = || self.next_run_id();
-            let metas = seal(&schema, &pieces, &self.run_output(&folder, &give))?;
-            self.reads.disk.sync_dir(&folder)?;
+            let building = Building::new(self, self.make_history_folder(&view.record)?);
+            let metas = building.run(self, |output| seal(&schema, &pieces, output))?;
+            self.reads.disk.sync_dir(building.folder())?;
+            buildings.push(building);
             records.extend(metas.iter().map(|meta| run_record(meta, view.record.id, 0, 0, RunSource::Seal)));
         }
         let commits: Vec<Commit> = sealed.iter().flat_map(|tail| tail.commits().clone()).collect();
         let clock = self.write_clock(&commits, last)?;
         let mut core = lock(&self.core);
         let tail = self.reads.picture().tail.iter().filter(|tail| tail.segment() > last).cloned().collect();
-        self.commit_registry(
+        let was_sound = core.broken.is_none();
+        let committed = self.commit_registry(
             &mut core,
             now.0,
             "seal",
@@ -110,29 +113,39 @@ impl Engine {
                 Ok(0)
             },
             Effect { tail: Some(tail), ..Effect::default() },
-        )?;
+        );
+        buildings.iter().for_each(|building| building.settle(&core, was_sound, &committed));
+        committed?;
         drop(core);
         self.reads.log_place().remove_below(last + 1)?;
         Ok(true)
     }
 
-    /// Merges runs of like size where there are many, until none are to be merged. How many merges it took.
+    /// Merges runs of like size where there are many, view by view, until none are to be merged.
     ///
     /// # Errors
-    /// A run is damaged, or the disk fails: the runs stay as they were.
-    pub fn merge(&self, now: Timestamp) -> Result<usize> {
-        let _one_at_a_time = lock(&self.merging);
-        let mut merges = 0;
-        let ids: Vec<u32> = self.reads.picture().views.keys().copied().collect();
-        for id in ids {
-            while self.merge_view(id, now)? {
-                merges += 1;
-            }
-        }
-        Ok(merges)
+    /// A run is damaged, or the disk fails: that view's runs stay as they were, and the other views are merged.
+    pub fn merge(&self, now: Timestamp) -> Result<()> {
+        let outcomes: Vec<Result<()>> = self.view_ids().into_iter().map(|id| self.merge_view(id, now)).collect();
+        outcomes.into_iter().collect()
     }
 
-    fn merge_view(&self, view_id: u32, now: Timestamp) -> Result<bool> {
+    /// All views, dropped ones too.
+    pub fn view_ids(&self) -> Vec<u32> {
+        self.reads.picture().views.keys().copied().collect()
+    }
+
+    /// [`Engine::merge`] for one view.
+    ///
+    /// # Errors
+    /// As [`Engine::merge`].
+    pub fn merge_view(&self, view_id: u32, now: Timestamp) -> Result<()> {
+        let _one_at_a_time = lock(&self.merging);
+        while self.merge_once(view_id, now)? {}
+        Ok(())
+    }
+
+    fn merge_once(&self, view_id: u32, now: Timestamp) -> Result<bool> {
         let picture = self.reads.picture();
         let view = picture.view(view_id);
         let mut sizes: Vec<RunSize> = Vec::new();
@@ -152,11 +165,13 @@ impl Engine {
         let files = runs.iter().map(|run| run.open()).collect::<Result<Vec<_>>>()?;
         let level = runs.iter().map(|run| run.record.level).max().unwrap_or(0) + 1;
         let folder = history_folder(&self.reads.dir, &view.record);
-        let give = || self.next_run_id();
-        let metas = merge_runs(&files, &run_schema(&view.record), &self.run_output(&folder, &give))?;
-        self.reads.disk.sync_dir(&folder)?;
+        let building = Building::new(self, folder);
+        let folder = building.folder();
+        let metas = building.run(self, |output| merge_runs(&files, &run_schema(&view.record), output))?;
+        self.reads.disk.sync_dir(folder)?;
         let mut core = lock(&self.core);
-        self.commit_registry(
+        let was_sound = core.broken.is_none();
+        let committed = self.commit_registry(
             &mut core,
             now.0,
             "merge",
@@ -170,11 +185,13 @@ impl Engine {
                 Ok(0)
             },
             Effect::default(),
-        )?;
+        );
+        building.settle(&core, was_sound, &committed);
+        committed?;
         drop(core);
         for run in &runs {
-            self.reads.disk.remove(&run_path(&folder, run.record.id))?;
-            self.reads.disk.remove(&index_path(&folder, run.record.id))?;
+            self.reads.disk.remove(&run_path(folder, run.record.id))?;
+            self.reads.disk.remove(&index_path(folder, run.record.id))?;
         }
         Ok(true)
     }

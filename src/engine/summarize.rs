@@ -12,6 +12,7 @@ use crate::definition::EventTime;
 use crate::disk::OpenMode;
 use crate::error::Result;
 use crate::identity::FORMAT_VERSION;
+use crate::latest::TableReader;
 use crate::registry::records::{EntityRecord, ServiceRecord, ViewRecord};
 use crate::time::Timestamp;
 use crate::value::DataType;
@@ -78,7 +79,7 @@ impl Reads {
             rows: in_log.rows + rows_in_runs,
             rows_in_runs,
             rows_in_log: in_log.rows,
-            entity_count: entity_count(view, in_log.rows),
+            entity_count: entity_count(view, in_log.rows)?,
             event_min: event_min.map(Timestamp),
             event_max: event_max.map(Timestamp),
             newest_seq,
@@ -258,7 +259,10 @@ fn run_count(view: &ViewPicture) -> usize {
     groups.len()
 }
 
-/// An entity is in one file of a run, but may be in several runs.
-fn entity_count(view: &ViewPicture, rows_in_log: u64) -> Option<u64> {
-    (rows_in_log == 0 && run_count(view) <= 1).then(|| view.runs.iter().map(|run| run.record.entities).sum())
+/// An entity is in one file of a run, but may be in several runs; the latest table has each once.
+fn entity_count(view: &ViewPicture, rows_in_log: u64) -> Result<Option<u64>> {
+    if rows_in_log == 0 && run_count(view) <= 1 {
+        return Ok(Some(view.runs.iter().map(|run| run.record.entities).sum()));
+    }
+    view.table.as_ref().map_or(Ok(None), TableReader::key_count)
 }

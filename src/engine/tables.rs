@@ -34,7 +34,7 @@ pub(super) type Tables = BTreeMap<u32, Table>;
 pub(super) struct Found {
     /// No row has a greater number.
     pub last_seq: u64,
-    /// The log holds something beyond its end.
+    /// The log holds something beyond its end, or nobody can say where it ended.
     pub is_cut: bool,
 }
 
@@ -139,31 +139,33 @@ impl Engine {
     /// Builds the tables that are missing. Commits and reads go on meanwhile.
     ///
     /// # Errors
-    /// A run is damaged, or the disk is full: reads of that view go on over the as-of path.
+    /// A run is damaged, or the disk is full: reads of that view go on over the as-of path, and the other views get theirs.
     pub fn build_missing_tables(&self) -> Result<()> {
-        let mut failed: Option<Error> = None;
-        let mut tried = Vec::new();
-        loop {
-            let (id, view) = {
-                let mut core = lock(&self.core);
-                if core.check_sound().is_err() {
-                    return Ok(());
-                }
-                let missing = self.missing_tables(&core);
-                let next = missing.into_iter().find(|id| !core.filling.contains(id) && !tried.contains(id));
-                let Some(id) = next else { return failed.map_or(Ok(()), Err) };
-                tried.push(id);
-                core.filling.insert(id);
-                (id, Arc::clone(self.reads.picture().view(id)))
-            };
-            let built = self.create_table(&view, expected_keys(&view)).and_then(|table| {
-                let filling = Filling { table, applied_seq: 0 };
-                self.finish_filling(filling, id)
-            });
-            lock(&self.core).filling.remove(&id);
-            // One view's damage keeps no other from its table.
-            failed = failed.or(built.err());
-        }
+        let outcomes: Vec<Result<()>> = self.view_ids().into_iter().map(|id| self.build_missing_table(id)).collect();
+        outcomes.into_iter().collect()
+    }
+
+    /// [`Engine::build_missing_tables`] for one view, where its table is missing and nobody is at work on it.
+    ///
+    /// # Errors
+    /// As [`Engine::build_missing_tables`].
+    pub fn build_missing_table(&self, id: u32) -> Result<()> {
+        let view = {
+            let mut core = lock(&self.core);
+            let view = Arc::clone(self.reads.picture().view(id));
+            let is_there = core.tables.contains_key(&id) || core.filling.contains(&id);
+            if is_there || view.record.is_dropped() || core.check_sound().is_err() {
+                return Ok(());
+            }
+            core.filling.insert(id);
+            view
+        };
+        let built = self.create_table(&view, expected_keys(&view)).and_then(|table| {
+            let filling = Filling { table, applied_seq: 0 };
+            self.finish_filling(filling, id)
+        });
+        lock(&self.core).filling.remove(&id);
+        built
     }
 
     /// Takes a table that is behind from commits, to be filled. `None` where somebody fills it already, who finds all

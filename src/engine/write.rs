@@ -76,8 +76,11 @@ pub(super) fn event_ids(view: &ViewPicture, accepted: &Accepted) -> Result<Optio
 
 impl Reads {
     /// What applying these definitions would change.
-    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Plan {
-        plan(&registered(&self.picture().state), wanted, prune)
+    ///
+    /// # Errors
+    /// As [`Reads::sight`].
+    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Result<Plan> {
+        Ok(plan(&registered(&self.sight()?.picture.state), wanted, prune))
     }
 }
 
@@ -159,7 +162,7 @@ impl Engine {
     pub fn apply(&self, wanted: &Definitions, prune: bool, now: Timestamp) -> Result<Plan> {
         let mut core = lock(&self.core);
         self.commit_queued(&mut core);
-        let plan = self.reads.plan(wanted, prune);
+        let plan = self.reads.plan(wanted, prune)?;
         let outcome = plan.outcome()?.clone();
         if plan.is_empty() {
             return Ok(plan);

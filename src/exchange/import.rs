@@ -133,7 +133,7 @@ impl Store {
     /// As [`Store::import_files`], naming the view; the views before it are imported.
     pub fn import_all(&self, project: &Path, options: &ImportOptions) -> Result<Vec<(String, ImportReport)>> {
         let mut reports = Vec::new();
-        for view in self.view_definitions() {
+        for view in self.view_definitions()? {
             let Some(path) = &view.source.path else { continue };
             let name = view.reference_text();
             let report = self

@@ -11,3 +11,4 @@ pub mod row_kind;
 pub mod run_index;
 pub mod sector;
 pub mod table;
+pub mod value;

@@ -126,7 +126,7 @@ pub struct RunIndexHead {
     pub max_seq: u64,
 }
 
-/// What is known of one feature's column. Values are encoded as [`crate::format::row::encode_value`] does.
+/// What is known of one feature's column. Values are encoded as [`crate::format::value::encode_value`] does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeatureStats {
     /// Rows without a value.

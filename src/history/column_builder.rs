@@ -7,7 +7,7 @@ use arrow_data::ArrayData;
 use crate::error::{Error, Result};
 use crate::value::DataType;
 
-/// Builds one column from values encoded as [`crate::format::row::encode_value`] does.
+/// Builds one column from values encoded as [`crate::format::value::encode_value`] does.
 pub(crate) struct ColumnBuilder {
     data_type: DataType,
     validity: BooleanBufferBuilder,

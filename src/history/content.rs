@@ -9,7 +9,8 @@ use arrow_buffer::NullBuffer;
 
 use crate::error::Result;
 use crate::format::columns::value_at;
-use crate::format::row::{RowKind, encode_value};
+use crate::format::row::RowKind;
+use crate::format::value::encode_value;
 use crate::history::rows::RowColumns;
 use crate::history::schema::RunSchema;
 use crate::value::DataType;

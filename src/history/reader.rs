@@ -51,6 +51,19 @@ pub enum RunColumn {
     Feature(usize),
 }
 
+impl RunColumn {
+    /// Those that say where a row stands and what it is.
+    pub const MARKS: [RunColumn; 7] = [
+        RunColumn::EventTimestamp,
+        RunColumn::Created,
+        RunColumn::Seq,
+        RunColumn::Kind,
+        RunColumn::Absent,
+        RunColumn::Deadline,
+        RunColumn::FieldDeadlines,
+    ];
+}
+
 /// An open run file.
 #[derive(Debug)]
 pub struct RunFile {

@@ -43,16 +43,7 @@ impl RunFile {
     /// # Errors
     /// Damaged: says which file, column and block.
     pub fn verify_whole_rows(&self, rows: Range<usize>) -> Result<()> {
-        for column in [
-            RunColumn::EventTimestamp,
-            RunColumn::Created,
-            RunColumn::Seq,
-            RunColumn::Kind,
-            RunColumn::Absent,
-            RunColumn::Deadline,
-            RunColumn::FieldDeadlines,
-            RunColumn::EventId,
-        ] {
+        for column in RunColumn::MARKS.into_iter().chain([RunColumn::EventId]) {
             self.verify_rows(column, rows.clone())?;
         }
         for row in rows.clone() {

@@ -7,9 +7,10 @@ use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer};
 use arrow_data::ArrayData;
 
 use crate::error::{Error, Result};
+use crate::format::value::for_each_element;
 use crate::value::DataType;
 
-/// An array of `data_type` from values as [`crate::format::row::encode_value`] writes them; `None` is null.
+/// An array of `data_type` from values as [`crate::format::value::encode_value`] writes them; `None` is null.
 ///
 /// # Errors
 /// Bytes that are no value of the type, or more of them than an Arrow array can hold.
@@ -128,23 +129,10 @@ fn list_elements<'a>(
             counts.push(0);
             continue;
         };
-        let (count, rest) = bytes.split_first_chunk::<4>()?;
-        let count = u32::from_le_bytes(*count) as usize;
-        let (validity, mut rest) = rest.split_at_checked(count.div_ceil(8))?;
-        counts.push(count);
-        for i in 0..count {
-            let len = if element.is_variable() {
-                let (len, after) = rest.split_first_chunk::<4>()?;
-                rest = after;
-                u32::from_le_bytes(*len) as usize
-            } else {
-                element.fixed_width_bytes()
-            };
-            let (bytes, after) = rest.split_at_checked(len)?;
-            rest = after;
-            elements.push((validity[i / 8] >> (i % 8) & 1 == 1).then_some(bytes));
-        }
-        rest.is_empty().then_some(())?;
+        counts.push(for_each_element(element, bytes, |bytes| {
+            elements.push(bytes);
+            Some(())
+        })?);
     }
     Some(counts)
 }

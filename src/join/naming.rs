@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use arrow_schema::{Field, FieldRef, Schema};
+use arrow_schema::{FieldRef, Schema};
 
 use crate::error::{Error, Result};
 use crate::value::DataType;
@@ -34,7 +34,7 @@ pub fn output_columns(spine: &Schema, selections: &[Selected<'_>], full_names: b
     }
     let mut fields: Vec<FieldRef> = spine.fields().iter().cloned().collect();
     for (name, _, data_type) in named(selections, full_names) {
-        fields.push(Field::new(name, data_type.to_arrow(), true).into());
+        fields.push(data_type.to_field(&name).into());
     }
     Ok(Schema::new_with_metadata(fields, spine.metadata().clone()))
 }
@@ -71,7 +71,7 @@ fn collisions(spine: &Schema, selections: &[Selected<'_>], full_names: bool) -> 
 
 #[cfg(test)]
 mod tests {
-    use arrow_schema::DataType as ArrowType;
+    use arrow_schema::{DataType as ArrowType, Field};
 
     use super::*;
 

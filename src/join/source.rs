@@ -209,7 +209,7 @@ pub trait Tail: Sync {
     fn mark(&self, row: u32) -> Mark;
     /// From when on it is gone.
     fn deadline(&self, row: u32) -> Option<i64>;
-    /// A field's state and, where it is a value, its bytes as [`crate::format::row::encode_value`] writes them.
+    /// A field's state and, where it is a value, its bytes as [`crate::format::value::encode_value`] writes them.
     fn field(&self, row: u32, field: usize) -> (FieldState, &[u8]);
     /// From when on a field is gone.
     fn field_deadline(&self, row: u32, field: usize) -> Option<i64>;

@@ -154,6 +154,10 @@ impl Inserter {
                     return Ok(Upsert::Replaced);
                 }
                 Place::Torn(at) => {
+                    // Both rows that may be mixed in it had the flag, or neither.
+                    if self.old.flags() & FLAG_LOST != 0 {
+                        self.new.set_flag(FLAG_LOST);
+                    }
                     self.store(at)?;
                     return Ok(Upsert::Replaced);
                 }

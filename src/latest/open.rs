@@ -164,6 +164,15 @@ impl TableReader {
         }
         Ok(Opened::NeedsRebuild("neither superblock is sound".to_owned()))
     }
+
+    /// How many keys have a row; `None` where the table lacks rows, or is just being written to.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn key_count(&self) -> Result<Option<u64>> {
+        let block = newest_superblock(&*self.file)?;
+        Ok(block.filter(|block| block.behind == BEHIND_NOT).map(|block| block.key_count))
+    }
 }
 
 impl Table {

@@ -12,9 +12,8 @@ use super::layout::{
 };
 use super::seqlock;
 use crate::error::{Error, Result};
-use crate::format::row::{
-    FieldState, Reference, RowKind, RowRef, decode_value, field_state, set_field_state, states_len_bytes,
-};
+use crate::format::row::{FieldState, Reference, RowKind, RowRef, field_state, set_field_state, states_len_bytes};
+use crate::format::value::decode_value;
 use crate::value::Value;
 
 /// Where a slot's heap block lies: first word (40 bits) << 24 | words after its checksum (24).

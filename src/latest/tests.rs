@@ -404,6 +404,64 @@ fn a_damaged_slot_written_over_asks_history_for_ever() {
 }
 
 #[test]
+fn a_slot_that_asks_history_still_does_after_a_writer_was_killed_inside_it() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    let row = |event_ts, seq| Row { order: (event_ts, None, seq), values: None };
+    upsert(&mut table, b"k", &row(9, 1)).unwrap();
+    let (.., at) = slot_at(&table, b"k");
+    let words = table.inserter.shared.words();
+    words[at + 2].store(7, Ordering::Relaxed);
+    // The row of time 9 is lost, and history alone knows of it.
+    upsert(&mut table, b"k", &row(5, 2)).unwrap();
+    seqlock::enter(&table.inserter.shared.words()[at..]);
+    drop(table);
+    let mut table = reopen(&disk, mixed());
+    assert_eq!(upsert(&mut table, b"k", &row(6, 3)).unwrap(), Upsert::Replaced);
+    let reader = table.open_reader();
+    let mut copy = reader.slot_copy();
+    assert_eq!(reader.lookup(key_hash(99, b"k"), b"k", Need::Slot, &mut copy), Lookup::Hit);
+    assert!(copy.asks_history(), "the lost row may have been greater");
+}
+
+#[test]
+fn a_table_that_was_opened_twice_since_it_was_closed_is_not_called_clean_by_the_medium() {
+    // The first of the two was killed before it had synced the mark away; the second took it for its work, and did not.
+    let disk = disk();
+    let shape = shape(&[DataType::Int64]);
+    create(&disk, shape.clone()).close().unwrap();
+    for folder in ["", "store"] {
+        disk.sync_dir(Path::new(folder)).unwrap();
+    }
+    let killed: Arc<std::sync::Mutex<Option<MemDisk>>> = Arc::default();
+    let taken = Arc::clone(&killed);
+    disk.on_operation(move |info| {
+        if info.operation == crate::disk::Operation::SyncMap {
+            taken.lock().unwrap().get_or_insert_with(|| info.disk.kill_image());
+        }
+    });
+    drop(reopen(&disk, shape.clone()));
+    let image = killed.lock().unwrap().take().unwrap();
+    drop(reopen(&image, shape.clone()));
+    distrust(&image.crash_image(crate::disk::CrashMode::DropAll), shape);
+}
+
+#[test]
+fn a_table_that_is_behind_does_not_count_what_it_lacks() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    table.clear_behind();
+    table.commit(5, 50);
+    // An import's rows are committed; commits after it go into the table, the import's rows do not yet.
+    table.mark_behind();
+    table.commit(9, 90);
+    assert_eq!(table.applied(), (5, 50));
+    table.clear_behind();
+    table.commit(10, 100);
+    assert_eq!(table.applied(), (10, 100));
+}
+
+#[test]
 fn a_table_is_trusted_only_with_a_sound_superblock_of_this_store_and_shape() {
     let disk = disk();
     let path = Path::new(PATH);

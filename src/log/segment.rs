@@ -49,6 +49,14 @@ impl LogPlace {
         Ok(ids)
     }
 
+    /// The id of the last segment there is a file of.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn last_segment(&self) -> Result<Option<u32>> {
+        Ok(self.segments()?.last().copied())
+    }
+
     /// Removes the segments below `first`: their rows lie in runs that the published MANIFEST names.
     ///
     /// # Errors

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::backends::InMemoryBackend;
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use crate::disk::{Disk, OpenMode, RedbFile};
 use crate::error::{Error, ErrorKind, Result};
@@ -54,20 +55,24 @@ impl RegistryFile {
             // redb would make an empty file into a new database.
             return Err(Error::damaged(&path, "the file is empty"));
         }
-        let (database, manifest) = guarded(&path, || {
-            let mut database = redb::Builder::new()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(RedbFile(file))
-                .map_err(|error| redb_error(&path, error.into()))?;
-            // redb believes a file that says it was closed clean; what happened to it since, only this finds.
-            // What it had to repair holds our records or does not: the seal tells.
-            if !database.check_integrity().map_err(|error| redb_error(&path, error.into()))? {
-                tracing::warn!(path = %path.display(), "redb repaired the registry");
-            }
-            let manifest = read_all(&database, &path, store_uuid)?;
-            Ok((database, manifest))
-        })?;
+        let (database, manifest) = open_on(RedbFile(file), &path, store_uuid)?;
         Ok((RegistryFile { path, database: Some(database) }, manifest))
+    }
+
+    /// What the file holds, which nobody has open: read out of a copy in memory, for redb writes to what it opens.
+    ///
+    /// # Errors
+    /// As [`RegistryFile::open`].
+    pub(super) fn read(disk: &dyn Disk, dir: &Path, store_uuid: &[u8; 16]) -> Result<Manifest> {
+        let path = dir.join(FILE_NAME);
+        let bytes = disk.map(&path)?;
+        if bytes.is_empty() {
+            return Err(Error::damaged(&path, "the file is empty"));
+        }
+        let copy = InMemoryBackend::new();
+        let copied = copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, &bytes));
+        copied.map_err(|source| Error::io("copy", &path, source))?;
+        open_on(copy, &path, store_uuid).map(|(_, manifest)| manifest)
     }
 
     /// Makes the file anew out of `manifest`, beside the old one, and puts it in its place.
@@ -114,6 +119,22 @@ impl RegistryFile {
         })?);
         Ok(())
     }
+}
+
+fn open_on(backend: impl StorageBackend, path: &Path, store_uuid: &[u8; 16]) -> Result<(Database, Manifest)> {
+    guarded(path, || {
+        let mut database = redb::Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(backend)
+            .map_err(|error| redb_error(path, error.into()))?;
+        // redb believes a file that says it was closed clean; what happened to it since, only this finds.
+        // What it had to repair holds our records or does not: the seal tells.
+        if !database.check_integrity().map_err(|error| redb_error(path, error.into()))? {
+            tracing::warn!(path = %path.display(), "redb repaired the registry");
+        }
+        let manifest = read_all(&database, path, store_uuid)?;
+        Ok((database, manifest))
+    })
 }
 
 fn write_all(

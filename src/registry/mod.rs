@@ -58,6 +58,14 @@ pub struct Opened {
     pub rebuilt: Option<String>,
 }
 
+/// What `registry.redb` holds, where no writer has it open; nothing is written to it.
+///
+/// # Errors
+/// It is missing or damaged; the disk refuses.
+pub fn stored(disk: &dyn Disk, dir: &Path, store_uuid: &[u8; 16]) -> Result<Manifest> {
+    RegistryFile::read(disk, dir, store_uuid)
+}
+
 impl Registry {
     /// Makes the registry of a new store, in place of what a creation cut short may have left. MANIFEST
     /// is to be published next, and STORE written last.

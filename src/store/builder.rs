@@ -100,12 +100,20 @@ impl StoreBuilder {
         self.disk.clone().unwrap_or_else(|| Arc::new(RealDisk))
     }
 
+    /// The store's folder, wherever the process goes afterwards.
+    fn place(&self, path: &Path) -> Result<PathBuf> {
+        if self.disk.is_some() {
+            return Ok(path.to_path_buf());
+        }
+        std::path::absolute(path).map_err(|source| Error::io("find", path, source))
+    }
+
     /// Opens the store in `path` for writing; makes one where there is nothing yet.
     ///
     /// # Errors
     /// As [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        let path = path.as_ref();
+        let path = &self.place(path.as_ref())?;
         let options = EngineOptions {
             durability: self.durability,
             max_future_skew_us: self.max_future_skew_us,
@@ -168,6 +176,7 @@ impl StoreBuilder {
     }
 
     fn open_beside(self, path: &Path, writes: Writes) -> Result<Store> {
+        let path = &self.place(path)?;
         Ok(Store {
             background: None,
             reads: Arc::new(Reads::open(self.the_disk(), path, self.sizes.table_reserve_bytes)?),

@@ -1,5 +1,6 @@
 //! The public facade: open a store, apply definitions, write, import, read as of any moment.
 
+mod attempts;
 mod background;
 mod builder;
 mod bulk;
@@ -185,10 +186,10 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// The definitions contradict themselves.
+    /// The definitions contradict themselves; in a process that only reads: the registry cannot be read.
     pub fn plan(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        Ok(self.reads.plan(definitions, options.prune))
+        self.reads.plan(definitions, options.prune)
     }
 
     /// Makes the store match `definitions`, whole or not at all; what was changed.
@@ -211,7 +212,7 @@ impl Store {
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
         if let Writes::There(holder) = &self.writes {
-            let plan = self.reads.plan(definitions, options.prune);
+            let plan = self.reads.plan(definitions, options.prune)?;
             plan.outcome()?;
             holder.apply(definitions, options.prune)?;
             return Ok(plan);

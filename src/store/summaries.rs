@@ -79,8 +79,8 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// The newest definitions of all views that are registered now.
     #[cfg(feature = "parquet")]
-    pub(crate) fn view_definitions(&self) -> Vec<crate::definition::FeatureView> {
-        let definitions = self.reads.picture().state.definitions_at(None);
-        definitions.views().map(|view| view.definition.clone()).collect()
+    pub(crate) fn view_definitions(&self) -> Result<Vec<crate::definition::FeatureView>> {
+        let definitions = self.reads.sight()?.picture.state.definitions_at(None);
+        Ok(definitions.views().map(|view| view.definition.clone()).collect())
     }
 }

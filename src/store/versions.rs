@@ -75,7 +75,7 @@ fn translate(batch: &RecordBatch, old: &FeatureView, new: &FeatureView) -> Resul
     let features = new.features.iter().map(|feature| (feature.name.as_str(), &feature.dtype));
     for (name, dtype) in features.chain(created) {
         if fields.iter().all(|field| field.name() != name) {
-            fields.push(Field::new(name, dtype.to_arrow(), true));
+            fields.push(dtype.to_field(name));
             columns.push(new_null_array(&dtype.to_arrow(), batch.num_rows()));
         }
     }

@@ -97,6 +97,31 @@ fn a_training_set_goes_to_parquet_arrow_and_csv() {
 }
 
 #[test]
+fn documents_of_a_training_set_are_documents_in_json_lines() {
+    let documents = r#"
+        [project]
+        name = "shop"
+        [entities.customer]
+        join_keys = { customer_id = "int64" }
+        [views.profile]
+        entities = ["customer"]
+        features = { basket = "json", seen = "list<json>" }
+    "#;
+    let project = Project::defined(documents);
+    project.run(&["apply"]).done();
+    let row =
+        r#"{"customer_id":1,"event_timestamp":"2024-01-01T00:00:00Z","basket":{"a":[1,2]},"seen":[{"b":3},null]}"#;
+    project.put("profile.jsonl", format!("{row}\n"));
+    project.run(&["import", "profile", "profile.jsonl"]).done();
+    project.put("spine.csv", "customer_id,event_timestamp\n1,2024-01-02T00:00:00Z\n");
+    let history = ["history", "--spine", "spine.csv", "--features", "profile:basket,profile:seen", "--out"];
+    project.run(&[&history[..], &["training.jsonl"]].concat()).done();
+    let line: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(project.path("training.jsonl")).unwrap()).unwrap();
+    assert_eq!((&line["basket"], &line["seen"]), (&json!({"a": [1, 2]}), &json!([{"b": 3}, null])), "{line}");
+}
+
+#[test]
 fn a_snapshot_gives_the_same_bytes_after_a_back_fill_and_a_changed_ttl() {
     let project = Project::shop_with_profiles();
     spine(&project, "spine.parquet");
@@ -242,6 +267,9 @@ fn a_sound_store_passes_its_check_and_a_damaged_one_does_not() {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let run = files.filter(|path| path.extension().is_some_and(|e| e == "arrow")).max().unwrap();
     let mut bytes = std::fs::read(&run).unwrap();
+    let table = std::fs::read_dir(project.path("store/latest")).unwrap().next().unwrap().unwrap();
+    let most = bytes.len() as u64 + table.metadata().unwrap().len();
+    assert!(report["bytes"].as_u64().unwrap() > most, "of {most} bytes in two files alone: {report}");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     std::fs::write(&run, bytes).unwrap();

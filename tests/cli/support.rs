@@ -147,8 +147,8 @@ pub fn write_columns(path: &Path, columns: &[(&str, ArrayRef)]) {
 
 /// A command that ended.
 pub struct Ran {
-    what: String,
-    output: Output,
+    pub what: String,
+    pub output: Output,
 }
 
 impl Ran {

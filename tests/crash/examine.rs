@@ -164,19 +164,23 @@ pub fn examine(store: &Store, model: &Model, loss: Loss, dice: &mut Random) -> R
     let grid = model.grid();
     let answers = observe(store, &defined, &grid, None)?;
     let mut why = String::from("no set of acts fits its snapshots");
-    let matched = candidates.into_iter().find(|candidate| {
-        let compared = compare(model, candidate, count, &defined, &grid, &answers);
-        if let Err(difference) = &compared {
-            why = format!("{difference} with acts {}", shown(candidate));
+    // What one act writes another may hide, so that several sets explain the answers of now: one of them must explain
+    // what was known before as well. All are asked the same questions.
+    let questions = dice.clone();
+    dice.bits();
+    for candidate in candidates {
+        let mut dice = questions.clone();
+        let explained = compare(model, &candidate, count, &defined, &grid, &answers)
+            .map_err(|difference| Trouble::Wrong(format!("{difference} with acts {}", shown(&candidate))))
+            .and_then(|()| check_now(store, model, &candidate, &grid, &mut dice))
+            .and_then(|()| (0..2).try_for_each(|_| check_known_at(store, model, &candidate, &grid, &mut dice)));
+        match explained {
+            Ok(()) => return Ok(candidate),
+            Err(Trouble::Wrong(difference)) => why = difference,
+            Err(refused) => return Err(refused),
         }
-        compared.is_ok()
-    });
-    let presence = matched.ok_or(Trouble::Wrong(why))?;
-    check_now(store, model, &presence, &grid, dice)?;
-    for _ in 0..2 {
-        check_known_at(store, model, &presence, &grid, dice)?;
     }
-    Ok(presence)
+    Err(Trouble::Wrong(why))
 }
 
 fn shown(presence: &[bool]) -> String {

@@ -47,10 +47,14 @@ pub struct Scene<'a> {
     pub loss: Loss,
     /// Older copies of files, where files may be spoilt.
     pub older: Option<&'a Mutex<Older>>,
+    /// The image is one of a process that was killed.
+    pub is_killed: bool,
     /// Nobody looks at the log's checksums.
     pub checks_are_off: bool,
     /// Files of it were lost or damaged beyond what a crash does: a reader is not asked then.
     pub is_spoilt: bool,
+    /// A file of it is of an earlier day.
+    pub is_earlier_day: bool,
 }
 
 /// How an image is drawn.
@@ -84,7 +88,7 @@ pub fn check(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<u6
 }
 
 fn check_sound(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<u64, String> {
-    let fault = scene.older.and_then(|older| faults::spoil(image, &mut older.lock().unwrap(), dice));
+    let fault = scene.older.and_then(|older| faults::spoil(image, &mut older.lock().unwrap(), scene.is_killed, dice));
     let (expect, what) = fault.unwrap_or((Expect::Recover, String::new()));
     let loss = if expect == Expect::RefuseOrLoseTail { Loss::LogDamage } else { scene.loss };
     let context = |trouble: String| if what.is_empty() { trouble } else { format!("{what}: {trouble}") };
@@ -100,7 +104,9 @@ fn check_sound(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random) -> Result<
         });
     }
     let mut opened = 1;
-    let outcome = live_on(image, &Scene { loss, is_spoilt: !what.is_empty(), ..*scene }, dice, &mut opened);
+    let is_earlier_day = expect == Expect::RecoverEarlierDay;
+    let spoilt = Scene { loss, is_spoilt: !what.is_empty(), is_earlier_day, ..*scene };
+    let outcome = live_on(image, &spoilt, dice, &mut opened);
     match (outcome, expect) {
         (Ok(()), Expect::Refuse) => return Err(context("it was opened".to_owned())),
         (Ok(()), _) => {}
@@ -152,6 +158,10 @@ fn live_on(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random, opened: &mut u
         return Err(Trouble::Wrong("a reader without a writer saw what the writer did not find".to_owned()));
     }
     let mut model = scene.model.clone();
+    if scene.is_earlier_day && scene.loss == Loss::Power {
+        // Nothing that is left of the store knows of the others.
+        model.shown = model.present(&presence, presence.len()).map(Act::seq).max().unwrap_or(0);
+    }
     model.settle(&presence);
     if scene.loss == Loss::LogDamage {
         // The header that reserved the numbers may be what was lost.

@@ -194,20 +194,21 @@ impl Life {
                 return;
             }
             let (image, mut loss, mode) = draw(info.disk, &mut dice, just_synced);
-            // A kill loses and damages nothing; what is spoilt was spoilt while the power was off.
-            let spoils = shared.campaign.spoils && loss == Loss::Power;
+            let is_killed = loss == Loss::Process;
             if shared.is_shaken.load(Ordering::SeqCst) {
                 loss = Loss::Power;
             }
             just_synced = matches!(info.operation, Operation::Sync | Operation::SyncDir | Operation::SyncMap);
             let model = lock(&shared.model);
-            let older = spoils.then_some(&shared.older);
+            let older = shared.campaign.spoils.then_some(&shared.older);
             let scene = Scene {
                 manner: &shared.manner,
                 model: &model,
                 loss,
                 older,
+                is_killed,
                 is_spoilt: false,
+                is_earlier_day: false,
                 checks_are_off: shared.campaign.checks_are_off,
             };
             let checked = check(&image, &scene, &mut dice);

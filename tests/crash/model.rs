@@ -133,7 +133,8 @@ pub struct Act {
 }
 
 impl Act {
-    fn seq(&self) -> u64 {
+    /// The last number it is known to have been given.
+    pub fn seq(&self) -> u64 {
         if let Outcome::Done { seq } = self.outcome { seq } else { 0 }
     }
 }

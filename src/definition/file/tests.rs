@@ -3,6 +3,7 @@
 mod mistakes;
 mod mutations;
 mod references;
+mod shape;
 
 use crate::definition::{Definitions, EventTime, FeatureView, ViewKind};
 use crate::options::Durability;

@@ -12,6 +12,23 @@ use crate::{head, identity, lock, manifest, registry};
 const OTHERS: [&str; 5] = ["log", "history", "latest", "quarantine", "control.sock"];
 
 impl Check<'_> {
+    /// Rows that were set aside are no part of the store: they are read, and what is no such file is told of.
+    fn quarantine(&mut self) -> Result<()> {
+        let folder = self.dir.join("quarantine");
+        let names = match self.disk.list(&folder) {
+            Err(error) if error.is_missing_file() => return Ok(()),
+            names => names?,
+        };
+        for path in names.into_iter().map(|name| folder.join(name)) {
+            if path.extension().is_some_and(|ending| ending == "jsonl") {
+                self.read(&path);
+            } else if !self.disk.is_locked(&self.dir.join(lock::FILE_NAME)).unwrap_or(true) {
+                self.problem(Severity::Leftover, &path, "it holds no rows that were set aside", "move it elsewhere");
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn leftovers(&mut self, picture: &Picture) -> Result<()> {
         let state = &picture.state;
         let own = [identity::FILE_NAME, lock::FILE_NAME, head::FILE_NAME, registry::FILE_NAME, manifest::FILE_NAME];
@@ -46,6 +63,7 @@ impl Check<'_> {
                 self.problem(Severity::Leftover, &path, "nothing names it", remedy);
             }
         }
+        self.quarantine()?;
         if is_written_to {
             self.report
                 .passed_over

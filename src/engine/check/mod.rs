@@ -2,7 +2,7 @@
 //!
 //! Nothing is written, nothing is locked, and no open store is needed: what stands on disk is read as any other
 //! process would read it. So a store that no longer opens can be checked, and one that is being written to.
-//! `registry.redb` belongs to its writer, who checks it when the store is opened; here MANIFEST is read, which says the same.
+//! `registry.redb` belongs to its writer while there is one; MANIFEST says the same, and is what the rest is compared with.
 
 mod history;
 mod leftovers;
@@ -19,8 +19,8 @@ use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{self, Head, HeadState, Trust};
 use crate::identity::{self, Identity};
-use crate::manifest;
-use crate::registry::RegistryState;
+use crate::registry::{self, RegistryState};
+use crate::{lock, manifest};
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -138,6 +138,7 @@ impl Check<'_> {
             return Ok(());
         };
         let state = Arc::new(state);
+        self.stored_registry(&identity, &state)?;
         if said.as_ref().is_some_and(|said| said.manifest_generation > state.generation()) {
             self.problem(
                 Severity::Damage,
@@ -174,6 +175,42 @@ impl Check<'_> {
                 Ok((trust != Trust::Untrusted).then_some(said))
             }
         }
+    }
+
+    /// Whether `registry.redb` says what MANIFEST does.
+    fn stored_registry(&mut self, identity: &Identity, state: &RegistryState) -> Result<()> {
+        if self.disk.is_locked(&self.dir.join(lock::FILE_NAME)).unwrap_or(true) {
+            self.report.passed_over.push("registry.redb is in use by the process that writes to the store".to_owned());
+            return Ok(());
+        }
+        let what = match registry::stored(&*self.disk, &self.dir, &identity.uuid) {
+            Ok(stored) if stored == state.to_manifest() => {
+                self.read(registry::FILE_NAME.as_ref());
+                return Ok(());
+            }
+            // A writer was killed between the two, or has come meanwhile.
+            Ok(stored) if stored.generation > state.generation() => {
+                format!("it is of generation {}, and MANIFEST is of {}", stored.generation, state.generation())
+            }
+            Ok(stored) => {
+                format!(
+                    "it has other records, of generation {}, than MANIFEST of {}",
+                    stored.generation,
+                    state.generation()
+                )
+            }
+            Err(error) if error.is_missing_file() => "it is missing".to_owned(),
+            Err(error) if error.kind() == ErrorKind::Damaged => error.what().to_owned(),
+            Err(error) => return Err(error),
+        };
+        self.read(registry::FILE_NAME.as_ref());
+        self.problem(
+            Severity::Derived,
+            registry::FILE_NAME,
+            what,
+            "it and MANIFEST are made the same when the store is next opened for writing",
+        );
+        Ok(())
     }
 
     /// Whether the registry says what can be.
@@ -249,9 +286,9 @@ impl Check<'_> {
         self.problem(Severity::Damage, file, what, RESTORE);
     }
 
-    /// Counts a file that was read whole.
+    /// Counts a file that was read whole, by its path from here or from the store's folder.
     fn read(&mut self, file: &Path) {
-        let path = self.dir.join(file);
+        let path = if file.starts_with(&self.dir) { file.to_owned() } else { self.dir.join(file) };
         let len = self.disk.open(&path, crate::disk::OpenMode::Read).and_then(|file| file.len_bytes());
         self.report.files += 1;
         self.report.bytes += len.unwrap_or(0);

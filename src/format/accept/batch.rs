@@ -337,7 +337,7 @@ fn parse_floats(
     let mut builder = PrimitiveBuilder::<arrow_array::types::Float64Type>::with_capacity(strings.len());
     for (row, text) in strings.iter().enumerate() {
         match text.map(&parse) {
-            Some(Ok(Value::Float64(value))) => builder.append_value(crate::format::row::canonical_f64(value)),
+            Some(Ok(Value::Float64(value))) => builder.append_value(crate::format::value::canonical_f64(value)),
             Some(Err(error)) => {
                 refused.push(Refusal::new(row, clip_long(&error.to_string())));
                 builder.append_null();

@@ -15,7 +15,7 @@ use arrow_schema::{DataType as ArrowType, TimeUnit};
 
 use super::{Refusal, nested};
 use crate::error::{Error, Result};
-use crate::format::row::{canonical_f32, canonical_f64};
+use crate::format::value::{canonical_f32, canonical_f64};
 use crate::text::{clip, is_json, parse_uuid, rescale};
 use crate::time::{MICROS_PER_DAY, Timestamp};
 use crate::value::{DECIMAL_PRECISION_MAX, DataType};

@@ -11,7 +11,8 @@ use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer
 
 use super::values::{array_from_values, vector_array};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::row::{FieldState, RowLayout, RowRef, decode_value};
+use crate::format::row::{FieldState, RowLayout, RowRef};
+use crate::format::value::decode_value;
 use crate::value::{DataType, Value};
 
 /// The fields `ordinals` of these rows, one canonical array each. Null, absent and the fields of

@@ -11,9 +11,10 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use super::values::value_at;
 use crate::error::{Error, Result};
 use crate::format::row::{
-    FieldState, INLINE_BYTES_MAX, RECORD_HEADER_BYTES, Reference, RowHead, RowKind, RowLayout, VARIABLE_BYTES_MAX,
-    canonical_f32, canonical_f64, encode_value, push_record, set_field_state, states_len_bytes,
+    FieldState, INLINE_BYTES_MAX, RECORD_HEADER_BYTES, Reference, RowHead, RowKind, RowLayout, push_record,
+    set_field_state, states_len_bytes,
 };
+use crate::format::value::{VARIABLE_BYTES_MAX, canonical_f32, canonical_f64, encode_value};
 use crate::key::{KeySchema, check_key_len};
 use crate::value::DataType;
 

@@ -60,23 +60,9 @@ impl Random {
 
 /// One of every type, lists of every scalar among them.
 pub(crate) fn every_type() -> Vec<DataType> {
-    let scalars = [
-        "bool",
-        "int32",
-        "int64",
-        "float32",
-        "float64",
-        "string",
-        "bytes",
-        "timestamp",
-        "date",
-        "decimal(12,2)",
-        "decimal(38,10)",
-        "uuid",
-        "json",
-    ];
-    let lists = scalars.iter().map(|scalar| format!("list<{scalar}>"));
-    let all = scalars.iter().map(|s| (*s).to_owned()).chain(lists).chain(["vector<3>".into(), "vector<64>".into()]);
+    let scalars = "bool int32 int64 float32 float64 string bytes timestamp date decimal(12,2) decimal(38,10) uuid json";
+    let lists = scalars.split(' ').map(|scalar| format!("list<{scalar}>"));
+    let all = scalars.split(' ').map(str::to_owned).chain(lists).chain(["vector<3>".into(), "vector<64>".into()]);
     all.map(|text| text.parse().unwrap()).collect()
 }
 
@@ -233,45 +219,4 @@ fn nan_is_canonical_in_records() {
         records
     };
     assert_eq!(encode(odd, odd32), encode(f64::NAN, f32::NAN));
-}
-
-/// Prints rows per second: `cargo test --release --lib columns::tests::speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_ten_float64() {
-    let rows = 1 << 16;
-    let layout = RowLayout::new(vec![DataType::Float64; 10]);
-    let mut random = Random(3);
-    let values: Vec<Value> = (0..rows).map(|_| random.value(&DataType::Float64)).collect();
-    let features = vec![array_from_values(&DataType::Float64, &values).unwrap(); 10];
-    let ids: Vec<Value> = (0..rows).map(|row| Value::Int64(row as i64)).collect();
-    let ids = [array_from_values(&DataType::Int64, &ids).unwrap()];
-    let schema = KeySchema::new(vec![("id".into(), DataType::Int64)]);
-    let event_ts = vec![7; rows];
-    let (mut records, mut offsets) = (Vec::new(), Vec::new());
-    let rounds = 40;
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        records.clear();
-        offsets.clear();
-        let keys = encode_keys(&schema, &ids, rows).unwrap();
-        let columns = RowColumns {
-            keys: &keys,
-            event_ts: &event_ts,
-            created: None,
-            event_ids: None,
-            features: &features,
-            deleted: None,
-        };
-        encode_records(&layout, &columns, &mut records, &mut offsets).unwrap();
-    }
-    println!("encode: {:.1} M rows/s", (rows * rounds) as f64 / start.elapsed().as_secs_f64() / 1e6);
-    let all: Vec<usize> = (0..10).collect();
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        let parsed: Vec<RowRef<'_>> =
-            offsets.iter().map(|at| RowRef::parse(&records[*at..], &layout).unwrap().0).collect();
-        assert_eq!(decode_columns(&layout, &parsed, &all).unwrap().len(), 10);
-    }
-    println!("parse and decode: {:.1} M rows/s", (rows * rounds) as f64 / start.elapsed().as_secs_f64() / 1e6);
 }

@@ -17,7 +17,7 @@ fn column(data_type: &DataType, values: impl Iterator<Item = Value>) -> ArrayRef
         if value.is_null() {
             builder.push_null();
         } else {
-            crate::format::row::encode_value(data_type, &value, &mut bytes).unwrap();
+            crate::format::value::encode_value(data_type, &value, &mut bytes).unwrap();
             builder.push(&bytes).unwrap();
         }
     }

@@ -57,25 +57,8 @@ impl Dice {
 }
 
 pub fn all_types() -> Vec<(String, DataType)> {
-    let types = [
-        "bool",
-        "int32",
-        "int64",
-        "float32",
-        "float64",
-        "string",
-        "bytes",
-        "timestamp",
-        "date",
-        "decimal(12,2)",
-        "uuid",
-        "json",
-        "list<int64>",
-        "list<string>",
-        "list<bool>",
-        "vector<3>",
-    ];
-    types.iter().enumerate().map(|(i, text)| (format!("f{i}"), text.parse().unwrap())).collect()
+    let types = "bool int32 int64 float32 float64 string bytes timestamp date decimal(12,2) uuid json list<int64> list<string> list<bool> vector<3>";
+    types.split(' ').enumerate().map(|(i, text)| (format!("f{i}"), text.parse().unwrap())).collect()
 }
 
 pub fn everything(keys: &[DataType], field_count: usize, created: bool) -> RunSchema {

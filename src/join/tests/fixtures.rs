@@ -4,7 +4,8 @@ use arrow_array::ArrayRef;
 use arrow_buffer::NullBuffer;
 
 use crate::error::Result;
-use crate::format::row::{FieldState, RowKind, encode_value};
+use crate::format::row::{FieldState, RowKind};
+use crate::format::value::encode_value;
 use crate::join::array_from_encoded;
 use crate::join::pick::{AsOf, Mark, pick_descending};
 use crate::join::source::{Index, OptionalTimes, Run, RunFile, Slot, Tail, slot};

@@ -182,20 +182,3 @@ fn numbers_that_run_out_begin_a_new_segment() {
     assert_eq!(writer.segment(), 2);
     assert_eq!(recover_all(&disk, 1, 0).unwrap().1.len(), 2);
 }
-
-#[test]
-#[ignore = "a measurement, not a check"]
-fn rows_per_second() {
-    let disk = MemDisk::volatile();
-    disk.create_dir(Path::new(FOLDER)).unwrap();
-    let mut writer = recover_all(&disk, 1, 0).unwrap().0.into_writer(false, 1, 64 << 20).unwrap();
-    let mut batch = frame(&keys(1_000, 100));
-    let started = std::time::Instant::now();
-    let mut seq = 1;
-    for _ in 0..1_000 {
-        writer.make_room(batch.len_bytes(), seq, seq + 1_000).unwrap();
-        writer.append_group([batch.finish(seq, 77, 3)]).unwrap();
-        seq += 1_000;
-    }
-    println!("{:.1} M rows/s of 120 bytes, without sync", 1.0 / started.elapsed().as_secs_f64());
-}

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use serde::de::DeserializeOwned;
 
 use super::wire::{receive_answer, send_batch, send_call};
-use super::{Call, socket_path};
+use super::{Call, Socket};
 use crate::definition::Definitions;
 use crate::error::{Error, Result};
 use crate::format::accept::Refusal;
@@ -18,13 +18,13 @@ use crate::store::{DeleteReport, ImportReport, WriteReport};
 /// Knows where the holder listens; every call has a connection of its own.
 #[derive(Debug)]
 pub(in crate::store) struct Client {
-    dir: PathBuf,
+    socket: Socket,
 }
 
 impl Client {
     /// A client of whoever holds the store in `dir`; `None` where nobody listens.
     pub fn connect(dir: &Path) -> Result<Option<Client>> {
-        let client = Client { dir: dir.to_path_buf() };
+        let client = Client { socket: Socket::of(dir)? };
         match client.stream() {
             Ok(_) => Ok(Some(client)),
             Err(error) if error.io_kind() == Some(std::io::ErrorKind::ConnectionRefused) => Ok(None),
@@ -34,8 +34,7 @@ impl Client {
     }
 
     fn stream(&self) -> Result<UnixStream> {
-        let (_folder, path) = socket_path(&self.dir)?;
-        UnixStream::connect(path).map_err(|source| Error::io("connect to", &self.dir.join(super::SOCKET_NAME), source))
+        UnixStream::connect(self.socket.path()).map_err(|source| self.socket.error("connect to", source))
     }
 
     fn call<T: DeserializeOwned>(&self, call: &Call, batch: Option<&RecordBatch>) -> Result<T> {
@@ -73,7 +72,7 @@ impl Client {
 
     /// Begins an import, which has a connection to itself.
     pub fn import(&self, view: &str, options: &BulkOptions) -> Result<RemoteImport> {
-        let mut import = RemoteImport { stream: self.stream()?, dir: self.dir.clone() };
+        let mut import = RemoteImport { stream: self.stream()?, dir: self.socket.dir.clone() };
         import.call::<()>(&Call::Import { view: view.to_owned(), options: options.clone() })?;
         Ok(import)
     }

@@ -56,9 +56,26 @@ enum Call {
     Commit,
 }
 
-/// The store's folder, open, and a path below it that is short enough for a socket's address whatever the folder's.
-fn socket_path(dir: &Path) -> Result<(File, PathBuf)> {
-    let folder = File::open(dir).map_err(|source| Error::io("open", dir, source))?;
-    let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET_NAME}", folder.as_raw_fd()));
-    Ok((folder, path))
+/// The socket in a store's folder, which is kept open: it is found wherever the process goes, and whatever the folder's path.
+#[derive(Debug)]
+struct Socket {
+    folder: File,
+    dir: PathBuf,
+}
+
+impl Socket {
+    fn of(dir: &Path) -> Result<Socket> {
+        let folder = File::open(dir).map_err(|source| Error::io("open", dir, source))?;
+        Ok(Socket { folder, dir: dir.to_path_buf() })
+    }
+
+    /// A path that is short enough for a socket's address.
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{SOCKET_NAME}", self.folder.as_raw_fd()))
+    }
+
+    /// An error about it, by the path that the caller knows.
+    fn error(&self, doing: &str, source: std::io::Error) -> Error {
+        Error::io(doing, &self.dir.join(SOCKET_NAME), source)
+    }
 }

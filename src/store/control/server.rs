@@ -5,31 +5,39 @@ use std::fs::{Permissions, set_permissions};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::wire::{receive_batch, receive_call, send_answer};
-use super::{Call, SOCKET_NAME, socket_path};
+use super::{Call, SOCKET_NAME, Socket};
 use crate::error::{Error, Result};
 use crate::request::ApplyOptions;
 use crate::store::{BulkWriter, Store, WeakStore};
 
-/// More connections than this wait to be accepted.
+/// More connections than this are refused.
 const CONNECTIONS_MAX: usize = 32;
+/// A client that takes in nothing of its answer for so long has its connection ended.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// After a connection could not be accepted, as where the process has as many files open as it may.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Listens until dropped; calls that are under way are answered first.
 #[derive(Debug)]
 pub(in crate::store) struct Server {
     shared: Arc<Shared>,
     listener: Option<JoinHandle<()>>,
-    dir: PathBuf,
+    /// The one that is listened on.
+    listened: UnixListener,
+    socket: Socket,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     is_over: AtomicBool,
+    answer_wait: Duration,
     connections: Mutex<Connections>,
 }
 
@@ -52,31 +60,37 @@ impl Server {
     /// # Errors
     /// The socket cannot be made.
     pub fn start(store: WeakStore, dir: &Path) -> Result<Server> {
-        let refused = |source| Error::io("listen on", &dir.join(SOCKET_NAME), source);
-        let (_folder, path) = socket_path(dir)?;
+        Server::start_patient(store, dir, ANSWER_WAIT)
+    }
+
+    fn start_patient(store: WeakStore, dir: &Path, answer_wait: Duration) -> Result<Server> {
+        let socket = Socket::of(dir)?;
+        let refused = |source| socket.error("listen on", source);
+        let path = socket.path();
         if let Err(source) = std::fs::remove_file(&path)
             && source.kind() != std::io::ErrorKind::NotFound
         {
             return Err(refused(source));
         }
-        let socket = UnixListener::bind(&path).map_err(refused)?;
+        let listened = UnixListener::bind(&path).map_err(refused)?;
         set_permissions(&path, Permissions::from_mode(0o600)).map_err(refused)?;
-        let shared = Arc::new(Shared::default());
+        let accepted = listened.try_clone().map_err(refused)?;
+        let shared = Arc::new(Shared { is_over: AtomicBool::new(false), answer_wait, connections: Mutex::default() });
         let accepting = Arc::clone(&shared);
         let listener = std::thread::Builder::new()
             .name("asof-control".to_owned())
-            .spawn(move || listen(&socket, &store, &accepting))
+            .spawn(move || listen(|| accepted.accept().map(|(stream, _)| stream), &store, &accepting))
             .map_err(|source| Error::io("start a thread", dir, source))?;
-        Ok(Server { shared, listener: Some(listener), dir: dir.to_path_buf() })
+        Ok(Server { shared, listener: Some(listener), listened, socket })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
-        // A connection wakes the listener, which then sees that it is over.
-        let woken = socket_path(&self.dir).is_ok_and(|(_folder, path)| UnixStream::connect(path).is_ok());
-        if let Some(listener) = self.listener.take().filter(|_| woken) {
+        // Wakes the listener, which then sees that it is over. A connection of our own would need files, which may be used up.
+        let woken = rustix::net::shutdown(&self.listened, rustix::net::Shutdown::Both);
+        if let Some(listener) = self.listener.take().filter(|_| woken.is_ok()) {
             let _ = listener.join();
         }
         let threads = {
@@ -90,20 +104,32 @@ impl Drop for Server {
         for thread in threads {
             let _ = thread.join();
         }
-        if let Ok((_folder, path)) = socket_path(&self.dir) {
-            let _ = std::fs::remove_file(path);
-        }
+        let _ = std::fs::remove_file(self.socket.path());
     }
 }
 
-fn listen(socket: &UnixListener, store: &WeakStore, shared: &Arc<Shared>) {
-    for stream in socket.incoming() {
+fn listen(mut accept: impl FnMut() -> std::io::Result<UnixStream>, store: &WeakStore, shared: &Arc<Shared>) {
+    let mut failed = false;
+    loop {
+        let accepted = accept();
         if shared.is_over.load(Ordering::SeqCst) {
             return;
         }
-        let Ok(stream) = stream else { continue };
-        if let Err(error) = admit(stream, store, shared) {
-            tracing::warn!(%error, "a connection to control.sock was refused");
+        match accepted {
+            Ok(stream) => {
+                failed = false;
+                if let Err(error) = admit(stream, store, shared) {
+                    tracing::warn!(%error, "a connection to control.sock was refused");
+                }
+            }
+            Err(error) => {
+                if !failed {
+                    tracing::warn!(%error, "a connection to control.sock could not be accepted; it is tried again");
+                }
+                failed = true;
+                // It waits in the queue, and would fail again at once.
+                std::thread::sleep(ACCEPT_AGAIN);
+            }
         }
     }
 }
@@ -115,6 +141,8 @@ fn admit(mut stream: UnixStream, store: &WeakStore, shared: &Arc<Shared>) -> Res
     if peer.uid != rustix::process::geteuid() {
         return Err(Error::refused(format!("user {} is not the one who holds the store", peer.uid.as_raw())));
     }
+    let unset = |source| Error::io("set a time limit on", Path::new(SOCKET_NAME), source);
+    stream.set_write_timeout(Some(shared.answer_wait)).map_err(unset)?;
     let mut connections = shared.connections();
     if connections.open.len() >= CONNECTIONS_MAX {
         return send_answer::<()>(&mut stream, Err(Error::refused("too many commands are sent to the store at once")));
@@ -200,4 +228,70 @@ fn import(stream: &mut UnixStream, mut writer: BulkWriter) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Weak;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Instant;
+
+    use super::super::wire::send_call;
+    use super::*;
+    use crate::time::SystemClock;
+
+    fn nobody() -> WeakStore {
+        WeakStore { engine: Weak::new(), clock: Arc::new(SystemClock), max_future_skew_us: 0 }
+    }
+
+    #[test]
+    fn a_process_that_has_no_file_left_waits_before_it_accepts_again() {
+        let shared = Arc::new(Shared {
+            is_over: AtomicBool::new(false),
+            answer_wait: ANSWER_WAIT,
+            connections: Mutex::default(),
+        });
+        let tries = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let accept = || {
+                    tries.fetch_add(1, Ordering::SeqCst);
+                    Err(rustix::io::Errno::MFILE.into())
+                };
+                listen(accept, &nobody(), &shared);
+            });
+            std::thread::sleep(3 * ACCEPT_AGAIN);
+            shared.is_over.store(true, Ordering::SeqCst);
+        });
+        let tries = tries.load(Ordering::SeqCst);
+        assert!((1..=5).contains(&tries), "{tries} tries");
+    }
+
+    #[test]
+    fn a_client_that_takes_in_none_of_its_answers_keeps_no_thread() {
+        let store = crate::Store::temporary().unwrap();
+        let weak = WeakStore {
+            engine: Arc::downgrade(store.engine().unwrap()),
+            clock: Arc::new(SystemClock),
+            max_future_skew_us: 0,
+        };
+        let server = Server::start_patient(weak, &store.path(), Duration::from_millis(50)).unwrap();
+        let mut client = UnixStream::connect(server.socket.path()).unwrap();
+        // Each is refused in an answer; sooner or later nothing more goes either way.
+        client.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        let began = Instant::now();
+        let ended = loop {
+            if let Err(error) = send_call(&mut client, &Call::QuarantineFile) {
+                break error;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "calls are taken in, and no answer is");
+        };
+        assert!(began.elapsed() < Duration::from_secs(10), "{ended}");
+        // The store is closed without waiting for anybody.
+        drop(server);
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest);
+        assert!(client.write_all(b"more").is_err());
+    }
 }

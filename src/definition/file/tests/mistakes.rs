@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{mistakes_in, mistakes_in_view, view_text};
+use super::{mistakes_in, mistakes_in_view};
 
 #[test]
 fn an_unknown_key_names_the_nearest() {
@@ -70,30 +70,6 @@ fn a_project_name_is_a_name() {
 }
 
 #[test]
-fn a_wrong_toml_type_says_what_was_expected() {
-    assert_snapshot!(mistakes_in_view(r#"ttl = 3
-owner = ["me"]
-tags = "gold""#, ""), @r#"
-    asof.toml:5:7: 'ttl' cannot be a whole number
-      |
-    5 | ttl = 3
-      |       ^ expected a duration, as in "3h"
-
-    asof.toml:6:9: 'owner' cannot be a list
-      |
-    6 | owner = ["me"]
-      |         ^^^^^^ expected a string, as in "ops@example.com"
-
-    asof.toml:7:8: 'tags' cannot be a string
-      |
-    7 | tags = "gold"
-      |        ^^^^^^ expected texts by name: { tier = "gold" }
-
-    3 mistakes in asof.toml
-    "#);
-}
-
-#[test]
 fn a_bad_duration_shows_how_one_is_written() {
     assert_snapshot!(mistakes_in_view(r#"ttl = "3 hours"
 retention = "-1d""#, ""), @r#"
@@ -152,53 +128,12 @@ fn type_is_spelt_dtype() {
 }
 
 #[test]
-fn a_doubled_key_is_refused_at_the_second() {
-    assert_snapshot!(mistakes_in_view(r#"ttl = "3h"
-ttl = "4h""#, ""), @r#"
-    asof.toml:6:1: duplicate key
-      |
-    6 | ttl = "4h"
-      | ^^^ it was given above already
-    "#);
-}
-
-#[test]
-fn a_doubled_feature_is_refused_at_the_second() {
-    assert_snapshot!(mistakes_in_view("", r#"temp = "float32""#), @r#"
-    asof.toml:8:1: duplicate key
-      |
-    8 | temp = "float32"
-      | ^^^^ it was given above already
-    "#);
-}
-
-#[test]
-fn broken_syntax_is_shown_where_it_breaks() {
-    assert_snapshot!(mistakes_in_view(r#"ttl = "3h"#, ""), @r#"
-    asof.toml:5:10: invalid basic string, expected `"`
-      |
-    5 | ttl = "3h
-      |          ^
-    "#);
-}
-
-#[test]
 fn a_view_must_say_its_entities() {
     assert_snapshot!(mistakes_in("project.name = \"p\"\n[views.totals.features]\nn = \"int64\""), @r#"
     asof.toml:2:8: 'totals' does not say its entities
       |
     2 | [views.totals.features]
       |        ^^^^^^ add entities = ["..."], or [] for one key for the store
-    "#);
-}
-
-#[test]
-fn entities_are_a_list() {
-    assert_snapshot!(mistakes_in("project.name = \"p\"\n[views.totals]\nentities = \"airport\"\nfeatures = { n = \"int64\" }"), @r#"
-    asof.toml:3:12: 'entities' cannot be a string
-      |
-    3 | entities = "airport"
-      |            ^^^^^^^^^ expected a list of strings, as in ["airport"]; [] is one key for the store
     "#);
 }
 
@@ -317,74 +252,12 @@ fn an_instant_that_does_not_parse_is_no_column() {
 }
 
 #[test]
-fn several_mistakes_come_in_file_order_with_a_count() {
-    assert_snapshot!(mistakes_in_view(r#"tll = "3h"
-ttl = "x"
-entitys = []"#, r#"_x = "int32"
-visib = "flot""#), @r#"
-    asof.toml:5:1: unknown key 'tll' in [views.weather]
-      |
-    5 | tll = "3h"
-      | ^^^ did you mean ttl?
-
-    asof.toml:6:7: 'x' is no duration
-      |
-    6 | ttl = "x"
-      |       ^^^ write a whole number with us, ms, s, m, h or d, such as 3h
-
-    asof.toml:7:1: unknown key 'entitys' in [views.weather]
-      |
-    7 | entitys = []
-      | ^^^^^^^ did you mean entities?
-
-    asof.toml:10:1: '_x' is no feature name
-       |
-    10 | _x = "int32"
-       | ^^ names that begin with _ are reserved
-
-    asof.toml:11:9: 'flot' is no type
-       |
-    11 | visib = "flot"
-       |         ^^^^^^ the types are bool, int32, int64, float32, float64, string, bytes, timestamp, date, decimal(p,s), uuid, json, list<T>, vector<n>
-
-    5 mistakes in asof.toml
-    "#);
-}
-
-#[test]
 fn a_misspelt_required_key_is_one_mistake() {
     assert_snapshot!(mistakes_in("project.name = \"p\"\n[views.totals]\nentites = []\nfeatures.n = \"int64\""), @r#"
     asof.toml:3:1: unknown key 'entites' in [views.totals]
       |
     3 | entites = []
       | ^^^^^^^ did you mean entities?
-    "#);
-}
-
-#[test]
-fn a_table_must_be_a_table_and_a_list_a_list() {
-    assert_snapshot!(mistakes_in("store = \"x\"\nservices = []\nviews.v = 1\nproject = \"p\""), @r#"
-    asof.toml:1:9: 'store' cannot be a string
-      |
-    1 | store = "x"
-      |         ^^^ expected a table: [store]
-
-    asof.toml:2:12: 'services' cannot be a list
-      |
-    2 | services = []
-      |            ^^ expected tables such as [services.NAME]
-
-    asof.toml:3:11: 'v' cannot be a whole number
-      |
-    3 | views.v = 1
-      |           ^ expected a table with entities and features
-
-    asof.toml:4:11: 'project' cannot be a string
-      |
-    4 | project = "p"
-      |           ^^^ expected a table: [project]
-
-    4 mistakes in asof.toml
     "#);
 }
 
@@ -397,36 +270,6 @@ fn a_view_whose_features_cannot_be_read_is_not_blamed_on_its_services() {
     4 | features = ["n"]
       |            ^^^^^ expected a table of names and types: [views.NAME.features]
     "#);
-}
-
-#[test]
-fn a_doubled_table_is_refused_at_its_header_and_keys() {
-    let second =
-        "[views.weather]\nentities = []\nfeatures.x = \"int32\"\n[services.model]\nfeatures = [\"weather:temp\"]";
-    assert_snapshot!(mistakes_in_view("", second), @r#"
-    asof.toml:8:8: duplicate key
-      |
-    8 | [views.weather]
-      |        ^^^^^^^ it was given above already
-
-    asof.toml:9:1: duplicate key
-      |
-    9 | entities = []
-      | ^^^^^^^^ it was given above already
-
-    asof.toml:10:1: duplicate key
-       |
-    10 | features.x = "int32"
-       | ^^^^^^^^ it was given above already
-
-    3 mistakes in asof.toml
-    "#);
-}
-
-#[test]
-fn windows_line_ends_are_not_shown() {
-    let text = view_text("tll = \"3h\"", "").replace('\n', "\r\n");
-    assert_eq!(mistakes_in(&text), mistakes_in_view("tll = \"3h\"", ""));
 }
 
 #[test]
