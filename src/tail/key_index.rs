@@ -140,7 +140,7 @@ mod tests {
         let hash = |kind: u64, i: u64| match kind {
             0 => i.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             1 => i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & !63,
-            2 => i % 200 << NUMBER_BITS | 7,
+            2 => ((i % 200) << NUMBER_BITS) | 7,
             _ => (i << NUMBER_BITS) ^ (i % 2).wrapping_neg(),
         };
         for kind in 0..4 {
