@@ -1,6 +1,7 @@
 //! asof beside other stores, in one interleaved run: every figure a median, every target a ratio.
 //!
-//! `cargo run --release -p asof-peers -- WHAT [ROWS]`, WHAT one of `get`, `write`, `grow`; or `history [A|B] [RUNS] [overlapping]`.
+//! `cargo run --release -p asof-peers -- WHAT [ROWS]`, WHAT one of `get`, `write`, `grow`; or `history [A|B] [RUNS] [overlapping]`;
+//! `write ROWS alone` is for profiles.
 //! ROWS is small by default, so that a run takes seconds; `ASOF_BENCH_ROWS` sets it too. Files go into
 //! a temporary folder that is removed at the end, or into `ASOF_BENCH_KEEP`, where the next run of `get` finds them loaded.
 
@@ -27,7 +28,7 @@ fn main() {
     std::fs::create_dir_all(&root).expect("a folder for the run");
     let outcome = match what {
         "get" => get::run(&root, rows, args.get(2).map(String::as_str)),
-        "write" => write::run(&root, rows),
+        "write" => write::run(&root, rows, args.get(2).map(String::as_str)),
         "grow" => grow::run(&root, rows),
         "history" => history::run(&root, &args[1..]),
         _ => {

@@ -40,6 +40,11 @@ impl Rounds {
         sorted[((sorted.len() - 1) as f64 * share).round() as usize]
     }
 
+    /// The mean.
+    pub fn mean(&self) -> f64 {
+        self.0.iter().sum::<f64>() / self.0.len() as f64
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -70,15 +70,15 @@ pub fn find_row(
         let views = segment.read();
         let Some(rows) = views.get(&view.record.id) else { continue };
         let marked =
-            rows.descending(hash, key, question.at).map(|(_, row, record)| (mark_of(&row), (row.position, record)));
-        if let Some((mark, (position, record))) = pick_descending(marked, question)
+            rows.descending(hash, key, question.at).map(|(number, row, record)| (mark_of(&row), (number, record)));
+        if let Some((mark, (number, record))) = pick_descending(marked, question)
             && best.as_ref().is_none_or(|best| best.mark < mark)
         {
             let mut bytes = Vec::new();
             push_record(&record.head, key, record.field_count, record.image, &mut bytes)?;
             best = Some(FoundRow {
                 mark,
-                place: Place::Log { position },
+                place: Place::Log { position: rows.position(number) },
                 record: bytes,
                 layout: Arc::clone(&view.layout),
             });

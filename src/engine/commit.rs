@@ -1,4 +1,5 @@
-//! The path of a write: queue, number, log, sync, tail, HEAD, answer.
+//! The path of a write: queue, number, log, sync, tail, HEAD, answer. While a sync goes on, what comes after it is made
+//! ready as far as nobody can see.
 //!
 //! Group commit needs no thread of its own: whoever gets the core lock commits everything that is
 //! queued, and the others find their answer when they get it.
@@ -8,11 +9,14 @@ use std::sync::{Arc, Mutex};
 use super::core::{Core, Engine, lock};
 use crate::error::{Error, Result};
 use crate::format::commits::Commit;
-use crate::format::log::{Frame, FrameBuilder};
+use crate::format::log::{Frame, FrameBuilder, LogPosition, Section};
 use crate::options::Durability;
+use crate::tail::{RecordPlace, TailSegment};
 
 /// A group takes frames up to about this, so that one sync does not wait for ever.
 const GROUP_BYTES_MAX: usize = 64 << 20;
+/// From so many rows on making them ready takes longer than it takes to wake the thread that syncs.
+const SYNC_BESIDE_ROWS_MIN: u64 = 100;
 
 /// What a commit gave a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,19 +147,28 @@ impl Engine {
             next_seq += u64::from(rows);
         }
         let position = core.log.append_group(frames)?;
-        match self.options.durability {
-            Durability::Os => {}
-            Durability::Interval(_) if self.options.syncs_in_background => {}
-            Durability::Fsync | Durability::Interval(_) => core.log.sync()?,
+        let is_synced_now = match self.options.durability {
+            Durability::Os => false,
+            Durability::Interval(_) => !self.options.syncs_in_background,
+            Durability::Fsync => true,
+        };
+        if is_synced_now && self.options.syncs_beside && rows >= SYNC_BESIDE_ROWS_MIN {
+            core.log.begin_sync();
+        }
+        let frames: Vec<(Frame<'_>, &[u64])> =
+            group.iter().map(|(_, batch)| (parsed(&batch.frame), batch.hashes.as_slice())).collect();
+        // Nothing of it shows: records that no index names, room in the tables.
+        let staged: Vec<StagedFrame> =
+            frames.iter().map(|(frame, hashes)| stage_in_tail(&core.tail, frame, hashes)).collect();
+        if is_synced_now {
+            self.make_tables_ready(core, &frames);
+            core.log.sync()?;
         }
         // From here on nothing fails: what is in the log becomes visible.
-        for (_, batch) in group.iter_mut() {
-            let first = core.next_seq;
-            let frame = batch.frame.finish(first, ingested_at, batch.source);
-            let (frame, _) = Frame::parse(frame).ok().flatten().expect("the builder writes what the parser reads");
-            insert_into_tail(&core.tail, &frame, &batch.hashes, position);
-            self.apply_to_tables(core, &frame, &batch.hashes);
-            core.next_seq = first + u64::from(frame.row_count);
+        for ((frame, hashes), staged) in frames.iter().zip(staged) {
+            insert_staged(&core.tail, frame, hashes, position, staged);
+            self.apply_to_tables(core, frame, hashes);
+            core.next_seq = frame.first_seq + u64::from(frame.row_count);
         }
         core.state.ingested_at_us = ingested_at;
         core.state.committed_seq = core.next_seq - 1;
@@ -164,18 +177,35 @@ impl Engine {
     }
 }
 
+fn parsed(frame: &FrameBuilder) -> Frame<'_> {
+    let (frame, _) = Frame::parse(frame.bytes()).ok().flatten().expect("the builder writes what the parser reads");
+    frame
+}
+
+/// Where the tail has the records of a frame's sections.
+type StagedFrame = Vec<RecordPlace>;
+
+fn stage_in_tail(tail: &TailSegment, frame: &Frame<'_>, hashes: &[u64]) -> StagedFrame {
+    let mut hashes = hashes;
+    let stage = |section: Section<'_>| {
+        let (mine, rest) = hashes.split_at(section.row_count as usize);
+        hashes = rest;
+        tail.stage(section.view_id, section.records, mine)
+    };
+    frame.sections().map(stage).collect()
+}
+
 /// Adds a frame's rows, whose key hashes are `hashes`, and its commit to the index of its segment.
-pub(super) fn insert_into_tail(
-    tail: &crate::tail::TailSegment,
-    frame: &Frame<'_>,
-    hashes: &[u64],
-    position: crate::format::log::LogPosition,
-) {
+pub(super) fn insert_into_tail(tail: &TailSegment, frame: &Frame<'_>, hashes: &[u64], position: LogPosition) {
+    insert_staged(tail, frame, hashes, position, stage_in_tail(tail, frame, hashes));
+}
+
+fn insert_staged(tail: &TailSegment, frame: &Frame<'_>, hashes: &[u64], position: LogPosition, staged: StagedFrame) {
     let mut hashes = hashes;
     let mut seq = frame.first_seq;
-    for section in frame.sections() {
+    for (section, place) in frame.sections().zip(staged) {
         let (mine, rest) = hashes.split_at(section.row_count as usize);
-        tail.insert(section.view_id, section.records, mine, seq, position);
+        tail.insert(section.view_id, place, section.records, mine, seq, position);
         hashes = rest;
         seq += u64::from(section.row_count);
     }

@@ -34,6 +34,8 @@ pub struct EngineOptions {
     pub max_future_skew_us: i64,
     /// Somebody calls [`Engine::sync`] as often as an interval asks for; otherwise an interval is kept by syncing at once.
     pub syncs_in_background: bool,
+    /// The log is synced on a thread of its own while the committer makes tail and tables ready.
+    pub syncs_beside: bool,
     /// What LOCK says of this process.
     pub command: String,
 }

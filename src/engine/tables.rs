@@ -280,6 +280,20 @@ impl Engine {
         }
     }
 
+    /// Gives the tables room for the rows of frames that are about to be committed.
+    pub(super) fn make_tables_ready(&self, core: &mut Core, frames: &[(Frame<'_>, &[u64])]) {
+        for (frame, hashes) in frames {
+            let mut hashes = *hashes;
+            for section in frame.sections() {
+                let (mine, rest) = hashes.split_at(section.row_count as usize);
+                hashes = rest;
+                if let Some(table) = core.tables.get_mut(&section.view_id) {
+                    table.make_ready(mine);
+                }
+            }
+        }
+    }
+
     /// The rows of a committed frame, into the tables. A table that cannot take them is given up.
     pub(super) fn apply_to_tables(&self, core: &mut Core, frame: &Frame<'_>, hashes: &[u64]) {
         let mut hashes = hashes;
@@ -364,7 +378,8 @@ fn fill(table: &mut Table, files: &[&RunFile], view: &ViewPicture, rows: u64) ->
 
 fn apply_section(table: &mut Table, records: &[u8], hashes: &[u64], first_seq: u64) -> Result<()> {
     let mut rest = records;
-    for (&hash, seq) in hashes.iter().zip(first_seq..) {
+    for ((next, &hash), seq) in hashes.iter().enumerate().zip(first_seq..) {
+        table.fetch_ahead(hashes, next);
         let parsed = crate::format::row::RowRef::parse_unchecked_image(rest);
         let (row, after) = parsed.map_err(|what| Error::invalid(format!("a record that was logged: {what}")))?;
         table.upsert(hash, &row, seq)?;

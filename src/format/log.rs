@@ -328,6 +328,11 @@ impl FrameBuilder {
         self.row_count
     }
 
+    /// The frame, once [`FrameBuilder::finish`] has made it one.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Bytes so far.
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()

@@ -8,11 +8,13 @@ use super::probe::{Tags, empty_for, tag_at, with_tag};
 use super::seqlock;
 use crate::error::{Error, Result};
 use crate::format::table::{
-    DIRECTORY_DEPTH_MAX, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, SHARD_GROUPS_MAX, Shard, prefix,
+    DIRECTORY_DEPTH_MAX, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, SHARD_GROUPS_MAX, Shard, mix, prefix,
 };
 
-/// Keys per hundred slots after growth.
-const LOAD_AFTER_PERCENT: usize = 60;
+/// Keys per hundred slots after growth: for each shard another number from here on, about sixty on average. Hashes fill all
+/// shards alike, so that with one number for all of them they would all grow at the same time, again and again.
+const LOAD_AFTER_PERCENT_MIN: usize = 50;
+const LOAD_AFTER_PERCENTS: u64 = 21;
 /// Version of a slot that was copied rather than written.
 const VERSION_FIRST: u64 = 2;
 
@@ -29,6 +31,12 @@ fn groups_for(keys: usize, load_percent: usize) -> usize {
     (keys * 100).div_ceil(load_percent * GROUP_SLOTS).max(1)
 }
 
+/// Keys per hundred slots that a shard for hashes of this prefix begins with, which had `groups_before`.
+fn load_after_percent(prefix: u64, depth: u32, groups_before: usize) -> usize {
+    let some = mix(prefix << 8 | u64::from(depth), groups_before as u64) >> 32;
+    LOAD_AFTER_PERCENT_MIN + usize::try_from(some % LOAD_AFTER_PERCENTS).unwrap_or(0)
+}
+
 impl Shared {
     /// Writes header, tags and check words of a new shard whose other words are zero.
     pub(super) fn begin_shard(&self, shard: Shard, hash: u64, tags: impl Fn(usize) -> Tags, count: usize) {
@@ -42,14 +50,15 @@ impl Shared {
 }
 
 impl Inserter {
-    /// Gives the shard of `hash` room for more keys.
+    /// Gives the shard of `hash` room for more keys: for `more` and some, or just for some.
     ///
     /// # Errors
     /// The disk is full, and nothing changed; or a slot is damaged and cannot be placed.
-    pub(super) fn make_room(&mut self, hash: u64) -> Result<()> {
+    pub(super) fn make_room(&mut self, hash: u64, more: usize) -> Result<()> {
         let shard = self.shared.shard(hash)?;
         let moving = self.slots_in_use(shard)?;
-        let one = groups_for(moving.len(), LOAD_AFTER_PERCENT).max(shard.groups + 1);
+        let load = load_after_percent(prefix(hash, shard.depth), shard.depth, shard.groups);
+        let one = groups_for(moving.len() + more, load).max(shard.groups + 1);
         let splits =
             self.may_split && one > self.shared.reader.layout.shard_groups_max && shard.depth < DIRECTORY_DEPTH_MAX;
         if !splits && one > SHARD_GROUPS_MAX {
@@ -69,7 +78,8 @@ impl Inserter {
         let mut targets: Vec<Shard> = Vec::new();
         for half in halves {
             let keys = moving.iter().filter(|m| prefix(m.hash, depth) == first_prefix + half).count();
-            let groups = if splits { groups_for(keys, LOAD_AFTER_PERCENT) } else { one };
+            let load = load_after_percent(first_prefix + half, depth, shard.groups);
+            let groups = if splits { groups_for(keys + more / 2, load) } else { one };
             let target = Shard { start: 0, groups, depth };
             let words = target.end(self.shared.reader.layout.slot_words);
             let allocated = self.shared.storage().space.allocate(words);

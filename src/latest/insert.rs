@@ -107,6 +107,12 @@ pub(super) struct Inserter {
     pub(super) may_split: bool,
 }
 
+/// Whether a shard is to grow before it holds so many keys.
+pub(super) fn is_full(shard: Shard, keys: u64) -> bool {
+    // A damaged count says what it likes.
+    keys.saturating_mul(10) > shard.slots() as u64 * 9
+}
+
 enum Place {
     /// The key's slot, its row in `old`.
     Sound(usize),
@@ -163,9 +169,8 @@ impl Inserter {
                 Place::Empty { group, slot, tags, is_suspect } => {
                     let count = self.shared.count(shard).load(Ordering::Relaxed);
                     let slots = shard.slots() as u64;
-                    // A damaged count says what it likes.
-                    if count.saturating_add(1).saturating_mul(10) > slots * 9 {
-                        match self.make_room(hash) {
+                    if is_full(shard, count.saturating_add(1)) {
+                        match self.make_room(hash, 0) {
                             Ok(()) => continue,
                             // The last slots of a shard still serve when the disk has no more room.
                             Err(error) if error.kind() == ErrorKind::NoSpace && count < slots - 1 => {}
@@ -178,25 +183,35 @@ impl Inserter {
                     self.store(shard.slot_at(group * GROUP_SLOTS + slot, self.shared.reader.layout.slot_words))?;
                     self.shared.set_tags(shard, hash, group, with_tag(tags, slot, tag_of(hash)));
                     self.shared.count(shard).store(count.saturating_add(1), Ordering::Relaxed);
-                    self.shared.key_count.fetch_add(1, Ordering::Relaxed);
+                    self.count_key();
                     return Ok(Upsert::Inserted);
                 }
-                Place::Full => self.make_room(hash)?,
+                Place::Full => self.make_room(hash, 0)?,
             }
         }
     }
 
+    fn count_key(&self) {
+        let keys = &self.shared.key_count;
+        if self.may_split {
+            // Nobody else counts. An addition in one step would wait until the slot is stored.
+            keys.store(keys.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        } else {
+            keys.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn find(&mut self, shard: Shard, hash: u64, key: &[u8]) -> Result<Place> {
-        let shared = Arc::clone(&self.shared);
-        let reader = &shared.reader;
         let mut group = shard.home(hash);
         let mut is_suspect = false;
         for _ in 0..shard.groups {
+            let reader = &self.shared.reader;
             let mut tags = reader.tags(shard, group);
             if !reader.is_checked(shard, hash, group, tags) {
                 tags = self.repair_group(shard, hash, group)?;
             }
             for slot in matches(tags, tag_of(hash)) {
+                let reader = &self.shared.reader;
                 let at = shard.slot_at(group * GROUP_SLOTS + slot, reader.layout.slot_words);
                 match reader.read_slot(at, hash, key, Need::Slot, &mut self.old) {
                     Lookup::Hit => return Ok(Place::Sound(at)),
@@ -208,7 +223,7 @@ impl Inserter {
                         }
                     }
                     Lookup::Untrusted => {
-                        shared.damage_count.fetch_add(1, Ordering::Relaxed);
+                        self.shared.damage_count.fetch_add(1, Ordering::Relaxed);
                         self.copy_raw(at);
                         if self.old.may_be_key(hash, key) {
                             return Ok(Place::Damaged(at));

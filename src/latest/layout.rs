@@ -40,7 +40,7 @@ pub(super) const FLAG_LOST: u8 = 8;
 pub(super) const FLAGS_KNOWN: u8 = 15;
 
 /// Bytes a shard may take before it splits rather than grows: bounds what one write copies.
-const SHARD_BYTES_MAX: usize = 2 << 20;
+const SHARD_BYTES_MAX: usize = 1 << 20;
 const SHARD_SLOTS_MIN: usize = 64;
 
 /// What a table holds and for whom.
@@ -287,6 +287,6 @@ mod tests {
     fn wide_slots_have_small_shards() {
         let wide = layout(vec![DataType::Uuid; 4_000], None);
         assert_eq!(wide.shard_groups_max * GROUP_SLOTS, SHARD_SLOTS_MIN);
-        assert_eq!(layout(vec![DataType::Float64; 10], None).shard_groups_max * GROUP_SLOTS, 16_384);
+        assert_eq!(layout(vec![DataType::Float64; 10], None).shard_groups_max * GROUP_SLOTS, 8_192);
     }
 }

@@ -9,6 +9,7 @@
 //! | `probe` | sixteen tags at a time |
 //! | `slot` | a copied slot and its fields |
 //! | `reader` | lookups, one key or many |
+//! | `ahead` | memory of rows that come next, fetched before they do |
 //! | `insert` | upserts, and repair of what a killed writer left |
 //! | `grow` | shards that grow and split, the directory |
 //! | `space`, `heap` | where in the file things lie |
@@ -21,6 +22,7 @@ mod atomics {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
+mod ahead;
 mod bulk;
 mod grow;
 mod heap;

@@ -146,7 +146,7 @@ impl TableReader {
     }
 
     #[inline]
-    fn prefetch_slot(&self, shard: Shard, slot: usize) {
+    pub(super) fn prefetch_slot(&self, shard: Shard, slot: usize) {
         let words = self.layout.slot_words;
         let at = shard.slot_at(slot, words);
         let last = at + words - 1;
@@ -201,7 +201,7 @@ impl TableReader {
 
     /// The shard of `hash`; `None` when directory or entry make no sense.
     #[inline]
-    fn find_shard(&self, hash: u64) -> Option<Shard> {
+    pub(super) fn find_shard(&self, hash: u64) -> Option<Shard> {
         let words = self.map.words();
         let directory = DirectoryWord::decode(words[LIVE_DIRECTORY].load(Ordering::Acquire))?;
         if !self.is_within(directory.start + directory.len()) {

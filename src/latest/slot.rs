@@ -258,7 +258,7 @@ impl SlotCopy {
     /// # Errors
     /// The row is not of this table's shape.
     pub(super) fn fill(&mut self, hash: u64, row: &RowRef<'_>, seq: u64) -> Result<()> {
-        let layout = Arc::clone(&self.layout);
+        let SlotCopy { layout, words, heap } = self;
         let field_count = layout.shape.row.field_count();
         if layout.shape.key_bytes.is_some_and(|len| len != row.key.len()) || row.field_count > field_count {
             return Err(Error::invalid("the row is not of this table's shape"));
@@ -267,13 +267,13 @@ impl SlotCopy {
             return Err(Error::invalid("the row has a created timestamp and its view declares none"));
         }
         let key_len = u16::try_from(row.key.len()).map_err(|_| Error::invalid("the entity key is too long"))?;
-        self.heap.clear();
-        self.words.fill([0; 8]);
-        self.words[SEQ.start / 8] = seq.to_le_bytes();
-        self.words[EVENT_TS.start / 8] = row.head.event_ts.to_le_bytes();
+        heap.clear();
+        words.fill([0; 8]);
+        words[SEQ.start / 8] = seq.to_le_bytes();
+        words[EVENT_TS.start / 8] = row.head.event_ts.to_le_bytes();
         let mut flags = 0;
         if let (Some(created), Some(at)) = (row.head.created, layout.created_at) {
-            self.words[at / 8] = created.to_le_bytes();
+            words[at / 8] = created.to_le_bytes();
             flags |= FLAG_CREATED;
         }
         if row.head.deadline.is_some() || !row.head.field_deadlines.is_empty() {
@@ -282,10 +282,10 @@ impl SlotCopy {
         let key_at = layout.key_at;
         let is_long_key = layout.is_long_key(row.key.len());
         if is_long_key {
-            self.words[key_at / 8 + 1] = hash.to_le_bytes();
-            push_padded(row.key, &mut self.heap);
+            words[key_at / 8 + 1] = hash.to_le_bytes();
+            push_padded(row.key, heap);
         }
-        let bytes = self.words.as_flattened_mut();
+        let bytes = words.as_flattened_mut();
         if !is_long_key {
             bytes[key_at..key_at + row.key.len()].copy_from_slice(row.key);
         }
@@ -302,10 +302,10 @@ impl SlotCopy {
             }
             let fixed = &front[states..];
             bytes[layout.fixed_at..layout.fixed_at + fixed.len()].copy_from_slice(fixed);
-            if self.heap.len() + variable.len().div_ceil(8) > HEAP_WORDS_MAX {
+            if heap.len() + variable.len().div_ceil(8) > HEAP_WORDS_MAX {
                 flags |= FLAG_ASK_HISTORY;
             } else {
-                push_padded(variable, &mut self.heap);
+                push_padded(variable, heap);
             }
         }
         bytes[FLAGS] = flags;

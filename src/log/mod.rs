@@ -3,6 +3,7 @@
 //! One committer appends ([`LogWriter`]); whoever opens the store scans what is there ([`recover`]);
 //! other processes follow along ([`LogReader`]). All three read with one scanner, so they agree on where the log ends.
 
+mod beside;
 mod reader;
 mod recovery;
 mod scan;

@@ -10,6 +10,7 @@ use crate::format::log::{
 };
 use crate::format::sector::{PAYLOAD_BYTES, SECTOR_BYTES};
 
+use super::beside::SyncThread;
 use super::scan::SECTOR;
 use super::segment::{LogPlace, Segment};
 
@@ -26,6 +27,10 @@ pub struct LogWriter {
     poisoned: Option<String>,
     payload: Vec<u8>,
     sectors: Vec<u8>,
+    /// Made when a sync is first begun.
+    thread: Option<SyncThread>,
+    /// The thread is at a sync, of everything up to the end.
+    is_syncing: bool,
 }
 
 impl LogWriter {
@@ -57,6 +62,8 @@ impl LogWriter {
             poisoned: None,
             payload: Vec::new(),
             sectors: Vec::new(),
+            thread: None,
+            is_syncing: false,
         }
     }
 
@@ -126,6 +133,7 @@ impl LogWriter {
     /// The write failed; the writer is poisoned from then on.
     pub fn append_group<'f>(&mut self, frames: impl IntoIterator<Item = &'f [u8]>) -> Result<LogPosition> {
         self.check_sound()?;
+        assert!(!self.is_syncing, "nothing is written while a sync goes on: what it covers would be unclear");
         self.payload.clear();
         self.payload.extend([0; GROUP_HEADER_BYTES]);
         let mut frame_count = 0;
@@ -148,6 +156,15 @@ impl LogWriter {
         Ok(start)
     }
 
+    /// Begins, on a thread of its own, what [`LogWriter::sync`] then only waits for. Where there is no such thread to be had,
+    /// that does it all.
+    pub fn begin_sync(&mut self) {
+        if self.poisoned.is_none() && !self.is_syncing && self.synced != self.end() {
+            self.thread = self.thread.take().or_else(SyncThread::start);
+            self.is_syncing = self.thread.as_ref().is_some_and(|thread| thread.begin(Arc::clone(&self.segment.file)));
+        }
+    }
+
     /// Makes everything appended durable.
     ///
     /// # Errors
@@ -158,7 +175,11 @@ impl LogWriter {
         if self.synced == self.end() {
             return Ok(());
         }
-        if let Err(error) = self.segment.file.sync() {
+        let synced = match &self.thread {
+            Some(thread) if std::mem::take(&mut self.is_syncing) => thread.finish(),
+            _ => self.segment.file.sync(),
+        };
+        if let Err(error) = synced {
             return Err(self.poison(error));
         }
         self.synced = self.end();

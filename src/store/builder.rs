@@ -118,6 +118,8 @@ impl StoreBuilder {
             durability: self.durability,
             max_future_skew_us: self.max_future_skew_us,
             syncs_in_background: self.background,
+            // A disk of the caller's may be one that a test steps through.
+            syncs_beside: self.background && self.disk.is_none(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
             sizes: self.sizes.clone(),
         };

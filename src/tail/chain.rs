@@ -1,33 +1,16 @@
 //! One view's rows of one log segment.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
-
+use super::key_index::KeyIndex;
+use super::records::{RecordPlace, Records};
+use crate::format::log::LogPosition;
 use crate::format::row::RowRef;
-
-/// Key hashes are hashes already.
-#[derive(Default)]
-pub struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("keys of this map are u64");
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
 
 /// A head with this bit set is the position of a chain; without it, of the one row there is.
 const CHAIN: u32 = 1 << 31;
+/// Of most keys with several rows a segment holds few.
+const CHAIN_ROWS_MIN: usize = 4;
 
-/// Where a row stands in row order, and where its record lies.
+/// Where a row stands in row order.
 #[derive(Clone, Copy, Debug)]
 pub struct TailRow {
     /// When it was true, microseconds since 1970.
@@ -36,69 +19,85 @@ pub struct TailRow {
     pub created: Option<i64>,
     /// Its number.
     pub seq: u64,
-    /// Log position of its frame.
-    pub position: u64,
-    start: usize,
 }
 
-impl TailRow {
-    fn order(&self) -> (i64, Option<i64>, u64) {
-        (self.event_ts, self.created, self.seq)
-    }
+/// What is kept of a row beside its record.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    event_ts: i64,
+    seq: u64,
+    record: RecordPlace,
 }
 
 /// One view's rows of one log segment.
 #[derive(Debug, Default)]
 pub struct TailView {
-    records: Vec<u8>,
-    rows: Vec<TailRow>,
+    records: Records,
+    /// In the order they were written: by number.
+    rows: Vec<Entry>,
     /// Key hash -> its only row, or its chain.
-    heads: HashMap<u64, u32, BuildHasherDefault<KeyHasher>>,
+    heads: KeyIndex,
     /// Rows of one hash in ascending row order: found by binary search, however many there are.
     chains: Vec<Vec<u32>>,
+    /// The first row of each frame, and the frame's log position.
+    frames: Vec<(u64, LogPosition)>,
 }
 
 impl TailView {
-    /// Adds checked records numbered from `first_seq`.
-    pub(super) fn insert(&mut self, records: &[u8], hashes: &[u64], first_seq: u64, position: u64) {
-        let base = self.records.len();
-        self.records.extend_from_slice(records);
+    /// Takes a copy of records, which shows nowhere yet.
+    pub(super) fn stage(&mut self, records: &[u8], hashes: &[u64]) -> RecordPlace {
+        self.heads.warm(hashes);
+        self.records.push(records)
+    }
+
+    /// Adds checked records numbered from `first_seq`, which were staged at `first`.
+    pub(super) fn insert(
+        &mut self,
+        first: RecordPlace,
+        records: &[u8],
+        hashes: &[u64],
+        first_seq: u64,
+        position: LogPosition,
+    ) {
+        self.frames.push((first_seq, position));
         let mut rest = records;
         for (&hash, seq) in hashes.iter().zip(first_seq..) {
-            let start = base + (records.len() - rest.len());
+            let record = first.after(records.len() - rest.len());
             let (row, after) =
                 RowRef::parse_unchecked_image(rest).expect("records were checked before they were logged");
             rest = after;
-            self.link(hash, TailRow { event_ts: row.head.event_ts, created: row.head.created, seq, position, start });
+            self.rows.push(Entry { event_ts: row.head.event_ts, seq, record });
+            self.link(hash, row.head.created);
         }
         debug_assert!(rest.is_empty(), "one hash per record");
     }
 
-    fn link(&mut self, hash: u64, row: TailRow) {
-        let index = u32::try_from(self.rows.len()).ok().filter(|index| index & CHAIN == 0);
+    /// Puts the last row into the chain of its hash.
+    fn link(&mut self, hash: u64, created: Option<i64>) {
+        let index = u32::try_from(self.rows.len() - 1).ok().filter(|index| index & CHAIN == 0);
         let index = index.expect("a row takes 20 bytes of a segment: there are never 2^31");
-        match self.heads.entry(hash) {
-            Entry::Vacant(head) => {
-                head.insert(index);
-            }
-            Entry::Occupied(mut head) => {
-                if head.get() & CHAIN == 0 {
-                    let chain = u32::try_from(self.chains.len()).expect("fewer chains than rows");
-                    self.chains.push(vec![*head.get()]);
-                    head.insert(chain | CHAIN);
-                }
-                let chain = &mut self.chains[(head.get() & !CHAIN) as usize];
-                let rows = &self.rows;
-                let at = match chain.last() {
-                    Some(&last) if rows[last as usize].order() > row.order() => {
-                        chain.partition_point(|&other| rows[other as usize].order() < row.order())
-                    }
-                    _ => chain.len(),
-                };
-                chain.insert(at, index);
-            }
-        }
-        self.rows.push(row);
+        let Some(head) = self.heads.insert(hash, index) else { return };
+        let number = if head & CHAIN == 0 {
+            let chain = u32::try_from(self.chains.len()).expect("fewer chains than rows");
+            self.chains.push(Vec::with_capacity(CHAIN_ROWS_MIN));
+            self.chains[chain as usize].push(head);
+            self.heads.replace(hash, chain | CHAIN);
+            chain
+        } else {
+            head & !CHAIN
+        };
+        let event_ts = self.rows[index as usize].event_ts;
+        // Of rows written later the number is greater.
+        let is_before = |other: u32| {
+            let other_ts = self.rows[other as usize].event_ts;
+            other_ts < event_ts || other_ts == event_ts && self.row(other).0.created <= created
+        };
+        let chain = &self.chains[number as usize];
+        let at = match chain.last() {
+            Some(&last) if !is_before(last) => chain.partition_point(|&other| is_before(other)),
+            _ => chain.len(),
+        };
+        self.chains[number as usize].insert(at, index);
     }
 
     /// Rows of `key` with an event time of at most `event_ts_max`, from the greatest in row order downwards,
@@ -109,18 +108,19 @@ impl TailView {
         key: &'a [u8],
         event_ts_max: i64,
     ) -> impl Iterator<Item = (u32, TailRow, RowRef<'a>)> + 'a {
-        let chain: &[u32] = match self.heads.get(&hash) {
-            None => &[],
-            Some(head) if head & CHAIN == 0 => std::slice::from_ref(head),
-            Some(head) => &self.chains[(head & !CHAIN) as usize],
+        let head = self.heads.get(hash);
+        let only = head.filter(|head| head & CHAIN == 0);
+        let chain: &[u32] = match head {
+            Some(head) if only.is_none() => &self.chains[(head & !CHAIN) as usize],
+            _ => &[],
         };
+        let is_in_sight = |number: u32| self.rows[number as usize].event_ts <= event_ts_max;
         let end = match chain.last() {
-            Some(&last) if self.rows[last as usize].event_ts > event_ts_max => {
-                chain.partition_point(|&row| self.rows[row as usize].event_ts <= event_ts_max)
-            }
+            Some(&last) if !is_in_sight(last) => chain.partition_point(|&number| is_in_sight(number)),
             _ => chain.len(),
         };
-        chain[..end].iter().rev().filter_map(move |&number| {
+        let only = only.filter(|&number| is_in_sight(number));
+        chain[..end].iter().rev().copied().chain(only).filter_map(move |number| {
             let (row, record) = self.row(number);
             (record.key == key).then_some((number, row, record))
         })
@@ -128,19 +128,25 @@ impl TailView {
 
     /// The row of a number below [`TailView::row_count`].
     pub fn row(&self, number: u32) -> (TailRow, RowRef<'_>) {
-        let row = self.rows[number as usize];
-        (row, self.record(&row))
+        self.read(&self.rows[number as usize])
+    }
+
+    /// The log position of the frame that the row of a number came in.
+    pub fn position(&self, number: u32) -> LogPosition {
+        let seq = self.rows[number as usize].seq;
+        let after = self.frames.partition_point(|(first, _)| *first <= seq);
+        self.frames[after - 1].1
     }
 
     /// All rows, in the order they were written: row 0, row 1 and so on.
     pub fn rows(&self) -> impl Iterator<Item = (TailRow, RowRef<'_>)> {
-        self.rows.iter().map(|row| (*row, self.record(row)))
+        self.rows.iter().map(|row| self.read(row))
     }
 
     /// At most `limit` rows numbered above `seq`, in the order they were written.
     pub fn rows_after(&self, seq: u64, limit: usize) -> impl Iterator<Item = (TailRow, RowRef<'_>)> {
         let first = self.rows.partition_point(|row| row.seq <= seq);
-        self.rows[first..].iter().take(limit).map(|row| (*row, self.record(row)))
+        self.rows[first..].iter().take(limit).map(|row| self.read(row))
     }
 
     /// How many rows there are.
@@ -148,15 +154,16 @@ impl TailView {
         self.rows.len()
     }
 
-    fn record(&self, row: &TailRow) -> RowRef<'_> {
+    fn read(&self, row: &Entry) -> (TailRow, RowRef<'_>) {
         let (record, _) =
-            RowRef::parse_unchecked_image(&self.records[row.start..]).expect("parsed when it was inserted");
-        record
+            RowRef::parse_unchecked_image(self.records.from(row.record)).expect("parsed when it was inserted");
+        (TailRow { event_ts: row.event_ts, created: record.head.created, seq: row.seq }, record)
     }
 
-    /// Bytes of memory, about.
+    /// Bytes of memory beside the records, about.
     pub(super) fn bytes(&self) -> usize {
-        self.records.len() + self.rows.len() * (size_of::<TailRow>() + 4) + self.heads.len() * 20
+        let numbers = self.rows.len() * (size_of::<Entry>() + size_of::<u32>());
+        numbers + self.frames.len() * 16 + self.heads.bytes()
     }
 }
 
@@ -172,6 +179,11 @@ mod tests {
         out
     }
 
+    fn insert(tail: &mut TailView, records: &[u8], hashes: &[u64], first_seq: u64, position: u64) {
+        let place = tail.stage(records, hashes);
+        tail.insert(place, records, hashes, first_seq, position);
+    }
+
     #[test]
     fn rows_of_a_key_come_in_descending_row_order_however_they_arrive() {
         let mut tail = TailView::default();
@@ -181,18 +193,20 @@ mod tests {
             [(5, None), (3, Some(1)), (9, None), (3, None), (5, Some(2)), (3, Some(1)), (7, Some(0))]
         {
             for key in [b"a", b"b"] {
-                tail.insert(&record(key, event_ts, created), &[42], seq, 0);
+                insert(&mut tail, &record(key, event_ts, created), &[42], seq, 0);
                 seq += 1;
             }
         }
         for key in [b"a", b"b"] {
-            let rows: Vec<_> = tail.descending(42, key, i64::MAX).map(|(_, row, _)| row.order()).collect();
+            let rows: Vec<_> =
+                tail.descending(42, key, i64::MAX).map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
             let mut sorted = rows.clone();
             sorted.sort();
             sorted.reverse();
             assert_eq!((rows.len(), &rows), (7, &sorted));
             for bound in 0..10 {
-                let below: Vec<_> = tail.descending(42, key, bound).map(|(_, row, _)| row.order()).collect();
+                let below: Vec<_> =
+                    tail.descending(42, key, bound).map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
                 assert_eq!(below, sorted.iter().copied().filter(|row| row.0 <= bound).collect::<Vec<_>>());
             }
         }
@@ -204,8 +218,10 @@ mod tests {
     fn a_batch_is_numbered_from_its_first_seq() {
         let mut tail = TailView::default();
         let batch = [record(b"a", 1, None), record(b"b", 2, None)].concat();
-        tail.insert(&batch, &[1, 2], 100, 7);
-        let seqs: Vec<_> = tail.rows().map(|(row, record)| (row.seq, row.position, record.key.to_vec())).collect();
-        assert_eq!(seqs, [(100, 7, b"a".to_vec()), (101, 7, b"b".to_vec())]);
+        insert(&mut tail, &batch, &[1, 2], 100, 7);
+        insert(&mut tail, &record(b"c", 3, None), &[3], 102, 9);
+        let seqs: Vec<_> = tail.rows().map(|(row, record)| (row.seq, record.key.to_vec())).collect();
+        assert_eq!(seqs, [(100, b"a".to_vec()), (101, b"b".to_vec()), (102, b"c".to_vec())]);
+        assert_eq!([0, 1, 2].map(|number| tail.position(number)), [7, 7, 9]);
     }
 }

@@ -66,6 +66,29 @@ fn a_group_larger_than_a_segment_gets_one_of_its_own() {
 }
 
 #[test]
+fn a_sync_that_was_begun_covers_what_was_written_before_it_and_its_failure_poisons() {
+    let disk = new_disk();
+    let mut writer = fresh_writer(&disk);
+    let mut seq = 1;
+    for _ in 0..3 {
+        append(&mut writer, &mut seq, &[keys(2, 5)]).unwrap();
+        writer.begin_sync();
+        writer.begin_sync();
+        assert!(writer.synced() < writer.end(), "nobody has waited for it yet");
+        writer.sync().unwrap();
+        assert_eq!(writer.synced(), writer.end());
+    }
+    assert_eq!(recover_all(&disk.crash_image(CrashMode::DropAll), 1, 0).unwrap().1.len(), 3);
+    append(&mut writer, &mut seq, &[keys(2, 5)]).unwrap();
+    fail_next(&disk, Operation::Sync);
+    writer.begin_sync();
+    assert!(writer.sync().is_err());
+    revive(&disk);
+    assert_eq!(writer.sync().unwrap_err().kind(), ErrorKind::Poisoned);
+    assert!(append(&mut writer, &mut seq.clone(), &[keys(2, 5)]).is_err());
+}
+
+#[test]
 fn a_rotation_that_finds_no_room_leaves_the_log_in_use() {
     for operation in [Operation::Create, Operation::Allocate] {
         let disk = new_disk();

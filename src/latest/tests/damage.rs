@@ -1,0 +1,72 @@
+//! Damage: whatever bit it changed, it is not answered as truth.
+
+use super::*;
+
+/// Flips bits all over a table and asks for every key: an answer is right or there is none.
+#[test]
+fn no_damaged_bit_is_answered_as_truth() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    let mut model = HashMap::new();
+    let mut random = Random::new(8);
+    let keys = 60;
+    for seq in 1..150 {
+        let key = key_of(random.below(keys));
+        let row = random_row(&mut random, seq);
+        upsert(&mut table, &key, &row).unwrap();
+        apply(&mut model, &key, &row);
+    }
+    table.commit(150, 3);
+    table.clear_behind();
+    let reader = table.open_reader();
+    let live = reader.state().unwrap();
+    let used = {
+        let Storage { space, .. } = &*table.inserter.shared.storage();
+        space.used_end
+    };
+    let words = table.inserter.shared.words();
+    let mut copy = reader.slot_copy();
+    let mut refused = 0;
+    for at in (LIVE_DIRECTORY..LIVE_DIRECTORY + 1).chain(LIVE_STATE..LIVE_STATE + 4).chain(HEADER_WORDS..used) {
+        let good = words[at].load(Ordering::Relaxed);
+        // An unused word is tried less often: there are many.
+        let flips = if good == 0 { 1 } else { 4 };
+        for _ in 0..flips {
+            words[at].store(good ^ 1 << random.below(64), Ordering::Relaxed);
+            if let Some(state) = reader.state() {
+                assert_eq!(state, live, "word {at}");
+            }
+            for number in 0..keys + 10 {
+                let key = key_of(number);
+                let found = reader.lookup(key_hash(99, &key), &key, Need::SlotAndHeap, &mut copy);
+                match (found, model.get(&key)) {
+                    (Lookup::Hit, Some(row)) => assert_eq!(row_of(&copy, 3), *row, "word {at}, key {number}"),
+                    (Lookup::Miss, None) => {}
+                    (Lookup::Busy | Lookup::Untrusted, _) => refused += 1,
+                    (found, row) => panic!("word {at}, key {number}: {found:?} where {row:?} is true"),
+                }
+            }
+            words[at].store(good, Ordering::Relaxed);
+        }
+    }
+    assert!(refused > 1_000, "the damage was hardly met: {refused}");
+    assert_is(&reader, &model, keys + 10);
+}
+
+#[test]
+fn a_damaged_slot_written_over_asks_history_for_ever() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    upsert(&mut table, b"k", &Row { order: (9, None, 1), values: None }).unwrap();
+    let (.., at) = slot_at(&table, b"k");
+    let words = table.inserter.shared.words();
+    words[at + 2].store(7, Ordering::Relaxed);
+    for (event_ts, seq) in [(5, 2), (6, 3)] {
+        upsert(&mut table, b"k", &Row { order: (event_ts, None, seq), values: None }).unwrap();
+        let reader = table.open_reader();
+        let mut copy = reader.slot_copy();
+        assert_eq!(reader.lookup(key_hash(99, b"k"), b"k", Need::Slot, &mut copy), Lookup::Hit);
+        assert!(copy.asks_history(), "the lost row may have been greater");
+    }
+    assert_eq!(table.stats().damage_count, 1);
+}
