@@ -11,7 +11,7 @@ use std::time::Instant;
 use asof::disk::{Disk, Random, RealDisk};
 use asof::format::row::{RowHead, RowKind, RowLayout, RowRef, push_image};
 use asof::key::key_hash;
-use asof::latest::{LOOKUPS_MAX, Lookup, Need, Table, TableOptions, TableReader, TableShape};
+use asof::latest::{Begun, Lookup, Need, Table, TableOptions, TableReader, TableShape};
 use asof::value::{DataType, Value};
 
 /// Nanoseconds this thread has run: the first field of Linux's schedstat.
@@ -88,7 +88,7 @@ fn main() {
     let reader = table.open_reader();
     report("get, one at a time", |round| singles(&reader, keys, round));
     report("miss, one at a time", |round| misses(&reader, keys, round));
-    for batch in [32, 256] {
+    for batch in [8, 32] {
         report(&format!("get, batches of {batch}"), |round| batches(&reader, keys, round, batch));
     }
     report("update, one at a time", |round| updates(&mut table, &shape.row, keys, round));
@@ -117,12 +117,12 @@ fn take(copy: &asof::latest::SlotCopy, sum: &mut u64) {
 
 fn singles(reader: &TableReader, keys: u64, round: u64) -> f64 {
     let mut random = Random::new(round);
-    let mut copy = reader.slot_copy();
+    let (mut cursor, mut copy) = (reader.cursor(Need::Slot), reader.slot_copy());
     let mut sum = 0;
     let started = cpu_ns();
     for _ in 0..GETS {
         let key = key_of(random.below(keys));
-        assert_eq!(reader.lookup(key_hash(SEED, &key), &key, Need::Slot, &mut copy), Lookup::Hit);
+        assert_eq!(cursor.lookup_current(key_hash(SEED, &key), &key, &mut copy), Lookup::Hit);
         take(&copy, &mut sum);
     }
     black_box(sum);
@@ -131,35 +131,32 @@ fn singles(reader: &TableReader, keys: u64, round: u64) -> f64 {
 
 fn misses(reader: &TableReader, keys: u64, round: u64) -> f64 {
     let mut random = Random::new(round);
-    let mut copy = reader.slot_copy();
+    let (mut cursor, mut copy) = (reader.cursor(Need::Slot), reader.slot_copy());
     let started = cpu_ns();
     for _ in 0..GETS {
         let key = key_of(keys + random.below(keys));
-        assert_eq!(reader.lookup(key_hash(SEED, &key), &key, Need::Slot, &mut copy), Lookup::Miss);
+        assert_eq!(cursor.lookup_current(key_hash(SEED, &key), &key, &mut copy), Lookup::Miss);
     }
     (cpu_ns() - started) / GETS as f64
 }
 
 fn batches(reader: &TableReader, keys: u64, round: u64, batch: usize) -> f64 {
     let mut random = Random::new(round);
-    let mut copies = vec![reader.slot_copy(); LOOKUPS_MAX];
-    let (mut wanted, mut hashes) = (vec![[0; 16]; batch], vec![0; batch]);
+    let (mut cursor, mut copy) = (reader.cursor(Need::Slot), reader.slot_copy());
+    let (mut wanted, mut hashes, mut begun) = (vec![[0; 16]; batch], vec![0; batch], vec![Begun::default(); batch]);
     let mut sum = 0;
     let count = GETS as usize / batch;
     let started = cpu_ns();
     for _ in 0..count {
-        for (key, hash) in wanted.iter_mut().zip(&mut hashes) {
+        for ((key, hash), begun) in wanted.iter_mut().zip(&mut hashes).zip(&mut begun) {
             *key = key_of(random.below(keys));
             *hash = key_hash(SEED, key.as_slice());
+            *begun = cursor.begin(*hash);
         }
-        for (hashes, wanted) in hashes.chunks(LOOKUPS_MAX).zip(wanted.chunks(LOOKUPS_MAX)) {
-            let mut found = [Lookup::Busy; LOOKUPS_MAX];
-            let (found, copies) = (&mut found[..wanted.len()], &mut copies[..wanted.len()]);
-            reader.lookup_many(|i| (hashes[i], wanted[i].as_slice()), Need::Slot, copies, found);
-            for (found, copy) in found.iter().zip(copies) {
-                assert_eq!(*found, Lookup::Hit);
-                take(copy, &mut sum);
-            }
+        hashes.iter().zip(&mut begun).for_each(|(hash, begun)| cursor.approach(*hash, begun));
+        for ((hash, key), begun) in hashes.iter().zip(&wanted).zip(&begun) {
+            assert_eq!(cursor.finish(*hash, key, &mut copy, begun), Lookup::Hit);
+            take(&copy, &mut sum);
         }
     }
     black_box(sum);

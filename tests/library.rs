@@ -519,3 +519,69 @@ fn a_deleted_row_needs_its_key_and_its_time_alone() {
     let value = &store.get(&Features::list(["config:x"]).unwrap(), &[], &GetOptions::default()).unwrap()[0];
     assert_eq!(value.status, Status::NotFound);
 }
+
+#[test]
+fn an_entity_key_serves_the_features_it_was_made_for_and_no_others() {
+    // It went by the number of views once, so that a key of another view of the store answered NOT_FOUND.
+    let view = |name: &str, entity: &str| FeatureView::new(name).entity(entity).feature("temp", DataType::Float64);
+    let definitions = Definitions::new("flights")
+        .entity("airport", [("origin", DataType::String)])
+        .entity("plane", [("tail", DataType::String)])
+        .view(view("weather", "airport"))
+        .view(view("engine", "plane"));
+    let one_store = || {
+        let store = Store::builder().background(false).temporary().unwrap();
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let row = |key: &str| Row::new().at(second(1)).set(key, "JFK").set("temp", 1.0);
+        store.write_rows("weather", [row("origin")]).unwrap();
+        store.write_rows("engine", [row("tail")]).unwrap();
+        store
+    };
+    let (store, other_store) = (one_store(), one_store());
+    let online = |store: &Store, features: &[&str]| store.online(&Features::list(features).unwrap()).unwrap();
+    let mut weather = online(&store, &["weather:temp"]);
+    let key = weather.key(&[("origin", "JFK".into())]).unwrap();
+    assert_eq!(weather.get(&key, second(2)).unwrap().f64(0), Some(1.0));
+    assert_eq!(weather.clone().get(&key, second(2)).unwrap().f64(0), Some(1.0), "a clone takes its keys");
+    assert_eq!(online(&store, &["weather:temp"]).get(&key, second(2)).unwrap().f64(0), Some(1.0));
+
+    let entity: &[(&str, Value)] = &[("origin", "JFK".into()), ("tail", "JFK".into())];
+    let of_both = online(&store, &["weather:temp", "engine:temp"]).key(entity).unwrap();
+    let others = [
+        online(&store, &["engine:temp"]).key(&[("tail", "JFK".into())]).unwrap(),
+        online(&other_store, &["weather:temp"]).key(&[("origin", "JFK".into())]).unwrap(),
+        of_both.clone(),
+    ];
+    for other in &others {
+        let error = weather.get(other, second(2)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("made for other features"), "{error}");
+        let mut visited = 0;
+        assert!(weather.get_batch(&[key.clone(), other.clone()], second(2), |_, _| visited += 1).is_err());
+        assert!(visited <= 1);
+    }
+    let mut turned = online(&store, &["engine:temp", "weather:temp"]);
+    assert!(turned.get(&of_both, second(2)).is_err(), "the same views in another order");
+}
+
+#[test]
+fn a_batch_of_any_length_answers_as_single_gets_do_each_key_in_its_place() {
+    let (store, _clock) = store(1_000);
+    let name = |i: usize| format!("A{:03}{}", i % 70, "x".repeat(i % 3 * 9));
+    store.write_rows("weather", (0..70).step_by(3).map(|i| row(&name(i), 950, i as f64))).unwrap();
+    store.write_rows("weather", [row(&name(5), 1_001, 5.0), row(&name(5), 940, 4.0)]).unwrap();
+    let mut online = store.online(&Features::list(["weather:temp", "weather:sky"]).unwrap()).unwrap();
+    for count in [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100] {
+        let keys: Vec<_> = (0..count).map(|i| online.key(&[("origin", name(i).as_str().into())]).unwrap()).collect();
+        let mut single = online.clone();
+        let mut next = 0;
+        online
+            .get_batch(&keys, second(1_000), |i, answer| {
+                assert_eq!(i, next);
+                assert_eq!(answer.to_vec(), single.get(&keys[i], second(1_000)).unwrap().to_vec());
+                next += 1;
+            })
+            .unwrap();
+        assert_eq!(next, count);
+    }
+}

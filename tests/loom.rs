@@ -29,7 +29,10 @@ fn two_words_stay_equal(acquire: impl Fn() + Copy + Send + Sync + 'static) {
             }
         });
         let mut copy = [[0; 8]; 3];
-        if let Some(header) = seqlock::read_with(&slot[..], &mut copy, acquire) {
+        let mut seen = Vec::new();
+        let read = seqlock::read_with(&slot[..], &mut copy, |i, pair| seen.push((i, pair)), acquire);
+        if let Some(seqlock::Read { header, is_one_version: true }) = read {
+            assert_eq!(seen, [(0, [header, u64::from_le_bytes(copy[1])]), (1, [u64::from_le_bytes(copy[2]), 0])]);
             assert_eq!(copy[1], copy[2], "torn");
             assert_eq!(u64::from_le_bytes(copy[1]) * 2, header & 0xffff_ffff, "not of the header's version");
         }
@@ -62,7 +65,8 @@ fn a_reader_sees_the_heap_block_of_the_slot_it_read() {
             seqlock::write(&written[..], &[[0; 8], 0_u64.to_le_bytes()], CHECKSUM);
         });
         let mut copy = [[0; 8]; 2];
-        if let Some(header) = seqlock::read(&slot[..], &mut copy) {
+        let read = seqlock::read(&slot[..], &mut copy, |_, _| ());
+        if let Some(seqlock::Read { header, is_one_version: true }) = read {
             let block = usize::from(copy[1] != [0; 8]);
             let value = heap[block].load(Ordering::Relaxed);
             if seqlock::is_unchanged(&slot[0], header) {

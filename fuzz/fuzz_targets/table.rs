@@ -10,7 +10,7 @@ use asof::format::table::{
     DirectoryWord, HEADER_WORDS, LIVE_DIRECTORY, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock,
 };
 use asof::key::key_hash;
-use asof::latest::{LOOKUPS_MAX, Lookup, Need, Opened, Table, TableOptions, TableReader, TableShape};
+use asof::latest::{Begun, Lookup, Need, Opened, Table, TableOptions, TableReader, TableShape};
 use asof::value::{DataType, Value};
 use asof_fuzz::{get, mutate, put, value_of};
 use libfuzzer_sys::fuzz_target;
@@ -105,11 +105,12 @@ fn look(reader: &TableReader) {
     let keys: Vec<Vec<u8>> = (0..KEYS + 9).map(key_of).collect();
     let hashes: Vec<u64> = keys.iter().map(|key| key_hash(SEED, key)).collect();
     for need in [Need::Slot, Need::SlotAndHeap] {
-        for (hashes, keys) in hashes.chunks(LOOKUPS_MAX).zip(keys.chunks(LOOKUPS_MAX)) {
-            let mut copies = vec![reader.slot_copy(); keys.len()];
-            let mut found = vec![Lookup::Miss; keys.len()];
-            reader.lookup_many(|i| (hashes[i], keys[i].as_slice()), need, &mut copies, &mut found);
-            for copy in found.iter().zip(&copies).filter(|(found, _)| **found == Lookup::Hit).map(|(_, copy)| copy) {
+        let mut cursor = reader.cursor(need);
+        cursor.is_current();
+        let mut begun: Vec<Begun> = hashes.iter().map(|hash| cursor.begin(*hash)).collect();
+        hashes.iter().zip(&mut begun).for_each(|(hash, begun)| cursor.approach(*hash, begun));
+        for ((hash, key), begun) in hashes.iter().zip(&keys).zip(&begun) {
+            if cursor.finish(*hash, key, &mut copy, begun) == Lookup::Hit {
                 copy.order();
                 copy.asks_history();
                 for field in 0..3 {
@@ -117,7 +118,7 @@ fn look(reader: &TableReader) {
                 }
             }
         }
-        reader.lookup(hashes[0], &keys[0], need, &mut copy);
+        cursor.lookup_current(hashes[0], &keys[0], &mut copy);
     }
 }
 

@@ -94,12 +94,10 @@ impl SharedMap {
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.word_count) }
     }
 
-    /// Starts loading the cache line of word `index`, when it is in range.
+    /// Starts loading the cache line of word `index`; of one out of range, nothing.
     #[inline]
     pub fn prefetch(&self, index: usize) {
-        if let Some(word) = self.words().get(index) {
-            prefetch_line(word);
-        }
+        prefetch_line(self.first.as_ptr().wrapping_add(index));
     }
 
     /// Makes the words of this byte range durable.
@@ -148,18 +146,18 @@ pub(super) fn immutable(file: &File, path: &Path) -> Result<Bytes> {
 }
 
 #[inline]
-fn prefetch_line(word: &AtomicU64) {
+fn prefetch_line(word: *const AtomicU64) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch of any address is harmless, and SSE is part of x86-64; this one is a reference.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) };
+        // SAFETY: a prefetch of any address is harmless, one that is not mapped too, and SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(word.cast()) };
     }
     #[cfg(target_arch = "aarch64")]
     {
-        // SAFETY: a prefetch of any address is harmless and changes no register; this one is a reference.
+        // SAFETY: a prefetch of any address is harmless, one that is not mapped too, and changes no register.
         unsafe {
-            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) std::ptr::from_ref(word), options(nostack, preserves_flags, readonly));
+            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) word, options(nostack, preserves_flags, readonly));
         }
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

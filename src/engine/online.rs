@@ -1,21 +1,24 @@
 //! Prepared online reads: names resolved once, then a hash, a probe and a checked copy for each key.
 
+mod key;
 mod row;
 
 use std::sync::Arc;
 
+pub use key::EntityKey;
 pub use row::OnlineRow;
+
+use key::views_id;
 
 use super::as_of::find_row;
 use super::get::{check_keys, entity_values};
 use super::picture::{Picture, ViewPicture, table_shape};
 use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
-use super::winner::{Winner, is_current, judge};
+use super::winner::{Winner, judge};
 use crate::error::{Error, Result};
 use crate::join::pick::AsOf;
-use crate::key::key_hash;
-use crate::latest::{LOOKUPS_MAX, Lookup, Need, SlotCopy, SlotLayout, TableReader, WordField, WordRun};
+use crate::latest::{Begun, Cursor, Lookup, Need, SlotCopy, SlotLayout, WordField, WordRun};
 use crate::request::Features;
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
@@ -27,11 +30,31 @@ pub struct OnlineHandle {
     reads: Arc<Reads>,
     features: Features,
     prepared: Arc<Prepared>,
-    /// Of view `v` and key `i` of a batch: `v * LOOKUPS_MAX + i`. One key alone is key 0.
-    copies: Vec<SlotCopy>,
-    winners: Vec<Winner>,
+    /// One for each view.
+    answers: Vec<Answer>,
+    /// Of a batch: the lookups of key `i` in view `v` are at `i % IN_FLIGHT * views + v`.
+    begun: Vec<Begun>,
     /// A table has been replaced, or was and is there now.
     is_stale: bool,
+}
+
+/// Keys of a batch between the step of a lookup that one is at and the next step. Enough to hide a wait for memory
+/// behind the work of other keys, and not more reads than a processor has under way at once.
+const STEP_KEYS: usize = 14;
+/// Keys of a batch whose lookups have begun. A power of two.
+const IN_FLIGHT: usize = 32;
+const _: () = assert!(IN_FLIGHT > 2 * STEP_KEYS && IN_FLIGHT.is_power_of_two());
+
+/// What one view answers for the key at hand.
+#[derive(Debug)]
+struct Answer {
+    /// Of the view's latest table, if it has one.
+    cursor: Option<Cursor>,
+    ttl_us: i64,
+    /// Whether the table may be asked, during a batch.
+    is_current: bool,
+    winner: Winner,
+    copy: SlotCopy,
 }
 
 /// What a request came to at one state of the definitions.
@@ -39,6 +62,8 @@ pub struct OnlineHandle {
 struct Prepared {
     picture: Arc<Picture>,
     generation: u64,
+    /// Of the keys that are made for these features.
+    views_id: u64,
     selections: Vec<Selection>,
     fields: Vec<Field>,
     /// All fields, where they are float64 that stand side by side in one slot.
@@ -59,51 +84,23 @@ struct Field {
     word: Option<WordField>,
     dtype: DataType,
     selection: usize,
-    /// Where winner and copy of the selection lie, for key 0.
-    at: usize,
     ordinal: usize,
     name: String,
 }
 
-/// An entity's keys, encoded and hashed for the views of one handle.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EntityKey {
-    bytes: Vec<u8>,
-    /// Of the first view, which mostly is the only one: hash, end of its key in `bytes`.
-    first: (u64, usize),
-    /// The same of the others.
-    others: Vec<(u64, usize)>,
-    /// How many views.
-    parts: usize,
-}
-
-impl EntityKey {
-    #[inline]
-    fn part(&self, index: usize) -> (u64, &[u8]) {
-        if index == 0 {
-            return (self.first.0, &self.bytes[..self.first.1]);
-        }
-        let (hash, end) = self.others[index - 1];
-        let start = if index == 1 { self.first.1 } else { self.others[index - 2].1 };
-        (hash, &self.bytes[start..end])
+impl Answer {
+    /// The cursor of a table that may be asked, during a batch.
+    #[inline(always)]
+    fn batch_cursor(&mut self) -> Option<&mut Cursor> {
+        self.cursor.as_mut().filter(|_| self.is_current)
     }
 
-    fn push(&mut self, hash: u64) {
-        let part = (hash, self.bytes.len());
-        if self.parts == 0 {
-            self.first = part;
-        } else {
-            self.others.push(part);
-        }
-        self.parts += 1;
-    }
-}
-
-impl Selection {
-    /// The table to ask, when it has every row.
-    #[inline]
-    fn table(&self) -> Option<&TableReader> {
-        self.view.table.as_ref().filter(|table| is_current(table))
+    /// Takes what a lookup found for the answer; `false` when log and runs must be asked.
+    #[inline(always)]
+    fn take(&mut self, found: Lookup, sight: (u64, i64)) -> bool {
+        let Some(winner) = judge(found, &self.copy, sight, self.ttl_us) else { return false };
+        self.winner = winner;
+        true
     }
 }
 
@@ -117,9 +114,9 @@ impl Reads {
         // What was asked for then stays what is answered, whatever becomes of a service or a newer version.
         let features =
             Features::List(prepared.selections.iter().map(|selection| selection.resolved.pinned()).collect());
-        let (copies, winners) = prepared.room(self);
+        let (answers, begun) = prepared.room(self);
         let (reads, prepared) = (Arc::clone(self), Arc::new(prepared));
-        Ok(OnlineHandle { reads, features, prepared, copies, winners, is_stale: false })
+        Ok(OnlineHandle { reads, features, prepared, answers, begun, is_stale: false })
     }
 }
 
@@ -136,7 +133,6 @@ impl Prepared {
             let is_variable = resolved.fields.iter().any(|field| field.dtype.is_variable());
             fields.extend(resolved.fields.iter().map(|field| Field {
                 selection,
-                at: selection * LOOKUPS_MAX,
                 ordinal: field.ordinal,
                 word: layout.word_field(field.ordinal),
                 name: field.name.clone(),
@@ -150,27 +146,56 @@ impl Prepared {
         }
         let generation = picture.state.generation();
         let f64s = f64s.filter(|_| selections.len() == 1);
-        Ok(Prepared { picture, generation, selections, fields, f64s })
+        let views_id = views_id(&reads.identity, selections.iter().map(|selection| &selection.resolved));
+        Ok(Prepared { picture, generation, views_id, selections, fields, f64s })
     }
 
-    /// Memory for the answers to a batch of keys.
-    fn room(&self, reads: &Reads) -> (Vec<SlotCopy>, Vec<Winner>) {
-        let (mut copies, mut winners) = (Vec::new(), Vec::new());
-        for selection in &self.selections {
+    /// Memory for the answers to one key, and for the lookups of a batch.
+    fn room(&self, reads: &Reads) -> (Vec<Answer>, Vec<Begun>) {
+        let answers = self.selections.iter().map(|selection| {
             let layout = SlotLayout::new(table_shape(&selection.view, &reads.identity));
-            let copy = SlotCopy::new(Arc::new(layout));
-            copies.extend(std::iter::repeat_n(copy, LOOKUPS_MAX));
-            winners.extend((0..LOOKUPS_MAX).map(|_| Winner::Nothing));
-        }
-        (copies, winners)
+            Answer {
+                cursor: selection.view.table.as_ref().map(|table| table.cursor(selection.need)),
+                ttl_us: selection.ttl_us,
+                is_current: false,
+                winner: Winner::Nothing,
+                copy: SlotCopy::new(Arc::new(layout)),
+            }
+        });
+        (answers.collect(), vec![Begun::default(); self.selections.len() * IN_FLIGHT])
+    }
+}
+
+impl Prepared {
+    /// The winner that log and runs have for a key of the view at `index`; `is_stale` becomes true where the view may
+    /// have another table by now: the answers of this call lie in what was prepared for the one before.
+    #[cold]
+    fn ask_history(
+        &self,
+        reads: &Reads,
+        index: usize,
+        key: &EntityKey,
+        (seq, now): (u64, i64),
+        is_stale: &mut bool,
+    ) -> Result<Winner> {
+        let (hash, key) = key.part(index);
+        let question = AsOf { known_at: seq, ..AsOf::new(now) };
+        let view_id = self.selections[index].resolved.view.id;
+        let (picture, found) = reads.with_sight(|sight| {
+            let view = sight.picture.view(view_id);
+            let found = find_row(view, &sight.picture.tail, hash, key, question)?;
+            Ok((Arc::clone(&sight.picture), found))
+        })?;
+        *is_stale |= !Arc::ptr_eq(&picture, &self.picture);
+        Ok(found.map_or(Winner::Nothing, |found| Winner::Found(Box::new(found))))
     }
 }
 
 impl Clone for OnlineHandle {
     fn clone(&self) -> Self {
-        let (copies, winners) = self.prepared.room(&self.reads);
+        let (answers, begun) = self.prepared.room(&self.reads);
         let (reads, prepared) = (Arc::clone(&self.reads), Arc::clone(&self.prepared));
-        OnlineHandle { reads, features: self.features.clone(), prepared, copies, winners, is_stale: self.is_stale }
+        OnlineHandle { reads, features: self.features.clone(), prepared, answers, begun, is_stale: self.is_stale }
     }
 }
 
@@ -188,13 +213,13 @@ impl OnlineHandle {
     /// # Errors
     /// A join key is missing, null, unknown or of another type.
     pub fn key(&self, entity: &[(&str, Value)]) -> Result<EntityKey> {
-        let mut key = EntityKey::default();
-        let selections = &self.prepared.selections;
+        let Prepared { selections, views_id, .. } = &*self.prepared;
         check_keys(entity, selections.iter().map(|selection| &selection.resolved))?;
-        for Selection { resolved, view, .. } in selections {
-            let start = key.bytes.len();
-            view.key_schema.encode(&entity_values(entity, resolved, &view.key_schema)?, &mut key.bytes)?;
-            key.push(key_hash(self.reads.hash_seed(), &key.bytes[start..]));
+        let (mut key, mut bytes) = (EntityKey::new(*views_id), Vec::new());
+        for (index, Selection { resolved, view, .. }) in selections.iter().enumerate() {
+            bytes.clear();
+            view.key_schema.encode(&entity_values(entity, resolved, &view.key_schema)?, &mut bytes)?;
+            key.push(index, self.reads.hash_seed(), &bytes);
         }
         Ok(key)
     }
@@ -202,30 +227,26 @@ impl OnlineHandle {
     /// The features of one entity at `now`: of the rows committed when the call began, over all views alike.
     ///
     /// # Errors
-    /// The key is one of other views; a feature was dropped since; a run that had to be read is damaged.
+    /// The key was made for other features; a feature was dropped since; a run that had to be read is damaged.
     #[inline]
     pub fn get(&mut self, key: &EntityKey, now: Timestamp) -> Result<OnlineRow<'_>> {
-        let seq = self.begin()?;
+        let sight = (self.begin()?, now.0);
         self.check_key(key)?;
-        for index in 0..self.prepared.selections.len() {
+        for (index, answer) in self.answers.iter_mut().enumerate() {
             let (hash, bytes) = key.part(index);
-            let selection = &self.prepared.selections[index];
-            let at = index * LOOKUPS_MAX;
-            let mut winner = None;
-            if let Some(table) = selection.table() {
-                let copy = &mut self.copies[at];
-                winner = judge(table.lookup(hash, bytes, selection.need, copy), copy, (seq, now.0), selection.ttl_us);
-            }
-            self.winners[at] = match winner {
-                Some(winner) => winner,
-                None => self.ask_history(index, (hash, bytes), (seq, now.0))?,
+            let found = match &mut answer.cursor {
+                Some(cursor) => cursor.lookup_current(hash, bytes, &mut answer.copy),
+                None => Lookup::Busy,
             };
+            if !answer.take(found, sight) {
+                answer.winner = self.prepared.ask_history(&self.reads, index, key, sight, &mut self.is_stale)?;
+            }
         }
-        Ok(self.row(0, now))
+        Ok(self.row(now))
     }
 
     /// As [`OnlineHandle::get`] for many entities, of the rows committed when the call began: `visit` is given each
-    /// key's position and answer, in order. Memory is fetched ahead for 32 keys at a time.
+    /// key's position and answer, in order. While one is answered, the memory of the next ones is fetched.
     ///
     /// # Errors
     /// As [`OnlineHandle::get`]; keys that were visited before stay visited.
@@ -235,34 +256,64 @@ impl OnlineHandle {
         now: Timestamp,
         mut visit: impl FnMut(usize, &OnlineRow<'_>),
     ) -> Result<()> {
-        let seq = self.begin()?;
-        for (chunk, keys) in keys.chunks(LOOKUPS_MAX).enumerate() {
-            keys.iter().try_for_each(|key| self.check_key(key))?;
-            for index in 0..self.prepared.selections.len() {
-                self.look_up(index, keys, (seq, now.0))?;
+        let sight = (self.begin()?, now.0);
+        for answer in &mut self.answers {
+            answer.is_current = answer.cursor.as_mut().is_some_and(Cursor::is_current);
+        }
+        let not_beyond = |i: usize| keys.get(i).map(|key| (i, key));
+        for step in 0..keys.len() + 2 * STEP_KEYS {
+            if let Some((i, key)) = not_beyond(step) {
+                self.check_key(key)?;
+                self.begin_lookups(i, key);
             }
-            for i in 0..keys.len() {
-                visit(chunk * LOOKUPS_MAX + i, &self.row(i, now));
+            if let Some((i, key)) = step.checked_sub(STEP_KEYS).and_then(not_beyond) {
+                self.approach_lookups(i, key);
+            }
+            if let Some((i, key)) = step.checked_sub(2 * STEP_KEYS).and_then(not_beyond) {
+                self.finish_lookups(i, key, sight)?;
+                visit(i, &self.row(now));
             }
         }
         Ok(())
     }
 
-    /// The winners of one view for up to [`LOOKUPS_MAX`] keys.
-    fn look_up(&mut self, index: usize, keys: &[EntityKey], (seq, now): (u64, i64)) -> Result<()> {
-        let mut found = [Lookup::Busy; LOOKUPS_MAX];
-        let from = index * LOOKUPS_MAX;
-        let selection = &self.prepared.selections[index];
-        if let Some(table) = selection.table() {
-            let copies = &mut self.copies[from..from + keys.len()];
-            table.lookup_many(|i| keys[i].part(index), selection.need, copies, &mut found[..keys.len()]);
+    /// For each view, its number and what it knows of key `i` of a batch.
+    #[inline(always)]
+    fn of_batch(&mut self, i: usize) -> impl Iterator<Item = (usize, (&mut Answer, &mut Begun))> {
+        let begun = &mut self.begun[i % IN_FLIGHT * self.answers.len()..];
+        self.answers.iter_mut().zip(begun).enumerate()
+    }
+
+    #[inline(always)]
+    fn begin_lookups(&mut self, i: usize, key: &EntityKey) {
+        for (index, (answer, begun)) in self.of_batch(i) {
+            if let Some(cursor) = answer.batch_cursor() {
+                *begun = cursor.begin(key.part(index).0);
+            }
         }
-        let ttl_us = selection.ttl_us;
-        for (i, key) in keys.iter().enumerate() {
-            self.winners[from + i] = match judge(found[i], &self.copies[from + i], (seq, now), ttl_us) {
-                Some(winner) => winner,
-                None => self.ask_history(index, key.part(index), (seq, now))?,
+    }
+
+    #[inline(always)]
+    fn approach_lookups(&mut self, i: usize, key: &EntityKey) {
+        for (index, (answer, begun)) in self.of_batch(i) {
+            if let Some(cursor) = answer.batch_cursor() {
+                cursor.approach(key.part(index).0, begun);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn finish_lookups(&mut self, i: usize, key: &EntityKey, sight: (u64, i64)) -> Result<()> {
+        let begun = &self.begun[i % IN_FLIGHT * self.answers.len()..];
+        for (index, (answer, begun)) in self.answers.iter_mut().zip(begun).enumerate() {
+            let (hash, bytes) = key.part(index);
+            let found = match &answer.cursor {
+                Some(cursor) if answer.is_current => cursor.finish(hash, bytes, &mut answer.copy, begun),
+                _ => Lookup::Busy,
             };
+            if !answer.take(found, sight) {
+                answer.winner = self.prepared.ask_history(&self.reads, index, key, sight, &mut self.is_stale)?;
+            }
         }
         Ok(())
     }
@@ -279,7 +330,7 @@ impl OnlineHandle {
 
     #[inline]
     fn check_key(&self, key: &EntityKey) -> Result<()> {
-        if key.parts == self.prepared.selections.len() {
+        if key.views_id == self.prepared.views_id {
             return Ok(());
         }
         Err(Error::invalid("the entity key was made for other features").remedy("make it with this handle's key()"))
@@ -288,35 +339,18 @@ impl OnlineHandle {
     #[cold]
     fn prepare_again(&mut self) -> Result<()> {
         let prepared = Prepared::new(&self.reads, &self.features)?;
-        (self.copies, self.winners) = prepared.room(&self.reads);
+        (self.answers, self.begun) = prepared.room(&self.reads);
         self.prepared = Arc::new(prepared);
         self.is_stale = false;
         Ok(())
     }
 
-    #[cold]
-    fn ask_history(&mut self, index: usize, (hash, key): (u64, &[u8]), (seq, now): (u64, i64)) -> Result<Winner> {
-        let question = AsOf { known_at: seq, ..AsOf::new(now) };
-        let view_id = self.prepared.selections[index].resolved.view.id;
-        let (picture, found) = self.reads.with_sight(|sight| {
-            let view = sight.picture.view(view_id);
-            let found = find_row(view, &sight.picture.tail, hash, key, question)?;
-            Ok((Arc::clone(&sight.picture), found))
-        })?;
-        // Its table may be another by now: answers of this call lie in what was prepared for the one before.
-        self.is_stale |= !Arc::ptr_eq(&picture, &self.prepared.picture);
-        Ok(found.map_or(Winner::Nothing, |found| Winner::Found(Box::new(found))))
-    }
-
     #[inline]
-    fn row(&self, i: usize, now: Timestamp) -> OnlineRow<'_> {
-        let (copies, winners) = (&self.copies[i..], &self.winners[i..]);
-        let slot: &[u8] = match (winners.first(), copies.first()) {
-            (Some(Winner::Slot { is_in_force: true }), Some(copy)) if self.prepared.selections.len() == 1 => {
-                copy.slot_bytes()
-            }
+    fn row(&self, now: Timestamp) -> OnlineRow<'_> {
+        let slot: &[u8] = match self.answers.as_slice() {
+            [Answer { copy, winner: Winner::Slot { is_in_force: true }, .. }] => copy.slot_bytes(),
             _ => &[],
         };
-        OnlineRow { prepared: &self.prepared, copies, winners, now: now.0, slot }
+        OnlineRow { prepared: &self.prepared, answers: &self.answers, now: now.0, slot }
     }
 }

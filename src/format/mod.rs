@@ -10,5 +10,6 @@ pub mod row;
 pub mod row_kind;
 pub mod run_index;
 pub mod sector;
+pub mod slot_sum;
 pub mod table;
 pub mod value;

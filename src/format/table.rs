@@ -188,9 +188,9 @@ pub fn words_of(bytes: [u8; 16]) -> [u64; 2] {
     [(wide & u128::from(u64::MAX)) as u64, (wide >> 64) as u64]
 }
 
-const P1: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const P1: u64 = 0x9e37_79b9_7f4a_7c15;
 const P2: u64 = 0xd6e8_feb8_6659_fd93;
-const P3: u64 = 0xff51_afd7_ed55_8ccd;
+pub(super) const P3: u64 = 0xff51_afd7_ed55_8ccd;
 const _: () = assert!(P1 & P2 & P3 & 1 == 1, "odd factors lose no bits");
 
 /// Mixes `a` and `b` so that a change of either alone always shows.

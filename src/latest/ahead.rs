@@ -102,7 +102,8 @@ impl Shared {
         let Some((shard, group)) = self.start(hash) else { return };
         let tags = self.reader.tags(shard, group);
         if let Some(slot) = matches(tags, tag_of(hash)).next().or_else(|| empty_for(tags, hash)) {
-            self.reader.prefetch_slot(shard, group * GROUP_SLOTS + slot);
+            let slot_words = self.reader.layout.slot_words;
+            self.reader.prefetch_slot(shard.slot_at(group * GROUP_SLOTS + slot, slot_words), slot_words);
         }
     }
 }

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::heap::Heap;
 use super::layout::FLAG_LOST;
+use super::lookup::{Lookup, Need};
 use super::probe::{Tags, empty_for, matches, tag_at, with_tag};
-use super::reader::{Lookup, Need, TableReader};
+use super::reader::TableReader;
 use super::seqlock;
 use super::slot::{HeapWord, SlotCopy};
 use super::space::Space;

@@ -8,7 +8,9 @@
 //! | `seqlock` | reading a slot while it is written |
 //! | `probe` | sixteen tags at a time |
 //! | `slot` | a copied slot and its fields |
-//! | `reader` | lookups, one key or many |
+//! | `reader` | a table's shared words |
+//! | `lookup` | the search for a key, whatever happens meanwhile |
+//! | `cursor` | its short path, for one key or many |
 //! | `ahead` | memory of rows that come next, fetched before they do |
 //! | `insert` | upserts, and repair of what a killed writer left |
 //! | `grow` | shards that grow and split, the directory |
@@ -24,10 +26,12 @@ mod atomics {
 
 mod ahead;
 mod bulk;
+mod cursor;
 mod grow;
 mod heap;
 mod insert;
 mod layout;
+mod lookup;
 mod open;
 mod probe;
 mod reader;
@@ -39,8 +43,10 @@ mod tests;
 mod walk;
 
 pub use bulk::BulkPart;
+pub use cursor::{Begun, Cursor};
 pub use insert::Upsert;
 pub use layout::{KEY_INLINE_BYTES, SLOT_HEADER_BYTES, SlotLayout, TableShape, WordField, WordRun};
+pub use lookup::{Lookup, Need};
 pub use open::{Opened, Table, TableOptions, TableStats};
-pub use reader::{LOOKUPS_MAX, Lookup, Need, TableReader};
+pub use reader::TableReader;
 pub use slot::{RowOrder, SlotCopy};

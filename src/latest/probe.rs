@@ -18,7 +18,7 @@ const fn zero_bytes(x: u64) -> u64 {
 #[inline]
 pub(super) fn matches(tags: Tags, tag: u8) -> Matches {
     let wanted = ONES.wrapping_mul(u64::from(tag));
-    Matches([zero_bytes(tags[0] ^ wanted), zero_bytes(tags[1] ^ wanted)])
+    Matches(u128::from(zero_bytes(tags[0] ^ wanted)) | u128::from(zero_bytes(tags[1] ^ wanted)) << 64)
 }
 
 /// Whether a slot of the group is not in use: no search goes beyond such a group.
@@ -57,19 +57,18 @@ pub(super) fn with_tag(mut tags: Tags, slot: usize, tag: u8) -> Tags {
 
 /// Slots in a group, ascending.
 #[derive(Clone, Copy)]
-pub(super) struct Matches([u64; 2]);
+pub(super) struct Matches(u128);
 
 impl Iterator for Matches {
     type Item = usize;
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        let half = usize::from(self.0[0] == 0);
-        if self.0[half] == 0 {
+        if self.0 == 0 {
             return None;
         }
-        let at = self.0[half].trailing_zeros() as usize / 8 + half * 8;
-        self.0[half] &= self.0[half] - 1;
+        let at = self.0.trailing_zeros() as usize / 8;
+        self.0 &= self.0 - 1;
         Some(at)
     }
 }

@@ -17,25 +17,51 @@ pub fn checksum_of(header: u64) -> u64 {
     header >> 32
 }
 
-/// Copies all words but the first; gives the header when the copy is of one version.
-#[inline]
-pub fn read(words: &[AtomicU64], out: &mut [[u8; 8]]) -> Option<u64> {
-    read_with(words, out, || fence(Ordering::Acquire))
+/// What was read of a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// Word 0.
+    pub header: u64,
+    /// Whether all words are of the header's version. Not looked at before the checksum is made, for which there is
+    /// time while the words come.
+    pub is_one_version: bool,
+}
+
+/// Copies all words, and shows them to `see` as they come: pairs with their number, the header in the first, a zero after an
+/// odd last one. `None` while a writer is inside.
+#[inline(always)]
+pub fn read(words: &[AtomicU64], out: &mut [[u8; 8]], see: impl FnMut(usize, [u64; 2])) -> Option<Read> {
+    read_with(words, out, see, || fence(Ordering::Acquire))
 }
 
 /// [`read`] with the fence as a parameter, so that a test can show what happens without it.
-#[inline]
-pub fn read_with(words: &[AtomicU64], out: &mut [[u8; 8]], acquire: impl Fn()) -> Option<u64> {
+#[inline(always)]
+pub fn read_with(
+    words: &[AtomicU64],
+    out: &mut [[u8; 8]],
+    mut see: impl FnMut(usize, [u64; 2]),
+    acquire: impl Fn(),
+) -> Option<Read> {
+    assert_eq!(words.len(), out.len(), "room for every word");
     let header = words[0].load(Ordering::Acquire);
     if is_torn(header) {
         return None;
     }
-    for (word, out) in words[1..].iter().zip(&mut out[1..]) {
-        *out = word.load(Ordering::Relaxed).to_le_bytes();
+    let mut copy = |i: usize| {
+        let word = if i == 0 { header } else { words[i].load(Ordering::Relaxed) };
+        out[i] = word.to_le_bytes();
+        word
+    };
+    let pairs = words.len() / 2;
+    for pair in 0..pairs {
+        see(pair, [copy(2 * pair), copy(2 * pair + 1)]);
+    }
+    if !words.len().is_multiple_of(2) {
+        see(pairs, [copy(2 * pairs), 0]);
     }
     // Whoever read a word of the next version must see its odd header below.
     acquire();
-    (words[0].load(Ordering::Relaxed) == header).then_some(header)
+    Some(Read { header, is_one_version: words[0].load(Ordering::Relaxed) == header })
 }
 
 /// Whether the slot still has the version of `header`, after reading what it refers to.

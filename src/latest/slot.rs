@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -13,6 +14,7 @@ use super::layout::{
 use super::seqlock;
 use crate::error::{Error, Result};
 use crate::format::row::{FieldState, Reference, RowKind, RowRef, field_state, set_field_state, states_len_bytes};
+use crate::format::slot_sum::SlotSum;
 use crate::format::value::decode_value;
 use crate::value::Value;
 
@@ -38,7 +40,7 @@ impl HeapWord {
 }
 
 /// Words of a slot of two cache lines.
-pub(super) const TWO_LINES_WORDS: usize = 16;
+const TWO_LINES_WORDS: usize = 16;
 
 /// Place of a row in row order: event time, created with absent first, seq.
 pub type RowOrder = (i64, Option<i64>, u64);
@@ -173,7 +175,7 @@ impl SlotCopy {
     }
 
     /// Whether the inline part of the key agrees. For a long key the heap decides.
-    #[inline]
+    #[inline(always)]
     pub(super) fn may_be_key(&self, hash: u64, key: &[u8]) -> bool {
         if self.key_len() != key.len() {
             return false;
@@ -182,11 +184,14 @@ impl SlotCopy {
         if self.has_long_key() {
             return self.word(at + 8..at + 16) == hash;
         }
+        let Some(stored) = self.words.get(at / 8..) else { return false };
         // Words as they were stored: what was stored in words is slow to read in greater pieces at once.
         let (whole, rest) = key.as_chunks::<8>();
-        let Some((words, after)) = self.words[at / 8..].split_at_checked(whole.len()) else { return false };
-        words.iter().zip(whole).all(|(word, key)| u64::from_le_bytes(*word) == u64::from_le_bytes(*key))
-            && (rest.is_empty() || after.as_flattened().get(..rest.len()) == Some(rest))
+        if let ([a, b], [x, y, ..], []) = (whole, stored, rest) {
+            return a == x && b == y;
+        }
+        let Some((words, after)) = stored.split_at_checked(whole.len()) else { return false };
+        words == whole && (rest.is_empty() || after.as_flattened().get(..rest.len()) == Some(rest))
     }
 
     /// Whether the heap block begins with this key. For long keys.
@@ -229,23 +234,29 @@ impl SlotCopy {
     }
 
     /// The checksum of these words in the slot at word `position`.
-    #[inline]
     pub(super) fn checksum(&self, position: usize) -> u64 {
-        // The position as seed: a slot that landed elsewhere is no slot there. Two lines are what most slots
-        // take; said as a constant, their checksum is worked out without a branch.
-        let sum = match <&[[u8; 8]; TWO_LINES_WORDS]>::try_from(self.words.as_slice()) {
-            Ok(words) => xxh3_64_with_seed(&words.as_flattened()[8..], position as u64),
-            Err(_) => xxh3_64_with_seed(&self.bytes()[8..], position as u64),
-        };
-        sum >> 32
+        let mut sum = SlotSum::new(position);
+        for (i, pair) in self.words.chunks(2).enumerate() {
+            let word = |at: usize| pair.get(at).map_or(0, |word| u64::from_le_bytes(*word));
+            sum.add(i, [word(0), word(1)]);
+        }
+        sum.finish(self.words.len())
     }
 
     /// Whether the copied words are what a writer stored at `position` under `header`.
-    #[inline]
     pub(super) fn is_sound(&self, position: usize, header: u64) -> bool {
-        self.checksum(position) == seqlock::checksum_of(header)
-            && self.flags() & !FLAGS_KNOWN == 0
-            && self.kind().is_some()
+        self.checksum(position) == seqlock::checksum_of(header) && is_known(&self.words)
+    }
+
+    /// Copies the slot that begins at word `position`, and checks it; gives its header.
+    #[inline(always)]
+    pub(super) fn read(&mut self, words: &[AtomicU64], position: usize) -> std::result::Result<u64, Unread> {
+        let two_lines = <&mut [[u8; 8]; TWO_LINES_WORDS]>::try_from(self.words.as_mut_slice());
+        match (<&[AtomicU64; TWO_LINES_WORDS]>::try_from(words), two_lines) {
+            // Two lines are what most slots take: with a length that the compiler knows, no loop and no branch is left.
+            (Ok(words), Ok(out)) => read(words, out, position),
+            _ => read(words, &mut self.words, position),
+        }
     }
 
     /// The checksum of the copied heap block, which stands before it.
@@ -314,6 +325,35 @@ impl SlotCopy {
 }
 
 const _: () = assert!(KEY_INLINE_BYTES == 16, "a heap word and a hash");
+
+/// Why a slot could not be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// A writer is inside, or was killed there.
+    Torn,
+    /// It is not what a writer stored there.
+    Damaged,
+}
+
+#[inline(always)]
+fn read(words: &[AtomicU64], out: &mut [[u8; 8]], position: usize) -> std::result::Result<u64, Unread> {
+    let mut sum = SlotSum::new(position);
+    let read = seqlock::read(words, out, |i, pair| sum.add(i, pair)).ok_or(Unread::Torn)?;
+    let is_sound = sum.finish(out.len()) == seqlock::checksum_of(read.header) && is_known(out);
+    // Both at once: were the version asked first, the sum would be put off until it is known.
+    match is_sound & read.is_one_version {
+        true => Ok(read.header),
+        false if read.is_one_version => Err(Unread::Damaged),
+        false => Err(Unread::Torn),
+    }
+}
+
+/// Whether this release understands the kind and the flags of a slot.
+#[inline(always)]
+fn is_known(words: &[[u8; 8]]) -> bool {
+    let bytes = words.as_flattened();
+    bytes[FLAGS] & !FLAGS_KNOWN == 0 && RowKind::from_byte(bytes[KIND]).is_some()
+}
 
 fn push_padded(bytes: &[u8], out: &mut Vec<[u8; 8]>) {
     let (whole, rest) = bytes.as_chunks::<8>();

@@ -1,6 +1,7 @@
 //! The table against a map in memory: the same random rows, then kills, damage and readers at work.
 
 mod ahead;
+mod cursor;
 mod damage;
 mod killed;
 
@@ -171,33 +172,6 @@ fn the_table_holds_the_greatest_row_of_every_key_through_growth_close_and_kill()
         }
         let directory = table.inserter.shared.directory().unwrap();
         assert!(directory.depth >= 1, "the test wants shards that split");
-    }
-}
-
-#[test]
-fn a_batch_answers_as_single_lookups_do() {
-    let disk = disk();
-    let mut table = create(&disk, mixed());
-    let mut random = Random::new(5);
-    for seq in 1..5_000 {
-        let row = random_row(&mut random, seq);
-        upsert(&mut table, &key_of(random.below(3_000)), &row).unwrap();
-    }
-    let reader = table.open_reader();
-    let keys: Vec<Vec<u8>> = (0..4_001).map(|_| key_of(random.below(6_000))).collect();
-    let hashes: Vec<u64> = keys.iter().map(|key| key_hash(99, key)).collect();
-    let (mut copies, mut single) = (vec![reader.slot_copy(); LOOKUPS_MAX], reader.slot_copy());
-    for (hashes, keys) in hashes.chunks(LOOKUPS_MAX).zip(keys.chunks(LOOKUPS_MAX)) {
-        let mut found = [Lookup::Busy; LOOKUPS_MAX];
-        let found = &mut found[..keys.len()];
-        let copies = &mut copies[..keys.len()];
-        reader.lookup_many(|i| (hashes[i], &keys[i]), Need::SlotAndHeap, copies, found);
-        for i in 0..keys.len() {
-            assert_eq!(reader.lookup(hashes[i], &keys[i], Need::SlotAndHeap, &mut single), found[i]);
-            if found[i] == Lookup::Hit {
-                assert_eq!(row_of(&copies[i], 3), row_of(&single, 3));
-            }
-        }
     }
 }
 
@@ -453,21 +427,4 @@ fn a_disk_that_gives_no_more_space_marks_the_table_and_harms_no_row() {
     assert!(table.is_behind());
     let model = (0..stored).map(|number| (key_of(number), row.clone())).collect();
     assert_is(&table.open_reader(), &model, stored + 10);
-}
-
-#[test]
-fn a_lookup_begun_before_a_shard_moved_looks_again() {
-    let disk = disk();
-    let mut table = create(&disk, mixed());
-    upsert(&mut table, b"k", &Row { order: (1, None, 1), values: None }).unwrap();
-    let reader = table.open_reader();
-    let hash = key_hash(99, b"k");
-    let begun = reader.begin(hash);
-    for number in 0..500 {
-        upsert(&mut table, &key_of(number), &Row { order: (1, None, 1), values: None }).unwrap();
-    }
-    upsert(&mut table, b"k", &Row { order: (2, None, 2), values: None }).unwrap();
-    let mut copy = reader.slot_copy();
-    assert_eq!(reader.lookup_from(hash, b"k", Need::Slot, &mut copy, begun), Lookup::Hit);
-    assert_eq!(copy.seq(), 2, "the shard that was left holds the older row");
 }

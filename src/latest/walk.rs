@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use super::lookup::Lookup;
 use super::open::newest_superblock;
 use super::probe::tag_at;
-use super::reader::{Lookup, TableReader};
-use super::seqlock;
+use super::reader::TableReader;
+use super::slot::Unread;
 use crate::error::Result;
 use crate::format::table::{BEHIND_NOT, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, Shard};
 
@@ -48,11 +49,14 @@ impl TableReader {
                 }
                 let at = shard.slot_at(slot, self.layout.slot_words);
                 let slot = &words[at..at + self.layout.slot_words];
-                let Some(header) = seqlock::read(slot, &mut copy.words) else { continue };
-                if !copy.is_sound(at, header) {
-                    visit(at, None);
-                    continue;
-                }
+                let header = match copy.read(slot, at) {
+                    Ok(header) => header,
+                    Err(Unread::Torn) => continue,
+                    Err(Unread::Damaged) => {
+                        visit(at, None);
+                        continue;
+                    }
+                };
                 copy.heap.clear();
                 match self.read_heap(&mut copy, &slot[0], header) {
                     Lookup::Hit => visit(at, Some((copy.hash(), copy.key(), copy.seq()))),

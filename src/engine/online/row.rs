@@ -2,7 +2,7 @@
 
 use super::super::get::FeatureValue;
 use super::super::winner::Winner;
-use super::{Field, Prepared};
+use super::{Answer, Field, Prepared};
 use crate::join::pick::Status;
 use crate::latest::SlotCopy;
 use crate::time::Timestamp;
@@ -12,8 +12,7 @@ use crate::value::{DataType, Value};
 #[derive(Clone, Copy, Debug)]
 pub struct OnlineRow<'a> {
     pub(super) prepared: &'a Prepared,
-    pub(super) copies: &'a [SlotCopy],
-    pub(super) winners: &'a [Winner],
+    pub(super) answers: &'a [Answer],
     pub(super) now: i64,
     /// The bytes of the one slot that all features come out of; empty where they do not, or are not in force.
     pub(super) slot: &'a [u8],
@@ -33,7 +32,8 @@ impl<'a> OnlineRow<'a> {
     #[inline]
     fn field(&self, index: usize) -> (&'a Field, &'a Winner, &'a SlotCopy, i64) {
         let field = &self.prepared.fields[index];
-        (field, &self.winners[field.at], &self.copies[field.at], self.prepared.selections[field.selection].ttl_us)
+        let Answer { copy, winner, .. } = &self.answers[field.selection];
+        (field, winner, copy, self.prepared.selections[field.selection].ttl_us)
     }
 
     /// The value of a field that takes eight bytes, where its status is PRESENT.
@@ -46,8 +46,9 @@ impl<'a> OnlineRow<'a> {
     }
 
     fn word_of_any(&self, field: &Field) -> Option<[u8; 8]> {
-        match (&self.winners[field.at], field.word) {
-            (Winner::Slot { is_in_force: true }, Some(word)) => word.value(self.copies[field.at].slot_bytes()),
+        let Answer { copy, winner, .. } = &self.answers[field.selection];
+        match (winner, field.word) {
+            (Winner::Slot { is_in_force: true }, Some(word)) => word.value(copy.slot_bytes()),
             (Winner::Slot { .. }, _) => None,
             (Winner::Nothing | Winner::Found(_), _) => self.word_of_found(field),
         }
@@ -55,7 +56,7 @@ impl<'a> OnlineRow<'a> {
 
     #[cold]
     fn word_of_found(&self, field: &Field) -> Option<[u8; 8]> {
-        let (winner, copy) = (&self.winners[field.at], &self.copies[field.at]);
+        let Answer { copy, winner, .. } = &self.answers[field.selection];
         let ttl_us = self.prepared.selections[field.selection].ttl_us;
         if winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present {
             return None;

@@ -1,0 +1,86 @@
+//! Lookups in three steps, and what may happen between them.
+
+use super::*;
+
+#[test]
+fn lookups_step_by_step_answer_as_whole_ones_do() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    let mut random = Random::new(5);
+    for seq in 1..5_000 {
+        let row = random_row(&mut random, seq);
+        upsert(&mut table, &key_of(random.below(3_000)), &row).unwrap();
+    }
+    let reader = table.open_reader();
+    let keys: Vec<Vec<u8>> = (0..4_001).map(|_| key_of(random.below(6_000))).collect();
+    let hashes: Vec<u64> = keys.iter().map(|key| key_hash(99, key)).collect();
+    let (mut copy, mut single) = (reader.slot_copy(), reader.slot_copy());
+    let mut cursor = reader.cursor(Need::SlotAndHeap);
+    let mut begun: Vec<Begun> = hashes.iter().map(|hash| cursor.begin(*hash)).collect();
+    // Every lookup under way at once, then each step by itself: what lies between two steps changes nothing.
+    hashes.iter().zip(&mut begun).for_each(|(hash, begun)| cursor.approach(*hash, begun));
+    let mut hits = 0;
+    for ((hash, key), begun) in hashes.iter().zip(&keys).zip(&begun) {
+        let found = reader.lookup(*hash, key, Need::SlotAndHeap, &mut single);
+        assert_eq!(cursor.finish(*hash, key, &mut copy, begun), found);
+        if found == Lookup::Hit {
+            hits += 1;
+            assert_eq!(row_of(&copy, 3), row_of(&single, 3));
+        }
+    }
+    assert!((1_000..4_000).contains(&hits), "{hits} of 4001");
+}
+
+#[test]
+fn a_cursor_follows_a_table_that_grows_under_its_lookups() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    let reader = table.open_reader();
+    let (mut cursor, mut copy) = (reader.cursor(Need::SlotAndHeap), reader.slot_copy());
+    assert!(!cursor.is_current(), "a new table lacks rows");
+    table.commit(1, 1);
+    table.clear_behind();
+    let mut random = Random::new(8);
+    let mut rows = Vec::new();
+    for number in 0..3_000 {
+        let (hash, key) = (key_hash(99, &key_of(number)), key_of(number));
+        // Begun before its row is there, and before the shards split that others need.
+        let mut begun = cursor.begin(hash);
+        cursor.approach(hash, &mut begun);
+        let row = random_row(&mut random, number + 1);
+        upsert(&mut table, &key, &row).unwrap();
+        assert_eq!(cursor.finish(hash, &key, &mut copy, &begun), Lookup::Hit);
+        assert_eq!(row_of(&copy, 3), row);
+        rows.push((hash, key, row, begun));
+    }
+    for (hash, key, row, begun) in &rows {
+        assert_eq!(cursor.finish(*hash, key, &mut copy, begun), Lookup::Hit);
+        assert_eq!(row_of(&copy, 3), *row);
+        assert_eq!(cursor.lookup_current(*hash, key, &mut copy), Lookup::Hit);
+        assert_eq!(row_of(&copy, 3), *row);
+    }
+    table.commit(3_000, 2);
+    assert!(cursor.is_current());
+    table.mark_behind();
+    assert!(!cursor.is_current(), "marked behind, and still asked");
+    assert_eq!(cursor.lookup_current(rows[0].0, &rows[0].1, &mut copy), Lookup::Busy);
+}
+
+#[test]
+fn a_lookup_begun_before_a_shard_moved_looks_again() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    upsert(&mut table, b"k", &Row { order: (1, None, 1), values: None }).unwrap();
+    let reader = table.open_reader();
+    let hash = key_hash(99, b"k");
+    let mut cursor = reader.cursor(Need::Slot);
+    let mut begun = cursor.begin(hash);
+    cursor.approach(hash, &mut begun);
+    for number in 0..500 {
+        upsert(&mut table, &key_of(number), &Row { order: (1, None, 1), values: None }).unwrap();
+    }
+    upsert(&mut table, b"k", &Row { order: (2, None, 2), values: None }).unwrap();
+    let mut copy = reader.slot_copy();
+    assert_eq!(cursor.finish(hash, b"k", &mut copy, &begun), Lookup::Hit);
+    assert_eq!(copy.seq(), 2, "the shard that was left holds the older row");
+}
