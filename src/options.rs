@@ -65,7 +65,8 @@ pub struct Sizes {
     pub table_reserve_bytes: u64,
     /// How many bytes of rows an import holds in memory before it writes them to disk as a sorted piece, to merge the pieces in
     /// the end: every row is then written twice. `None` is a quarter of the memory available when it begins, but at least 512 MiB
-    /// and at most 4 GiB. While a piece is written, rows go on coming in, so that twice as much is held at most.
+    /// and at most 4 GiB. While a piece is sorted and written, with its keys and places once more, rows go on coming in: up to three
+    /// times as much may be held for that while.
     pub import_bytes_max: Option<usize>,
 }
 

@@ -58,7 +58,8 @@ impl Building {
 
 impl Drop for Building {
     fn drop(&mut self) {
-        if self.is_kept.load(Ordering::Relaxed) {
+        // A panic may have come after the commit that names them.
+        if self.is_kept.load(Ordering::Relaxed) || std::thread::panicking() {
             return;
         }
         for id in lock(&self.given).drain(..) {

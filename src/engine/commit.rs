@@ -64,7 +64,7 @@ impl Engine {
         self.relieve_tail(crate::time::Timestamp(batch.now_us))?;
         let pending = Arc::new(Pending { state: Mutex::new(PendingState::Queued(batch)) });
         lock(&self.queue).push(Arc::clone(&pending));
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         loop {
             let mut state = lock(&pending.state);
             match std::mem::replace(&mut *state, PendingState::Taken) {
@@ -72,6 +72,11 @@ impl Engine {
                 queued => *state = queued,
             }
             drop(state);
+            // Whoever took it may have panicked on the way.
+            if let Err(error) = core.check_sound() {
+                lock(&self.queue).retain(|other| !Arc::ptr_eq(other, &pending));
+                return Err(error);
+            }
             self.commit_queued(&mut core);
         }
     }
@@ -81,7 +86,7 @@ impl Engine {
     /// # Errors
     /// The log cannot be synced, and takes no more writes.
     pub fn sync(&self) -> Result<()> {
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         if !core.is_closed && core.log.synced() < core.log.end() {
             core.log.sync()?;
             self.publish_head(&mut core);

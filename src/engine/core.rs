@@ -100,12 +100,22 @@ impl Core {
     }
 }
 
-/// Locks whatever a panicking thread may have left: every change below is made in an order that leaves it whole.
+/// Locks whatever a panicking thread may have left: what these hold is whole between any two statements. The core is not;
+/// see [`Engine::lock_core`].
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
+    /// The core. After a panic in the middle of a change nobody knows how far it went: no more are made then.
+    pub(super) fn lock_core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(|poisoned| {
+            let mut core = poisoned.into_inner();
+            core.broken.get_or_insert_with(|| "a thread panicked while it changed the store".to_owned());
+            core
+        })
+    }
+
     pub(super) fn head(&self) -> &Head {
         match &self.reads.source {
             Source::Writer(head) => head,
@@ -221,7 +231,7 @@ impl Engine {
     /// The log, a table or HEAD could not be made durable, now or when it was tried before: the store takes no more
     /// writes, and the next open recovers.
     pub fn close(&self) -> Result<()> {
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         if core.is_closed {
             return Ok(());
         }
@@ -248,7 +258,7 @@ impl Engine {
 
     /// Where the log ends now.
     pub fn log_end(&self) -> LogPosition {
-        lock(&self.core).log.end()
+        self.lock_core().log.end()
     }
 }
 

@@ -143,7 +143,7 @@ impl Import {
         let mut built = self.join()?;
         let engine = Arc::clone(&self.engine);
         for recheck in 0.. {
-            let mut core = lock(&engine.core);
+            let mut core = engine.lock_core();
             engine.commit_queued(&mut core);
             let picture = engine.reads.picture();
             if !self.append && has_rows_above(&picture, self.view.record.id, built.seen_seq) {

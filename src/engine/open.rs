@@ -66,9 +66,11 @@ impl Engine {
         let meta = state.meta().clone();
         let place = log_place(&disk, dir, &identity);
         // Whoever closes a store in order writes to neither afterwards: a page that says so of less is a copy of an older one.
-        let is_outlived = said.manifest_generation < state.generation()
-            || place.last_segment()?.is_some_and(|last| last != segment_of(said.log_end));
-        if trust == Trust::Clean && is_outlived {
+        if trust == Trust::Clean
+            && (said.manifest_generation < state.generation()
+                || place.last_segment()?.is_some_and(|last| last != segment_of(said.log_end))
+                || said.log_end > 0 && place.goes_on_at(said.log_end)?)
+        {
             tracing::warn!("HEAD is older than the store: the log is read");
             trust = Trust::Untrusted;
         }
@@ -149,7 +151,7 @@ impl Engine {
         engine.remove_orphans()?;
         engine.open_tables(found)?;
         {
-            let mut core = super::core::lock(&engine.core);
+            let mut core = engine.lock_core();
             engine.publish_head(&mut core);
             engine.make_empty_tables(&mut core);
             core.is_closed = false;

@@ -27,7 +27,7 @@ impl Engine {
     /// The disk fails: the rows stay in the log.
     pub fn seal(&self, now: Timestamp) -> Result<bool> {
         let _one_at_a_time = lock(&self.sealing);
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         self.rotate(&mut core)?;
         drop(core);
         self.seal_full_segments(now)
@@ -51,7 +51,7 @@ impl Engine {
         let _one_at_a_time = lock(&self.sealing);
         // Another may have done it meanwhile.
         if bytes() > self.options.sizes.tail_bytes_max {
-            let mut core = lock(&self.core);
+            let mut core = self.lock_core();
             self.rotate(&mut core)?;
             drop(core);
             self.seal_full_segments(now)?;
@@ -62,7 +62,7 @@ impl Engine {
     /// Under the sealing lock.
     fn seal_full_segments(&self, now: Timestamp) -> Result<bool> {
         let sealed: Vec<Arc<TailSegment>> = {
-            let core = lock(&self.core);
+            let core = self.lock_core();
             // Before runs are built that could not be committed.
             core.check_sound()?;
             let active = core.tail.segment();
@@ -95,7 +95,7 @@ impl Engine {
         }
         let commits: Vec<Commit> = sealed.iter().flat_map(|tail| tail.commits().clone()).collect();
         let clock = self.write_clock(&commits, last)?;
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         let tail = self.reads.picture().tail.iter().filter(|tail| tail.segment() > last).cloned().collect();
         let was_sound = core.broken.is_none();
         let committed = self.commit_registry(
@@ -160,7 +160,7 @@ impl Engine {
         if chosen.is_empty() {
             return Ok(false);
         }
-        lock(&self.core).check_sound()?;
+        self.lock_core().check_sound()?;
         let runs: Vec<&Arc<Run>> = view.runs.iter().filter(|run| chosen.contains(&run.record.group)).collect();
         let files = runs.iter().map(|run| run.open()).collect::<Result<Vec<_>>>()?;
         let level = runs.iter().map(|run| run.record.level).max().unwrap_or(0) + 1;
@@ -169,7 +169,7 @@ impl Engine {
         let folder = building.folder();
         let metas = building.run(self, |output| merge_runs(&files, &run_schema(&view.record), output))?;
         self.reads.disk.sync_dir(folder)?;
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         let was_sound = core.broken.is_none();
         let committed = self.commit_registry(
             &mut core,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::core::{Core, Engine, lock};
+use super::core::{Core, Engine};
 use super::picture::{ViewPicture, table_shape};
 use super::reads::Sight;
 use super::seal::BUILD_THREADS;
@@ -58,7 +58,7 @@ impl Engine {
     /// At open: takes over the tables that can be trusted and brings them up; removes what no view names. The
     /// others are missing until they are built.
     pub(super) fn open_tables(&self, found: Found) -> Result<()> {
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         // HEAD may say less until the tables have every row.
         let sight = Sight { seq: core.state.committed_seq, picture: self.reads.picture() };
         let folder = self.reads.dir.join("latest");
@@ -153,7 +153,7 @@ impl Engine {
     /// As [`Engine::build_missing_tables`].
     pub fn build_missing_table(&self, id: u32) -> Result<()> {
         let view = {
-            let mut core = lock(&self.core);
+            let mut core = self.lock_core();
             let view = Arc::clone(self.reads.picture().view(id));
             let is_there = core.tables.contains_key(&id) || core.filling.contains(&id);
             if is_there || view.record.is_dropped() || core.check_sound().is_err() {
@@ -166,7 +166,7 @@ impl Engine {
             let filling = Filling { table, applied_seq: 0 };
             self.finish_filling(filling, id)
         });
-        lock(&self.core).filling.remove(&id);
+        self.lock_core().filling.remove(&id);
         built
     }
 
@@ -195,7 +195,7 @@ impl Engine {
         } else {
             self.finish_filling(filling, view_id)
         };
-        lock(&self.core).filling.remove(&view_id);
+        self.lock_core().filling.remove(&view_id);
         if let Err(error) = filled {
             tracing::warn!(%error, "the latest table is behind; reads take the as-of path until it is built anew");
         }
@@ -211,7 +211,7 @@ impl Engine {
                 break;
             }
         }
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         let sight = self.reads.sight()?;
         if !fits(&filling.table, sight.picture.view(view_id)) {
             // Its definition changed meanwhile; whoever looks for missing tables finds it missing.

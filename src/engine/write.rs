@@ -9,7 +9,7 @@ use arrow_select::filter::filter;
 use super::apply::{record_outcome, registered};
 use super::as_of::find_row;
 use super::commit::{Batch, Committed};
-use super::core::{Effect, Engine, lock};
+use super::core::{Effect, Engine};
 use super::picture::ViewPicture;
 use super::reads::Reads;
 use crate::definition::{Definitions, Plan, check_name, plan};
@@ -127,7 +127,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Deleted> {
         let hash = key_hash(self.reads.hash_seed(), key);
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         // What is queued comes before, so that its created timestamps are seen.
         self.commit_queued(&mut core);
         let created = match (view.record.definition.has_created(), created) {
@@ -160,7 +160,7 @@ impl Engine {
     /// # Errors
     /// `Refused`: an incompatible change; nothing was applied. The disk fails.
     pub fn apply(&self, wanted: &Definitions, prune: bool, now: Timestamp) -> Result<Plan> {
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         self.commit_queued(&mut core);
         let plan = self.reads.plan(wanted, prune)?;
         let outcome = plan.outcome()?.clone();
@@ -187,7 +187,7 @@ impl Engine {
     /// The name is none, or taken.
     pub fn snapshot(&self, name: &str, now: Timestamp) -> Result<SnapshotRecord> {
         check_name("snapshot", name)?;
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         self.commit_queued(&mut core);
         if self.reads.picture().state.snapshot(name).is_ok() {
             return Err(
@@ -222,7 +222,7 @@ impl Engine {
         if let Some(id) = self.reads.picture().state.source_id(name) {
             return Ok(id);
         }
-        let mut core = lock(&self.core);
+        let mut core = self.lock_core();
         let mut id = 0;
         self.commit_registry(
             &mut core,

@@ -26,6 +26,8 @@ use crate::key::key_hash;
 /// Rows are partitioned into this many buckets by their first hash bits.
 const BUCKET_BITS: u32 = 10;
 const BUCKETS: usize = 1 << BUCKET_BITS;
+/// Most bytes of rows in a sorted piece's file: half of what the offsets of its keys can tell.
+const SPILLED_FILE_BYTES: u64 = 1 << 30;
 /// Batches are partitioned in slices of this many rows, whose columns stay in the second-level cache.
 const SLICE_ROWS: usize = 64 << 10;
 
@@ -288,12 +290,12 @@ impl<'a> BulkBuilder<'a> {
             return Ok(());
         }
         let next_id = || self.next_spill.fetch_add(1, Ordering::Relaxed);
-        // One file is enough: it is read once, in order, and by nobody after a crash.
+        // Read once, in order, and by nobody after a crash.
         let output = RunOutput {
             dir: self.scratch,
             next_id: &next_id,
             threads: 1,
-            file_bytes: u64::MAX,
+            file_bytes: SPILLED_FILE_BYTES,
             is_durable: false,
             ..self.output
         };

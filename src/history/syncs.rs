@@ -1,15 +1,18 @@
 //! Files on their way to the disk while others are being built: whoever writes them does not wait.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::disk::File;
 use crate::error::{Error, Result};
 
+/// Files that wait for their turn; whoever has another waits then, so that few are open at a time.
+const WAITING_MAX: usize = 16;
+
 /// Takes files that are to be synced.
 #[derive(Debug)]
 pub(crate) struct Syncs {
-    sender: Sender<Arc<dyn File>>,
+    sender: SyncSender<Arc<dyn File>>,
 }
 
 impl Syncs {
@@ -18,7 +21,7 @@ impl Syncs {
     /// # Errors
     /// What `work` returns; the first file that could not be synced.
     pub(crate) fn beside<T>(work: impl FnOnce(&Syncs) -> Result<T>) -> Result<T> {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(WAITING_MAX);
         let failed = Mutex::new(None);
         let done = std::thread::scope(|scope| {
             scope.spawn(|| sync_all(receiver, &failed));

@@ -57,6 +57,20 @@ impl LogPlace {
         Ok(self.segments()?.last().copied())
     }
 
+    /// Whether something was written where the log is said to end.
+    ///
+    /// # Errors
+    /// The segment cannot be read.
+    pub fn goes_on_at(&self, end: LogPosition) -> Result<bool> {
+        match open_segment(self, segment_of(end), OpenMode::Read) {
+            Ok(Opened::Sound(segment)) => super::scan::is_unwritten(&segment, offset_of(end)).map(|is_end| !is_end),
+            // What is wrong with it is found out when it is read.
+            Ok(_) => Ok(false),
+            Err(error) if error.is_missing_file() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes the segments below `first`: their rows lie in runs that the published MANIFEST names.
     ///
     /// # Errors

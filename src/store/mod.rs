@@ -251,7 +251,7 @@ impl Store {
         self.engine()?.snapshot(name, self.now())
     }
 
-    /// Turns the log's rows into history runs. Nothing does so unasked: call it when the log has grown.
+    /// Turns the log's rows into history runs now. The store does so by itself when a segment of the log is full.
     ///
     /// ```
     /// # use asof::{ApplyOptions, Row, Store};

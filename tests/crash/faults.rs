@@ -5,7 +5,7 @@
 //! | `registry.redb` missing, stale or damaged; HEAD sound or missing | recovered, from MANIFEST |
 //! | MANIFEST missing, stale or damaged; HEAD sound or missing | recovered, from `registry.redb` |
 //! | HEAD missing or damaged | recovered, by reading the log |
-//! | HEAD stale | recovered, or refused where the log goes on beyond where the stale page says it was closed; numbers of rows that a power failure took may come again |
+//! | HEAD stale | recovered; numbers of rows that a power failure took may come again |
 //! | a latest table missing or damaged | recovered, from log and runs |
 //! | `registry.redb` and MANIFEST both missing or damaged | refused |
 //! | STORE missing or damaged, with rows in the store | refused |

@@ -1,7 +1,9 @@
 //! Moments that a campaign meets too seldom, each made on purpose.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -273,6 +275,56 @@ fn a_clean_mark_that_the_store_has_outlived_is_not_believed() {
         assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
         assert!((0..9).all(|key| x(&store, key) == Some(1_000)));
     }
+}
+
+#[test]
+fn rows_that_were_synced_after_a_clean_mark_are_found_where_the_mark_comes_back() {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    store.close().unwrap();
+    let closed = read(&disk, &path("HEAD"));
+    drop(store);
+    let store = builder(&disk).durability(Durability::Fsync).open(STORE).unwrap();
+    let shown = store.write("v", &batch(0..9, 2, 2)).unwrap().first_seq + 8;
+    let image = disk.crash_image(CrashMode::DropAll);
+    image.remove(&path("HEAD")).unwrap();
+    image.open(&path("HEAD"), OpenMode::Create).unwrap().write_at(0, &closed).unwrap();
+    let store = builder(&image).open(STORE).unwrap();
+    assert!((0..9).all(|key| x(&store, key) == Some(2)), "acknowledged rows are lost");
+    let next = store.write("v", &batch(0..9, 3, 3)).unwrap().first_seq;
+    assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
+}
+
+#[test]
+fn after_a_panic_within_a_commit_no_more_is_written_and_no_number_comes_twice() {
+    let is_armed = Arc::new(AtomicBool::new(false));
+    let disk = MemDisk::new();
+    let armed = Arc::clone(&is_armed);
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), move |operation, path| {
+        let is_log = path.extension().is_some_and(|ending| ending == "log");
+        assert!(operation != Operation::Sync || !is_log || !armed.load(Ordering::SeqCst), "a panic within a commit");
+        Verdict::Proceed
+    });
+    let store = builder_on(Arc::new(faulty)).durability(Durability::Fsync).open(STORE).unwrap();
+    apply(&store);
+    let shown = store.write("v", &batch(0..9, 1, 1)).unwrap().first_seq + 8;
+    is_armed.store(true, Ordering::SeqCst);
+    super::quiet_panics_within_checks();
+    super::image::IS_CHECKING.set(true);
+    catch_unwind(AssertUnwindSafe(|| store.write("v", &batch(0..9, 2, 2)))).unwrap_err();
+    super::image::IS_CHECKING.set(false);
+    is_armed.store(false, Ordering::SeqCst);
+    let error = store.write("v", &batch(0..9, 3, 3)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+    assert!((0..9).all(|key| x(&store, key) == Some(1)), "reads go on");
+    assert_eq!(store.close().unwrap_err().kind(), ErrorKind::Poisoned);
+    drop(store);
+    let store = builder(&disk).open(STORE).unwrap();
+    assert!((0..9).all(|key| matches!(x(&store, key), Some(1 | 2))), "acknowledged rows are lost");
+    let next = store.write("v", &batch(0..9, 4, 4)).unwrap().first_seq;
+    assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
 }
 
 /// Files of runs that a view has on the disk.
