@@ -163,7 +163,7 @@ pub fn examine(store: &Store, model: &Model, loss: Loss, dice: &mut Random) -> R
     retain_by_snapshots(store, model, &defined, &mut candidates)?;
     let grid = model.grid();
     let answers = observe(store, &defined, &grid, None)?;
-    let mut why = String::from("no set of acts fits its snapshots");
+    let mut why = Vec::new();
     // What one act writes another may hide, so that several sets explain the answers of now: one of them must explain
     // what was known before as well. All are asked the same questions.
     let questions = dice.clone();
@@ -176,11 +176,13 @@ pub fn examine(store: &Store, model: &Model, loss: Loss, dice: &mut Random) -> R
             .and_then(|()| (0..2).try_for_each(|_| check_known_at(store, model, &candidate, &grid, &mut dice)));
         match explained {
             Ok(()) => return Ok(candidate),
-            Err(Trouble::Wrong(difference)) => why = difference,
+            Err(Trouble::Wrong(difference)) => why.push(difference),
             Err(refused) => return Err(refused),
         }
     }
-    Err(Trouble::Wrong(why))
+    let asked = model.acts.iter().enumerate().rev().take(6);
+    let asked = asked.map(|(index, act)| format!("{index}: {act:?}")).collect::<Vec<_>>().join("\n");
+    Err(Trouble::Wrong(format!("no set of acts explains it: {}\nthe last acts:\n{asked}", why.join("; "))))
 }
 
 fn shown(presence: &[bool]) -> String {
