@@ -244,17 +244,30 @@ fn a_table_that_was_being_filled_with_rows_which_the_log_lost_is_not_believed() 
     }
 }
 
+/// A store of nine rows that was closed in order, and its HEAD.
+fn closed_store() -> (MemDisk, Vec<u8>) {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    store.close().unwrap();
+    let closed = read(&disk, &path("HEAD"));
+    (disk, closed)
+}
+
+/// What a power failure leaves of the synced, with this HEAD in place of its own.
+fn image_with_head(disk: &MemDisk, head: &[u8]) -> MemDisk {
+    let image = disk.crash_image(CrashMode::DropAll);
+    image.remove(&path("HEAD")).unwrap();
+    image.open(&path("HEAD"), OpenMode::Create).unwrap().write_at(0, head).unwrap();
+    image
+}
+
 #[test]
 fn a_clean_mark_that_the_store_has_outlived_is_not_believed() {
     // HEAD as it was closed, and then what a copy of a folder that is in use may miss: a seal, or a full segment.
     for is_sealed in [false, true] {
-        let disk = MemDisk::new();
-        let store = builder(&disk).open(STORE).unwrap();
-        apply(&store);
-        store.write("v", &batch(0..9, 1, 1)).unwrap();
-        store.close().unwrap();
-        let closed = read(&disk, &path("HEAD"));
-        drop(store);
+        let (disk, closed) = closed_store();
         let store = builder(&disk).durability(Durability::Os).open(STORE).unwrap();
         let mut round = 1;
         let segment = file_of(&disk, "log", ".log");
@@ -267,9 +280,7 @@ fn a_clean_mark_that_the_store_has_outlived_is_not_believed() {
         }
         let shown = store.write("v", &batch(0..9, round, round)).unwrap().first_seq + 8;
         // The rows of the new segment are lost, and the old HEAD comes back.
-        let image = disk.crash_image(CrashMode::DropAll);
-        image.remove(&path("HEAD")).unwrap();
-        image.open(&path("HEAD"), OpenMode::Create).unwrap().write_at(0, &closed).unwrap();
+        let image = image_with_head(&disk, &closed);
         let store = builder(&image).open(STORE).unwrap();
         let next = store.write("v", &batch(0..9, 1_000, 1_000)).unwrap().first_seq;
         assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
@@ -279,18 +290,10 @@ fn a_clean_mark_that_the_store_has_outlived_is_not_believed() {
 
 #[test]
 fn rows_that_were_synced_after_a_clean_mark_are_found_where_the_mark_comes_back() {
-    let disk = MemDisk::new();
-    let store = builder(&disk).open(STORE).unwrap();
-    apply(&store);
-    store.write("v", &batch(0..9, 1, 1)).unwrap();
-    store.close().unwrap();
-    let closed = read(&disk, &path("HEAD"));
-    drop(store);
+    let (disk, closed) = closed_store();
     let store = builder(&disk).durability(Durability::Fsync).open(STORE).unwrap();
     let shown = store.write("v", &batch(0..9, 2, 2)).unwrap().first_seq + 8;
-    let image = disk.crash_image(CrashMode::DropAll);
-    image.remove(&path("HEAD")).unwrap();
-    image.open(&path("HEAD"), OpenMode::Create).unwrap().write_at(0, &closed).unwrap();
+    let image = image_with_head(&disk, &closed);
     let store = builder(&image).open(STORE).unwrap();
     assert!((0..9).all(|key| x(&store, key) == Some(2)), "acknowledged rows are lost");
     let next = store.write("v", &batch(0..9, 3, 3)).unwrap().first_seq;
