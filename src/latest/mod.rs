@@ -15,6 +15,7 @@
 //! | `insert` | upserts, and repair of what a killed writer left |
 //! | `grow` | shards that grow and split, the directory |
 //! | `space`, `heap` | where in the file things lie |
+//! | `free_list` | free space from a clean close to the next open |
 //! | `open` | create, trust at open, commit, close |
 //! | `walk` | every slot, for checks |
 //! | `bulk` | building from many rows, by hash range |
@@ -27,6 +28,7 @@ mod atomics {
 mod ahead;
 mod bulk;
 mod cursor;
+mod free_list;
 mod grow;
 mod heap;
 mod insert;

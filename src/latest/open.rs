@@ -4,9 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::bulk;
+use super::free_list;
 use super::heap::Heap;
 use super::insert::{Inserter, Shared, Storage, Upsert};
 use super::layout::{SlotLayout, TableShape};
@@ -249,7 +248,7 @@ impl Table {
         let mut heap = Heap::default();
         let mut keys = superblock.key_count;
         if was_clean {
-            if !load_free_list(&reader, &superblock, &mut space, &mut heap) {
+            if !free_list::load(&reader, &superblock, &mut space, &mut heap) {
                 superblock.lost_words = superblock.lost_words.saturating_add(superblock.free_words);
             }
         } else {
@@ -376,7 +375,7 @@ impl Table {
     /// The operating system refuses; the table is then one that was not closed.
     pub fn close(mut self) -> Result<()> {
         let shared = Arc::clone(&self.inserter.shared);
-        let (at, words) = store_free_list(&shared)?;
+        let (at, words) = free_list::store(&shared)?;
         (self.superblock.free_list_at, self.superblock.free_list_words) = (at as u64, words as u64);
         self.publish();
         let used_bytes = self.superblock.used_end * 8;
@@ -435,57 +434,4 @@ fn count_keys(shared: &Shared) -> Result<u64> {
         }
     }
     Ok(keys)
-}
-
-/// Leaves the free space where the next open finds it: counts, extents, heap blocks with their class, checksum.
-fn store_free_list(shared: &Shared) -> Result<(usize, usize)> {
-    let Storage { space, heap } = &mut *shared.storage();
-    heap.give_back_chunk(space);
-    let blocks: usize = heap.free.values().map(Vec::len).sum();
-    // Room for one extent more than there are: taking it may split one.
-    let words = 3 + 2 * (space.free.len() + 1) + 2 * blocks;
-    let start = space.allocate(words)?;
-    let mut list = vec![space.free.len() as u64, blocks as u64];
-    list.extend(space.free.iter().flat_map(|(&at, &len)| [at as u64, len as u64]));
-    for (&class, starts) in &heap.free {
-        list.extend(starts.iter().flat_map(|&at| [at as u64, class as u64]));
-    }
-    list.push(checksum_of_list(&list));
-    for (word, value) in shared.reader.map.words()[start..].iter().zip(&list) {
-        word.store(*value, Ordering::Relaxed);
-    }
-    Ok((start, list.len()))
-}
-
-fn load_free_list(reader: &TableReader, block: &Superblock, space: &mut Space, heap: &mut Heap) -> bool {
-    let (Ok(start), Ok(words)) = (usize::try_from(block.free_list_at), usize::try_from(block.free_list_words)) else {
-        return false;
-    };
-    let Some(end) = start.checked_add(words).filter(|&end| words >= 3 && end <= space.used_end) else {
-        return false;
-    };
-    let list: Vec<u64> = reader.map.words()[start..end].iter().map(|word| word.load(Ordering::Relaxed)).collect();
-    if checksum_of_list(&list[..words - 1]) != list[words - 1] {
-        return false;
-    }
-    let pairs = list[2..words - 1].as_chunks::<2>().0;
-    for (i, pair) in pairs.iter().enumerate() {
-        let [at, len] = pair.map(map_position);
-        if (i as u64) < list[0] {
-            space.free(at, len);
-        } else {
-            heap.free.entry(len).or_default().push(at);
-        }
-    }
-    space.free(start, words);
-    true
-}
-
-fn map_position(word: u64) -> usize {
-    usize::try_from(word).unwrap_or(usize::MAX)
-}
-
-fn checksum_of_list(list: &[u64]) -> u64 {
-    let bytes: Vec<u8> = list.iter().flat_map(|word| word.to_le_bytes()).collect();
-    xxh3_64(&bytes)
 }
