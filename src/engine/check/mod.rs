@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::outlived::is_outlived;
 use super::picture::Picture;
+use super::reads::log_place;
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{self, Head, HeadState, Trust};
@@ -138,6 +140,14 @@ impl Check<'_> {
             return Ok(());
         };
         let state = Arc::new(state);
+        let log = log_place(&self.disk, &self.dir, &identity);
+        let said = match said {
+            // A log that goes on says more, as after a power failure; unless a writer has come meanwhile.
+            Some(said) if is_outlived(&said, state.generation(), &log)? => {
+                self.head(&identity)?.filter(|now| !now.is_clean)
+            }
+            said => said,
+        };
         self.stored_registry(&identity, &state)?;
         if said.as_ref().is_some_and(|said| said.manifest_generation > state.generation()) {
             self.problem(
