@@ -116,6 +116,15 @@ impl Engine {
         })
     }
 
+    /// From now on writes are refused, and the store cannot be closed in order; reads go on.
+    pub fn take_no_more_writes(&self, why: &str) {
+        let mut core = self.lock_core();
+        if core.broken.is_none() && !core.is_closed {
+            tracing::error!(why, "the store takes no more writes");
+            core.broken = Some(why.to_owned());
+        }
+    }
+
     pub(super) fn head(&self) -> &Head {
         match &self.reads.source {
             Source::Writer(head) => head,
