@@ -140,6 +140,7 @@ impl Engine {
             run_ids: AtomicU64::new(meta.next_run_id),
             sealing: Mutex::default(),
             merging: Mutex::default(),
+            import_budget: Mutex::default(),
             _lock: lock,
         };
         place.remove_below(meta.log_start_segment)?;
