@@ -55,7 +55,7 @@ impl fmt::Display for Durability {
 pub struct Sizes {
     /// A log segment.
     pub segment_bytes: u64,
-    /// The in-memory index of the log's unsealed rows; commits wait for sealing beyond it.
+    /// Bytes of memory that the log's unsealed rows and their index take, about; commits wait for sealing beyond it.
     pub tail_bytes_max: usize,
     /// A run file; a sealed, merged or imported run is split by hash range into files of about this.
     pub run_file_bytes: u64,
