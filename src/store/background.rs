@@ -231,18 +231,21 @@ mod tests {
 
     #[test]
     fn a_store_that_is_closed_waits_for_the_piece_of_upkeep_under_way_and_for_no_other() {
-        let (is_slow, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (slow, begins) = (Arc::clone(&is_slow), Arc::clone(&begun));
+        let (is_held, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (held, begins) = (Arc::clone(&is_held), Arc::clone(&begun));
         let store = store(FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path: &Path| {
-            if operation == Operation::Create && is_run(path) && slow.load(Ordering::SeqCst) {
-                begins.fetch_add(1, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(300));
+            begins.fetch_add(usize::from(operation == Operation::Create && is_run(path)), Ordering::SeqCst);
+            while is_run(path) && held.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
             }
             Verdict::Proceed
         }));
-        is_slow.store(true, Ordering::SeqCst);
+        begun.store(0, Ordering::SeqCst);
+        is_held.store(true, Ordering::SeqCst);
         let threads = start(&store, Durability::Fsync);
         wait_for("a merge begins", || begun.load(Ordering::SeqCst) > 0);
+        threads.bell.ring();
+        is_held.store(false, Ordering::SeqCst);
         drop(threads);
         assert_eq!(begun.load(Ordering::SeqCst), 1, "one merge was under way");
         assert_eq!(runs(&store)[1..], [4; 3], "no other view was taken up");
