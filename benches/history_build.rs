@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array};
 use asof::disk::RealDisk;
-use asof::history::{BulkBatch, BulkBuilder, RunFile, RunOutput, RunSchema, merge_runs};
+use asof::history::{BulkBatch, BulkBuilder, RunFile, RunOutput, RunSchema, StagingBudget, merge_runs};
 use asof::key::{KeySchema, key_hash};
 use asof::options::Sizes;
 use asof::value::DataType;
@@ -65,7 +65,7 @@ fn main() {
             is_durable: true,
         };
         let (start, cpu) = (Instant::now(), cpu_seconds());
-        let builder = BulkBuilder::new(&schema, SEED, output, &scratch, import_bytes_max);
+        let builder = BulkBuilder::new(&schema, SEED, output, &scratch, StagingBudget::of(import_bytes_max));
         builder.extend(batches.iter().cloned().map(Ok)).expect("rows");
         let partitioned = start.elapsed().as_secs_f64();
         let files = builder.finish().expect("a run");

@@ -55,7 +55,7 @@ impl fmt::Display for Durability {
 pub struct Sizes {
     /// A log segment.
     pub segment_bytes: u64,
-    /// The in-memory index of the log's unsealed rows; commits wait for sealing beyond it.
+    /// Bytes of memory that the log's unsealed rows and their index take, about; commits wait for sealing beyond it.
     pub tail_bytes_max: usize,
     /// A run file; a sealed, merged or imported run is split by hash range into files of about this.
     pub run_file_bytes: u64,
@@ -63,10 +63,12 @@ pub struct Sizes {
     pub merge_fanout: usize,
     /// Address space reserved for each latest table, which cannot grow beyond until the store is opened again.
     pub table_reserve_bytes: u64,
-    /// How many bytes of rows an import holds in memory before it writes them to disk as a sorted piece, to merge the pieces in
-    /// the end: every row is then written twice. `None` is a quarter of the memory available when it begins, but at least 512 MiB
-    /// and at most 4 GiB. While a piece is sorted and written, with its keys and places once more, rows go on coming in: up to three
-    /// times as much may be held for that while.
+    /// How many bytes of rows the imports of a store hold in memory, all that are under way together, before rows go to disk as
+    /// a sorted piece; the pieces are merged in the end, so that every row is then written twice. With several imports the one
+    /// that takes rows in writes out what it holds, if that is an eighth at least. `None` is a quarter of the memory available
+    /// when the first of them begins (of the machine, or of the process's control group if that has less left), but at least
+    /// 512 MiB and at most 4 GiB. While pieces are sorted and written, with keys and places once more, rows go on coming in: up
+    /// to three times as much may be held for that while.
     pub import_bytes_max: Option<usize>,
 }
 

@@ -183,7 +183,9 @@ pub struct BulkOptions {
     pub allow_future: bool,
     /// What to do with rows that cannot be stored.
     pub bad_rows: BadRows,
-    /// Add every row. Otherwise rows fully equal to stored ones are added only as often as they come beyond those.
+    /// Add every row. Otherwise rows are compared with all that the view has, written or imported: one that is equal in key, clocks
+    /// and all values is left out, as often as the store has it, so that three equal rows into a store that has two add one. Rows
+    /// left out are counted in [`ImportReport::rows_skipped`](crate::ImportReport::rows_skipped).
     pub append: bool,
     /// Where the rows come from; kept with the commit and shown by `explain`.
     pub source: Option<String>,

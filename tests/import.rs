@@ -11,9 +11,10 @@ use arrow_array::{
 };
 use arrow_schema::Schema;
 use asof::definition::{Definitions, Feature, FeatureView, Source};
-use asof::disk::{CrashMode, MemDisk};
+use asof::disk::{CrashMode, MemDisk, Operation};
 use asof::exchange::{create_sink, typed_field};
 use asof::format::columns::array_from_values;
+use asof::options::Sizes;
 use asof::value::{DataType, Value};
 use asof::{
     ApplyOptions, BadRows, BulkOptions, Error, ExportOptions, Features, GetOptions, HistoricalRequest, ImportOptions,
@@ -360,6 +361,42 @@ fn writers_of_the_same_rows_at_the_same_time_store_them_once() {
         });
         assert_eq!(copies(&store, &batch(&rows)), 200, "round {round}");
     }
+}
+
+#[test]
+fn imports_that_are_under_way_together_share_what_one_may_hold_in_memory() {
+    let disk = MemDisk::new();
+    let pieces = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&pieces);
+    disk.on_operation(move |info| {
+        let name = info.path.to_string_lossy();
+        let is_piece = name.contains("scratch-") && name.ends_with(".arrow");
+        *counted.lock().unwrap() += usize::from(is_piece && info.operation == Operation::Create);
+    });
+    let sizes = Sizes { import_bytes_max: Some(2 << 20), table_reserve_bytes: 64 << 20, ..Sizes::default() };
+    let store = Store::builder().sizes(sizes).background(false).disk(Arc::new(disk)).open("/imports").unwrap();
+    apply(&store, weather());
+    let rows: Vec<_> = (0..35_000).map(|second| ("JFK", second, 1.0)).collect();
+    let begin = |first: i64| {
+        let mut writer = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+        let rows: Vec<_> = rows.iter().map(|(origin, second, temp)| (*origin, second + first, *temp)).collect();
+        writer.write(&batch(&rows)).unwrap();
+        writer
+    };
+    // One that is begun and left alone stops nobody.
+    let idle = begin(0);
+    for round in 1..=3 {
+        let report = begin(round * 100_000).commit().unwrap();
+        assert_eq!(counts(&report), (35_000, 35_000, 0, 0));
+    }
+    assert!(*pieces.lock().unwrap() > 0, "each holds a share of its own");
+    drop(idle);
+    *pieces.lock().unwrap() = 0;
+    for round in 4..=6 {
+        assert_eq!(counts(&begin(round * 100_000).commit().unwrap()), (35_000, 35_000, 0, 0));
+    }
+    assert_eq!(*pieces.lock().unwrap(), 0, "one alone, and what was held for others is free again");
+    assert_eq!(store.views().unwrap()[0].rows_in_runs, 210_000);
 }
 
 #[test]

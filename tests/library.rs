@@ -15,8 +15,9 @@ use asof::options::{Durability, Sizes};
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
 use asof::{
-    ApplyOptions, BulkOptions, CheckReport, Checksum, DeleteOptions, ErrorKind, Explanation, Features, GetOptions,
-    KnownAt, Location, Row, ScanOptions, Severity, Status, Store, TableVerdict, TemporaryStore, WriteOptions,
+    ApplyOptions, BulkOptions, CheckProgress, CheckReport, Checksum, DeleteOptions, ErrorKind, Explanation, Features,
+    GetOptions, KnownAt, Location, Row, ScanOptions, Severity, Status, Store, TableVerdict, TemporaryStore,
+    WriteOptions,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -203,6 +204,10 @@ fn a_sound_store_has_no_problems_while_it_is_written_to_and_after() {
     assert_eq!(report.files, (files.len() - unread.len()) as u64, "{files:?}");
     assert!(told.windows(2).all(|pair| pair[0].bytes <= pair[1].bytes));
     assert!(told.iter().all(|progress| progress.bytes <= progress.bytes_total));
+    // It is at the end when everything was read, and no sooner.
+    let is_at_end = |progress: &CheckProgress| progress.bytes == progress.bytes_total;
+    assert!(told.iter().take(told.len() / 2).all(|progress| !is_at_end(progress)), "{told:?}");
+    assert!(told.last().is_some_and(is_at_end), "{told:?}");
 }
 
 #[test]

@@ -49,7 +49,9 @@ pub enum Command {
     /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
     #[command(after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all\n  \
         asof import weather late.csv --bad-rows quarantine\n  asof import weather@2 --from-version 1\n\n\
-        All of the files or nothing. A file imported before is skipped; of one that grew, only the new rows are added.")]
+        All of the files or nothing. A file imported before is skipped. Every other row is compared with those the store has, \
+        written or imported: one that is equal in key, times and all values is left out, as often as the store has it, and counted as \
+        skipped; so a file that grew adds what it gained. --append adds every row.")]
     Import(Import),
     /// The features of one entity, now or at any moment.
     #[command(after_help = "Examples:\n  asof get --features weather:temp,weather:visib origin=JFK\n  \
@@ -140,7 +142,7 @@ pub struct Import {
     /// Take event timestamps far ahead of the clock.
     #[arg(long)]
     pub allow_future: bool,
-    /// Add every row, even those the store has.
+    /// Add every row, even those the store has, and files imported before.
     #[arg(long)]
     pub append: bool,
 }

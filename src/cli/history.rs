@@ -1,6 +1,8 @@
 //! `asof history`: a training set out of a spine.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow_array::RecordBatchReader;
@@ -14,7 +16,7 @@ use super::output::{Sheet, human_bytes, human_count};
 use super::progress::Meter;
 use crate::engine::get::GetOptions;
 use crate::error::Result;
-use crate::exchange::{SourceOptions, create_sink, open_source};
+use crate::exchange::{Progress, SourceOptions, create_sink, open_source};
 use crate::request::HistoricalRequest;
 use crate::store::Store;
 use crate::value::DataType;
@@ -61,6 +63,18 @@ impl std::fmt::Display for Joined {
 
 /// Joins the rows of the file `spine` into the file `out`.
 pub(super) fn join(store: &Store, spine: &Path, request: &HistoricalRequest, out: &Path) -> Result<Joined> {
+    let meter = Meter::new(spine.display().to_string());
+    join_and_tell(store, spine, request, out, &meter.of_bytes())
+}
+
+/// [`join`]; `tell` hears of how many bytes of the spine rows were written, and of how many bytes there are.
+fn join_and_tell(
+    store: &Store,
+    spine: &Path,
+    request: &HistoricalRequest,
+    out: &Path,
+    tell: &dyn Fn(u64, u64),
+) -> Result<Joined> {
     let options =
         GetOptions { at: None, known_at: request.known_at.clone(), definitions_current: request.definitions_current };
     // Text files do not say what their columns are; the join keys do. Digits that are a string key stay one.
@@ -73,11 +87,14 @@ pub(super) fn join(store: &Store, spine: &Path, request: &HistoricalRequest, out
     // A type given for a column that is not there would make it one of nulls.
     let found = open_source(spine, &SourceOptions::default())?.schema();
     types.retain(|(name, _)| found.index_of(name).is_ok());
-    let bytes = std::fs::metadata(spine).map_or(0, |metadata| metadata.len());
-    let meter = Meter::new(spine.display().to_string());
+    // The spine is read ahead of the join by a chunk of rows: what counts is how far it was read when those were written.
+    let read = Arc::new(AtomicU64::new(0));
+    let reading = Arc::clone(&read);
+    let progress: Progress = Arc::new(move |_rows, bytes| reading.store(bytes, Ordering::Relaxed));
     let source_options =
-        SourceOptions { column_types: Some(types), progress: Some(meter.of_source(bytes)), ..SourceOptions::default() };
+        SourceOptions { column_types: Some(types), progress: Some(progress), ..SourceOptions::default() };
     let source = open_source(spine, &source_options)?;
+    let bytes_total = source.bytes_total();
     let training_set = store.get_historical_features(*source, request)?;
     let schema = training_set.schema();
     let known_at_seq = training_set.known_at_seq();
@@ -87,7 +104,54 @@ pub(super) fn join(store: &Store, spine: &Path, request: &HistoricalRequest, out
     let mut sink = create_sink(out, &schema, metadata)?;
     for batch in training_set {
         sink.write(&batch?)?;
+        tell(read.load(Ordering::Relaxed).min(bytes_total), bytes_total);
     }
     let written = sink.finish()?;
+    tell(bytes_total, bytes_total);
     Ok(Joined { rows: written.rows, columns: schema.fields().len(), bytes: written.bytes, known_at_seq })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::ApplyOptions;
+    use crate::definition::{Definitions, FeatureView};
+    use crate::request::Features;
+
+    #[test]
+    fn progress_is_of_what_was_joined_goes_up_to_all_of_the_spine_and_not_beyond() {
+        let store = Store::temporary().unwrap();
+        let view = FeatureView::new("weather").entity("airport");
+        let view = view.feature("temp", DataType::Float64).feature("visib", DataType::Float64);
+        let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view);
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let folder = store.path().with_file_name("spine");
+        std::fs::create_dir(&folder).unwrap();
+        // More rows than a chunk of the join has; as text in two files, and as Parquet.
+        let rows = "JFK,2024-03-01T13:00:00Z\n".repeat(700_000);
+        let text = format!("origin,event_timestamp\n{rows}");
+        std::fs::write(folder.join("1.csv"), &text).unwrap();
+        std::fs::write(folder.join("2.csv"), &text).unwrap();
+        let parquet = store.path().with_file_name("spine.parquet");
+        let again = store.path().with_file_name("again.parquet");
+        for (spine, feature, out) in [(&folder, "weather:temp", &parquet), (&parquet, "weather:visib", &again)] {
+            let request = HistoricalRequest::new(Features::list([feature]).unwrap());
+            let told = RefCell::new(Vec::new());
+            let tell = |bytes, bytes_total| told.borrow_mut().push((bytes, bytes_total));
+            let joined = join_and_tell(&store, spine, &request, out, &tell).unwrap();
+            assert_eq!(joined.rows, 1_400_000);
+            let told = told.take();
+            let total = if spine.is_dir() { 2 * text.len() as u64 } else { spine.metadata().unwrap().len() };
+            assert!(told.len() >= 3, "{told:?}: chunk by chunk");
+            // Equal rows take so few bytes in Parquet that they are read at once.
+            assert!(told[0].0 < total || !spine.is_dir(), "{told:?}: not before it was joined");
+            assert!(
+                told.is_sorted() && told.iter().all(|(bytes, of)| bytes <= of && *of == total),
+                "{told:?} of {total}"
+            );
+            assert_eq!(told.last(), Some(&(total, total)));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::exchange::{ImportProgress, Progress, RowProgress};
+use crate::exchange::{ImportProgress, RowProgress};
 
 const QUIET_FOR: Duration = Duration::from_secs(1);
 const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {elapsed}";
@@ -45,13 +45,6 @@ impl Meter {
             Watch { over, thread }
         });
         Meter { bar, watch }
-    }
-
-    /// For a source of this many bytes.
-    pub fn of_source(&self, bytes_total: u64) -> Progress {
-        let show = self.show(BYTES);
-        // What a file says of itself is read more than once.
-        Arc::new(move |_rows, bytes| show(bytes.min(bytes_total), Some(bytes_total)))
     }
 
     /// For an import.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::commit::Pending;
 use super::picture::Picture;
@@ -15,6 +15,7 @@ use super::tables::Tables;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::LogPosition;
 use crate::head::{Head, HeadState};
+use crate::history::StagingBudget;
 use crate::lock::WriterLock;
 use crate::log::LogWriter;
 use crate::manifest;
@@ -54,6 +55,8 @@ pub struct Engine {
     pub(super) sealing: Mutex<()>,
     /// One merge at a time.
     pub(super) merging: Mutex<()>,
+    /// What the imports that are under way may hold in memory together.
+    pub(super) import_budget: Mutex<Weak<StagingBudget>>,
     pub(super) _lock: WriterLock,
 }
 
@@ -114,6 +117,15 @@ impl Engine {
             core.broken.get_or_insert_with(|| "a thread panicked while it changed the store".to_owned());
             core
         })
+    }
+
+    /// From now on writes are refused, and the store cannot be closed in order; reads go on.
+    pub fn take_no_more_writes(&self, why: &str) {
+        let mut core = self.lock_core();
+        if core.broken.is_none() && !core.is_closed {
+            tracing::error!(why, "the store takes no more writes");
+            core.broken = Some(why.to_owned());
+        }
     }
 
     pub(super) fn head(&self) -> &Head {

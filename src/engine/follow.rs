@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use super::core::lock;
+use super::outlived::is_outlived;
 use super::picture::{Picture, table_shape};
 use super::reads::{Reads, Sight, Source};
 use super::replay::Replay;
@@ -75,6 +76,8 @@ struct Following {
     log: LogReader,
     /// What HEAD said last.
     said: HeadState,
+    /// The page of a closed store that was asked last whether the store has gone on since, and the answer.
+    asked: Option<(HeadState, bool)>,
     replay: Replay,
     tails: Vec<Arc<TailSegment>>,
     /// The last number, and the epoch HEAD had, when the log was recovered in memory.
@@ -100,6 +103,7 @@ impl Reads {
         let inner = Following {
             log: LogReader::new(log_place(&disk), state.meta().log_start_segment),
             said: HeadState::default(),
+            asked: None,
             replay: Replay::new(state, identity.hash_seed),
             tails: Vec::new(),
             recovered: None,
@@ -159,7 +163,11 @@ impl Follower {
         for _ in 0..WRITER_WAITS_MAX {
             let (said, trust) = self.ask_head(&mut following, reads)?;
             if trust != Trust::Untrusted {
-                return self.follow(&mut following, reads, said);
+                match self.is_outlived(&mut following, reads, &said)? {
+                    Some(false) => return self.follow(&mut following, reads, said),
+                    Some(true) => {}
+                    None => continue,
+                }
             }
             if let Some((seq, epoch)) = following.recovered
                 && epoch == said.epoch
@@ -192,10 +200,34 @@ impl Follower {
         // Epochs begin anew with a new page: nothing known so far is of it.
         self.epoch.store(NO_WRITER, Ordering::Release);
         following.recovered = None;
+        following.asked = None;
         let (state, trust) = head.read_trusted();
         self.heads.add(head);
         following.said = state;
         Ok((state, trust))
+    }
+
+    /// Whether HEAD is a copy of an earlier day's. `None`: a writer has come while that was asked. What the answer was is known
+    /// until HEAD says something else, as it does before a writer changes anything.
+    fn is_outlived(&self, following: &mut Following, reads: &Reads, said: &HeadState) -> Result<Option<bool>> {
+        if !said.is_clean {
+            return Ok(Some(false));
+        }
+        if let Some((asked, is_outlived)) = &following.asked
+            && asked == said
+        {
+            return Ok(Some(*is_outlived));
+        }
+        let published = load_manifest(&*reads.disk, &reads.dir, &reads.identity)?;
+        let is_outlived = is_outlived(said, published.generation(), &reads.log_place())?;
+        if is_outlived {
+            if self.heads.current().is_some_and(|head| head.read() != *said) {
+                return Ok(None);
+            }
+            tracing::warn!("HEAD is older than the store: the log is read");
+        }
+        following.asked = Some((*said, is_outlived));
+        Ok(Some(is_outlived))
     }
 
     /// Catches up with what HEAD says.
@@ -203,7 +235,7 @@ impl Follower {
         let mut is_anew = self.epoch.load(Ordering::Acquire) != said.epoch;
         for attempt in 1.. {
             let outdated = reads.picture().state.generation() < said.manifest_generation;
-            let caught_up = if is_anew || outdated { self.reload(following, reads, is_anew) } else { Ok(()) };
+            let caught_up = if is_anew || outdated { self.reload(following, reads, &said, is_anew) } else { Ok(()) };
             let caught_up = caught_up.and_then(|()| self.read_log(following, reads, said.log_end));
             match caught_up {
                 Ok(()) => break,
@@ -230,8 +262,13 @@ impl Follower {
     }
 
     /// Takes the MANIFEST there is. `is_anew` forgets what was read of the log.
-    fn reload(&self, following: &mut Following, reads: &Reads, is_anew: bool) -> Result<()> {
+    fn reload(&self, following: &mut Following, reads: &Reads, said: &HeadState, is_anew: bool) -> Result<()> {
         let state = load_manifest(&*reads.disk, &reads.dir, &reads.identity)?;
+        if state.generation() < said.manifest_generation {
+            return Err(Error::damaged(&reads.dir, "MANIFEST is older than what HEAD says was committed").remedy(
+                "open the store for writing once, as asof apply does: it is published again out of registry.redb",
+            ));
+        }
         let start = state.meta().log_start_segment;
         following.replay = Replay::new(Arc::clone(&state), reads.hash_seed());
         following.tails.retain(|tail| !is_anew && tail.segment() >= start);

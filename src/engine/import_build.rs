@@ -16,7 +16,7 @@ use crate::disk::memory_available_bytes;
 use crate::error::Result;
 use crate::format::accept::Accepted;
 use crate::format::row::RowKind;
-use crate::history::{BulkBatch, BulkBuilder, RunFileMeta};
+use crate::history::{BulkBatch, BulkBuilder, RunFileMeta, StagingBudget};
 
 /// What the importing thread and the building one share.
 #[derive(Debug)]
@@ -46,7 +46,17 @@ pub(super) struct Built {
     pub seen_seq: u64,
 }
 
-/// What an import holds in memory where nobody says: a share of what is there.
+/// The budget of the imports under way, or that of the first one.
+fn budget(engine: &Engine) -> Arc<StagingBudget> {
+    let mut shared = lock(&engine.import_budget);
+    shared.upgrade().unwrap_or_else(|| {
+        let budget = StagingBudget::of(engine.options.sizes.import_bytes_max.unwrap_or_else(bytes_max_of_machine));
+        *shared = Arc::downgrade(&budget);
+        budget
+    })
+}
+
+/// What imports hold in memory where nobody says: a share of what is there.
 fn bytes_max_of_machine() -> usize {
     const SHARE: u64 = 4;
     const AT_LEAST: u64 = 512 << 20;
@@ -65,9 +75,9 @@ pub(super) fn build(
     let schema = run_schema(&view.record);
     let building = Building::new(engine, engine.make_history_folder(&view.record)?);
     let scratch = Scratch::make(engine, building.folder().join(format!("scratch-{}", engine.next_run_id())))?;
-    let bytes_max = engine.options.sizes.import_bytes_max.unwrap_or_else(bytes_max_of_machine);
+    let budget = budget(engine);
     let built = building.run(engine, |output| {
-        let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), *output, &scratch.folder, bytes_max);
+        let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), *output, &scratch.folder, budget);
         let rows = builder.extend(batches.into_iter().map(Ok))?;
         let part_starts = lock(&shared.part_starts).clone();
         let none_known = vec![0; part_starts.len()];

@@ -18,6 +18,7 @@ mod known_at;
 mod known_rows;
 pub mod online;
 mod open;
+mod outlived;
 pub mod picture;
 pub mod provenance;
 pub mod reads;

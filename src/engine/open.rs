@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::core::{Core, Engine, EngineOptions};
+use super::outlived::is_outlived;
 use super::picture::Picture;
 use super::reads::{Reads, Source, log_place};
 use super::replay::Replay;
 use super::tables::{Found, Tables};
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, Result};
-use crate::format::log::segment_of;
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::lock::{Holder, WriterLock};
@@ -65,12 +65,7 @@ impl Engine {
         }
         let meta = state.meta().clone();
         let place = log_place(&disk, dir, &identity);
-        // Whoever closes a store in order writes to neither afterwards: a page that says so of less is a copy of an older one.
-        if trust == Trust::Clean
-            && (said.manifest_generation < state.generation()
-                || place.last_segment()?.is_some_and(|last| last != segment_of(said.log_end))
-                || said.log_end > 0 && place.goes_on_at(said.log_end)?)
-        {
+        if is_outlived(&said, state.generation(), &place)? {
             tracing::warn!("HEAD is older than the store: the log is read");
             trust = Trust::Untrusted;
         }
@@ -145,6 +140,7 @@ impl Engine {
             run_ids: AtomicU64::new(meta.next_run_id),
             sealing: Mutex::default(),
             merging: Mutex::default(),
+            import_budget: Mutex::default(),
             _lock: lock,
         };
         place.remove_below(meta.log_start_segment)?;

@@ -139,13 +139,17 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::merge`].
-    pub fn merge_view(&self, view_id: u32, now: Timestamp) -> Result<()> {
-        let _one_at_a_time = lock(&self.merging);
+    fn merge_view(&self, view_id: u32, now: Timestamp) -> Result<()> {
         while self.merge_once(view_id, now)? {}
         Ok(())
     }
 
-    fn merge_once(&self, view_id: u32, now: Timestamp) -> Result<bool> {
+    /// Merges runs of like size of a view into one, where there are many. Whether it did, so that there may be more.
+    ///
+    /// # Errors
+    /// As [`Engine::merge`].
+    pub fn merge_once(&self, view_id: u32, now: Timestamp) -> Result<bool> {
+        let _one_at_a_time = lock(&self.merging);
         let picture = self.reads.picture();
         let view = picture.view(view_id);
         let mut sizes: Vec<RunSize> = Vec::new();

@@ -27,7 +27,8 @@ pub struct ImportOptions {
     pub allow_future: bool,
     /// What to do with rows that cannot be read or stored.
     pub bad_rows: BadRows,
-    /// Import every row of every file, those imported before too.
+    /// Import every row of every file, those imported before too. Otherwise such files are skipped, and rows equal to stored ones
+    /// are left out: see [`BulkOptions::append`].
     pub append: bool,
     /// Who imports; kept beside the files' names and shown by `explain`.
     pub source: Option<String>,

@@ -179,6 +179,7 @@ pub struct Source {
     origin: Origin,
     rows: u64,
     bytes_read: Arc<AtomicU64>,
+    bytes_total: u64,
 }
 
 /// Opens a file, or every file of a known format below a folder in the order of their paths.
@@ -191,6 +192,8 @@ pub struct Source {
 pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> {
     let mut waiting = if path.is_dir() { files_of_folder(path)? } else { VecDeque::from([path.to_path_buf()]) };
     let bytes_read = Arc::new(AtomicU64::new(0));
+    // A file whose length cannot be asked is told of when it is opened.
+    let bytes_total = waiting.iter().map(|path| std::fs::metadata(path).map_or(0, |about| about.len())).sum();
     let Some(first) = waiting.pop_front() else {
         return Err(Error::not_found("no file of a known format in this folder").at(path.display()));
     };
@@ -201,7 +204,7 @@ pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> 
         options.settle_types(&schema);
     }
     let origin = Origin { file: first, ..Origin::default() };
-    Ok(Box::new(Source { schema, options, current: Some(reader), waiting, origin, rows: 0, bytes_read }))
+    Ok(Box::new(Source { schema, options, current: Some(reader), waiting, origin, rows: 0, bytes_read, bytes_total }))
 }
 
 /// The columns that [`open_source`] would deliver of one file, without reading its rows but for what text files are guessed by.
@@ -240,7 +243,13 @@ impl Source {
         self.rows
     }
 
-    /// Bytes read so far, ahead of the rows delivered.
+    /// Bytes of all its files.
+    pub fn bytes_total(&self) -> u64 {
+        self.bytes_total
+    }
+
+    /// Bytes read so far, ahead of the rows delivered. What a file says of itself counts each time it is read, and what nobody
+    /// asks for not at all: in the end they need not be [`Source::bytes_total`].
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
@@ -12,6 +12,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_buffer::ScalarBuffer;
 
 use crate::error::{Error, Result};
+use crate::history::budget::StagingBudget;
 use crate::history::gather::permute;
 use crate::history::keys::Keys;
 use crate::history::known::KnownRows;
@@ -142,7 +143,7 @@ pub struct BulkBuilder<'a> {
     hash_seed: u64,
     output: RunOutput<'a>,
     scratch: &'a Path,
-    bytes_max: usize,
+    budget: Arc<StagingBudget>,
     staged: Mutex<Staged>,
     spilled: Mutex<Vec<RunFileMeta>>,
     next_spill: AtomicU64,
@@ -154,20 +155,20 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl<'a> BulkBuilder<'a> {
-    /// A builder that writes to `output`, and sorted pieces beyond `bytes_max` to the folder `scratch`, which exists and is empty.
+    /// A builder that writes to `output`, and sorted pieces beyond the budget to the folder `scratch`, which exists and is empty.
     pub fn new(
         schema: &'a RunSchema,
         hash_seed: u64,
         output: RunOutput<'a>,
         scratch: &'a Path,
-        bytes_max: usize,
+        budget: Arc<StagingBudget>,
     ) -> BulkBuilder<'a> {
         BulkBuilder {
             schema,
             hash_seed,
             output,
             scratch,
-            bytes_max,
+            budget,
             staged: Mutex::default(),
             spilled: Mutex::default(),
             next_spill: AtomicU64::new(0),
@@ -183,14 +184,16 @@ impl<'a> BulkBuilder<'a> {
         let row_count = batch.event_ts.len();
         for start in (0..row_count).step_by(SLICE_ROWS) {
             let len = SLICE_ROWS.min(row_count - start);
+            self.budget.wait_for_room();
             let piece = self.partition(first_row + start as u64, &batch.slice(start, len))?;
             let full = {
                 let mut staged = lock(&self.staged);
-                staged.bytes += piece.bytes;
+                let bytes = piece.bytes;
+                staged.bytes += bytes;
                 staged.pieces.push(piece);
-                (staged.bytes > self.bytes_max).then(|| std::mem::take(&mut *staged))
+                self.budget.stage(bytes, staged.bytes).map(|writing| (writing, std::mem::take(&mut *staged)))
             };
-            if let Some(staged) = full {
+            if let Some((_writing, staged)) = full {
                 self.spill(staged)?;
             }
         }
@@ -258,7 +261,8 @@ impl<'a> BulkBuilder<'a> {
             keys: keys.take(&order),
             columns: permute(&columns, &order)?,
         };
-        let bytes = rows.columns.memory_bytes() + rows.keys.memory_bytes() + row_count * 8;
+        let bytes =
+            rows.columns.memory_bytes() + rows.keys.memory_bytes() + row_count * 8 + size_of_val(starts.as_slice());
         Ok(Piece { rows, starts, bytes })
     }
 
@@ -319,10 +323,12 @@ impl<'a> BulkBuilder<'a> {
     pub fn finish_without(self, known: Option<&KnownRows<'_>>) -> Result<Vec<RunFileMeta>> {
         let known = known.filter(|known| !known.is_empty());
         let staged = std::mem::take(&mut *lock(&self.staged));
+        let writing = self.budget.begin_writing(staged.bytes);
         if lock(&self.spilled).is_empty() {
             return self.sort(&staged, &self.output, known);
         }
         self.spill(staged)?;
+        drop(writing);
         let spilled = std::mem::take(&mut *lock(&self.spilled));
         let disk = self.output.disk;
         let open =
@@ -335,5 +341,11 @@ impl<'a> BulkBuilder<'a> {
             disk.remove(&index_path(self.scratch, file.id))?;
         }
         Ok(merged)
+    }
+}
+
+impl Drop for BulkBuilder<'_> {
+    fn drop(&mut self) {
+        self.budget.give_back(lock(&self.staged).bytes);
     }
 }

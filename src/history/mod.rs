@@ -7,6 +7,7 @@
 
 mod audit;
 mod block_writer;
+mod budget;
 mod bulk;
 mod column_builder;
 mod columns;
@@ -34,6 +35,7 @@ mod verify;
 mod writer;
 
 pub use audit::RunAudit;
+pub use budget::StagingBudget;
 pub use bulk::{BulkBatch, BulkBuilder};
 pub(crate) use cursor::interleave;
 pub use cursor::{MergeCursor, MergedKey, RunCursor, for_each_latest};

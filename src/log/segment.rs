@@ -49,19 +49,14 @@ impl LogPlace {
         Ok(ids)
     }
 
-    /// The id of the last segment there is a file of.
+    /// Whether there is more of the log than up to `end`: a later segment, or something written where it is said to end.
     ///
     /// # Errors
-    /// The folder cannot be read.
-    pub fn last_segment(&self) -> Result<Option<u32>> {
-        Ok(self.segments()?.last().copied())
-    }
-
-    /// Whether something was written where the log is said to end.
-    ///
-    /// # Errors
-    /// The segment cannot be read.
+    /// The folder or the segment cannot be read.
     pub fn goes_on_at(&self, end: LogPosition) -> Result<bool> {
+        if self.segments()?.last().is_some_and(|last| *last > segment_of(end)) {
+            return Ok(true);
+        }
         match open_segment(self, segment_of(end), OpenMode::Read) {
             Ok(Opened::Sound(segment)) => super::scan::is_unwritten(&segment, offset_of(end)).map(|is_end| !is_end),
             // What is wrong with it is found out when it is read.

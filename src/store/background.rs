@@ -1,18 +1,288 @@
-//! What goes on beside the caller's threads, in the process that writes.
+//! The store's own threads, in the process that writes: when they go round, how they stop, and what a panic in one does.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::control::Server;
-use super::maintenance::Maintenance;
+use super::upkeep::{Attempts, Piece, go_round};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::options::Durability;
+use crate::time::Clock;
 
-/// The store's own threads; dropped with its last clone, before the engine closes.
+/// How often the thread looks for work that nobody told it of.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What goes on beside the caller's threads; dropped with the store's last clone, before the engine closes.
 #[derive(Debug)]
 pub(super) struct Background {
     /// First: no call begins any more, and those under way end.
     _server: Option<Server>,
-    pub maintenance: Option<Maintenance>,
+    upkeep: Option<Threads>,
 }
 
 impl Background {
-    pub fn new(server: Option<Server>, maintenance: Option<Maintenance>) -> Background {
-        Background { _server: server, maintenance }
+    pub fn new(server: Option<Server>, upkeep: Option<Threads>) -> Background {
+        Background { _server: server, upkeep }
+    }
+
+    /// Whether somebody builds tables that are missing.
+    pub fn has_upkeep(&self) -> bool {
+        self.upkeep.is_some()
+    }
+
+    /// No piece of upkeep begins any more.
+    pub fn stop_upkeep(&self) {
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.bell.ring();
+        }
+    }
+}
+
+/// The threads of the upkeep, until dropped: they then end the piece they are at and are joined.
+#[derive(Debug)]
+pub(super) struct Threads {
+    bell: Arc<Bell>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Rung when the store is closed.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    is_over: Mutex<bool>,
+    rung: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.rung.notify_all();
+    }
+
+    /// Asked between two pieces of work.
+    pub fn has_rung(&self) -> bool {
+        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits; whether it rang meanwhile.
+    fn wait(&self, time: Duration) -> bool {
+        let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.rung.wait_timeout_while(is_over, time, |is_over| !*is_over);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Threads {
+    /// Starts the threads: one for the upkeep, and one that syncs where that is done at intervals, because a merge may
+    /// take longer than one.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(engine: &Arc<Engine>, clock: &Arc<dyn Clock>, durability: Durability) -> Result<Threads> {
+        let mut threads = Threads { bell: Arc::default(), threads: Vec::new() };
+        let (clock, bell) = (Arc::clone(clock), Arc::clone(&threads.bell));
+        threads.spawn(engine, "asof-upkeep", LOOK_AGAIN, move |engine, attempts| {
+            go_round(engine, &*clock, attempts, &bell);
+        })?;
+        if let Durability::Interval(every) = durability {
+            threads.spawn(engine, "asof-sync", every, |engine, attempts| {
+                attempts.attempt(Piece::Sync, || engine.sync().map(|()| false));
+            })?;
+        }
+        Ok(threads)
+    }
+
+    fn spawn(
+        &mut self,
+        engine: &Arc<Engine>,
+        name: &'static str,
+        every: Duration,
+        round: impl Fn(&Engine, &mut Attempts) + Send + 'static,
+    ) -> Result<()> {
+        let (weak, bell) = (Arc::downgrade(engine), Arc::clone(&self.bell));
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let rounds = catch_unwind(AssertUnwindSafe(|| go_on(&weak, &bell, every, round)));
+                if let (Err(panic), Some(engine)) = (rounds, weak.upgrade()) {
+                    // Rows would no longer be synced, or the log grow without end, and nobody would know.
+                    engine.take_no_more_writes(&format!("its thread {name} panicked: {}", message(&*panic)));
+                }
+            })
+            .map_err(|source| Error::io("start a thread", engine.reads().dir(), source))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.bell.ring();
+        for thread in self.threads.drain(..) {
+            // The engine has been told of a panic there.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn go_on(engine: &Weak<Engine>, bell: &Bell, every: Duration, round: impl Fn(&Engine, &mut Attempts)) {
+    let mut attempts = Attempts::default();
+    while let Some(engine) = engine.upgrade() {
+        attempts.begin_round();
+        round(&engine, &mut attempts);
+        drop(engine);
+        if bell.wait(every) {
+            return;
+        }
+    }
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::definition::{Definitions, FeatureView};
+    use crate::disk::{FaultyDisk, MemDisk, Operation, Verdict};
+    use crate::options::Sizes;
+    use crate::time::{SystemClock, Timestamp};
+    use crate::value::DataType;
+    use crate::{ApplyOptions, ErrorKind, Features, GetOptions, Row, Store};
+
+    const VIEWS: [&str; 4] = ["a", "b", "c", "d"];
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A store of four views with four runs each, whose upkeep has not begun.
+    fn store(disk: FaultyDisk) -> Store {
+        let sizes = Sizes { table_reserve_bytes: 32 << 20, merge_fanout: 2, ..Sizes::default() };
+        let store = Store::builder().sizes(sizes).disk(Arc::new(disk)).background(false).open("/upkeep").unwrap();
+        let view = |name: &&str| FeatureView::new(*name).entity("thing").feature("x", DataType::Int64);
+        let definitions = Definitions::new("upkeep").entity("thing", [("id", DataType::Int64)]);
+        let definitions = VIEWS.iter().map(view).fold(definitions, Definitions::view);
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        for at in 0..4 {
+            for view in VIEWS {
+                store.write_rows(view, [row(at)]).unwrap();
+            }
+            store.seal().unwrap();
+        }
+        assert_eq!(runs(&store), [4; 4]);
+        store
+    }
+
+    fn row(at: i64) -> Row {
+        Row::new().at(Timestamp(at)).set("id", 1_i64).set("x", at)
+    }
+
+    fn runs(store: &Store) -> Vec<usize> {
+        store.views().unwrap().iter().map(|view| view.runs).collect()
+    }
+
+    fn start(store: &Store, durability: Durability) -> Threads {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Threads::start(store.engine().unwrap(), &clock, durability).unwrap()
+    }
+
+    fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+        let began = std::time::Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < PATIENCE, "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn is_run(path: &Path) -> bool {
+        path.extension().is_some_and(|ending| ending == "arrow")
+    }
+
+    #[test]
+    fn a_view_whose_runs_cannot_be_merged_is_tried_seldom_and_keeps_no_other_from_it() {
+        let (tries, is_ill) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (tried, ill) = (Arc::clone(&tries), Arc::clone(&is_ill));
+        let store = store(FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path: &Path| {
+            let is_hit = operation == Operation::Create && is_run(path) && path.to_string_lossy().contains("1-a@1");
+            if !is_hit || !ill.load(Ordering::SeqCst) {
+                return Verdict::Proceed;
+            }
+            tried.fetch_add(1, Ordering::SeqCst);
+            Verdict::Fail(std::io::ErrorKind::Other)
+        }));
+        is_ill.store(true, Ordering::SeqCst);
+        let threads = start(&store, Durability::Fsync);
+        std::thread::sleep(10 * LOOK_AGAIN);
+        assert!(runs(&store)[1..].iter().all(|runs| *runs < 4), "the other views are merged");
+        assert_eq!(runs(&store)[0], 4);
+        let tries = tries.load(Ordering::SeqCst);
+        assert!((1..=4).contains(&tries), "{tries} tries in about ten rounds");
+        is_ill.store(false, Ordering::SeqCst);
+        wait_for("it is tried again", || runs(&store)[0] < 4);
+        drop(threads);
+    }
+
+    #[test]
+    fn a_store_that_is_closed_waits_for_the_piece_of_upkeep_under_way_and_for_no_other() {
+        let (is_held, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (held, begins) = (Arc::clone(&is_held), Arc::clone(&begun));
+        let store = store(FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path: &Path| {
+            begins.fetch_add(usize::from(operation == Operation::Create && is_run(path)), Ordering::SeqCst);
+            while is_run(path) && held.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Verdict::Proceed
+        }));
+        begun.store(0, Ordering::SeqCst);
+        is_held.store(true, Ordering::SeqCst);
+        let threads = start(&store, Durability::Fsync);
+        wait_for("a merge begins", || begun.load(Ordering::SeqCst) > 0);
+        threads.bell.ring();
+        is_held.store(false, Ordering::SeqCst);
+        drop(threads);
+        assert_eq!(begun.load(Ordering::SeqCst), 1, "one merge was under way");
+        assert_eq!(runs(&store)[1..], [4; 3], "no other view was taken up");
+    }
+
+    #[test]
+    fn a_panic_in_the_upkeep_is_told_by_the_next_write_and_by_the_close() {
+        let memory = MemDisk::volatile();
+        let is_ill = Arc::new(AtomicBool::new(false));
+        let ill = Arc::clone(&is_ill);
+        let store = store(FaultyDisk::new(Arc::new(memory.clone()), move |operation, path: &Path| {
+            if operation == Operation::SyncDir && path.ends_with("1-a@1") && ill.load(Ordering::SeqCst) {
+                // A panic, without the words that a test runner would print.
+                std::panic::resume_unwind(Box::new("the hand of a test"));
+            }
+            Verdict::Proceed
+        }));
+        is_ill.store(true, Ordering::SeqCst);
+        let threads = start(&store, Durability::Fsync);
+        let write = || store.write_rows("a", [row(9)]);
+        wait_for("a write is refused", || write().is_err());
+        for error in [write().unwrap_err(), store.close().unwrap_err(), store.seal().unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+            assert!(error.to_string().contains("asof-upkeep panicked: the hand of a test"), "{error}");
+        }
+        let read = |store: &Store| {
+            let features = Features::list(["b:x"]).unwrap();
+            store.get(&features, &[("id", 1_i64.into())], &GetOptions::default()).unwrap()[0].value.clone()
+        };
+        assert_eq!(read(&store), 3_i64.into(), "reads go on");
+        drop(threads);
+        drop(store);
+        // Nothing is lost, and the next process goes on.
+        let store = Store::builder().background(false).disk(Arc::new(memory.kill_image())).open("/upkeep").unwrap();
+        assert_eq!(read(&store), 3_i64.into());
+        store.write_rows("a", [row(10)]).unwrap();
+        store.compact().unwrap();
+        store.close().unwrap();
     }
 }

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::background::Background;
+use super::background::{Background, Threads};
 use super::control::{Client, Server};
-use super::maintenance::Maintenance;
 use super::{Store, WeakStore, Writes};
 use crate::disk::{Disk, RealDisk};
 use crate::engine::check::{CheckProgress, CheckReport, check_store};
@@ -124,9 +123,9 @@ impl StoreBuilder {
             sizes: self.sizes.clone(),
         };
         let engine = Arc::new(Engine::open(self.the_disk(), path, options, self.clock.now())?);
-        let mut maintenance = None;
+        let mut upkeep = None;
         if self.background {
-            maintenance = Some(Maintenance::start(&engine, &self.clock, self.durability)?);
+            upkeep = Some(Threads::start(&engine, &self.clock, self.durability)?);
         } else {
             // Without a table reads take longer, and that is all.
             if let Err(error) = engine.build_missing_tables() {
@@ -140,9 +139,9 @@ impl StoreBuilder {
         };
         let listens = self.listen && self.disk.is_none();
         let server = if listens { Some(Server::start(store, path)?) } else { None };
-        let has_threads = maintenance.is_some() || server.is_some();
+        let has_threads = upkeep.is_some() || server.is_some();
         Ok(Store {
-            background: has_threads.then(|| Arc::new(Background::new(server, maintenance))),
+            background: has_threads.then(|| Arc::new(Background::new(server, upkeep))),
             reads: Arc::clone(engine.reads()),
             writes: Writes::Here(engine),
             clock: self.clock,

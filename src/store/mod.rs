@@ -1,6 +1,5 @@
 //! The public facade: open a store, apply definitions, write, import, read as of any moment.
 
-mod attempts;
 mod background;
 mod builder;
 mod bulk;
@@ -8,11 +7,11 @@ mod control;
 mod holder;
 mod join_keys;
 mod local_import;
-mod maintenance;
 mod reading;
 mod rows;
 mod summaries;
 mod training_set;
+mod upkeep;
 mod versions;
 mod writing;
 
@@ -219,7 +218,7 @@ impl Store {
         }
         let engine = self.engine()?;
         let plan = engine.apply(definitions, options.prune, self.now())?;
-        if self.background.as_ref().is_none_or(|background| background.maintenance.is_none()) {
+        if !self.background.as_ref().is_some_and(|background| background.has_upkeep()) {
             engine.build_missing_tables()?;
         }
         Ok(plan)
@@ -291,8 +290,12 @@ impl Store {
     /// without saying whether it worked.
     ///
     /// # Errors
-    /// The log could not be made durable.
+    /// The log could not be made durable. `Poisoned`: a change failed half-way before, or a thread of the store panicked; the
+    /// next open recovers the store.
     pub fn close(&self) -> Result<()> {
+        if let Some(background) = &self.background {
+            background.stop_upkeep();
+        }
         match &self.writes {
             Writes::Here(engine) => engine.close(),
             Writes::There(_) | Writes::Nowhere => Ok(()),

@@ -9,6 +9,8 @@ use crate::format::row::RowRef;
 const CHAIN: u32 = 1 << 31;
 /// Of most keys with several rows a segment holds few.
 const CHAIN_ROWS_MIN: usize = 4;
+/// What a chain takes beside its rows: where it lies, and what the allocator keeps of it.
+const CHAIN_BYTES: usize = size_of::<Vec<u32>>() + 16;
 
 /// Where a row stands in row order.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,8 @@ pub struct TailView {
     heads: KeyIndex,
     /// Rows of one hash in ascending row order: found by binary search, however many there are.
     chains: Vec<Vec<u32>>,
+    /// Rows that chains have room for.
+    chain_room: usize,
     /// The first row of each frame, and the frame's log position.
     frames: Vec<(u64, LogPosition)>,
 }
@@ -80,6 +84,7 @@ impl TailView {
         let number = if head & CHAIN == 0 {
             let chain = u32::try_from(self.chains.len()).expect("fewer chains than rows");
             self.chains.push(Vec::with_capacity(CHAIN_ROWS_MIN));
+            self.chain_room += CHAIN_ROWS_MIN;
             self.chains[chain as usize].push(head);
             self.heads.replace(hash, chain | CHAIN);
             chain
@@ -97,7 +102,10 @@ impl TailView {
             Some(&last) if !is_before(last) => chain.partition_point(|&other| is_before(other)),
             _ => chain.len(),
         };
-        self.chains[number as usize].insert(at, index);
+        let chain = &mut self.chains[number as usize];
+        let room = chain.capacity();
+        chain.insert(at, index);
+        self.chain_room += chain.capacity() - room;
     }
 
     /// Rows of `key` with an event time of at most `event_ts_max`, from the greatest in row order downwards,
@@ -160,10 +168,11 @@ impl TailView {
         (TailRow { event_ts: row.event_ts, created: record.head.created, seq: row.seq }, record)
     }
 
-    /// Bytes of memory beside the records, about.
-    pub(super) fn bytes(&self) -> usize {
-        let numbers = self.rows.len() * (size_of::<Entry>() + size_of::<u32>());
-        numbers + self.frames.len() * 16 + self.heads.bytes()
+    /// Bytes of memory that have been written to, about: of what grows at its end, what is in it.
+    pub(super) fn held_bytes(&self) -> usize {
+        let rows = size_of_val(self.rows.as_slice()) + size_of_val(self.frames.as_slice());
+        let chains = self.chains.len() * CHAIN_BYTES + self.chain_room * size_of::<u32>();
+        size_of::<TailView>() + self.records.held_bytes() + rows + self.heads.held_bytes() + chains
     }
 }
 

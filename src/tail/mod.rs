@@ -16,6 +16,7 @@ pub use chain::{TailRow, TailView};
 pub use records::RecordPlace;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -43,7 +44,7 @@ impl TailSegment {
         self.segment
     }
 
-    /// Bytes of memory the index holds, about.
+    /// Bytes of memory the index holds, about: what was written to, so that room ahead of it does not count.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -51,8 +52,23 @@ impl TailSegment {
     /// Takes a copy of the row records of one log section, which shows nowhere before [`TailSegment::insert`], and
     /// brings what that will touch close.
     pub fn stage(&self, view: u32, records: &[u8], hashes: &[u64]) -> RecordPlace {
+        self.change(view, |tail| tail.stage(records, hashes))
+    }
+
+    /// Does something to a view's rows, and counts what memory they take from then on.
+    fn change<T>(&self, view: u32, change: impl FnOnce(&mut TailView) -> T) -> T {
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
-        views.entry(view).or_default().stage(records, hashes)
+        let (tail, before) = match views.entry(view) {
+            Entry::Occupied(tail) => {
+                let tail = tail.into_mut();
+                let before = tail.held_bytes();
+                (tail, before)
+            }
+            Entry::Vacant(none) => (none.insert(TailView::default()), 0),
+        };
+        let done = change(tail);
+        self.bytes.fetch_add(tail.held_bytes() - before, Ordering::Relaxed);
+        done
     }
 
     /// Adds the row records of one log section, numbered from `first_seq`; `place` is where they were staged, `hashes` has
@@ -68,11 +84,7 @@ impl TailSegment {
         first_seq: u64,
         position: LogPosition,
     ) {
-        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
-        let tail = views.entry(view).or_default();
-        let before = tail.bytes();
-        tail.insert(place, records, hashes, first_seq, position);
-        self.bytes.fetch_add(tail.bytes() - before + records.len(), Ordering::Relaxed);
+        self.change(view, |tail| tail.insert(place, records, hashes, first_seq, position));
     }
 
     /// Adds the commit that the rows inserted last came in.
@@ -111,5 +123,62 @@ mod tests {
         assert_eq!(rows(), (0, 0));
         tail.insert(3, place, &record, &[42], 1, 7);
         assert_eq!(rows(), (1, 1));
+    }
+
+    /// Which rows a tail is filled with in a process of its own.
+    const FILLED_WITH: &str = "ASOF_TAIL_FILLED_WITH";
+
+    /// Bytes of memory of this process that no file is behind.
+    fn resident_bytes() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().strip_suffix("kB").unwrap().trim().parse::<usize>().unwrap() << 10
+    }
+
+    /// Views, keys of each, rows of each key, rows of a frame.
+    const FILLINGS: [(u32, u64, u64, u64); 6] = [
+        (1, 400_000, 1, 1_000),
+        (1, 400_000, 1, 1),
+        (1, 200_000, 2, 1_000),
+        (1, 100_000, 9, 1_000),
+        (1, 5, 100_000, 1_000),
+        (3_000, 2, 2, 4),
+    ];
+
+    #[test]
+    fn the_bytes_that_are_counted_are_those_that_are_held() {
+        let Some(filling) = std::env::var_os(FILLED_WITH) else {
+            let this = "tail::tests::the_bytes_that_are_counted_are_those_that_are_held";
+            for filling in 0..FILLINGS.len() {
+                let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+                let child = child.args(["--exact", this, "--nocapture"]).env(FILLED_WITH, filling.to_string());
+                let out = child.output().unwrap();
+                assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+            }
+            return;
+        };
+        let (views, keys, rows, of_frame) = FILLINGS[filling.to_str().unwrap().parse::<usize>().unwrap()];
+        let before = resident_bytes();
+        let tail = TailSegment::new(1);
+        for view in 0..views {
+            for first in (0..keys * rows).step_by(usize::try_from(of_frame).unwrap()) {
+                let (mut records, mut hashes) = (Vec::new(), Vec::new());
+                for row in first..(first + of_frame).min(keys * rows) {
+                    let key = (row % keys).to_le_bytes();
+                    let at = i64::try_from(row / keys).unwrap();
+                    push_record(&RowHead::new(RowKind::Value, at), &key, 0, &[], &mut records).unwrap();
+                    hashes.push(crate::key::key_hash(7, &key));
+                }
+                let place = tail.stage(view, &records, &hashes);
+                tail.insert(view, place, &records, &hashes, first + 1, first * 512);
+            }
+        }
+        let held = resident_bytes() - before;
+        let (counted, held) = (tail.bytes() as f64 / 1e6, held as f64 / 1e6);
+        let ratio = counted / held;
+        assert!(
+            (0.8..1.2).contains(&ratio),
+            "{counted:.1} MB counted of {held:.1} MB, for {views} {keys} {rows} {of_frame}"
+        );
     }
 }

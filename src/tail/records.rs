@@ -3,6 +3,8 @@
 
 const CHUNK_BYTES_MIN: usize = 4 << 10;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
+/// Of a chunk the system gives what was written to, in pieces of this size.
+const PAGE_BYTES: usize = 4 << 10;
 
 /// Where a record begins.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +18,8 @@ pub struct RecordPlace {
 pub(super) struct Records {
     chunks: Vec<Vec<u8>>,
     bytes: usize,
+    /// Bytes of the pages that were written to.
+    held_bytes: usize,
 }
 
 impl Records {
@@ -31,9 +35,17 @@ impl Records {
             u32::try_from(self.chunks.len() - 1).expect("a segment is below 2^32 bytes, and so are its chunks");
         let chunk = self.chunks.last_mut().expect("one was just found or made");
         let place = RecordPlace { chunk: number, start: offset(chunk.len()) };
+        let held = |chunk: &Vec<u8>| chunk.len().next_multiple_of(PAGE_BYTES).min(chunk.capacity());
+        let before = held(chunk);
         chunk.extend_from_slice(records);
         self.bytes += records.len();
+        self.held_bytes += held(chunk) - before;
         place
+    }
+
+    /// Bytes of memory, about.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     /// The bytes from `place` on, as far as they were pushed together or after it.

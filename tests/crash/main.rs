@@ -12,6 +12,7 @@ mod faults;
 mod image;
 mod life;
 mod model;
+mod old_head;
 mod windows;
 
 use std::io::Write;

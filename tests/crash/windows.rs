@@ -17,22 +17,22 @@ use asof::{ApplyOptions, BulkOptions, ErrorKind, Features, GetOptions, Store, St
 
 use super::image::{STORE, path};
 
-fn builder(disk: &MemDisk) -> StoreBuilder {
+pub fn builder(disk: &MemDisk) -> StoreBuilder {
     builder_on(Arc::new(disk.clone()))
 }
 
-fn builder_on(disk: Arc<dyn Disk>) -> StoreBuilder {
+pub fn builder_on(disk: Arc<dyn Disk>) -> StoreBuilder {
     let sizes = Sizes { segment_bytes: 64 << 10, table_reserve_bytes: 32 << 20, merge_fanout: 2, ..Sizes::default() };
     Store::builder().sizes(sizes).background(false).disk(disk)
 }
 
-fn apply(store: &Store) {
+pub fn apply(store: &Store) {
     let view = |name: &str| FeatureView::new(name).entity("thing").feature("x", asof::value::DataType::Int64);
     let definitions = Definitions::new("windows").entity("thing", [("id", asof::value::DataType::Int64)]);
     store.apply(&definitions.view(view("v")).view(view("w")), ApplyOptions::default()).unwrap();
 }
 
-fn batch(keys: std::ops::Range<i64>, at: i64, x: i64) -> RecordBatch {
+pub fn batch(keys: std::ops::Range<i64>, at: i64, x: i64) -> RecordBatch {
     let count = usize::try_from(keys.end - keys.start).unwrap();
     RecordBatch::try_from_iter([
         ("id", Arc::new(keys.collect::<Int64Array>()) as ArrayRef),
@@ -43,7 +43,7 @@ fn batch(keys: std::ops::Range<i64>, at: i64, x: i64) -> RecordBatch {
 }
 
 /// A key's value, which table and history agree on.
-fn x(store: &Store, key: i64) -> Option<i64> {
+pub fn x(store: &Store, key: i64) -> Option<i64> {
     let features = Features::list(["v:x"]).unwrap();
     let mut online = store.online(&features).unwrap();
     let online_key = online.key(&[("id", Value::Int64(key))]).unwrap();
@@ -55,14 +55,14 @@ fn x(store: &Store, key: i64) -> Option<i64> {
     latest
 }
 
-fn file_of(disk: &MemDisk, folder: &str, ending: &str) -> PathBuf {
+pub fn file_of(disk: &MemDisk, folder: &str, ending: &str) -> PathBuf {
     let mut names = disk.list(&path(folder)).unwrap();
     names.sort();
     let name = names.into_iter().rfind(|name| name.ends_with(ending)).unwrap();
     path(folder).join(name)
 }
 
-fn read(disk: &MemDisk, path: &Path) -> Vec<u8> {
+pub fn read(disk: &MemDisk, path: &Path) -> Vec<u8> {
     let file = disk.open(path, OpenMode::Read).unwrap();
     let mut bytes = vec![0; usize::try_from(file.len_bytes().unwrap()).unwrap()];
     file.read_at(0, &mut bytes).unwrap();
@@ -242,62 +242,6 @@ fn a_table_that_was_being_filled_with_rows_which_the_log_lost_is_not_believed() 
         assert!((0..9).all(|key| x(&store, key) == Some(1)), "{rubbish}");
         assert!((9..600).all(|key| x(&store, key).is_none()), "{rubbish}");
     }
-}
-
-/// A store of nine rows that was closed in order, and its HEAD.
-fn closed_store() -> (MemDisk, Vec<u8>) {
-    let disk = MemDisk::new();
-    let store = builder(&disk).open(STORE).unwrap();
-    apply(&store);
-    store.write("v", &batch(0..9, 1, 1)).unwrap();
-    store.close().unwrap();
-    let closed = read(&disk, &path("HEAD"));
-    (disk, closed)
-}
-
-/// What a power failure leaves of the synced, with this HEAD in place of its own.
-fn image_with_head(disk: &MemDisk, head: &[u8]) -> MemDisk {
-    let image = disk.crash_image(CrashMode::DropAll);
-    image.remove(&path("HEAD")).unwrap();
-    image.open(&path("HEAD"), OpenMode::Create).unwrap().write_at(0, head).unwrap();
-    image
-}
-
-#[test]
-fn a_clean_mark_that_the_store_has_outlived_is_not_believed() {
-    // HEAD as it was closed, and then what a copy of a folder that is in use may miss: a seal, or a full segment.
-    for is_sealed in [false, true] {
-        let (disk, closed) = closed_store();
-        let store = builder(&disk).durability(Durability::Os).open(STORE).unwrap();
-        let mut round = 1;
-        let segment = file_of(&disk, "log", ".log");
-        while file_of(&disk, "log", ".log") == segment {
-            round += 1;
-            store.write("v", &batch(0..9, round, round)).unwrap();
-            if is_sealed && round == 4 {
-                store.seal().unwrap();
-            }
-        }
-        let shown = store.write("v", &batch(0..9, round, round)).unwrap().first_seq + 8;
-        // The rows of the new segment are lost, and the old HEAD comes back.
-        let image = image_with_head(&disk, &closed);
-        let store = builder(&image).open(STORE).unwrap();
-        let next = store.write("v", &batch(0..9, 1_000, 1_000)).unwrap().first_seq;
-        assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
-        assert!((0..9).all(|key| x(&store, key) == Some(1_000)));
-    }
-}
-
-#[test]
-fn rows_that_were_synced_after_a_clean_mark_are_found_where_the_mark_comes_back() {
-    let (disk, closed) = closed_store();
-    let store = builder(&disk).durability(Durability::Fsync).open(STORE).unwrap();
-    let shown = store.write("v", &batch(0..9, 2, 2)).unwrap().first_seq + 8;
-    let image = image_with_head(&disk, &closed);
-    let store = builder(&image).open(STORE).unwrap();
-    assert!((0..9).all(|key| x(&store, key) == Some(2)), "acknowledged rows are lost");
-    let next = store.write("v", &batch(0..9, 3, 3)).unwrap().first_seq;
-    assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
 }
 
 #[test]

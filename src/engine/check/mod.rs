@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::outlived::is_outlived;
 use super::picture::Picture;
+use super::reads::log_place;
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{self, Head, HeadState, Trust};
@@ -101,7 +103,11 @@ pub fn check_store(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(Ch
         bytes_total: 0,
         progress,
     };
+    check.bytes_total = check.bytes_below(dir);
     check.run()?;
+    // What was not there to be read is not waited for.
+    check.bytes_total = check.report.bytes;
+    check.tell();
     check.report.problems.sort_by(|left, right| (left.severity, &left.file).cmp(&(right.severity, &right.file)));
     check.report.problems.dedup();
     Ok(check.report)
@@ -138,6 +144,14 @@ impl Check<'_> {
             return Ok(());
         };
         let state = Arc::new(state);
+        let log = log_place(&self.disk, &self.dir, &identity);
+        let said = match said {
+            // A log that goes on says more, as after a power failure; unless a writer has come meanwhile.
+            Some(said) if is_outlived(&said, state.generation(), &log)? => {
+                self.head(&identity)?.filter(|now| !now.is_clean)
+            }
+            said => said,
+        };
         self.stored_registry(&identity, &state)?;
         if said.as_ref().is_some_and(|said| said.manifest_generation > state.generation()) {
             self.problem(
@@ -147,7 +161,6 @@ impl Check<'_> {
                 RESTORE,
             );
         }
-        self.bytes_total = self.log_bytes()? + state.runs().map(|run| run.data_bytes + run.index_bytes).sum::<u64>();
         let (tail, seq) = self.log(&identity, &state, said.as_ref())?;
         let picture = Picture::new(&self.disk, &self.dir, Arc::clone(&state), None, tail);
         self.registry(&state, seq);
@@ -293,6 +306,19 @@ impl Check<'_> {
         self.report.files += 1;
         self.report.bytes += len.unwrap_or(0);
         self.tell();
+    }
+
+    /// Bytes of all files below a folder; of what cannot be looked at none.
+    fn bytes_below(&self, folder: &Path) -> u64 {
+        let names = self.disk.list(folder).unwrap_or_default();
+        let bytes = |name: String| {
+            let path = folder.join(name);
+            if self.disk.list(&path).is_ok() {
+                return self.bytes_below(&path);
+            }
+            self.disk.open(&path, crate::disk::OpenMode::Read).and_then(|file| file.len_bytes()).unwrap_or(0)
+        };
+        names.into_iter().map(bytes).sum()
     }
 
     fn tell(&mut self) {

@@ -70,7 +70,7 @@ fn an_import_gives_the_rows_of_its_batches_in_order_whether_it_spills_or_not() {
             let folder = Folder::new(file_bytes);
             let files = folder
                 .with_output(|output| {
-                    let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), bytes_max);
+                    let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), StagingBudget::of(bytes_max));
                     let count = builder.extend(rows.chunks(500).map(|rows| Ok(batch(&schema, rows))))?;
                     assert_eq!(count, 6_000);
                     builder.finish()
@@ -96,7 +96,7 @@ fn a_small_import_makes_one_small_file() {
     let folder = Folder::new(crate::options::Sizes::default().run_file_bytes);
     let files = folder
         .with_output(|output| {
-            let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), 1 << 20);
+            let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), StagingBudget::of(1 << 20));
             builder.push(0, &batch(&schema, &rows))?;
             builder.finish()
         })
@@ -109,7 +109,8 @@ fn a_small_import_makes_one_small_file() {
 fn no_rows_make_no_file() {
     let schema = everything(&[DataType::Int64], 2, false);
     let folder = Folder::new(1 << 20);
-    let files = folder.with_output(|output| BulkBuilder::new(&schema, SEED, *output, scratch(), 0).finish());
+    let files =
+        folder.with_output(|output| BulkBuilder::new(&schema, SEED, *output, scratch(), StagingBudget::of(0)).finish());
     assert!(files.unwrap().is_empty());
     assert!(folder.seal(&schema, &[]).is_empty());
 }
@@ -125,7 +126,10 @@ fn a_column_of_another_type_is_refused_by_name() {
     let folder = Folder::new(1 << 20);
     for (batch, text) in [(wrong, "everything@1:f1: wants int32, got Utf8"), (null_key, "join key k0: is null")] {
         let error = folder.with_output(|output| {
-            BulkBuilder::new(&schema, SEED, *output, scratch(), 0).push(0, &batch).unwrap_err().to_string()
+            BulkBuilder::new(&schema, SEED, *output, scratch(), StagingBudget::of(0))
+                .push(0, &batch)
+                .unwrap_err()
+                .to_string()
         });
         assert_eq!(error, text);
     }

@@ -59,7 +59,7 @@ fn an_import_adds_rows_only_as_often_as_they_come_beyond_those_stored() {
                 known.add(&collect(&schema, &stored[600..])).unwrap();
                 let files = folder
                     .with_output(|output| {
-                        let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), bytes_max);
+                        let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), StagingBudget::of(bytes_max));
                         builder.extend(rows.chunks(100).map(|rows| Ok(batch(&schema, rows))))?;
                         builder.finish_without(Some(&known))
                     })
@@ -112,7 +112,7 @@ fn many_equal_rows_of_one_moment_are_counted_not_compared_pair_by_pair() {
     known.add(&collect(&schema, &stored)).unwrap();
     let files = folder
         .with_output(|output| {
-            let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), usize::MAX);
+            let builder = BulkBuilder::new(&schema, SEED, *output, scratch(), StagingBudget::of(usize::MAX));
             builder.push(0, &batch(&schema, &rows))?;
             builder.finish_without(Some(&known))
         })
