@@ -17,22 +17,22 @@ use asof::{ApplyOptions, BulkOptions, ErrorKind, Features, GetOptions, Store, St
 
 use super::image::{STORE, path};
 
-fn builder(disk: &MemDisk) -> StoreBuilder {
+pub fn builder(disk: &MemDisk) -> StoreBuilder {
     builder_on(Arc::new(disk.clone()))
 }
 
-fn builder_on(disk: Arc<dyn Disk>) -> StoreBuilder {
+pub fn builder_on(disk: Arc<dyn Disk>) -> StoreBuilder {
     let sizes = Sizes { segment_bytes: 64 << 10, table_reserve_bytes: 32 << 20, merge_fanout: 2, ..Sizes::default() };
     Store::builder().sizes(sizes).background(false).disk(disk)
 }
 
-fn apply(store: &Store) {
+pub fn apply(store: &Store) {
     let view = |name: &str| FeatureView::new(name).entity("thing").feature("x", asof::value::DataType::Int64);
     let definitions = Definitions::new("windows").entity("thing", [("id", asof::value::DataType::Int64)]);
     store.apply(&definitions.view(view("v")).view(view("w")), ApplyOptions::default()).unwrap();
 }
 
-fn batch(keys: std::ops::Range<i64>, at: i64, x: i64) -> RecordBatch {
+pub fn batch(keys: std::ops::Range<i64>, at: i64, x: i64) -> RecordBatch {
     let count = usize::try_from(keys.end - keys.start).unwrap();
     RecordBatch::try_from_iter([
         ("id", Arc::new(keys.collect::<Int64Array>()) as ArrayRef),
@@ -43,7 +43,7 @@ fn batch(keys: std::ops::Range<i64>, at: i64, x: i64) -> RecordBatch {
 }
 
 /// A key's value, which table and history agree on.
-fn x(store: &Store, key: i64) -> Option<i64> {
+pub fn x(store: &Store, key: i64) -> Option<i64> {
     let features = Features::list(["v:x"]).unwrap();
     let mut online = store.online(&features).unwrap();
     let online_key = online.key(&[("id", Value::Int64(key))]).unwrap();
