@@ -1,6 +1,7 @@
 //! Commits whose sync goes on beside them: it fails, its thread is gone, it ends before the work or after it.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -234,4 +235,30 @@ fn a_sync_thread_that_panics_fails_the_commit_that_waits_for_it_and_the_log_take
     assert!(text.contains("stopped half-way") && text.contains(&path("log").display().to_string()), "{text}");
     assert!(text.contains("reopen the store"), "{text}");
     assert_given_up(&disk, store, shown, "stopped half-way");
+}
+
+#[test]
+fn a_panic_beside_a_sync_ends_all_writing_and_no_number_comes_twice() {
+    let disk = MemDisk::new();
+    let is_armed = Arc::new(AtomicBool::new(false));
+    let armed = Arc::clone(&is_armed);
+    let panics = AtomicBool::new(false);
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), move |operation, path: &Path| {
+        if armed.load(Ordering::SeqCst) && is_log_sync(operation, path) {
+            wait_for(&panics);
+        }
+        let grows = operation == Operation::Allocate && path.starts_with(super::image::path("latest"));
+        if armed.load(Ordering::SeqCst) && grows {
+            panics.store(true, Ordering::SeqCst);
+            panic!("a panic beside a sync");
+        }
+        Verdict::Proceed
+    });
+    let (store, shown) = store_on(faulty);
+    is_armed.store(true, Ordering::SeqCst);
+    super::quiet_panics_within_checks();
+    super::image::IS_CHECKING.set(true);
+    catch_unwind(AssertUnwindSafe(|| store.write("v", &batch(0..MANY, 2, 2)))).unwrap_err();
+    super::image::IS_CHECKING.set(false);
+    assert_given_up(&disk, store, shown, "panicked");
 }
