@@ -86,9 +86,6 @@ impl Default for Sizes {
 /// How far ahead of the clock an event timestamp may lie unless the caller allows more.
 pub const MAX_FUTURE_SKEW_US_DEFAULT: i64 = 5 * 60 * MICROS_PER_SECOND;
 
-/// From so many rows on making a write ready takes longer than it takes to wake the thread that syncs it meanwhile.
-pub const SYNC_BESIDE_ROWS_MIN_DEFAULT: u64 = 100;
-
 #[cfg(test)]
 mod tests {
     use super::*;

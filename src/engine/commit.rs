@@ -15,6 +15,8 @@ use crate::tail::{RecordPlace, TailSegment};
 
 /// A group takes frames up to about this, so that one sync does not wait for ever.
 const GROUP_BYTES_MAX: usize = 64 << 20;
+/// From so many rows on making them ready takes longer than it takes to wake the thread that syncs.
+pub const SYNC_BESIDE_ROWS_MIN: u64 = 100;
 
 /// What a commit gave a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

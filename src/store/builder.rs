@@ -11,9 +11,10 @@ use super::maintenance::Maintenance;
 use super::{Store, WeakStore, Writes};
 use crate::disk::{Disk, RealDisk};
 use crate::engine::check::{CheckProgress, CheckReport, check_store};
+use crate::engine::commit::SYNC_BESIDE_ROWS_MIN;
 use crate::engine::{Engine, EngineOptions, Reads};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, SYNC_BESIDE_ROWS_MIN_DEFAULT, Sizes};
+use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
 use crate::time::{Clock, SystemClock};
 
 /// Settings for opening a store.
@@ -128,7 +129,7 @@ impl StoreBuilder {
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         let path = &self.place(path.as_ref())?;
         let has_sync_thread = self.background && self.disk.is_none();
-        let by_default = has_sync_thread.then_some(SYNC_BESIDE_ROWS_MIN_DEFAULT);
+        let by_default = has_sync_thread.then_some(SYNC_BESIDE_ROWS_MIN);
         let options = EngineOptions {
             durability: self.durability,
             max_future_skew_us: self.max_future_skew_us,
