@@ -211,6 +211,37 @@ fn a_sound_store_has_no_problems_while_it_is_written_to_and_after() {
 }
 
 #[test]
+fn rows_of_runs_that_are_merged_while_a_store_is_checked_are_counted_once_and_missed_by_nobody() {
+    let mut merged = Vec::new();
+    for tells_before in 0.. {
+        let (_keep, path) = filled();
+        let sizes = Sizes { merge_fanout: 2, ..Sizes::default() };
+        let store = Store::builder().sizes(sizes).background(false).open(&path).unwrap();
+        store.seal().unwrap();
+        let runs = |store: &Store| store.views().unwrap()[0].runs;
+        assert_eq!(runs(&store), 3);
+        let mut tells = 0;
+        let check = Store::builder().check(&path, &mut |_| {
+            if tells == tells_before {
+                store.compact().unwrap();
+            }
+            tells += 1;
+        });
+        if tells <= tells_before {
+            break;
+        }
+        assert_eq!(runs(&store), 1);
+        let report = check.unwrap();
+        assert_eq!(report.problems, [], "merged after {tells_before}");
+        assert_eq!(report.rows, 1_200, "merged after {tells_before}: {:?}", report.passed_over);
+        merged.push(report.passed_over.iter().filter(|what| what.contains("merged into another meanwhile")).count());
+    }
+    for gone in 0..=3 {
+        assert!(merged.contains(&gone), "{gone} runs were gone before they were read: {merged:?}");
+    }
+}
+
+#[test]
 fn every_byte_that_changes_is_told_of_with_its_file() {
     let (_keep, path) = filled();
     let mut files = Vec::new();

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use memmap2::MmapRaw;
@@ -25,7 +26,7 @@ pub enum Verdict {
     Skip,
 }
 
-type Rule = Arc<Mutex<dyn FnMut(Operation, &Path) -> Verdict + Send>>;
+type Rule = Arc<dyn Fn(Operation, &Path) -> Verdict + Send + Sync>;
 
 /// Another disk, with faults.
 #[derive(Clone)]
@@ -41,9 +42,10 @@ impl fmt::Debug for FaultyDisk {
 }
 
 impl FaultyDisk {
-    /// Asks `rule` before every operation that changes something or makes it durable.
-    pub fn new(inner: Arc<dyn Disk>, rule: impl FnMut(Operation, &Path) -> Verdict + Send + 'static) -> Self {
-        FaultyDisk { inner, rule: Arc::new(Mutex::new(rule)) }
+    /// Asks `rule` before every operation that changes something or makes it durable. It may take its time: operations
+    /// of other threads go on meanwhile.
+    pub fn new(inner: Arc<dyn Disk>, rule: impl Fn(Operation, &Path) -> Verdict + Send + Sync + 'static) -> Self {
+        FaultyDisk { inner, rule: Arc::new(rule) }
     }
 
     /// Gives `verdict` to the operations that `matches` picks, from number `first` (0 is the first) on,
@@ -53,23 +55,21 @@ impl FaultyDisk {
         verdict: Verdict,
         first: u64,
         count: u64,
-        mut matches: impl FnMut(Operation, &Path) -> bool + Send + 'static,
+        matches: impl Fn(Operation, &Path) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let mut seen = 0;
+        let seen = AtomicU64::new(0);
         Self::new(inner, move |operation, path| {
             if !matches(operation, path) {
                 return Verdict::Proceed;
             }
-            seen += 1;
-            let number = seen - 1;
+            let number = seen.fetch_add(1, Ordering::SeqCst);
             if number >= first && number - first < count { verdict } else { Verdict::Proceed }
         })
     }
 
     /// Does the operation, or what the rule says instead.
     fn judge(&self, operation: Operation, path: &Path, doing: impl FnOnce() -> Result<()>) -> Result<()> {
-        let verdict = (self.rule.lock().unwrap_or_else(PoisonError::into_inner))(operation, path);
-        match verdict {
+        match (self.rule)(operation, path) {
             Verdict::Proceed => doing(),
             Verdict::Fail(kind) => Err(Error::io(format!("{operation:?}, injected"), path, kind.into())),
             Verdict::Skip => Ok(()),

@@ -16,7 +16,7 @@ use crate::tail::{RecordPlace, TailSegment};
 /// A group takes frames up to about this, so that one sync does not wait for ever.
 const GROUP_BYTES_MAX: usize = 64 << 20;
 /// From so many rows on making them ready takes longer than it takes to wake the thread that syncs.
-const SYNC_BESIDE_ROWS_MIN: u64 = 100;
+pub const SYNC_BESIDE_ROWS_MIN: u64 = 100;
 
 /// What a commit gave a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl Engine {
             Durability::Interval(_) => !self.options.syncs_in_background,
             Durability::Fsync => true,
         };
-        if is_synced_now && self.options.syncs_beside && rows >= SYNC_BESIDE_ROWS_MIN {
+        if is_synced_now && self.options.sync_beside_rows_min.is_some_and(|min| rows >= min) {
             core.log.begin_sync();
         }
         let frames: Vec<(Frame<'_>, &[u64])> =

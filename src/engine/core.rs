@@ -35,8 +35,9 @@ pub struct EngineOptions {
     pub max_future_skew_us: i64,
     /// Somebody calls [`Engine::sync`] as often as an interval asks for; otherwise an interval is kept by syncing at once.
     pub syncs_in_background: bool,
-    /// The log is synced on a thread of its own while the committer makes tail and tables ready.
-    pub syncs_beside: bool,
+    /// Groups of so many rows or more are synced on a thread of its own while the committer makes tail and tables ready
+    /// for them. `None`: no group is.
+    pub sync_beside_rows_min: Option<u64>,
     /// What LOCK says of this process.
     pub command: String,
 }

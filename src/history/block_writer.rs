@@ -29,12 +29,12 @@ impl Durable<'_> {
     /// Makes what was written of a file durable.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's; beside its writer, of any file given before.
     pub(crate) fn make(self, file: &Arc<dyn File>) -> Result<()> {
         match self {
             Durable::Never => {}
             Durable::AtOnce => file.sync()?,
-            Durable::Beside(syncs) => syncs.push(file),
+            Durable::Beside(syncs) => syncs.push(file)?,
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl<'a> BlockWriter<'a> {
         if let Durable::Beside(syncs) = self.durable
             && self.flushed_bytes - self.synced_bytes >= SYNC_EVERY_BYTES
         {
-            syncs.push(&self.file);
+            syncs.push(&self.file)?;
             self.synced_bytes = self.flushed_bytes;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Files on their way to the disk while others are being built: whoever writes them does not wait.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::disk::File;
 use crate::error::{Error, Result};
@@ -16,40 +16,30 @@ pub(crate) struct Syncs {
 }
 
 impl Syncs {
-    /// Runs `work` beside a thread that syncs the files it is given; returns when all are synced.
+    /// Runs `work` beside a thread that syncs the files it is given; returns when all are synced, or one could not be.
     ///
     /// # Errors
-    /// What `work` returns; the first file that could not be synced.
+    /// The first file that could not be synced; what `work` returns.
     pub(crate) fn beside<T>(work: impl FnOnce(&Syncs) -> Result<T>) -> Result<T> {
-        let (sender, receiver) = sync_channel(WAITING_MAX);
-        let failed = Mutex::new(None);
-        let done = std::thread::scope(|scope| {
-            scope.spawn(|| sync_all(receiver, &failed));
-            // Dropped before the scope ends, which ends the thread.
-            let syncs = Syncs { sender };
-            work(&syncs)
-        });
-        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => done,
-        }
+        let (sender, files) = sync_channel::<Arc<dyn File>>(WAITING_MAX);
+        std::thread::scope(|scope| {
+            // Nothing is known of a file after a sync that failed: the run is lost, and the others need none.
+            let syncing = scope.spawn(|| files.into_iter().try_for_each(|file| file.sync()));
+            // Taken away after the work, which ends the thread.
+            let done = work(&Syncs { sender });
+            let synced = syncing.join().unwrap_or_else(|_| Err(Error::refused("the thread that syncs files stopped")));
+            // Work that ended because of the sync says less than the sync does.
+            synced.and(done)
+        })
     }
 
     /// Syncs what was written of `file` so far, soon.
-    pub(crate) fn push(&self, file: &Arc<dyn File>) {
-        self.sender.send(Arc::clone(file)).expect("the thread takes files for as long as there is anyone to send some");
-    }
-}
-
-fn sync_all(files: Receiver<Arc<dyn File>>, failed: &Mutex<Option<Error>>) {
-    for file in files {
-        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nothing is known of a file after a sync that failed: the run is lost, and the others need none.
-        if failed.is_none()
-            && let Err(error) = file.sync()
-        {
-            *failed = Some(error);
-        }
+    ///
+    /// # Errors
+    /// One given before could not be synced, and no other will be: there is no use in going on.
+    pub(crate) fn push(&self, file: &Arc<dyn File>) -> Result<()> {
+        let sent = self.sender.send(Arc::clone(file));
+        sent.map_err(|_| Error::refused("another file of the same run could not be synced"))
     }
 }
 
@@ -57,6 +47,7 @@ fn sync_all(files: Receiver<Arc<dyn File>>, failed: &Mutex<Option<Error>>) {
 mod tests {
     use std::io::ErrorKind;
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::disk::{Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verdict};
@@ -76,11 +67,55 @@ mod tests {
                 for name in ["a", "b", "c"] {
                     let file = disk.open(&Path::new("folder").join(name), OpenMode::Create)?;
                     file.write_at(0, name.as_bytes())?;
-                    syncs.push(&file);
+                    syncs.push(&file)?;
                 }
                 Ok(())
             });
             assert_eq!(written.is_err(), failing < 3, "sync {failing}");
         }
+    }
+
+    #[test]
+    fn after_a_sync_that_failed_work_and_syncs_end_and_its_error_is_what_is_told() {
+        let synced = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&synced);
+        let disk = FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path| {
+            if operation != Operation::Sync {
+                return Verdict::Proceed;
+            }
+            seen.fetch_add(1, Ordering::SeqCst);
+            if path.ends_with("2") { Verdict::Fail(ErrorKind::StorageFull) } else { Verdict::Proceed }
+        });
+        disk.create_dir(Path::new("folder")).unwrap();
+        let mut pushed = 0;
+        let failed = Syncs::beside(|syncs| {
+            for number in 0..1_000 {
+                let file = disk.open(&Path::new("folder").join(number.to_string()), OpenMode::Create)?;
+                syncs.push(&file)?;
+                pushed += 1;
+            }
+            Ok(())
+        });
+        let failed = failed.unwrap_err();
+        assert!(failed.to_string().starts_with("folder/2: Sync, injected"), "{failed}");
+        assert_eq!(synced.load(Ordering::SeqCst), 3, "no file is synced after that");
+        assert!((3..=3 + WAITING_MAX).contains(&pushed), "{pushed} files were handed over");
+    }
+
+    #[test]
+    fn work_that_fails_is_told_of_where_every_sync_went_well() {
+        let failed = Syncs::beside(|_| Err::<(), _>(Error::invalid("the work's own")));
+        assert_eq!(failed.unwrap_err().what(), "the work's own");
+    }
+
+    #[test]
+    fn a_thread_that_panics_within_a_sync_fails_the_work() {
+        let disk = FaultyDisk::new(Arc::new(MemDisk::volatile()), |operation, _| {
+            assert!(operation != Operation::Sync, "a panic within a sync");
+            Verdict::Proceed
+        });
+        let file = disk.open(Path::new("file"), OpenMode::Create).unwrap();
+        let failed = Syncs::beside(|syncs| syncs.push(&file)).unwrap_err();
+        assert!(failed.what().contains("thread"), "{failed}");
     }
 }

@@ -176,7 +176,7 @@ impl LogWriter {
             return Ok(());
         }
         let synced = match &self.thread {
-            Some(thread) if std::mem::take(&mut self.is_syncing) => thread.finish(),
+            Some(thread) if std::mem::take(&mut self.is_syncing) => thread.finish(&self.segment.path),
             _ => self.segment.file.sync(),
         };
         if let Err(error) = synced {

@@ -10,6 +10,7 @@ use super::control::{Client, Server};
 use super::{Store, WeakStore, Writes};
 use crate::disk::{Disk, RealDisk};
 use crate::engine::check::{CheckProgress, CheckReport, check_store};
+use crate::engine::commit::SYNC_BESIDE_ROWS_MIN;
 use crate::engine::{Engine, EngineOptions, Reads};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
@@ -25,6 +26,8 @@ pub struct StoreBuilder {
     /// The operating system's when absent.
     disk: Option<Arc<dyn Disk>>,
     background: bool,
+    /// Decided by disk and threads when absent.
+    sync_beside_rows_min: Option<u64>,
     listen: bool,
 }
 
@@ -37,6 +40,7 @@ impl Default for StoreBuilder {
             clock: Arc::new(SystemClock),
             disk: None,
             background: true,
+            sync_beside_rows_min: None,
             listen: true,
         }
     }
@@ -87,6 +91,16 @@ impl StoreBuilder {
         self
     }
 
+    /// Has groups of so many rows or more synced on a thread of its own while the committer makes ready what comes after the
+    /// sync, on a disk of the caller's too. For tests: otherwise that is so on the operating system's disk, for groups that
+    /// gain by it, and never on one that a test steps through.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn sync_beside(mut self, rows_min: u64) -> Self {
+        self.sync_beside_rows_min = Some(rows_min);
+        self
+    }
+
     /// Whether commands of other processes of the same user may write through this one, over `control.sock` in the store's
     /// folder; true by default. Never on a [`StoreBuilder::disk`] of the caller's.
     #[must_use]
@@ -113,12 +127,13 @@ impl StoreBuilder {
     /// As [`Store::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         let path = &self.place(path.as_ref())?;
+        let has_sync_thread = self.background && self.disk.is_none();
+        let by_default = has_sync_thread.then_some(SYNC_BESIDE_ROWS_MIN);
         let options = EngineOptions {
             durability: self.durability,
             max_future_skew_us: self.max_future_skew_us,
             syncs_in_background: self.background,
-            // A disk of the caller's may be one that a test steps through.
-            syncs_beside: self.background && self.disk.is_none(),
+            sync_beside_rows_min: self.sync_beside_rows_min.or(by_default),
             command: std::env::args().collect::<Vec<_>>().join(" "),
             sizes: self.sizes.clone(),
         };

@@ -18,7 +18,12 @@ use super::model::{Loss, Outcome};
 const STEPS: u64 = 10;
 
 /// A life whose disk refuses the `number`-th operation that `matches`. Whether there was such an operation.
-fn suffer(seed: u64, number: u64, kind: io::ErrorKind, matches: fn(Operation) -> bool) -> Result<bool, Trouble> {
+fn suffer(
+    (seed, syncs_beside): (u64, bool),
+    number: u64,
+    kind: io::ErrorKind,
+    matches: fn(Operation) -> bool,
+) -> Result<bool, Trouble> {
     let seen = Arc::new(AtomicU64::new(0));
     let log_syncs_failed = Arc::new(AtomicU64::new(0));
     let mut campaign = Campaign::new(u64::MAX);
@@ -39,6 +44,7 @@ fn suffer(seed: u64, number: u64, kind: io::ErrorKind, matches: fn(Operation) ->
     });
     let mut life = Life::new(&Arc::new(campaign), seed);
     life.has_thread = false;
+    life.syncs_beside = syncs_beside;
     let mut failed = None;
     match life.open(Loss::Process) {
         Ok(mut store) => {
@@ -102,14 +108,14 @@ fn suffer(seed: u64, number: u64, kind: io::ErrorKind, matches: fn(Operation) ->
 /// Runs lives whose disks fail at one operation after the other, until one has no such operation left.
 fn at_every_operation(kind: io::ErrorKind, matches: fn(Operation) -> bool) {
     let mut reached = 0;
-    for seed in [3, 4] {
+    for life in [(3, false), (4, false), (4, true)] {
         let mut quiet = 0;
         for number in 0.. {
-            match suffer(seed, number, kind, matches) {
+            match suffer(life, number, kind, matches) {
                 Ok(true) => (reached, quiet) = (reached + 1, 0),
                 // Some failures are nobody's business: a latest table that cannot be made is made later.
                 Ok(false) => quiet += 1,
-                Err(trouble) => panic!("life {seed}, operation {number} fails with {kind:?}: {trouble:?}"),
+                Err(trouble) => panic!("life {life:?}, operation {number} fails with {kind:?}: {trouble:?}"),
             }
             if quiet > 40 {
                 break;

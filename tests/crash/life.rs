@@ -95,6 +95,8 @@ pub struct Life {
     is_watched: bool,
     /// Whether the store's own thread seals and merges beside the life's steps.
     pub has_thread: bool,
+    /// Whether a thread of its own syncs the log while a commit goes on.
+    pub syncs_beside: bool,
     has_created: bool,
     used: HashSet<(usize, usize, i64)>,
     names: u64,
@@ -147,6 +149,7 @@ impl Life {
             is_watched: false,
             has_thread: dice.below(4) == 0,
             has_created: dice.below(2) == 0,
+            syncs_beside: dice.below(4) == 0,
             dice,
             used: HashSet::new(),
             names: 0,
@@ -228,7 +231,9 @@ impl Life {
         self.shared.is_shaken.store(loss == Loss::Power, Ordering::SeqCst);
         let store = {
             let disk = (self.shared.campaign.wrap)(self.disk.clone());
-            self.shared.manner.builder(disk, &self.clock).background(self.has_thread).open(STORE)?
+            let builder = self.shared.manner.builder(disk, &self.clock).background(self.has_thread);
+            let builder = if self.syncs_beside { builder.sync_beside(1) } else { builder };
+            builder.open(STORE)?
         };
         let mut model = lock(&self.shared.model);
         let presence = examine(&store, &model, loss, &mut self.dice)?;

@@ -3,8 +3,8 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
@@ -338,6 +338,84 @@ fn runs_that_are_built_and_not_committed_are_gone_at_once() {
     drop(store);
     let store = builder(&disk.kill_image()).open(STORE).unwrap();
     assert!((0..9).all(|key| x(&store, key) == Some(4)));
+}
+
+#[test]
+fn an_import_that_fails_while_it_strikes_out_rows_written_meanwhile_leaves_nothing_and_can_be_done_again() {
+    // Others write some of an import's rows once it has compared its own with what is stored: at its commit they are
+    // struck out of what it built. What that asks of the disk fails, one operation after the other.
+    let mut failed = 0;
+    for number in 0.. {
+        let disk = MemDisk::new();
+        let is_armed = Arc::new(AtomicBool::new(false));
+        let meeting = Arc::new(Barrier::new(2));
+        let seen = Arc::new(AtomicU64::new(0));
+        let (armed, met, count) = (Arc::clone(&is_armed), Arc::clone(&meeting), Arc::clone(&seen));
+        let runs_begun = AtomicU64::new(0);
+        let faulty = FaultyDisk::new(Arc::new(disk.clone()), move |operation, file: &Path| {
+            if !armed.load(Ordering::SeqCst) || !file.starts_with(path("history").join("1-v@1")) {
+                return Verdict::Proceed;
+            }
+            let begins_run = operation == Operation::Create && file.extension().is_some_and(|end| end == "arrow");
+            if begins_run && runs_begun.fetch_add(1, Ordering::SeqCst) == 0 {
+                // Rows are compared before they are written. Others write now.
+                met.wait();
+                met.wait();
+            }
+            let strikes_out = runs_begun.load(Ordering::SeqCst) > 1;
+            let fails = strikes_out && count.fetch_add(1, Ordering::SeqCst) == number;
+            if fails { Verdict::Fail(io::ErrorKind::StorageFull) } else { Verdict::Proceed }
+        });
+        let store = builder_on(Arc::new(faulty)).open(STORE).unwrap();
+        apply(&store);
+        store.write("v", &batch(0..9, 1, 1)).unwrap();
+        store.seal().unwrap();
+        let before = run_files(&disk, "1-v@1");
+        let import = || {
+            let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+            bulk.write(&batch(0..50, 2, 2)).unwrap();
+            bulk.commit().map(|report| (report.rows_written, report.rows_skipped))
+        };
+        let rows = || {
+            let killed = Arc::new(disk.kill_image());
+            Store::builder().disk(killed).check(STORE, &mut |_| ()).unwrap().rows
+        };
+        is_armed.store(true, Ordering::SeqCst);
+        let imported = std::thread::scope(|scope| {
+            let importing = scope.spawn(import);
+            meeting.wait();
+            store.write("v", &batch(0..10, 2, 2)).unwrap();
+            meeting.wait();
+            importing.join().unwrap()
+        });
+        is_armed.store(false, Ordering::SeqCst);
+        if let Err(error) = &imported {
+            failed += 1;
+            assert_eq!(error.kind(), ErrorKind::NoSpace, "operation {number}: {error}");
+            assert!(error.to_string().contains("1-v@1"), "operation {number}: {error}");
+            assert_eq!(run_files(&disk, "1-v@1"), before, "operation {number}");
+            assert_eq!(rows(), 9 + 10, "operation {number}: nothing was added");
+            assert_eq!((x(&store, 3), x(&store, 30)), (Some(2), None), "operation {number}");
+        }
+        // Files that could not be removed after the commit are nobody's fault.
+        assert_eq!(imported.or_else(|_| import()).unwrap(), (40, 10), "operation {number}: ten are struck out");
+        assert_eq!(rows(), 9 + 10 + 40, "operation {number}");
+        assert!((0..50).all(|key| x(&store, key) == Some(2)), "operation {number}");
+        store.write("v", &batch(0..9, 3, 3)).unwrap();
+        drop(store);
+        let image = disk.crash_image(CrashMode::DropAll);
+        let store = builder(&image).open(STORE).unwrap();
+        assert!((0..50).all(|key| x(&store, key) == Some(if key < 9 { 3 } else { 2 })), "operation {number}");
+        assert_eq!(
+            run_files(&image, "1-v@1").len(),
+            before.len() + 2,
+            "operation {number}: what was built first is gone"
+        );
+        if seen.load(Ordering::SeqCst) <= number {
+            break;
+        }
+    }
+    assert!(failed > 5, "{failed} operations failed");
 }
 
 #[test]

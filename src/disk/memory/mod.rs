@@ -55,7 +55,8 @@ pub struct OperationInfo<'a> {
     pub operation: Operation,
     /// The file or folder.
     pub path: &'a Path,
-    /// The disk as it is before the operation: for images only, not for operations of the watcher's own.
+    /// The disk as it is before the operation, with all that were watched earlier done, whatever thread does them: for
+    /// images only, not for operations of the watcher's own.
     pub disk: &'a MemDisk,
 }
 
@@ -135,8 +136,9 @@ impl MemDisk {
             let number = self.operations();
             watcher(&OperationInfo { number, operation, path, disk: self });
         }
-        drop(watcher);
+        // Before another watcher may look: to it this operation is done.
         let mut state = self.state();
+        drop(watcher);
         state.check_alive(path)?;
         state.operations += 1;
         Ok(state)

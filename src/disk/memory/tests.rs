@@ -165,3 +165,24 @@ fn after_the_given_number_of_operations_everything_fails() {
     assert!(file.sync().is_err() && disk.open(&path("a"), OpenMode::Read).is_err());
     assert_eq!(disk.crash_image(CrashMode::KeepAll).map(&path("a")).unwrap(), &b"new"[..]);
 }
+
+#[test]
+fn of_several_threads_operations_each_is_done_before_the_next_is_watched() {
+    let disk = new_disk();
+    let files: Vec<_> = ["a", "b", "c"].map(|name| durable_file(&disk, name, b"")).into();
+    let first = disk.operations();
+    let numbers: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let seen = Arc::clone(&numbers);
+    disk.on_operation(move |info| {
+        // So that the others stand waiting when this one goes on.
+        std::thread::yield_now();
+        seen.lock().unwrap().push(info.number);
+    });
+    std::thread::scope(|scope| {
+        for file in &files {
+            scope.spawn(|| (0..2_000).for_each(|_| file.sync().unwrap()));
+        }
+    });
+    let numbers = std::mem::take(&mut *numbers.lock().unwrap());
+    assert!(numbers.into_iter().eq(first..first + 6_000), "one was watched while another was under way");
+}

@@ -182,3 +182,32 @@ fn numbers_that_run_out_begin_a_new_segment() {
     assert_eq!(writer.segment(), 2);
     assert_eq!(recover_all(&disk, 1, 0).unwrap().1.len(), 2);
 }
+
+#[test]
+fn where_there_is_no_thread_to_sync_beside_the_work_a_sync_is_one_like_any_other() {
+    let disk = new_disk();
+    let mut writer = fresh_writer(&disk);
+    let mut seq = 1;
+    crate::log::beside::knob::THERE_IS_NO_THREAD.set(true);
+    append(&mut writer, &mut seq, &[keys(2, 5)]).unwrap();
+    let here = std::thread::current().id();
+    disk.on_operation(move |_| assert_eq!(std::thread::current().id(), here));
+    writer.begin_sync();
+    writer.sync().unwrap();
+    assert_eq!(writer.synced(), writer.end());
+    assert_eq!(recover_all(&disk.crash_image(CrashMode::DropAll), 1, writer.synced()).unwrap().1.len(), 1);
+    append(&mut writer, &mut seq, &[keys(2, 5)]).unwrap();
+    fail_next(&disk, Operation::Sync);
+    writer.begin_sync();
+    assert_eq!(writer.sync().unwrap_err().kind(), ErrorKind::Io);
+    revive(&disk);
+    assert_eq!(writer.sync().unwrap_err().kind(), ErrorKind::Poisoned);
+    // Later there may be one: it is asked for again.
+    let mut writer = fresh_writer(&new_disk());
+    append(&mut writer, &mut 1, &[keys(2, 5)]).unwrap();
+    writer.begin_sync();
+    crate::log::beside::knob::THERE_IS_NO_THREAD.set(false);
+    writer.begin_sync();
+    writer.sync().unwrap();
+    assert_eq!(writer.synced(), writer.end());
+}
