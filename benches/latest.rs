@@ -11,7 +11,7 @@ use std::time::Instant;
 use asof::disk::{Disk, Random, RealDisk};
 use asof::format::row::{RowHead, RowKind, RowLayout, RowRef, push_image};
 use asof::key::key_hash;
-use asof::latest::{Begun, Lookup, Need, Table, TableOptions, TableReader, TableShape};
+use asof::latest::{Begun, Cursor, Lookup, Need, SlotCopy, Table, TableOptions, TableReader, TableShape};
 use asof::value::{DataType, Value};
 
 /// Nanoseconds this thread has run: the first field of Linux's schedstat.
@@ -107,12 +107,18 @@ fn report(what: &str, mut run: impl FnMut(u64) -> f64) {
     );
 }
 
-fn take(copy: &asof::latest::SlotCopy, sum: &mut u64) {
+fn take(copy: &SlotCopy, sum: &mut u64) {
     for field in 0..FIELDS {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(copy.fixed_bytes(field));
         *sum = sum.wrapping_add(u64::from_le_bytes(bytes));
     }
+}
+
+fn lookup(cursor: &mut Cursor, key: &[u8], copy: &mut SlotCopy) -> Lookup {
+    let hash = key_hash(SEED, key);
+    let begun = cursor.begin_single(hash);
+    cursor.finish_single(hash, key, copy, begun).lookup()
 }
 
 fn singles(reader: &TableReader, keys: u64, round: u64) -> f64 {
@@ -122,7 +128,7 @@ fn singles(reader: &TableReader, keys: u64, round: u64) -> f64 {
     let started = cpu_ns();
     for _ in 0..GETS {
         let key = key_of(random.below(keys));
-        assert_eq!(cursor.lookup_current(key_hash(SEED, &key), &key, &mut copy), Lookup::Hit);
+        assert_eq!(lookup(&mut cursor, &key, &mut copy), Lookup::Hit);
         take(&copy, &mut sum);
     }
     black_box(sum);
@@ -135,7 +141,7 @@ fn misses(reader: &TableReader, keys: u64, round: u64) -> f64 {
     let started = cpu_ns();
     for _ in 0..GETS {
         let key = key_of(keys + random.below(keys));
-        assert_eq!(cursor.lookup_current(key_hash(SEED, &key), &key, &mut copy), Lookup::Miss);
+        assert_eq!(lookup(&mut cursor, &key, &mut copy), Lookup::Miss);
     }
     (cpu_ns() - started) / GETS as f64
 }
@@ -155,7 +161,7 @@ fn batches(reader: &TableReader, keys: u64, round: u64, batch: usize) -> f64 {
         }
         hashes.iter().zip(&mut begun).for_each(|(hash, begun)| cursor.approach(*hash, begun));
         for ((hash, key), begun) in hashes.iter().zip(&wanted).zip(&begun) {
-            assert_eq!(cursor.finish(*hash, key, &mut copy, begun), Lookup::Hit);
+            assert_eq!(cursor.finish(*hash, key, &mut copy, begun).lookup(), Lookup::Hit);
             take(&copy, &mut sum);
         }
     }

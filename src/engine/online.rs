@@ -17,8 +17,8 @@ use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
 use super::winner::{Winner, judge};
 use crate::error::{Error, Result};
-use crate::join::pick::AsOf;
-use crate::latest::{Begun, Cursor, Lookup, Need, SlotCopy, SlotLayout, WordField, WordRun};
+use crate::join::pick::{AsOf, is_outside_max_age};
+use crate::latest::{Begun, Cursor, Found, Lookup, Need, SlotCopy, SlotLayout, WordField, WordRun};
 use crate::request::Features;
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
@@ -43,6 +43,8 @@ pub struct OnlineHandle {
 const STEP_KEYS: usize = 14;
 /// Keys of a batch whose lookups have begun. A power of two.
 const IN_FLIGHT: usize = 32;
+/// Any number of views, where another number would say how many.
+const ANY: usize = 0;
 const _: () = assert!(IN_FLIGHT > 2 * STEP_KEYS && IN_FLIGHT.is_power_of_two());
 
 /// What one view answers for the key at hand.
@@ -95,12 +97,50 @@ impl Answer {
         self.cursor.as_mut().filter(|_| self.is_current)
     }
 
+    /// Begins a lookup that [`Answer::finish_single`] ends.
+    #[inline(always)]
+    fn begin_single(&mut self, hash: u64) -> Begun {
+        self.cursor.as_mut().map(|cursor| cursor.begin_single(hash)).unwrap_or_default()
+    }
+
+    /// Ends a lookup; `false` when log and runs must be asked.
+    #[inline(always)]
+    fn finish_single(&mut self, (hash, key): (u64, &[u8]), begun: Begun, sight: (u64, i64)) -> bool {
+        let Some(cursor) = &mut self.cursor else { return false };
+        let found = cursor.finish_single(hash, key, &mut self.copy, begun);
+        self.take(found, sight)
+    }
+
+    /// Ends a lookup of a batch; `false` when log and runs must be asked.
+    #[inline(always)]
+    fn finish(&mut self, (hash, key): (u64, &[u8]), begun: &Begun, sight: (u64, i64)) -> bool {
+        let Some(cursor) = self.cursor.as_ref().filter(|_| self.is_current) else { return false };
+        let found = cursor.finish(hash, key, &mut self.copy, begun);
+        self.take(found, sight)
+    }
+
     /// Takes what a lookup found for the answer; `false` when log and runs must be asked.
     #[inline(always)]
-    fn take(&mut self, found: Lookup, sight: (u64, i64)) -> bool {
-        let Some(winner) = judge(found, &self.copy, sight, self.ttl_us) else { return false };
-        self.winner = winner;
-        true
+    fn take(&mut self, found: Found, (seq, now): (u64, i64)) -> bool {
+        match found {
+            // What most rows are.
+            Found::Row(row) if row.is_plain_value() && row.seq <= seq && row.event_ts <= now => {
+                let is_within_age = !is_outside_max_age(row.event_ts, now, self.ttl_us);
+                match &mut self.winner {
+                    // As the answer before it: nothing is to be dropped.
+                    Winner::Slot { is_in_force } => *is_in_force = is_within_age,
+                    winner => *winner = Winner::Slot { is_in_force: is_within_age },
+                }
+                true
+            }
+            Found::Row(_) => self.take_judged(Lookup::Hit, (seq, now)),
+            Found::Other(found) => self.take_judged(found, (seq, now)),
+        }
+    }
+
+    #[inline(never)]
+    fn take_judged(&mut self, found: Lookup, sight: (u64, i64)) -> bool {
+        judge(found, &self.copy, sight, self.ttl_us).map(|winner| self.winner = winner).is_some()
     }
 }
 
@@ -230,19 +270,44 @@ impl OnlineHandle {
     /// The key was made for other features; a feature was dropped since; a run that had to be read is damaged.
     #[inline]
     pub fn get(&mut self, key: &EntityKey, now: Timestamp) -> Result<OnlineRow<'_>> {
-        let sight = (self.begin()?, now.0);
+        // Its memory is asked for first, so that it comes while all else is done.
+        let (hash, _) = key.first();
+        let mut begun = self.begin_first(hash);
+        let (seq, generation) = self.reads.seq_and_generation()?;
+        if self.is_outdated(generation) {
+            self.prepare_again()?;
+            begun = self.begin_first(hash);
+        }
         self.check_key(key)?;
-        for (index, answer) in self.answers.iter_mut().enumerate() {
-            let (hash, bytes) = key.part(index);
-            let found = match &mut answer.cursor {
-                Some(cursor) => cursor.lookup_current(hash, bytes, &mut answer.copy),
-                None => Lookup::Busy,
-            };
-            if !answer.take(found, sight) {
-                answer.winner = self.prepared.ask_history(&self.reads, index, key, sight, &mut self.is_stale)?;
-            }
+        let sight = (seq, now.0);
+        if let Some(first) = self.answers.first_mut()
+            && !first.finish_single(key.first(), begun, sight)
+        {
+            self.ask_history(0, key, sight)?;
+        }
+        if self.answers.len() > 1 {
+            self.get_others(key, sight)?;
         }
         Ok(self.row(now))
+    }
+
+    /// Begins the lookup of the first view.
+    #[inline(always)]
+    fn begin_first(&mut self, hash: u64) -> Begun {
+        self.answers.first_mut().map(|first| first.begin_single(hash)).unwrap_or_default()
+    }
+
+    /// The answers of all views but the first.
+    #[inline(never)]
+    fn get_others(&mut self, key: &EntityKey, sight: (u64, i64)) -> Result<()> {
+        for index in 1..self.answers.len() {
+            let (hash, bytes) = key.part(index);
+            let begun = self.answers[index].begin_single(hash);
+            if !self.answers[index].finish_single((hash, bytes), begun, sight) {
+                self.ask_history(index, key, sight)?;
+            }
+        }
+        Ok(())
     }
 
     /// As [`OnlineHandle::get`] for many entities, of the rows committed when the call began: `visit` is given each
@@ -254,23 +319,55 @@ impl OnlineHandle {
         &mut self,
         keys: &[EntityKey],
         now: Timestamp,
+        visit: impl FnMut(usize, &OnlineRow<'_>),
+    ) -> Result<()> {
+        match self.answers.len() {
+            1 => self.get_batch_of::<1>(keys, now, visit),
+            _ => self.get_batch_of::<ANY>(keys, now, visit),
+        }
+    }
+
+    /// A batch over `VIEWS` views, or any number.
+    fn get_batch_of<const VIEWS: usize>(
+        &mut self,
+        keys: &[EntityKey],
+        now: Timestamp,
         mut visit: impl FnMut(usize, &OnlineRow<'_>),
     ) -> Result<()> {
-        let sight = (self.begin()?, now.0);
+        let (seq, generation) = self.reads.seq_and_generation()?;
+        if self.is_outdated(generation) {
+            self.prepare_again()?;
+        }
+        let sight = (seq, now.0);
         for answer in &mut self.answers {
             answer.is_current = answer.cursor.as_mut().is_some_and(Cursor::is_current);
         }
-        let not_beyond = |i: usize| keys.get(i).map(|key| (i, key));
         for step in 0..keys.len() + 2 * STEP_KEYS {
-            if let Some((i, key)) = not_beyond(step) {
+            if let Some(key) = keys.get(step) {
                 self.check_key(key)?;
-                self.begin_lookups(i, key);
+                for (index, (answer, begun)) in self.under_way::<VIEWS>(step) {
+                    if let Some(cursor) = answer.batch_cursor() {
+                        *begun = cursor.begin(key.part(index).0);
+                    }
+                }
             }
-            if let Some((i, key)) = step.checked_sub(STEP_KEYS).and_then(not_beyond) {
-                self.approach_lookups(i, key);
+            let i = step.wrapping_sub(STEP_KEYS);
+            if let Some(key) = keys.get(i) {
+                for (index, (answer, begun)) in self.under_way::<VIEWS>(i) {
+                    if let Some(cursor) = answer.batch_cursor() {
+                        cursor.approach(key.part(index).0, begun);
+                    }
+                }
             }
-            if let Some((i, key)) = step.checked_sub(2 * STEP_KEYS).and_then(not_beyond) {
-                self.finish_lookups(i, key, sight)?;
+            let i = step.wrapping_sub(2 * STEP_KEYS);
+            if let Some(key) = keys.get(i) {
+                let views = if VIEWS == ANY { self.answers.len() } else { VIEWS };
+                for index in 0..views {
+                    let begun = &self.begun[i % IN_FLIGHT * views + index];
+                    if !self.answers[index].finish(key.part(index), begun, sight) {
+                        self.ask_history(index, key, sight)?;
+                    }
+                }
                 visit(i, &self.row(now));
             }
         }
@@ -279,53 +376,24 @@ impl OnlineHandle {
 
     /// For each view, its number and what it knows of key `i` of a batch.
     #[inline(always)]
-    fn of_batch(&mut self, i: usize) -> impl Iterator<Item = (usize, (&mut Answer, &mut Begun))> {
-        let begun = &mut self.begun[i % IN_FLIGHT * self.answers.len()..];
-        self.answers.iter_mut().zip(begun).enumerate()
+    fn under_way<const VIEWS: usize>(&mut self, i: usize) -> impl Iterator<Item = (usize, (&mut Answer, &mut Begun))> {
+        let views = if VIEWS == ANY { self.answers.len() } else { VIEWS };
+        let begun = &mut self.begun[i % IN_FLIGHT * views..];
+        self.answers[..views].iter_mut().zip(begun).enumerate()
     }
 
-    #[inline(always)]
-    fn begin_lookups(&mut self, i: usize, key: &EntityKey) {
-        for (index, (answer, begun)) in self.of_batch(i) {
-            if let Some(cursor) = answer.batch_cursor() {
-                *begun = cursor.begin(key.part(index).0);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn approach_lookups(&mut self, i: usize, key: &EntityKey) {
-        for (index, (answer, begun)) in self.of_batch(i) {
-            if let Some(cursor) = answer.batch_cursor() {
-                cursor.approach(key.part(index).0, begun);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn finish_lookups(&mut self, i: usize, key: &EntityKey, sight: (u64, i64)) -> Result<()> {
-        let begun = &self.begun[i % IN_FLIGHT * self.answers.len()..];
-        for (index, (answer, begun)) in self.answers.iter_mut().zip(begun).enumerate() {
-            let (hash, bytes) = key.part(index);
-            let found = match &answer.cursor {
-                Some(cursor) if answer.is_current => cursor.finish(hash, bytes, &mut answer.copy, begun),
-                _ => Lookup::Busy,
-            };
-            if !answer.take(found, sight) {
-                answer.winner = self.prepared.ask_history(&self.reads, index, key, sight, &mut self.is_stale)?;
-            }
-        }
+    /// Takes what log and runs have for the view at `index`.
+    #[cold]
+    fn ask_history(&mut self, index: usize, key: &EntityKey, sight: (u64, i64)) -> Result<()> {
+        let winner = self.prepared.ask_history(&self.reads, index, key, sight, &mut self.is_stale)?;
+        self.answers[index].winner = winner;
         Ok(())
     }
 
-    /// A request's first step: the seq it sees, and definitions and files at least as new.
-    #[inline]
-    fn begin(&mut self) -> Result<u64> {
-        let seq = self.reads.committed_seq()?;
-        if self.is_stale || self.reads.generation() != self.prepared.generation {
-            self.prepare_again()?;
-        }
-        Ok(seq)
+    /// Whether what was prepared is not of the generation that a request's first step gave.
+    #[inline(always)]
+    fn is_outdated(&self, generation: u64) -> bool {
+        self.is_stale || generation != self.prepared.generation
     }
 
     #[inline]
@@ -347,10 +415,10 @@ impl OnlineHandle {
 
     #[inline]
     fn row(&self, now: Timestamp) -> OnlineRow<'_> {
-        let slot: &[u8] = match self.answers.as_slice() {
-            [Answer { copy, winner: Winner::Slot { is_in_force: true }, .. }] => copy.slot_bytes(),
+        let slot: &[[u8; 8]] = match self.answers.as_slice() {
+            [Answer { copy, winner: Winner::Slot { is_in_force: true }, .. }] => copy.slot_words(),
             _ => &[],
         };
-        OnlineRow { prepared: &self.prepared, answers: &self.answers, now: now.0, slot }
+        OnlineRow { handle: self, now: now.0, slot }
     }
 }

@@ -52,27 +52,23 @@ impl Reads {
         }
     }
 
-    /// Rows up to here are visible to a request that begins now.
+    /// For a request that begins now on prepared definitions: rows up to which number it sees, and the registry's
+    /// generation that pictures are at, or will be at once.
     ///
     /// # Errors
     /// As [`Reads::sight`].
     #[inline]
-    pub fn committed_seq(&self) -> Result<u64> {
+    pub fn seq_and_generation(&self) -> Result<(u64, u64)> {
         match &self.source {
-            Source::Writer(head) => Ok(head.committed_seq()),
-            Source::Other(follower) => match follower.committed_seq() {
-                Some(seq) => Ok(seq),
-                None => Ok(follower.sight(self)?.seq),
-            },
-        }
-    }
-
-    /// The registry's generation that pictures are at, or will be at once. Asked after [`Reads::committed_seq`].
-    #[inline]
-    pub fn generation(&self) -> u64 {
-        match &self.source {
-            Source::Writer(head) => head.manifest_generation(),
-            Source::Other(follower) => follower.generation(),
+            // First the number, as in `sight`.
+            Source::Writer(head) => Ok((head.committed_seq(), head.manifest_generation())),
+            Source::Other(follower) => {
+                let seq = match follower.committed_seq() {
+                    Some(seq) => seq,
+                    None => follower.sight(self)?.seq,
+                };
+                Ok((seq, follower.generation()))
+            }
         }
     }
 

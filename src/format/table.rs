@@ -26,6 +26,8 @@ pub const LIVE_DIRECTORY: usize = 129;
 pub const LIVE_USED_END: usize = 130;
 /// [`LiveState`]: on a cache line of its own, for it is written with every commit.
 pub const LIVE_STATE: usize = 136;
+/// Of [`LiveState`], the word of `behind`.
+pub const LIVE_BEHIND: usize = LIVE_STATE + 2;
 
 /// Extents are multiples of a cache line.
 pub const LINE_WORDS: usize = 8;
@@ -188,9 +190,9 @@ pub fn words_of(bytes: [u8; 16]) -> [u64; 2] {
     [(wide & u128::from(u64::MAX)) as u64, (wide >> 64) as u64]
 }
 
-pub(super) const P1: u64 = 0x9e37_79b9_7f4a_7c15;
+const P1: u64 = 0x9e37_79b9_7f4a_7c15;
 const P2: u64 = 0xd6e8_feb8_6659_fd93;
-pub(super) const P3: u64 = 0xff51_afd7_ed55_8ccd;
+const P3: u64 = 0xff51_afd7_ed55_8ccd;
 const _: () = assert!(P1 & P2 & P3 & 1 == 1, "odd factors lose no bits");
 
 /// Mixes `a` and `b` so that a change of either alone always shows.
@@ -263,7 +265,7 @@ impl DirectoryWord {
 /// The top `depth` bits of `hash`.
 #[inline]
 pub const fn prefix(hash: u64, depth: u32) -> u64 {
-    if depth == 0 { 0 } else { hash >> (64 - depth) }
+    hash >> 1 >> (63 - depth)
 }
 
 /// A shard as the directory names it: line number (42 bits) << 22 | groups (16) << 6 | depth (6).
@@ -287,12 +289,15 @@ impl Shard {
     /// Reads an entry; `None` when it is none.
     #[inline]
     pub fn decode(entry: u64) -> Option<Shard> {
-        let shard = Shard {
-            start: (entry >> 22) as usize * LINE_WORDS,
-            groups: (entry >> 6 & 0xffff) as usize,
-            depth: (entry & 63) as u32,
-        };
+        let shard = Shard::unchecked(entry);
         (shard.groups != 0 && shard.depth <= DIRECTORY_DEPTH_MAX).then_some(shard)
+    }
+
+    /// What an entry says, whether or not it makes sense.
+    #[inline]
+    pub fn unchecked(entry: u64) -> Shard {
+        let (line, groups) = (entry >> 22, entry >> 6 & 0xffff);
+        Shard { start: line as usize * LINE_WORDS, groups: groups as usize, depth: (entry & 63) as u32 }
     }
 
     /// Slots it has.
@@ -315,7 +320,7 @@ impl Shard {
     /// The first word of a slot.
     #[inline]
     pub fn slot_at(self, slot: usize, slot_words: usize) -> usize {
-        self.start + SHARD_HEADER_WORDS + (3 * self.groups).next_multiple_of(LINE_WORDS) + slot * slot_words
+        self.start + SHARD_HEADER_WORDS + (3 * self.groups).div_ceil(LINE_WORDS) * LINE_WORDS + slot * slot_words
     }
 
     /// The word after the last, the extent's end.
@@ -331,8 +336,7 @@ impl Shard {
         ((rest * self.groups as u128) >> 64) as usize
     }
 
-    /// What its check words are seeded with: its place and shape, and the hashes it is for, so that
-    /// a misled reader finds every check word wrong.
+    /// What its check words are seeded with: place, shape and hashes, so that a misled reader finds each of them wrong.
     #[inline]
     pub fn seed(self, hash: u64) -> u64 {
         mix(self.encode(), prefix(hash, self.depth) ^ P3)

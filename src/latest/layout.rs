@@ -16,7 +16,8 @@ use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::format::row::{FieldState, RowLayout, states_len_bytes};
-use crate::format::table::{FORMAT_VERSION, GROUP_SLOTS};
+use crate::format::slot_sum::SUM_NAME;
+use crate::format::table::{FORMAT_VERSION, GROUP_SLOTS, words_of};
 
 /// Inline bytes of a key of varying length; of a longer one, the heap word and the hash.
 pub const KEY_INLINE_BYTES: usize = 16;
@@ -92,18 +93,21 @@ impl WordField {
     }
 }
 
-/// Neighbouring fields of eight bytes, read at once.
+/// Neighbouring fields of eight bytes that fill words of the slot, read at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WordRun {
-    first: WordField,
-    /// Of the eight bytes at the first field's state: the states of the run, and what they are where each is a value.
-    mask: u64,
-    values: u64,
+    /// The word that the states begin in.
+    states_at: usize,
+    /// Of that word and the next: the states of the run, and what they are where each is a value.
+    mask: [u64; 2],
+    values: [u64; 2],
+    /// The word of the first value.
+    first: usize,
     len: usize,
 }
 
-/// So many states stand in eight bytes wherever in the first of them they begin.
-const WORD_RUN_MAX: usize = 28;
+/// So many states stand in two words wherever in the first of them they begin.
+const WORD_RUN_MAX: usize = 32;
 
 impl WordRun {
     /// How many fields.
@@ -111,14 +115,16 @@ impl WordRun {
         self.len
     }
 
-    /// The values in the bytes of a slot; `None` unless the state of each is [`FieldState::Value`].
+    /// Reads the fields, as float64, out of the words of a slot; `false` unless the state of each is [`FieldState::Value`].
     #[inline]
-    pub fn values<'s>(&self, slot: &'s [u8]) -> Option<&'s [[u8; 8]]> {
-        let states = u64::from_le_bytes(*slot.get(self.first.state_at..)?.first_chunk()?);
-        if states & self.mask != self.values {
-            return None;
-        }
-        slot.get(self.first.value_at..)?.as_chunks().0.get(..self.len)
+    pub fn read(&self, slot: &[[u8; 8]], out: &mut [f64]) -> bool {
+        let states = slot.get(self.states_at..).and_then(|words| words.first_chunk::<2>());
+        let (Some([a, b]), true) = (states, out.len() == self.len) else { return false };
+        let other = (u64::from_le_bytes(*a) & self.mask[0] ^ self.values[0])
+            | (u64::from_le_bytes(*b) & self.mask[1] ^ self.values[1]);
+        let Some(values) = slot.get(self.first..).and_then(|words| words.get(..out.len())) else { return false };
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = f64::from_le_bytes(*value));
+        other == 0
     }
 }
 
@@ -177,18 +183,22 @@ impl SlotLayout {
         is_word.then(|| WordField { state_at, state_shift, value_at: self.field_starts[field] })
     }
 
-    /// Fields of eight bytes that stand in this order, none between them; `None` where they do not.
+    /// Fields of eight bytes that stand in this order, none between them, and fill words; `None` where they do not.
     pub fn word_run(&self, fields: impl ExactSizeIterator<Item = usize>) -> Option<WordRun> {
         let len = fields.len();
         let words: Vec<WordField> = fields.map(|field| self.word_field(field)).collect::<Option<_>>()?;
         let first = *words.first()?;
         let are_neighbours = words.windows(2).all(|pair| pair[0].value_at + 8 == pair[1].value_at);
-        let slot_has_states = first.state_at + 8 <= self.slot_bytes();
-        let each = |state: u64| (0..len).fold(0, |states, i| states | state << (first.state_shift + 2 * i));
-        (len <= WORD_RUN_MAX && are_neighbours && slot_has_states).then(|| WordRun {
-            first,
+        let are_words = first.value_at % 8 == 0;
+        let each = |state: u64| {
+            let states = (0..len).fold(0, |states, i| states | u128::from(state) << (2 * i));
+            words_of((states << (first.state_at % 8 * 8 + first.state_shift)).to_le_bytes())
+        };
+        (len <= WORD_RUN_MAX && are_neighbours && are_words).then(|| WordRun {
+            states_at: first.state_at / 8,
             mask: each(3),
             values: each(FieldState::Value as u64),
+            first: first.value_at / 8,
             len,
         })
     }
@@ -219,7 +229,7 @@ fn align(words: usize) -> usize {
 fn digest(shape: &TableShape, slot_words: usize) -> u64 {
     let types: Vec<String> = shape.row.types().iter().map(ToString::to_string).collect();
     let text = format!(
-        "{FORMAT_VERSION};{slot_words};{:?};{};{}",
+        "{FORMAT_VERSION};{SUM_NAME};{slot_words};{:?};{};{}",
         shape.key_bytes,
         u8::from(shape.has_created),
         types.join(",")
@@ -259,28 +269,35 @@ mod tests {
 
     #[test]
     fn a_run_of_words_is_read_where_each_has_a_value_and_only_there() {
-        for first in 0..9 {
-            let layout = layout(vec![DataType::Float64; 40], None);
+        let layout = layout(vec![DataType::Float64; 70], None);
+        for first in 0..38 {
             for len in 1..=WORD_RUN_MAX {
                 let run = layout.word_run(first..first + len).unwrap();
-                let mut slot = vec![0; layout.slot_bytes()];
+                let mut slot = vec![[0; 8]; layout.slot_words];
+                let mut read = vec![0.0; len];
                 for field in first..first + len {
                     let word = layout.word_field(field).unwrap();
-                    assert_eq!((run.values(&slot), word.value(&slot)), (None, None));
-                    slot[word.value_at] = u8::try_from(field).unwrap();
-                    slot[word.state_at] |= (FieldState::Value as u8) << word.state_shift;
-                    assert_eq!(word.value(&slot).map(|value| usize::from(value[0])), Some(field));
+                    assert!(!run.read(&slot, &mut read) && word.value(slot.as_flattened()).is_none());
+                    slot[word.value_at / 8] = (field as f64).to_le_bytes();
+                    slot.as_flattened_mut()[word.state_at] |= (FieldState::Value as u8) << word.state_shift;
+                    assert_eq!(word.value(slot.as_flattened()).map(f64::from_le_bytes), Some(field as f64));
                 }
-                let read: Vec<usize> = run.values(&slot).unwrap().iter().map(|value| usize::from(value[0])).collect();
-                assert_eq!(read, (first..first + len).collect::<Vec<_>>());
+                assert!(run.read(&slot, &mut read) && !run.read(&slot, &mut vec![0.0; len + 1]));
+                assert_eq!(read, (first..first + len).map(|field| field as f64).collect::<Vec<_>>());
                 let last = layout.word_field(first + len - 1).unwrap();
-                slot[last.state_at] |= 3 << last.state_shift;
-                assert_eq!(run.values(&slot), None, "a state that is no value was read as one");
+                slot.as_flattened_mut()[last.state_at] |= 3 << last.state_shift;
+                assert!(!run.read(&slot, &mut read), "a state that is no value was read as one");
             }
             assert_eq!(layout.word_run([first, first + 2].into_iter()), None, "fields with one between them");
             assert_eq!(layout.word_run(0..WORD_RUN_MAX + 1), None);
         }
+    }
+
+    #[test]
+    fn fields_that_do_not_fill_words_are_read_one_by_one() {
         assert_eq!(layout(vec![DataType::String, DataType::Int32], None).word_run(0..2), None);
+        let odd = layout(vec![DataType::Float64; 2], Some(4));
+        assert!(odd.word_run(0..2).is_none() && odd.word_field(0).is_some());
     }
 
     #[test]

@@ -4,9 +4,11 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::cursor::Cursor;
+use super::layout::KEY_INLINE_BYTES;
 use super::probe::{has_empty, matches};
 use super::reader::TableReader;
 use super::slot::{SlotCopy, Unread};
+use super::slot_head::SlotHead;
 use crate::format::table::{GROUP_SLOTS, LIVE_EPOCH, Shard, tag_of};
 
 /// How often a lookup tries again while a writer is at work on what it reads.
@@ -31,6 +33,14 @@ pub enum Need {
     Slot,
     /// Also values that lie in the heap.
     SlotAndHeap,
+}
+
+/// One slot, read for a key.
+pub(super) enum Read {
+    /// It is the key's.
+    Hit(SlotHead),
+    /// It is not, or could not be read.
+    Not(Lookup),
 }
 
 impl TableReader {
@@ -92,7 +102,10 @@ impl TableReader {
 
     /// Copies and checks one slot. `Miss`: a sound slot of another key.
     pub(super) fn read_slot(&self, at: usize, hash: u64, key: &[u8], need: Need, copy: &mut SlotCopy) -> Lookup {
-        self.read_slot_words(&self.map.words()[at..at + self.layout.slot_words], at, (hash, key), need, copy)
+        match self.read_slot_words(&self.map.words()[at..at + self.layout.slot_words], at, (hash, key), need, copy) {
+            Read::Hit(_) => Lookup::Hit,
+            Read::Not(why) => why,
+        }
     }
 
     #[inline(always)]
@@ -103,20 +116,23 @@ impl TableReader {
         (hash, key): (u64, &[u8]),
         need: Need,
         copy: &mut SlotCopy,
-    ) -> Lookup {
-        let header = match copy.read(words, at) {
-            Ok(header) => header,
-            Err(Unread::Torn) => return Lookup::Busy,
-            Err(Unread::Damaged) => return Lookup::Untrusted,
+    ) -> Read {
+        let head = match copy.read(words, at) {
+            Ok(head) => head,
+            Err(Unread::Torn) => return Read::Not(Lookup::Busy),
+            Err(Unread::Damaged) => return Read::Not(Lookup::Untrusted),
         };
-        if !copy.may_be_key(hash, key) {
-            return Lookup::Miss;
+        if !copy.may_be_key_of(head.says, hash, key) {
+            return Read::Not(Lookup::Miss);
         }
         copy.heap.clear();
-        if need == Need::Slot && !copy.has_long_key() {
-            return Lookup::Hit;
+        if need == Need::Slot && (key.len() <= KEY_INLINE_BYTES || !copy.has_long_key()) {
+            return Read::Hit(head);
         }
-        self.read_rest(copy, key, &words[0], header)
+        match self.read_rest(copy, key, &words[0], head.header) {
+            Lookup::Hit => Read::Hit(head),
+            other => Read::Not(other),
+        }
     }
 
     /// Copies and checks the heap block of the slot in `copy`, and compares the key if it lies there.

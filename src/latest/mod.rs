@@ -8,6 +8,7 @@
 //! | `seqlock` | reading a slot while it is written |
 //! | `probe` | sixteen tags at a time |
 //! | `slot` | a copied slot and its fields |
+//! | `slot_head` | its first words, which say most |
 //! | `reader` | a table's shared words |
 //! | `lookup` | the search for a key, whatever happens meanwhile |
 //! | `cursor` | its short path, for one key or many |
@@ -39,16 +40,18 @@ mod probe;
 mod reader;
 mod seqlock;
 mod slot;
+mod slot_head;
 mod space;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub use bulk::BulkPart;
-pub use cursor::{Begun, Cursor};
+pub use cursor::{Begun, Cursor, Found};
 pub use insert::Upsert;
 pub use layout::{KEY_INLINE_BYTES, SLOT_HEADER_BYTES, SlotLayout, TableShape, WordField, WordRun};
 pub use lookup::{Lookup, Need};
 pub use open::{Opened, Table, TableOptions, TableStats};
 pub use reader::TableReader;
 pub use slot::{RowOrder, SlotCopy};
+pub use slot_head::SlotHead;

@@ -21,6 +21,16 @@ pub(super) fn matches(tags: Tags, tag: u8) -> Matches {
     Matches(u128::from(zero_bytes(tags[0] ^ wanted)) | u128::from(zero_bytes(tags[1] ^ wanted)) << 64)
 }
 
+/// The first of the slots that [`matches`] gives, in fewer steps: below a byte that is zero no carry begins.
+#[inline(always)]
+pub(super) fn first_match(tags: Tags, tag: u8) -> Option<usize> {
+    let wanted = ONES.wrapping_mul(u64::from(tag));
+    let first_zero = |x: u64| x.wrapping_sub(ONES) & !x & !LOW;
+    let [low, high] = tags.map(|tags| u128::from(first_zero(tags ^ wanted)));
+    let zeros = low | high << 64;
+    (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
+}
+
 /// Whether a slot of the group is not in use: no search goes beyond such a group.
 #[inline]
 pub(super) fn has_empty(tags: Tags) -> bool {
@@ -89,6 +99,7 @@ mod tests {
             }
             for tag in [0, 1, 0x7f, 0x80, 0x81, 0xff] {
                 let naive: Vec<usize> = (0..GROUP_SLOTS).filter(|&slot| tag_at(tags, slot) == tag).collect();
+                assert_eq!(first_match(tags, tag), naive.first().copied());
                 assert_eq!(matches(tags, tag).collect::<Vec<_>>(), naive);
             }
             let empty = empty_for(tags, state);

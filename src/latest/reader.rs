@@ -66,13 +66,13 @@ impl TableReader {
     /// Fetches the slot at word `at` ahead of its use.
     #[inline(always)]
     pub(super) fn prefetch_slot(&self, at: usize, slot_words: usize) {
-        let last = at + slot_words.min(WORDS_AHEAD_MAX) - 1;
-        let mut line = at;
-        while line < last {
-            self.map.prefetch(line);
-            line += LINE_WORDS;
+        let ahead = slot_words.min(WORDS_AHEAD_MAX);
+        self.map.prefetch(at);
+        self.map.prefetch(at + ahead / 2);
+        self.map.prefetch(at + ahead - 1);
+        if ahead > 2 * LINE_WORDS {
+            (at..at + ahead).step_by(LINE_WORDS).for_each(|line| self.map.prefetch(line));
         }
-        self.map.prefetch(last);
     }
 
     /// The shard of `hash`; `None` when directory or entry make no sense.

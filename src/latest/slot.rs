@@ -8,10 +8,11 @@ use std::sync::atomic::AtomicU64;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::layout::{
-    EVENT_TS, FLAG_ASK_HISTORY, FLAG_CREATED, FLAG_HEAP, FLAG_LOST, FLAGS, FLAGS_KNOWN, KEY_INLINE_BYTES, KEY_LEN,
-    KIND, SEQ, STATES, SlotLayout,
+    EVENT_TS, FLAG_ASK_HISTORY, FLAG_CREATED, FLAG_HEAP, FLAGS, KEY_INLINE_BYTES, KEY_LEN, KIND, SEQ, STATES,
+    SlotLayout,
 };
 use super::seqlock;
+use super::slot_head::{SAYS, Says, SlotHead};
 use crate::error::{Error, Result};
 use crate::format::row::{FieldState, Reference, RowKind, RowRef, field_state, set_field_state, states_len_bytes};
 use crate::format::slot_sum::SlotSum;
@@ -49,6 +50,9 @@ pub type RowOrder = (i64, Option<i64>, u64);
 #[derive(Clone, Debug)]
 pub struct SlotCopy {
     layout: Arc<SlotLayout>,
+    /// Of the layout: the word where the key begins, and the sum that slots have.
+    key_word: usize,
+    sum: SlotSum,
     pub(super) words: Vec<[u8; 8]>,
     /// The heap block without its checksum; empty when it was not asked for.
     pub(super) heap: Vec<[u8; 8]>,
@@ -58,7 +62,8 @@ impl SlotCopy {
     /// An empty copy for tables of this layout.
     pub fn new(layout: Arc<SlotLayout>) -> SlotCopy {
         let words = vec![[0; 8]; layout.slot_words];
-        SlotCopy { layout, words, heap: Vec::new() }
+        let (key_word, sum) = (layout.key_at / 8, SlotSum::new(layout.shape.hash_seed));
+        SlotCopy { layout, key_word, sum, words, heap: Vec::new() }
     }
 
     #[inline]
@@ -93,13 +98,13 @@ impl SlotCopy {
     /// What the row says.
     #[inline]
     pub fn kind(&self) -> Option<RowKind> {
-        RowKind::from_byte(self.bytes()[KIND])
+        RowKind::from_byte(self.says().kind())
     }
 
     /// Whether only history can answer: the row has deadlines, or a greater one was lost to damage.
     #[inline]
     pub fn asks_history(&self) -> bool {
-        self.flags() & (FLAG_ASK_HISTORY | FLAG_LOST) != 0
+        self.says().asks_history()
     }
 
     /// The row's place in row order.
@@ -123,6 +128,12 @@ impl SlotCopy {
     #[inline]
     pub fn slot_bytes(&self) -> &[u8] {
         self.bytes()
+    }
+
+    /// The slot's words, for `WordRun::read`.
+    #[inline]
+    pub fn slot_words(&self) -> &[[u8; 8]] {
+        &self.words
     }
 
     /// The encoded value of a field whose state is [`FieldState::Value`]. `None` when it lies in the
@@ -150,8 +161,13 @@ impl SlotCopy {
     }
 
     #[inline]
+    fn says(&self) -> Says {
+        Says(u64::from_le_bytes(self.words[SAYS]))
+    }
+
+    #[inline]
     pub(super) fn flags(&self) -> u8 {
-        self.bytes()[FLAGS]
+        self.says().flags()
     }
 
     pub(super) fn set_flag(&mut self, flag: u8) {
@@ -160,8 +176,7 @@ impl SlotCopy {
 
     #[inline]
     fn key_len(&self) -> usize {
-        let bytes = &self.bytes()[KEY_LEN];
-        usize::from(u16::from_le_bytes([bytes[0], bytes[1]]))
+        self.says().key_len()
     }
 
     #[inline]
@@ -175,23 +190,26 @@ impl SlotCopy {
     }
 
     /// Whether the inline part of the key agrees. For a long key the heap decides.
-    #[inline(always)]
     pub(super) fn may_be_key(&self, hash: u64, key: &[u8]) -> bool {
-        if self.key_len() != key.len() {
+        self.may_be_key_of(self.says(), hash, key)
+    }
+
+    /// [`SlotCopy::may_be_key`] of the slot that says this.
+    #[inline(always)]
+    pub(super) fn may_be_key_of(&self, says: Says, hash: u64, key: &[u8]) -> bool {
+        if says.key_len() != key.len() {
             return false;
         }
-        let at = self.layout.key_at;
-        if self.has_long_key() {
-            return self.word(at + 8..at + 16) == hash;
+        if key.len() > KEY_INLINE_BYTES && self.has_long_key() {
+            return self.words[self.key_word + 1] == hash.to_le_bytes();
         }
-        let Some(stored) = self.words.get(at / 8..) else { return false };
-        // Words as they were stored: what was stored in words is slow to read in greater pieces at once.
-        let (whole, rest) = key.as_chunks::<8>();
-        if let ([a, b], [x, y, ..], []) = (whole, stored, rest) {
-            return a == x && b == y;
+        let Some(stored) = self.words.get(self.key_word..) else { return false };
+        // The widths that most keys have, word by word: what was stored in words is slow to read in greater pieces.
+        match (stored, key.len()) {
+            ([x, y, ..], 16) => key.starts_with(x) && key.ends_with(y),
+            ([x, ..], 8) => key == x,
+            _ => starts_with(stored, key),
         }
-        let Some((words, after)) = stored.split_at_checked(whole.len()) else { return false };
-        words == whole && (rest.is_empty() || after.as_flattened().get(..rest.len()) == Some(rest))
     }
 
     /// Whether the heap block begins with this key. For long keys.
@@ -235,27 +253,27 @@ impl SlotCopy {
 
     /// The checksum of these words in the slot at word `position`.
     pub(super) fn checksum(&self, position: usize) -> u64 {
-        let mut sum = SlotSum::new(position);
+        let mut sum = self.sum.at(position);
         for (i, pair) in self.words.chunks(2).enumerate() {
             let word = |at: usize| pair.get(at).map_or(0, |word| u64::from_le_bytes(*word));
             sum.add(i, [word(0), word(1)]);
         }
-        sum.finish(self.words.len())
+        sum.finish()
     }
 
     /// Whether the copied words are what a writer stored at `position` under `header`.
     pub(super) fn is_sound(&self, position: usize, header: u64) -> bool {
-        self.checksum(position) == seqlock::checksum_of(header) && is_known(&self.words)
+        self.checksum(position) == seqlock::checksum_of(header) && self.says().is_known()
     }
 
-    /// Copies the slot that begins at word `position`, and checks it; gives its header.
+    /// Copies the slot that begins at word `position`, and checks it.
     #[inline(always)]
-    pub(super) fn read(&mut self, words: &[AtomicU64], position: usize) -> std::result::Result<u64, Unread> {
+    pub(super) fn read(&mut self, words: &[AtomicU64], position: usize) -> std::result::Result<SlotHead, Unread> {
         let two_lines = <&mut [[u8; 8]; TWO_LINES_WORDS]>::try_from(self.words.as_mut_slice());
         match (<&[AtomicU64; TWO_LINES_WORDS]>::try_from(words), two_lines) {
             // Two lines are what most slots take: with a length that the compiler knows, no loop and no branch is left.
-            (Ok(words), Ok(out)) => read(words, out, position),
-            _ => read(words, &mut self.words, position),
+            (Ok(words), Ok(out)) => read(words, out, self.sum.at(position)),
+            _ => read(words, &mut self.words, self.sum.at(position)),
         }
     }
 
@@ -269,7 +287,7 @@ impl SlotCopy {
     /// # Errors
     /// The row is not of this table's shape.
     pub(super) fn fill(&mut self, hash: u64, row: &RowRef<'_>, seq: u64) -> Result<()> {
-        let SlotCopy { layout, words, heap } = self;
+        let SlotCopy { layout, words, heap, .. } = self;
         let field_count = layout.shape.row.field_count();
         if layout.shape.key_bytes.is_some_and(|len| len != row.key.len()) || row.field_count > field_count {
             return Err(Error::invalid("the row is not of this table's shape"));
@@ -336,23 +354,34 @@ pub(super) enum Unread {
 }
 
 #[inline(always)]
-fn read(words: &[AtomicU64], out: &mut [[u8; 8]], position: usize) -> std::result::Result<u64, Unread> {
-    let mut sum = SlotSum::new(position);
-    let read = seqlock::read(words, out, |i, pair| sum.add(i, pair)).ok_or(Unread::Torn)?;
-    let is_sound = sum.finish(out.len()) == seqlock::checksum_of(read.header) && is_known(out);
+fn read(words: &[AtomicU64], out: &mut [[u8; 8]], mut sum: SlotSum) -> std::result::Result<SlotHead, Unread> {
+    let mut head = SlotHead::default();
+    let see = |i: usize, pair: [u64; 2]| {
+        match i {
+            0 => head.seq = pair[1],
+            1 => (head.event_ts, head.says) = (pair[0].cast_signed(), Says(pair[1])),
+            _ => {}
+        }
+        sum.add(i, pair);
+    };
+    let read = seqlock::read(words, out, see).ok_or(Unread::Torn)?;
+    head.header = read.header;
+    let is_sound = sum.finish() == seqlock::checksum_of(read.header) && head.says.is_known();
     // Both at once: were the version asked first, the sum would be put off until it is known.
     match is_sound & read.is_one_version {
-        true => Ok(read.header),
+        true => Ok(head),
         false if read.is_one_version => Err(Unread::Damaged),
         false => Err(Unread::Torn),
     }
 }
 
-/// Whether this release understands the kind and the flags of a slot.
-#[inline(always)]
-fn is_known(words: &[[u8; 8]]) -> bool {
-    let bytes = words.as_flattened();
-    bytes[FLAGS] & !FLAGS_KNOWN == 0 && RowKind::from_byte(bytes[KIND]).is_some()
+/// Whether the bytes of `stored` begin with `key`.
+#[inline(never)]
+fn starts_with(stored: &[[u8; 8]], key: &[u8]) -> bool {
+    let (whole, rest) = key.as_chunks::<8>();
+    stored.split_at_checked(whole.len()).is_some_and(|(words, after)| {
+        words == whole && after.as_flattened().get(..rest.len()).is_some_and(|bytes| bytes == rest)
+    })
 }
 
 fn push_padded(bytes: &[u8], out: &mut Vec<[u8; 8]>) {

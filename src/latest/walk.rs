@@ -50,7 +50,7 @@ impl TableReader {
                 let at = shard.slot_at(slot, self.layout.slot_words);
                 let slot = &words[at..at + self.layout.slot_words];
                 let header = match copy.read(slot, at) {
-                    Ok(header) => header,
+                    Ok(head) => head.header,
                     Err(Unread::Torn) => continue,
                     Err(Unread::Damaged) => {
                         visit(at, None);

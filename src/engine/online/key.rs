@@ -54,19 +54,29 @@ impl EntityKey {
         if index == 0 { self.first = part } else { self.others.push(part) }
     }
 
+    /// Hash and bytes of the key of the first view.
+    #[inline(always)]
+    pub(super) fn first(&self) -> (u64, &[u8]) {
+        self.first.hash_and_bytes()
+    }
+
     /// Hash and bytes of the key of the view at `index`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn part(&self, index: usize) -> (u64, &[u8]) {
-        let part = if index == 0 { &self.first } else { &self.others[index - 1] };
-        let bytes = match &part.bytes {
-            KeyBytes::Short { len, bytes } => &bytes[..usize::from(*len)],
-            KeyBytes::Long(bytes) => bytes,
-        };
-        (part.hash, bytes)
+        if index == 0 { self.first() } else { self.others[index - 1].hash_and_bytes() }
     }
 }
 
 impl Part {
+    #[inline(always)]
+    fn hash_and_bytes(&self) -> (u64, &[u8]) {
+        let bytes = match &self.bytes {
+            KeyBytes::Short { len, bytes } => &bytes[..usize::from(*len)],
+            KeyBytes::Long(bytes) => bytes,
+        };
+        (self.hash, bytes)
+    }
+
     fn new(hash: u64, key: &[u8]) -> Part {
         let mut bytes = [0; SHORT_BYTES_MAX];
         let bytes = match (bytes.get_mut(..key.len()), u8::try_from(key.len())) {

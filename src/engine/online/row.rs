@@ -2,7 +2,7 @@
 
 use super::super::get::FeatureValue;
 use super::super::winner::Winner;
-use super::{Answer, Field, Prepared};
+use super::{Answer, Field, OnlineHandle};
 use crate::join::pick::Status;
 use crate::latest::SlotCopy;
 use crate::time::Timestamp;
@@ -11,42 +11,41 @@ use crate::value::{DataType, Value};
 /// One entity's answer, borrowed from the handle that gave it.
 #[derive(Clone, Copy, Debug)]
 pub struct OnlineRow<'a> {
-    pub(super) prepared: &'a Prepared,
-    pub(super) answers: &'a [Answer],
+    pub(super) handle: &'a OnlineHandle,
     pub(super) now: i64,
-    /// The bytes of the one slot that all features come out of; empty where they do not, or are not in force.
-    pub(super) slot: &'a [u8],
+    /// The words of the one slot that all features come out of; empty where they do not, or are not in force.
+    pub(super) slot: &'a [[u8; 8]],
 }
 
 impl<'a> OnlineRow<'a> {
     /// How many features there are.
     pub fn len(&self) -> usize {
-        self.prepared.fields.len()
+        self.handle.prepared.fields.len()
     }
 
     /// Whether no feature was asked for.
     pub fn is_empty(&self) -> bool {
-        self.prepared.fields.is_empty()
+        self.handle.prepared.fields.is_empty()
     }
 
     #[inline]
     fn field(&self, index: usize) -> (&'a Field, &'a Winner, &'a SlotCopy, i64) {
-        let field = &self.prepared.fields[index];
-        let Answer { copy, winner, .. } = &self.answers[field.selection];
-        (field, winner, copy, self.prepared.selections[field.selection].ttl_us)
+        let field = &self.handle.prepared.fields[index];
+        let Answer { copy, winner, .. } = &self.handle.answers[field.selection];
+        (field, winner, copy, self.handle.prepared.selections[field.selection].ttl_us)
     }
 
     /// The value of a field that takes eight bytes, where its status is PRESENT.
     #[inline]
     fn word(&self, field: &Field) -> Option<[u8; 8]> {
         match field.word {
-            Some(word) if !self.slot.is_empty() => word.value(self.slot),
+            Some(word) if !self.slot.is_empty() => word.value(self.slot.as_flattened()),
             _ => self.word_of_any(field),
         }
     }
 
     fn word_of_any(&self, field: &Field) -> Option<[u8; 8]> {
-        let Answer { copy, winner, .. } = &self.answers[field.selection];
+        let Answer { copy, winner, .. } = &self.handle.answers[field.selection];
         match (winner, field.word) {
             (Winner::Slot { is_in_force: true }, Some(word)) => word.value(copy.slot_bytes()),
             (Winner::Slot { .. }, _) => None,
@@ -56,8 +55,8 @@ impl<'a> OnlineRow<'a> {
 
     #[cold]
     fn word_of_found(&self, field: &Field) -> Option<[u8; 8]> {
-        let Answer { copy, winner, .. } = &self.answers[field.selection];
-        let ttl_us = self.prepared.selections[field.selection].ttl_us;
+        let Answer { copy, winner, .. } = &self.handle.answers[field.selection];
+        let ttl_us = self.handle.prepared.selections[field.selection].ttl_us;
         if winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present {
             return None;
         }
@@ -100,7 +99,7 @@ impl<'a> OnlineRow<'a> {
     /// There are not so many features.
     #[inline]
     pub fn f64(&self, index: usize) -> Option<f64> {
-        let field = &self.prepared.fields[index];
+        let field = &self.handle.prepared.fields[index];
         let word = if matches!(field.dtype, DataType::Float64) { self.word(field) } else { None };
         word.map(f64::from_le_bytes)
     }
@@ -141,12 +140,8 @@ impl<'a> OnlineRow<'a> {
     #[inline]
     pub fn read_f64(&self, out: &mut [f64]) -> bool {
         assert_eq!(out.len(), self.len(), "room for every feature");
-        match &self.prepared.f64s {
-            Some(run) if !self.slot.is_empty() => {
-                let Some(values) = run.values(self.slot) else { return false };
-                out.iter_mut().zip(values).for_each(|(out, value)| *out = f64::from_le_bytes(*value));
-                true
-            }
+        match &self.handle.prepared.f64s {
+            Some(run) if !self.slot.is_empty() => run.read(self.slot, out),
             _ => out.iter_mut().enumerate().all(|(index, out)| self.f64(index).map(|value| *out = value).is_some()),
         }
     }
@@ -157,7 +152,7 @@ impl<'a> OnlineRow<'a> {
     /// There are not so many features.
     #[inline]
     pub fn i64(&self, index: usize) -> Option<i64> {
-        let field = &self.prepared.fields[index];
+        let field = &self.handle.prepared.fields[index];
         let word = if matches!(field.dtype, DataType::Int64) { self.word(field) } else { None };
         word.map(i64::from_le_bytes)
     }
@@ -177,11 +172,11 @@ impl<'a> OnlineRow<'a> {
 
     /// All of it: value, status, event time of each feature.
     pub fn to_vec(&self) -> Vec<FeatureValue> {
-        let fields = self.prepared.fields.iter().enumerate();
+        let fields = self.handle.prepared.fields.iter().enumerate();
         let values = fields.map(|(index, field)| {
             let (status, event_ts) = self.status(index);
             FeatureValue {
-                view: self.prepared.selections[field.selection].resolved.label.clone(),
+                view: self.handle.prepared.selections[field.selection].resolved.label.clone(),
                 feature: field.name.clone(),
                 dtype: field.dtype.clone(),
                 value: self.value(index),

@@ -1,6 +1,13 @@
 //! Lookups in three steps, and what may happen between them.
 
 use super::*;
+use crate::latest::Found;
+
+/// One lookup from its first step to its last.
+fn lookup(cursor: &mut Cursor, hash: u64, key: &[u8], copy: &mut SlotCopy) -> Lookup {
+    let begun = cursor.begin_single(hash);
+    cursor.finish_single(hash, key, copy, begun).lookup()
+}
 
 #[test]
 fn lookups_step_by_step_answer_as_whole_ones_do() {
@@ -22,7 +29,12 @@ fn lookups_step_by_step_answer_as_whole_ones_do() {
     let mut hits = 0;
     for ((hash, key), begun) in hashes.iter().zip(&keys).zip(&begun) {
         let found = reader.lookup(*hash, key, Need::SlotAndHeap, &mut single);
-        assert_eq!(cursor.finish(*hash, key, &mut copy, begun), found);
+        let by_steps = cursor.finish(*hash, key, &mut copy, begun);
+        assert_eq!(by_steps.lookup(), found);
+        if let Found::Row(row) = by_steps {
+            assert_eq!((row.seq, row.event_ts), (copy.seq(), copy.event_ts()));
+            assert_eq!(row.is_plain_value(), copy.kind() == Some(RowKind::Value) && !copy.asks_history());
+        }
         if found == Lookup::Hit {
             hits += 1;
             assert_eq!(row_of(&copy, 3), row_of(&single, 3));
@@ -49,21 +61,21 @@ fn a_cursor_follows_a_table_that_grows_under_its_lookups() {
         cursor.approach(hash, &mut begun);
         let row = random_row(&mut random, number + 1);
         upsert(&mut table, &key, &row).unwrap();
-        assert_eq!(cursor.finish(hash, &key, &mut copy, &begun), Lookup::Hit);
+        assert_eq!(cursor.finish(hash, &key, &mut copy, &begun).lookup(), Lookup::Hit);
         assert_eq!(row_of(&copy, 3), row);
         rows.push((hash, key, row, begun));
     }
     for (hash, key, row, begun) in &rows {
-        assert_eq!(cursor.finish(*hash, key, &mut copy, begun), Lookup::Hit);
+        assert_eq!(cursor.finish(*hash, key, &mut copy, begun).lookup(), Lookup::Hit);
         assert_eq!(row_of(&copy, 3), *row);
-        assert_eq!(cursor.lookup_current(*hash, key, &mut copy), Lookup::Hit);
+        assert_eq!(lookup(&mut cursor, *hash, key, &mut copy), Lookup::Hit);
         assert_eq!(row_of(&copy, 3), *row);
     }
     table.commit(3_000, 2);
     assert!(cursor.is_current());
     table.mark_behind();
     assert!(!cursor.is_current(), "marked behind, and still asked");
-    assert_eq!(cursor.lookup_current(rows[0].0, &rows[0].1, &mut copy), Lookup::Busy);
+    assert_eq!(lookup(&mut cursor, rows[0].0, &rows[0].1, &mut copy), Lookup::Busy);
 }
 
 #[test]
@@ -81,6 +93,29 @@ fn a_lookup_begun_before_a_shard_moved_looks_again() {
     }
     upsert(&mut table, b"k", &Row { order: (2, None, 2), values: None }).unwrap();
     let mut copy = reader.slot_copy();
-    assert_eq!(cursor.finish(hash, b"k", &mut copy, &begun), Lookup::Hit);
+    assert_eq!(cursor.finish(hash, b"k", &mut copy, &begun).lookup(), Lookup::Hit);
     assert_eq!(copy.seq(), 2, "the shard that was left holds the older row");
+}
+
+#[test]
+fn the_short_path_finds_keys_that_ran_over_into_the_next_groups() {
+    let disk = disk();
+    let options = TableOptions { expected_keys: 20_000, ..OPTIONS };
+    let mut table = Table::create(&disk, Path::new(PATH), mixed(), &options).unwrap();
+    let keys: Vec<Vec<u8>> = (0..20_000).map(key_of).collect();
+    for key in &keys {
+        upsert(&mut table, key, &Row { order: (1, None, 1), values: None }).unwrap();
+    }
+    table.commit(1, 1);
+    table.clear_behind();
+    let reader = table.open_reader();
+    let (mut cursor, mut copy) = (reader.cursor(Need::Slot), reader.slot_copy());
+    let mut short = 0;
+    for key in &keys {
+        let hash = key_hash(99, key);
+        let begun = cursor.begin_single(hash);
+        short += usize::from(matches!(cursor.finish_single(hash, key, &mut copy, begun), Found::Row(_)));
+    }
+    // One in twenty of a full table is not in its own group. What is left has a key of the same tag before it.
+    assert!(short * 100 > keys.len() * 96, "the short path served {short} of {}", keys.len());
 }
