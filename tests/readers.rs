@@ -38,6 +38,14 @@ fn batch(keys: std::ops::Range<i64>, at: i64, x: i64) -> RecordBatch {
     .unwrap()
 }
 
+/// A writer of three rows, and a reader beside it.
+fn writer_and_reader(disk: &MemDisk) -> (Store, Store) {
+    let writer = builder(disk).open(DIR).unwrap();
+    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+    writer.write("v", &batch(0..3, 1, 1)).unwrap();
+    (writer, builder(disk).open_read_only(DIR).unwrap())
+}
+
 fn read(store: &Store, key: i64) -> (Status, Value) {
     let answer =
         store.get(&Features::list(["v:x"]).unwrap(), &[("id", Value::Int64(key))], &GetOptions::default()).unwrap();
@@ -88,10 +96,7 @@ fn a_reader_sees_each_commit_of_a_writer_out_of_the_same_table() {
 #[test]
 fn a_reader_follows_a_writer_that_comes_and_goes_and_changes_of_the_definitions() {
     let disk = MemDisk::volatile();
-    let writer = builder(&disk).open(DIR).unwrap();
-    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
-    writer.write("v", &batch(0..3, 1, 1)).unwrap();
-    let reader = builder(&disk).open_read_only(DIR).unwrap();
+    let (writer, reader) = writer_and_reader(&disk);
     let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
     assert_eq!(x_of(&mut online, 0), (Some(1), true));
     drop(writer);
@@ -222,10 +227,7 @@ fn a_reader_goes_over_to_a_table_that_takes_anothers_place() {
 #[test]
 fn a_reader_follows_a_head_that_was_lost_and_made_anew() {
     let disk = MemDisk::volatile();
-    let writer = builder(&disk).open(DIR).unwrap();
-    writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
-    writer.write("v", &batch(0..3, 1, 1)).unwrap();
-    let reader = builder(&disk).open_read_only(DIR).unwrap();
+    let (writer, reader) = writer_and_reader(&disk);
     let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
     assert_eq!(x_of(&mut online, 0), (Some(1), true));
     drop(writer);

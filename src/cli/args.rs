@@ -177,10 +177,9 @@ pub enum DefinitionsArg {
     Current,
 }
 
+/// One entity, at a moment.
 #[derive(Debug, Args)]
-pub struct Get {
-    #[command(flatten)]
-    pub which: Which,
+pub struct EntityAt {
     /// Join keys and their values.
     #[arg(value_name = "KEY=VALUE")]
     pub keys: Vec<String>,
@@ -189,6 +188,14 @@ pub struct Get {
     pub at: Option<String>,
     #[command(flatten)]
     pub known: Known,
+}
+
+#[derive(Debug, Args)]
+pub struct Get {
+    #[command(flatten)]
+    pub which: Which,
+    #[command(flatten)]
+    pub asked: EntityAt,
 }
 
 #[derive(Debug, Args)]
@@ -265,14 +272,8 @@ pub struct Show {
 pub struct Explain {
     /// The feature, as view:feature.
     pub feature: String,
-    /// Join keys and their values.
-    #[arg(value_name = "KEY=VALUE")]
-    pub keys: Vec<String>,
-    /// As of this time; now when absent.
-    #[arg(long, value_name = "T")]
-    pub at: Option<String>,
     #[command(flatten)]
-    pub known: Known,
+    pub asked: EntityAt,
 }
 
 #[derive(Debug, Args)]

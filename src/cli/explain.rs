@@ -8,19 +8,13 @@ use super::failure::Failure;
 use super::inputs;
 use super::output::Sheet;
 use crate::engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict};
-use crate::engine::get::GetOptions;
 use crate::request::Features;
 use crate::text::to_json;
 use crate::time::Timestamp;
 
 pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> {
     let features = Features::list([&args.feature]).map_err(Failure::Usage)?;
-    let pairs = inputs::pairs(&args.keys)?;
-    let options = GetOptions {
-        at: inputs::time("--at", args.at.as_deref())?,
-        known_at: inputs::known_at(&args.known)?,
-        definitions_current: inputs::definitions_current(&args.known),
-    };
+    let (pairs, options) = inputs::entity_at(&args.asked)?;
     let store = context.project()?.open_for_reading()?;
     let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
     let explained = store.explain(&args.feature, &entity, &options)?;

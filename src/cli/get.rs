@@ -7,17 +7,12 @@ use super::context::Context;
 use super::failure::Failure;
 use super::inputs;
 use super::output::Sheet;
-use crate::engine::get::{FeatureValue, GetOptions};
+use crate::engine::get::FeatureValue;
 use crate::text::to_json;
 
 pub(super) fn run(args: &Get, context: &mut Context) -> Result<(), Failure> {
     let features = inputs::features(&args.which)?;
-    let pairs = inputs::pairs(&args.keys)?;
-    let options = GetOptions {
-        at: inputs::time("--at", args.at.as_deref())?,
-        known_at: inputs::known_at(&args.known)?,
-        definitions_current: inputs::definitions_current(&args.known),
-    };
+    let (pairs, options) = inputs::entity_at(&args.asked)?;
     let store = context.project()?.open_for_reading()?;
     let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
     let answers = store.get(&features, &entity, &options)?;

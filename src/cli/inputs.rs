@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use super::args::{DefinitionsArg, Known, Which};
+use super::args::{DefinitionsArg, EntityAt, Known, Which};
 use super::failure::Failure;
+use crate::engine::get::GetOptions;
 use crate::error::{Error, Result};
 use crate::request::{Features, KnownAt};
 use crate::store::JoinKey;
@@ -54,6 +55,16 @@ pub(super) fn pairs(arguments: &[String]) -> Result<Vec<(&str, &str)>, Failure> 
         pairs.push((name, value));
     }
     Ok(pairs)
+}
+
+/// The `KEY=VALUE` arguments of one entity, and at which moment it is asked for.
+pub(super) fn entity_at(asked: &EntityAt) -> Result<(Vec<(&str, &str)>, GetOptions), Failure> {
+    let options = GetOptions {
+        at: time("--at", asked.at.as_deref())?,
+        known_at: known_at(&asked.known)?,
+        definitions_current: definitions_current(&asked.known),
+    };
+    Ok((pairs(&asked.keys)?, options))
 }
 
 /// Typed values for the join keys given. A name that is none of `keys` stays text; the store says that it is

@@ -166,7 +166,7 @@ impl Engine {
         let staged: Vec<StagedFrame> =
             frames.iter().map(|(frame, hashes)| stage_in_tail(&core.tail, frame, hashes)).collect();
         if is_synced_now {
-            self.make_tables_ready(core, &frames);
+            Self::make_tables_ready(core, &frames);
             core.log.sync()?;
         }
         // From here on nothing fails: what is in the log becomes visible.

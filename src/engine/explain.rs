@@ -13,7 +13,7 @@ use super::picture::ViewPicture;
 use super::provenance::Provenance;
 use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
-use super::winner::{Winner, is_current, judge};
+use super::winner::{Winner, judge};
 use crate::definition::{FeatureRef, ViewKind, selections_of};
 use crate::error::{Error, Result};
 use crate::format::log::{offset_of, segment_of};
@@ -326,12 +326,12 @@ fn why_of(status: Status, about: FieldView, found: &FoundRow, question: &Questio
 /// What the latest table says, beside what log and runs do.
 fn table_verdict(question: &Question<'_>, found: Option<&FoundRow>) -> TableVerdict {
     let Some(table) = &question.view.table else { return TableVerdict::Missing };
-    if !is_current(table) {
+    if !table.is_current() {
         return TableVerdict::Passes;
     }
     let mut copy = table.slot_copy();
     let looked_up = table.lookup(question.hash, question.key, Need::SlotAndHeap, &mut copy);
-    match judge(looked_up, &copy, (question.as_of.known_at, question.as_of.at), 0) {
+    match judge(looked_up, &copy, question.as_of, 0) {
         None => TableVerdict::Passes,
         Some(Winner::Slot { .. }) if found.is_some_and(|found| found.mark.seq == copy.seq()) => TableVerdict::Answers,
         Some(Winner::Nothing) if found.is_none() => TableVerdict::Answers,

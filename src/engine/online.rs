@@ -105,27 +105,27 @@ impl Answer {
 
     /// Ends a lookup; `false` when log and runs must be asked.
     #[inline(always)]
-    fn finish_single(&mut self, (hash, key): (u64, &[u8]), begun: Begun, sight: (u64, i64)) -> bool {
+    fn finish_single(&mut self, (hash, key): (u64, &[u8]), begun: Begun, as_of: AsOf) -> bool {
         let Some(cursor) = &mut self.cursor else { return false };
         let found = cursor.finish_single(hash, key, &mut self.copy, begun);
-        self.take(found, sight)
+        self.take(found, as_of)
     }
 
     /// Ends a lookup of a batch; `false` when log and runs must be asked.
     #[inline(always)]
-    fn finish(&mut self, (hash, key): (u64, &[u8]), begun: &Begun, sight: (u64, i64)) -> bool {
+    fn finish(&mut self, (hash, key): (u64, &[u8]), begun: &Begun, as_of: AsOf) -> bool {
         let Some(cursor) = self.cursor.as_ref().filter(|_| self.is_current) else { return false };
         let found = cursor.finish(hash, key, &mut self.copy, begun);
-        self.take(found, sight)
+        self.take(found, as_of)
     }
 
     /// Takes what a lookup found for the answer; `false` when log and runs must be asked.
     #[inline(always)]
-    fn take(&mut self, found: Found, (seq, now): (u64, i64)) -> bool {
+    fn take(&mut self, found: Found, as_of: AsOf) -> bool {
         match found {
             // What most rows are.
-            Found::Row(row) if row.is_plain_value() && row.seq <= seq && row.event_ts <= now => {
-                let is_within_age = !is_outside_max_age(row.event_ts, now, self.ttl_us);
+            Found::Row(row) if row.is_plain_value() && row.seq <= as_of.known_at && row.event_ts <= as_of.at => {
+                let is_within_age = !is_outside_max_age(row.event_ts, as_of.at, self.ttl_us);
                 match &mut self.winner {
                     // As the answer before it: nothing is to be dropped.
                     Winner::Slot { is_in_force } => *is_in_force = is_within_age,
@@ -133,14 +133,14 @@ impl Answer {
                 }
                 true
             }
-            Found::Row(_) => self.take_judged(Lookup::Hit, (seq, now)),
-            Found::Other(found) => self.take_judged(found, (seq, now)),
+            Found::Row(_) => self.take_judged(Lookup::Hit, as_of),
+            Found::Other(found) => self.take_judged(found, as_of),
         }
     }
 
     #[inline(never)]
-    fn take_judged(&mut self, found: Lookup, sight: (u64, i64)) -> bool {
-        judge(found, &self.copy, sight, self.ttl_us).map(|winner| self.winner = winner).is_some()
+    fn take_judged(&mut self, found: Lookup, as_of: AsOf) -> bool {
+        judge(found, &self.copy, as_of, self.ttl_us).map(|winner| self.winner = winner).is_some()
     }
 }
 
@@ -215,15 +215,14 @@ impl Prepared {
         reads: &Reads,
         index: usize,
         key: &EntityKey,
-        (seq, now): (u64, i64),
+        as_of: AsOf,
         is_stale: &mut bool,
     ) -> Result<Winner> {
         let (hash, key) = key.part(index);
-        let question = AsOf { known_at: seq, ..AsOf::new(now) };
         let view_id = self.selections[index].resolved.view.id;
         let (picture, found) = reads.with_sight(|sight| {
             let view = sight.picture.view(view_id);
-            let found = find_row(view, &sight.picture.tail, hash, key, question)?;
+            let found = find_row(view, &sight.picture.tail, hash, key, as_of)?;
             Ok((Arc::clone(&sight.picture), found))
         })?;
         *is_stale |= !Arc::ptr_eq(&picture, &self.picture);
@@ -279,14 +278,14 @@ impl OnlineHandle {
             begun = self.begin_first(hash);
         }
         self.check_key(key)?;
-        let sight = (seq, now.0);
+        let as_of = AsOf { known_at: seq, ..AsOf::new(now.0) };
         if let Some(first) = self.answers.first_mut()
-            && !first.finish_single(key.first(), begun, sight)
+            && !first.finish_single(key.first(), begun, as_of)
         {
-            self.ask_history(0, key, sight)?;
+            self.ask_history(0, key, as_of)?;
         }
         if self.answers.len() > 1 {
-            self.get_others(key, sight)?;
+            self.get_others(key, as_of)?;
         }
         Ok(self.row(now))
     }
@@ -299,12 +298,12 @@ impl OnlineHandle {
 
     /// The answers of all views but the first.
     #[inline(never)]
-    fn get_others(&mut self, key: &EntityKey, sight: (u64, i64)) -> Result<()> {
+    fn get_others(&mut self, key: &EntityKey, as_of: AsOf) -> Result<()> {
         for index in 1..self.answers.len() {
             let (hash, bytes) = key.part(index);
             let begun = self.answers[index].begin_single(hash);
-            if !self.answers[index].finish_single((hash, bytes), begun, sight) {
-                self.ask_history(index, key, sight)?;
+            if !self.answers[index].finish_single((hash, bytes), begun, as_of) {
+                self.ask_history(index, key, as_of)?;
             }
         }
         Ok(())
@@ -338,7 +337,7 @@ impl OnlineHandle {
         if self.is_outdated(generation) {
             self.prepare_again()?;
         }
-        let sight = (seq, now.0);
+        let as_of = AsOf { known_at: seq, ..AsOf::new(now.0) };
         for answer in &mut self.answers {
             answer.is_current = answer.cursor.as_mut().is_some_and(Cursor::is_current);
         }
@@ -364,8 +363,8 @@ impl OnlineHandle {
                 let views = if VIEWS == ANY { self.answers.len() } else { VIEWS };
                 for index in 0..views {
                     let begun = &self.begun[i % IN_FLIGHT * views + index];
-                    if !self.answers[index].finish(key.part(index), begun, sight) {
-                        self.ask_history(index, key, sight)?;
+                    if !self.answers[index].finish(key.part(index), begun, as_of) {
+                        self.ask_history(index, key, as_of)?;
                     }
                 }
                 visit(i, &self.row(now));
@@ -384,8 +383,8 @@ impl OnlineHandle {
 
     /// Takes what log and runs have for the view at `index`.
     #[cold]
-    fn ask_history(&mut self, index: usize, key: &EntityKey, sight: (u64, i64)) -> Result<()> {
-        let winner = self.prepared.ask_history(&self.reads, index, key, sight, &mut self.is_stale)?;
+    fn ask_history(&mut self, index: usize, key: &EntityKey, as_of: AsOf) -> Result<()> {
+        let winner = self.prepared.ask_history(&self.reads, index, key, as_of, &mut self.is_stale)?;
         self.answers[index].winner = winner;
         Ok(())
     }

@@ -281,7 +281,7 @@ impl Engine {
     }
 
     /// Gives the tables room for the rows of frames that are about to be committed.
-    pub(super) fn make_tables_ready(&self, core: &mut Core, frames: &[(Frame<'_>, &[u64])]) {
+    pub(super) fn make_tables_ready(core: &mut Core, frames: &[(Frame<'_>, &[u64])]) {
         for (frame, hashes) in frames {
             let mut hashes = *hashes;
             for section in frame.sections() {

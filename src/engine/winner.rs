@@ -2,9 +2,8 @@
 
 use super::as_of::FoundRow;
 use crate::format::row::{FieldState, RowKind};
-use crate::format::table::BEHIND_NOT;
-use crate::join::pick::{FieldView, Status, verdict};
-use crate::latest::{Lookup, SlotCopy, TableReader};
+use crate::join::pick::{AsOf, FieldView, Status, verdict};
+use crate::latest::{Lookup, SlotCopy};
 use crate::time::Timestamp;
 use crate::value::Value;
 
@@ -22,21 +21,15 @@ pub enum Winner {
     Found(Box<FoundRow>),
 }
 
-/// Whether a table answers for now at all: it has every row, and says so.
+/// What a lookup in a current table says about the greatest row in sight of `as_of`, in a view with this TTL; `None`
+/// when it cannot say.
 #[inline]
-pub fn is_current(table: &TableReader) -> bool {
-    // Read after the request's seq: a table that is marked for rows up to that seq is seen marked.
-    table.state().is_some_and(|state| state.behind == BEHIND_NOT)
-}
-
-/// What a lookup in a current table says about the greatest row up to `seq` at `now`, in a view with this TTL;
-/// `None` when it cannot say.
-#[inline]
-pub fn judge(found: Lookup, copy: &SlotCopy, (seq, now): (u64, i64), ttl_us: i64) -> Option<Winner> {
+pub fn judge(found: Lookup, copy: &SlotCopy, as_of: AsOf, ttl_us: i64) -> Option<Winner> {
+    let (at, seq) = (as_of.at, as_of.known_at);
     match found {
         Lookup::Miss => Some(Winner::Nothing),
-        Lookup::Hit if copy.seq() <= seq && copy.event_ts() <= now && !copy.asks_history() => {
-            let is_in_force = verdict(Some(field_of(copy, FieldState::Value)), now, ttl_us) == Status::Present;
+        Lookup::Hit if copy.seq() <= seq && copy.event_ts() <= at && !copy.asks_history() => {
+            let is_in_force = verdict(Some(field_of(copy, FieldState::Value)), at, ttl_us) == Status::Present;
             Some(Winner::Slot { is_in_force })
         }
         Lookup::Hit | Lookup::Busy | Lookup::Untrusted => None,

@@ -78,7 +78,7 @@ impl Cursor {
         Cursor { table, need, slot_words, is_state_known: false, guide }
     }
 
-    /// Whether the table answers for now at all: it has every row, and says so.
+    /// As [`TableReader::is_current`].
     #[inline(always)]
     pub fn is_current(&mut self) -> bool {
         let behind = self.table.map.words().get(LIVE_BEHIND).map(|word| word.load(Ordering::Acquire));
@@ -156,7 +156,7 @@ impl Guide {
                 tags_at: shard.tags_at(group),
                 check_at: shard.check_at(group),
                 slots_at: shard.slot_at(group * GROUP_SLOTS, slot_words),
-                groups_after: shard.groups.wrapping_sub(group + 1),
+                groups_after: shard.groups.saturating_sub(group + 1),
                 slot_at: 0,
             })
         };

@@ -10,7 +10,7 @@ use super::seqlock;
 use super::slot::SlotCopy;
 use crate::disk::{File, SharedMap};
 use crate::format::table::{
-    BEHIND_RETIRED, DirectoryWord, LINE_WORDS, LIVE_DIRECTORY, LIVE_STATE, LiveState, Shard, check_word,
+    BEHIND_NOT, BEHIND_RETIRED, DirectoryWord, LINE_WORDS, LIVE_DIRECTORY, LIVE_STATE, LiveState, Shard, check_word,
 };
 
 /// Most words of a slot that are fetched ahead.
@@ -40,6 +40,13 @@ impl TableReader {
     /// Whether another file took this one's place.
     pub fn is_retired(&self) -> bool {
         self.state().is_some_and(|state| state.behind == BEHIND_RETIRED)
+    }
+
+    /// Whether the table answers for now at all: it has every row, and says so. Asked after a request's seq was read: a table
+    /// that is marked for rows up to that seq is seen marked.
+    #[inline]
+    pub fn is_current(&self) -> bool {
+        self.state().is_some_and(|state| state.behind == BEHIND_NOT)
     }
 
     /// How far the table has come; `None` when the words that say so disagree.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{Check, MADE_ANEW, Severity};
 use crate::engine::as_of::find_row;
 use crate::engine::picture::{Picture, ViewPicture, table_shape};
-use crate::engine::winner::is_current;
 use crate::error::Result;
 use crate::format::row::{FieldState, RowKind};
 use crate::history::for_each_latest;
@@ -43,7 +42,7 @@ impl Check<'_> {
                     continue;
                 }
             };
-            if !is_current(&table) {
+            if !table.is_current() {
                 let name = view.record.definition.reference();
                 self.report.passed_over.push(format!("the latest table of {name} is being filled"));
                 continue;
@@ -62,7 +61,7 @@ impl Check<'_> {
             comparing.all_slots();
             let Comparing { compared, differences, .. } = comparing;
             // Whatever was found while its writer made it another is no finding.
-            if is_current(&table) {
+            if table.is_current() {
                 for what in differences {
                     self.problem(
                         Severity::Derived,
