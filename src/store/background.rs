@@ -154,10 +154,10 @@ mod tests {
 
     use super::*;
     use crate::definition::{Definitions, FeatureView};
-    use crate::disk::{FaultyDisk, MemDisk, Operation, Verdict};
+    use crate::disk::{CrashMode, FaultyDisk, MemDisk, Operation, Verdict};
     use crate::options::Sizes;
     use crate::time::{SystemClock, Timestamp};
-    use crate::value::DataType;
+    use crate::value::{DataType, Value};
     use crate::{ApplyOptions, ErrorKind, Features, GetOptions, Row, Store};
 
     const VIEWS: [&str; 4] = ["a", "b", "c", "d"];
@@ -260,36 +260,60 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_upkeep_is_told_by_the_next_write_and_by_the_close() {
-        let memory = MemDisk::volatile();
-        let is_ill = Arc::new(AtomicBool::new(false));
-        let ill = Arc::clone(&is_ill);
-        let store = store(FaultyDisk::new(Arc::new(memory.clone()), move |operation, path: &Path| {
-            if operation == Operation::SyncDir && path.ends_with("1-a@1") && ill.load(Ordering::SeqCst) {
-                // A panic, without the words that a test runner would print.
-                std::panic::resume_unwind(Box::new("the hand of a test"));
+        // While files of a merge are written, and while it is committed, which nobody else can do meanwhile.
+        for (ill_operation, ill_path) in [(Operation::SyncDir, "1-a@1"), (Operation::Rename, "MANIFEST.tmp")] {
+            let memory = MemDisk::volatile();
+            let is_ill = Arc::new(AtomicBool::new(false));
+            let ill = Arc::clone(&is_ill);
+            let store = store(FaultyDisk::new(Arc::new(memory.clone()), move |operation, path: &Path| {
+                if operation == ill_operation && path.ends_with(ill_path) && ill.load(Ordering::SeqCst) {
+                    // A panic, without the words that a test runner would print.
+                    std::panic::resume_unwind(Box::new("the hand of a test"));
+                }
+                Verdict::Proceed
+            }));
+            is_ill.store(true, Ordering::SeqCst);
+            let threads = start(&store, Durability::Fsync);
+            let write = || store.write_rows("a", [row(9)]);
+            wait_for("a write is refused", || write().is_err());
+            drop(threads);
+            for error in [write().unwrap_err(), store.close().unwrap_err(), store.seal().unwrap_err()] {
+                assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+                assert!(error.to_string().contains("asof-upkeep panicked: the hand of a test"), "{error}");
             }
-            Verdict::Proceed
-        }));
-        is_ill.store(true, Ordering::SeqCst);
-        let threads = start(&store, Durability::Fsync);
-        let write = || store.write_rows("a", [row(9)]);
-        wait_for("a write is refused", || write().is_err());
-        for error in [write().unwrap_err(), store.close().unwrap_err(), store.seal().unwrap_err()] {
-            assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
-            assert!(error.to_string().contains("asof-upkeep panicked: the hand of a test"), "{error}");
+            assert_eq!(x(&store, "b"), 3_i64.into(), "reads go on");
+            drop(store);
+            // Nothing is lost, and the next process goes on.
+            let store = Store::builder().background(false).disk(Arc::new(memory.kill_image())).open("/upkeep").unwrap();
+            assert_eq!(x(&store, "b"), 3_i64.into());
+            store.write_rows("a", [row(10)]).unwrap();
+            store.compact().unwrap();
+            store.close().unwrap();
         }
-        let read = |store: &Store| {
-            let features = Features::list(["b:x"]).unwrap();
-            store.get(&features, &[("id", 1_i64.into())], &GetOptions::default()).unwrap()[0].value.clone()
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_a_panic_is_synced_by_the_close_that_says_so() {
+        let memory = MemDisk::new();
+        let builder = Store::builder().durability(Durability::Interval(PATIENCE)).disk(Arc::new(memory.clone()));
+        let store = builder.open("/upkeep").unwrap();
+        store.background.as_ref().unwrap().end_upkeep();
+        let view = FeatureView::new("a").entity("thing").feature("x", DataType::Int64);
+        let definitions = Definitions::new("upkeep").entity("thing", [("id", DataType::Int64)]).view(view);
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        store.write_rows("a", [row(7)]).unwrap();
+        let after_power_loss = || {
+            let disk = Arc::new(memory.crash_image(CrashMode::DropAll));
+            x(&Store::builder().background(false).disk(disk).open("/upkeep").unwrap(), "a")
         };
-        assert_eq!(read(&store), 3_i64.into(), "reads go on");
-        drop(threads);
-        drop(store);
-        // Nothing is lost, and the next process goes on.
-        let store = Store::builder().background(false).disk(Arc::new(memory.kill_image())).open("/upkeep").unwrap();
-        assert_eq!(read(&store), 3_i64.into());
-        store.write_rows("a", [row(10)]).unwrap();
-        store.compact().unwrap();
-        store.close().unwrap();
+        assert_eq!(after_power_loss(), Value::Null, "the row waits for a sync");
+        store.engine().unwrap().take_no_more_writes("the hand of a test");
+        assert_eq!(store.close().unwrap_err().kind(), ErrorKind::Poisoned);
+        assert_eq!(after_power_loss(), 7_i64.into());
+    }
+
+    fn x(store: &Store, view: &str) -> Value {
+        let features = Features::list([format!("{view}:x")]).unwrap();
+        store.get(&features, &[("id", 1_i64.into())], &GetOptions::default()).unwrap()[0].value.clone()
     }
 }
