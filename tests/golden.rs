@@ -1,8 +1,8 @@
 //! A store of format 1 as an earlier release left it, in `tests/golden/format1`: it opens, it answers, and nobody
 //! rewrites it.
 //!
-//! It was written once, by `cargo test --test golden -- --ignored`, which refuses to write over one that is there. A
-//! later format gets a folder of its own, and this one stays.
+//! It is written by `cargo test --test golden -- --ignored`, which refuses to write over one that is there: anew for changes of the
+//! format before its first release, and never after. A later format gets a folder of its own, and this one stays.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 

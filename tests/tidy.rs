@@ -138,7 +138,7 @@ fn no_source_holds_unfinished_work_or_other_than_ascii() {
     }
 }
 
-/// Files above the length that most keep. The list only ever gets shorter, its numbers smaller.
+/// No file is longer: what is has more than one idea.
 const FILE_LINES_MAX: usize = 450;
 
 #[test]

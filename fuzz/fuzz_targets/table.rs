@@ -110,7 +110,10 @@ fn look(reader: &TableReader) {
         let mut begun: Vec<Begun> = hashes.iter().map(|hash| cursor.begin(*hash)).collect();
         hashes.iter().zip(&mut begun).for_each(|(hash, begun)| cursor.approach(*hash, begun));
         for ((hash, key), begun) in hashes.iter().zip(&keys).zip(&begun) {
-            if cursor.finish(*hash, key, &mut copy, begun) == Lookup::Hit {
+            let found = cursor.finish(*hash, key, &mut copy, begun).lookup();
+            let begun = cursor.begin_single(*hash);
+            let single = cursor.finish_single(*hash, key, &mut copy, begun).lookup();
+            if found == Lookup::Hit || single == Lookup::Hit {
                 copy.order();
                 copy.asks_history();
                 for field in 0..3 {
@@ -118,7 +121,6 @@ fn look(reader: &TableReader) {
                 }
             }
         }
-        cursor.lookup_current(hashes[0], &keys[0], &mut copy);
     }
 }
 

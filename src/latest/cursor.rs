@@ -1,8 +1,8 @@
 //! A reader's way to many keys of one table: the short path of a lookup, for a key that is there and that nobody is
 //! writing to. Everything else is left to [`TableReader::lookup`].
 //!
-//! The short path guesses where the slot is, and asks the slot: a sound one of the key is its only one, whatever words led there.
-//! So nothing on the way is checked but that it lies within the file. Instructions count here: while they fit into the window in which a
+//! The short path guesses where the slot is, and asks the slot. A shard that was left has no tags any more, so tags lead to no older slot
+//! of a key; who read them before asks whether a shard moved since. So nothing else on the way is checked but that it lies within the file. Instructions count here: while they fit into the window in which a
 //! processor looks ahead, the next get's memory is fetched while this one waits for its own.
 //!
 //! A lookup waits for memory twice: for the tags of the key's group, then for a slot. So it comes in three steps, each
@@ -25,8 +25,8 @@ pub struct Cursor {
     table: TableReader,
     need: Need,
     slot_words: usize,
-    /// Whether the words that say how far the table has come were seen whole: from then on, one of them tells.
-    is_state_known: bool,
+    /// Whether the words that say how far the table has come were seen whole, and that it is current: from then on, one of them tells.
+    was_current: bool,
     guide: Guide,
 }
 
@@ -75,21 +75,20 @@ impl Cursor {
     pub(super) fn new(table: TableReader, need: Need) -> Cursor {
         let slot_words = table.layout.slot_words;
         let guide = Guide { said: 0, directory: DirectoryWord { start: 0, depth: 0 } };
-        Cursor { table, need, slot_words, is_state_known: false, guide }
+        Cursor { table, need, slot_words, was_current: false, guide }
     }
 
     /// As [`TableReader::is_current`].
     #[inline(always)]
     pub fn is_current(&mut self) -> bool {
         let behind = self.table.map.words().get(LIVE_BEHIND).map(|word| word.load(Ordering::Acquire));
-        self.is_state_known && behind == Some(BEHIND_NOT) || self.is_current_now()
+        self.was_current && behind == Some(BEHIND_NOT) || self.is_current_now()
     }
 
     #[cold]
     fn is_current_now(&mut self) -> bool {
-        let state = self.table.state();
-        self.is_state_known = state.is_some();
-        state.is_some_and(|state| state.behind == BEHIND_NOT)
+        self.was_current = self.table.is_current();
+        self.was_current
     }
 
     /// The first step of a lookup that the last one follows at once: fetches tags, and the slot where the key is if nobody was there before it.

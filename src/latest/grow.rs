@@ -47,6 +47,13 @@ impl Shared {
             self.set_tags(shard, hash, group, tags(group));
         }
     }
+
+    /// Leads nobody to the slots of a shard that was left: they are sound, and hold rows of before.
+    fn clear_tags(&self, shard: Shard) {
+        for word in &self.words()[shard.tags_at(0)..shard.tags_at(shard.groups)] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Inserter {
@@ -105,6 +112,7 @@ impl Inserter {
             }
         }
         self.shared.raise_epoch();
+        self.shared.clear_tags(shard);
         self.give_back(&[shard]);
         Ok(())
     }

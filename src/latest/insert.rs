@@ -69,10 +69,12 @@ impl Shared {
     }
 
     pub(super) fn shard(&self, hash: u64) -> Result<Shard> {
-        let entry_at = self.directory()?.entry_at(hash);
+        let directory = self.directory()?;
+        let entry_at = directory.entry_at(hash);
         // Beyond what was handed out lies no shard: giving such a one back would hand its space out twice.
         let used_end = unsealed(self.words()[LIVE_USED_END].load(Ordering::Acquire), LIVE_USED_END).unwrap_or(0);
         Shard::decode(self.words()[entry_at].load(Ordering::Acquire))
+            .filter(|shard| shard.depth <= directory.depth)
             .filter(|shard| self.reader.is_within(shard.end(self.reader.layout.slot_words)))
             .filter(|shard| shard.end(self.reader.layout.slot_words) as u64 <= used_end)
             .ok_or_else(|| self.damaged(format!("directory entry at word {entry_at} is damaged")))
@@ -196,7 +198,7 @@ impl Inserter {
         let keys = &self.shared.key_count;
         if self.may_split {
             // Nobody else counts. An addition in one step would wait until the slot is stored.
-            keys.store(keys.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            keys.store(keys.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
         } else {
             keys.fetch_add(1, Ordering::Relaxed);
         }

@@ -268,6 +268,8 @@ impl Table {
         superblock.is_clean = 0;
         (superblock.free_list_at, superblock.free_list_words) = (0, 0);
         let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock };
+        // The writer before may have been killed between moving a shard and telling of it.
+        table.inserter.shared.raise_epoch();
         // Before the first change: a power failure must not find the table still called clean, by neither superblock.
         // It may come back with the older one, when the newer was being written; or with that of a writer before,
         // who was killed in this very place.
@@ -423,13 +425,14 @@ fn new_shared(reader: TableReader, path: &Path, space: Space, heap: Heap, keys: 
 
 fn count_keys(shared: &Shared) -> Result<u64> {
     let directory = shared.directory()?;
-    let mut keys = 0;
+    let mut keys = 0_u64;
     let mut last = None;
     for i in 0..directory.len() {
         let hash = if directory.depth == 0 { 0 } else { (i as u64) << (64 - directory.depth) };
         let shard = shared.shard(hash)?;
         if last != Some(shard) {
-            keys += shared.count(shard).load(Ordering::Relaxed);
+            // A damaged count says what it likes.
+            keys = shared.count(shard).load(Ordering::Relaxed).saturating_add(keys);
             last = Some(shard);
         }
     }

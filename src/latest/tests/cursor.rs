@@ -1,12 +1,20 @@
 //! Lookups in three steps, and what may happen between them.
 
 use super::*;
+use crate::format::table::{BEHIND_NOT, LIVE_BEHIND, LIVE_EPOCH};
 use crate::latest::Found;
 
 /// One lookup from its first step to its last.
-fn lookup(cursor: &mut Cursor, hash: u64, key: &[u8], copy: &mut SlotCopy) -> Lookup {
+pub(super) fn lookup(cursor: &mut Cursor, hash: u64, key: &[u8], copy: &mut SlotCopy) -> Lookup {
     let begun = cursor.begin_single(hash);
     cursor.finish_single(hash, key, copy, begun).lookup()
+}
+
+/// One lookup in the steps of a batch.
+pub(super) fn lookup_by_steps(cursor: &mut Cursor, hash: u64, key: &[u8], copy: &mut SlotCopy) -> Lookup {
+    let mut begun = cursor.begin(hash);
+    cursor.approach(hash, &mut begun);
+    cursor.finish(hash, key, copy, &begun).lookup()
 }
 
 #[test]
@@ -118,4 +126,60 @@ fn the_short_path_finds_keys_that_ran_over_into_the_next_groups() {
     }
     // One in twenty of a full table is not in its own group. What is left has a key of the same tag before it.
     assert!(short * 100 > keys.len() * 96, "the short path served {short} of {}", keys.len());
+}
+
+/// A table of one key that was begun to be looked up, grew since, and holds a newer row of it; and the shard that the key lay in.
+fn grown_under_a_lookup(disk: &MemDisk) -> (Table, Cursor, Begun, Shard) {
+    let mut table = create(disk, mixed());
+    upsert(&mut table, b"k", &Row { order: (1, None, 1), values: None }).unwrap();
+    table.commit(1, 1);
+    table.clear_behind();
+    let hash = key_hash(99, b"k");
+    let left = table.inserter.shared.shard(hash).unwrap();
+    let mut cursor = table.open_reader().cursor(Need::Slot);
+    assert!(cursor.is_current());
+    let mut begun = cursor.begin(hash);
+    cursor.approach(hash, &mut begun);
+    table.inserter.make_room(hash, 0).unwrap();
+    upsert(&mut table, b"k", &Row { order: (2, None, 2), values: None }).unwrap();
+    assert_ne!(table.inserter.shared.shard(hash).unwrap(), left);
+    (table, cursor, begun, left)
+}
+
+#[test]
+fn a_lookup_begun_before_a_shard_moved_is_not_fooled_by_a_writer_that_was_killed_before_it_said_so() {
+    let disk = disk();
+    let (table, cursor, begun, _) = grown_under_a_lookup(&disk);
+    // Killed before the epoch was raised: its last act is undone.
+    let epoch = &table.inserter.shared.words()[LIVE_EPOCH];
+    epoch.store(epoch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    drop(table);
+    let table = reopen(&disk, mixed());
+    let mut copy = table.open_reader().slot_copy();
+    assert_eq!(cursor.finish(key_hash(99, b"k"), b"k", &mut copy, &begun).lookup(), Lookup::Hit);
+    assert_eq!(copy.seq(), 2, "the shard that was left holds the older row");
+}
+
+#[test]
+fn a_damaged_directory_leads_to_no_older_row_in_a_shard_that_was_left() {
+    let disk = disk();
+    let (table, mut cursor, _, left) = grown_under_a_lookup(&disk);
+    let hash = key_hash(99, b"k");
+    let shared = &table.inserter.shared;
+    shared.words()[shared.directory().unwrap().entry_at(hash)].store(left.encode(), Ordering::Relaxed);
+    let mut copy = table.open_reader().slot_copy();
+    for lookup in [lookup, lookup_by_steps] {
+        assert_ne!(lookup(&mut cursor, hash, b"k", &mut copy), Lookup::Hit, "of seq {}", copy.seq());
+    }
+}
+
+#[test]
+fn a_table_seen_behind_is_not_believed_current_for_one_damaged_bit() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    table.commit(1, 1);
+    let mut cursor = table.open_reader().cursor(Need::Slot);
+    assert!(!cursor.is_current());
+    table.inserter.shared.words()[LIVE_BEHIND].store(BEHIND_NOT, Ordering::Relaxed);
+    assert!(!cursor.is_current(), "its check word says otherwise");
 }

@@ -26,6 +26,8 @@ fn no_damaged_bit_is_answered_as_truth() {
     };
     let words = table.inserter.shared.words();
     let mut copy = reader.slot_copy();
+    let mut old_cursor = reader.cursor(Need::SlotAndHeap);
+    assert!(old_cursor.is_current());
     let mut refused = 0;
     for at in (LIVE_DIRECTORY..LIVE_DIRECTORY + 1).chain(LIVE_STATE..LIVE_STATE + 4).chain(HEADER_WORDS..used) {
         let good = words[at].load(Ordering::Relaxed);
@@ -36,14 +38,23 @@ fn no_damaged_bit_is_answered_as_truth() {
             if let Some(state) = reader.state() {
                 assert_eq!(state, live, "word {at}");
             }
+            let mut new_cursor = reader.cursor(Need::SlotAndHeap);
             for number in 0..keys + 10 {
                 let key = key_of(number);
-                let found = reader.lookup(key_hash(99, &key), &key, Need::SlotAndHeap, &mut copy);
-                match (found, model.get(&key)) {
-                    (Lookup::Hit, Some(row)) => assert_eq!(row_of(&copy, 3), *row, "word {at}, key {number}"),
-                    (Lookup::Miss, None) => {}
-                    (Lookup::Busy | Lookup::Untrusted, _) => refused += 1,
-                    (found, row) => panic!("word {at}, key {number}: {found:?} where {row:?} is true"),
+                let hash = key_hash(99, &key);
+                for way in 0..4 {
+                    let found = match way {
+                        0 => reader.lookup(hash, &key, Need::SlotAndHeap, &mut copy),
+                        1 => cursor::lookup(&mut old_cursor, hash, &key, &mut copy),
+                        2 => cursor::lookup(&mut new_cursor, hash, &key, &mut copy),
+                        _ => cursor::lookup_by_steps(&mut old_cursor, hash, &key, &mut copy),
+                    };
+                    match (found, model.get(&key)) {
+                        (Lookup::Hit, Some(row)) => assert_eq!(row_of(&copy, 3), *row, "word {at}, key {number}"),
+                        (Lookup::Miss, None) => {}
+                        (Lookup::Busy | Lookup::Untrusted, _) => refused += 1,
+                        (found, row) => panic!("word {at}, key {number}: {found:?} where {row:?} is true"),
+                    }
                 }
             }
             words[at].store(good, Ordering::Relaxed);
