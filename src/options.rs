@@ -63,12 +63,13 @@ pub struct Sizes {
     pub merge_fanout: usize,
     /// Address space reserved for each latest table, which cannot grow beyond until the store is opened again.
     pub table_reserve_bytes: u64,
-    /// How many bytes of rows the imports of a store hold in memory, all that are under way together, before rows go to disk as
-    /// a sorted piece; the pieces are merged in the end, so that every row is then written twice. With several imports the one
-    /// that takes rows in writes out what it holds, if that is an eighth at least. `None` is a quarter of the memory available
-    /// when the first of them begins (of the machine, or of the process's control group if that has less left), but at least
-    /// 512 MiB and at most 4 GiB. While pieces are sorted and written, with keys and places once more, rows go on coming in: up
-    /// to three times as much may be held for that while.
+    /// How many bytes of rows the imports of a store hold in memory, all that are under way together, before rows go to disk
+    /// as a sorted piece; the pieces are merged in the end, so that every row is then written twice. With several imports the
+    /// one that takes rows in writes out what it holds, if that is more than an eighth: some eight imports at once are
+    /// bounded so, and beyond those each may hold an eighth. `None` is a quarter of the memory available when the first of
+    /// them begins (of the machine, or of the process's control group if that has less left), but at least 512 MiB and at
+    /// most 4 GiB. While pieces are sorted and written, with keys and places once more, rows go on coming in: up to three
+    /// times as much may be held for that while.
     pub import_bytes_max: Option<usize>,
 }
 

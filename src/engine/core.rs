@@ -104,6 +104,9 @@ impl Core {
     }
 }
 
+/// What is known of a panic by whoever comes to the core after it.
+const PANICKED: &str = "a thread panicked while it changed the store";
+
 /// Locks whatever a panicking thread may have left: what these hold is whole between any two statements. The core is not;
 /// see [`Engine::lock_core`].
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -115,17 +118,20 @@ impl Engine {
     pub(super) fn lock_core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(|poisoned| {
             let mut core = poisoned.into_inner();
-            core.broken.get_or_insert_with(|| "a thread panicked while it changed the store".to_owned());
+            core.broken.get_or_insert_with(|| PANICKED.to_owned());
             core
         })
     }
 
     /// From now on writes are refused, and the store cannot be closed in order; reads go on.
     pub fn take_no_more_writes(&self, why: &str) {
-        let mut core = self.lock_core();
-        if core.broken.is_none() && !core.is_closed {
-            tracing::error!(why, "the store takes no more writes");
+        // Not as `lock_core` does: where the panic was under this lock, `why` says more.
+        let mut core = lock(&self.core);
+        let is_known = core.broken.as_ref().is_some_and(|cause| cause != PANICKED);
+        if !is_known && !core.is_closed {
             core.broken = Some(why.to_owned());
+            drop(core);
+            tracing::error!(why, "the store takes no more writes");
         }
     }
 
@@ -248,7 +254,11 @@ impl Engine {
         if core.is_closed {
             return Ok(());
         }
-        if let Some(cause) = &core.broken {
+        if let Some(cause) = core.broken.clone() {
+            // What was acknowledged and waits for a sync gets it: nobody comes after this. A log that failed says so itself.
+            if core.log.sync().is_ok() {
+                self.publish_head(&mut core);
+            }
             return Err(Error::new(ErrorKind::Poisoned, format!("the store cannot be closed in order since: {cause}"))
                 .remedy("the next open recovers it"));
         }

@@ -166,7 +166,10 @@ impl Follower {
                 match self.is_outlived(&mut following, reads, &said)? {
                     Some(false) => return self.follow(&mut following, reads, said),
                     Some(true) => {}
-                    None => continue,
+                    None => {
+                        std::thread::sleep(WRITER_WAIT);
+                        continue;
+                    }
                 }
             }
             if let Some((seq, epoch)) = following.recovered

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// An import that holds less than this part of the budget goes on when all are over it together: its sorted pieces would be too
-/// many, and others hold more.
+/// An import that holds no more than this part of the budget goes on when all are over it together: its sorted pieces would be
+/// too many. Of up to so many imports others then hold more; beyond, each may hold its part.
 const PART_MIN: usize = 8;
 
 /// How many bytes of rows builders may hold together. One that takes rows in beyond that writes out what it holds; nobody waits
@@ -39,7 +39,8 @@ impl StagingBudget {
         held.staged + held.writing
     }
 
-    /// Waits while rows are being written and more than twice the budget is held. Whoever writes waits for nobody.
+    /// Waits while any rows are being written and more than twice the budget and an eighth are held. Whoever writes waits for
+    /// nobody.
     pub(super) fn wait_for_room(&self) {
         // An import alone fills its budget once more while it is written: it never waits.
         let bytes_max = self.bytes_max.saturating_mul(2).saturating_add(self.bytes_max / PART_MIN);

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,35 +21,34 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub(super) struct Background {
     /// First: no call begins any more, and those under way end.
     _server: Option<Server>,
-    upkeep: Option<Threads>,
+    upkeep: Mutex<Option<Threads>>,
 }
 
 impl Background {
     pub fn new(server: Option<Server>, upkeep: Option<Threads>) -> Background {
-        Background { _server: server, upkeep }
+        Background { _server: server, upkeep: Mutex::new(upkeep) }
+    }
+
+    fn upkeep(&self) -> MutexGuard<'_, Option<Threads>> {
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether somebody builds tables that are missing.
     pub fn has_upkeep(&self) -> bool {
-        self.upkeep.is_some()
+        self.upkeep().is_some()
     }
 
-    /// No piece of upkeep begins any more.
-    pub fn stop_upkeep(&self) {
-        if let Some(upkeep) = &self.upkeep {
-            upkeep.bell.ring();
-        }
+    /// Waits for the piece of upkeep under way; no other begins. Whoever else closes the store waits with it.
+    pub fn end_upkeep(&self) {
+        drop(self.upkeep().take());
     }
 }
 
-/// The threads of the upkeep, until dropped: they then end the piece they are at and are joined.
+/// The threads of the upkeep, until dropped: one after the other, they then end the piece they are at and are joined.
 #[derive(Debug)]
-pub(super) struct Threads {
-    bell: Arc<Bell>,
-    threads: Vec<JoinHandle<()>>,
-}
+pub(super) struct Threads(Vec<(Arc<Bell>, JoinHandle<()>)>);
 
-/// Rung when the store is closed.
+/// Rung when a thread is to end.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     is_over: Mutex<bool>,
@@ -82,13 +81,14 @@ impl Threads {
     /// # Errors
     /// The system has no thread to give.
     pub fn start(engine: &Arc<Engine>, clock: &Arc<dyn Clock>, durability: Durability) -> Result<Threads> {
-        let mut threads = Threads { bell: Arc::default(), threads: Vec::new() };
-        let (clock, bell) = (Arc::clone(clock), Arc::clone(&threads.bell));
-        threads.spawn(engine, "asof-upkeep", LOOK_AGAIN, move |engine, attempts| {
-            go_round(engine, &*clock, attempts, &bell);
+        let mut threads = Threads(Vec::new());
+        let clock = Arc::clone(clock);
+        threads.spawn(engine, "asof-upkeep", LOOK_AGAIN, move |engine, attempts, bell| {
+            go_round(engine, &*clock, attempts, bell);
         })?;
+        // Ends last: rows that come while a piece of upkeep is waited for are synced too.
         if let Durability::Interval(every) = durability {
-            threads.spawn(engine, "asof-sync", every, |engine, attempts| {
+            threads.spawn(engine, "asof-sync", every, |engine, attempts, _| {
                 attempts.attempt(Piece::Sync, || engine.sync().map(|()| false));
             })?;
         }
@@ -100,39 +100,40 @@ impl Threads {
         engine: &Arc<Engine>,
         name: &'static str,
         every: Duration,
-        round: impl Fn(&Engine, &mut Attempts) + Send + 'static,
+        round: impl Fn(&Engine, &mut Attempts, &Bell) + Send + 'static,
     ) -> Result<()> {
-        let (weak, bell) = (Arc::downgrade(engine), Arc::clone(&self.bell));
+        let (weak, bell) = (Arc::downgrade(engine), Arc::new(Bell::default()));
+        let rung_for_it = Arc::clone(&bell);
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
-                let rounds = catch_unwind(AssertUnwindSafe(|| go_on(&weak, &bell, every, round)));
+                let rounds = catch_unwind(AssertUnwindSafe(|| go_on(&weak, &rung_for_it, every, round)));
                 if let (Err(panic), Some(engine)) = (rounds, weak.upgrade()) {
                     // Rows would no longer be synced, or the log grow without end, and nobody would know.
                     engine.take_no_more_writes(&format!("its thread {name} panicked: {}", message(&*panic)));
                 }
             })
             .map_err(|source| Error::io("start a thread", engine.reads().dir(), source))?;
-        self.threads.push(thread);
+        self.0.push((bell, thread));
         Ok(())
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.bell.ring();
-        for thread in self.threads.drain(..) {
+        for (bell, thread) in self.0.drain(..) {
+            bell.ring();
             // The engine has been told of a panic there.
             let _ = thread.join();
         }
     }
 }
 
-fn go_on(engine: &Weak<Engine>, bell: &Bell, every: Duration, round: impl Fn(&Engine, &mut Attempts)) {
+fn go_on(engine: &Weak<Engine>, bell: &Bell, every: Duration, round: impl Fn(&Engine, &mut Attempts, &Bell)) {
     let mut attempts = Attempts::default();
     while let Some(engine) = engine.upgrade() {
         attempts.begin_round();
-        round(&engine, &mut attempts);
+        round(&engine, &mut attempts, bell);
         drop(engine);
         if bell.wait(every) {
             return;
@@ -153,10 +154,10 @@ mod tests {
 
     use super::*;
     use crate::definition::{Definitions, FeatureView};
-    use crate::disk::{FaultyDisk, MemDisk, Operation, Verdict};
+    use crate::disk::{CrashMode, FaultyDisk, MemDisk, Operation, Verdict};
     use crate::options::Sizes;
     use crate::time::{SystemClock, Timestamp};
-    use crate::value::DataType;
+    use crate::value::{DataType, Value};
     use crate::{ApplyOptions, ErrorKind, Features, GetOptions, Row, Store};
 
     const VIEWS: [&str; 4] = ["a", "b", "c", "d"];
@@ -233,7 +234,7 @@ mod tests {
     fn a_store_that_is_closed_waits_for_the_piece_of_upkeep_under_way_and_for_no_other() {
         let (is_held, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (held, begins) = (Arc::clone(&is_held), Arc::clone(&begun));
-        let store = store(FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path: &Path| {
+        let mut store = store(FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path: &Path| {
             begins.fetch_add(usize::from(operation == Operation::Create && is_run(path)), Ordering::SeqCst);
             while is_run(path) && held.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(1));
@@ -242,47 +243,77 @@ mod tests {
         }));
         begun.store(0, Ordering::SeqCst);
         is_held.store(true, Ordering::SeqCst);
-        let threads = start(&store, Durability::Fsync);
+        store.background = Some(Arc::new(Background::new(None, Some(start(&store, Durability::Fsync)))));
         wait_for("a merge begins", || begun.load(Ordering::SeqCst) > 0);
-        threads.bell.ring();
-        is_held.store(false, Ordering::SeqCst);
-        drop(threads);
+        std::thread::scope(|scope| {
+            let closing = scope.spawn(|| store.close());
+            std::thread::sleep(Duration::from_millis(50));
+            let is_waiting = !closing.is_finished();
+            is_held.store(false, Ordering::SeqCst);
+            closing.join().unwrap().unwrap();
+            assert!(is_waiting, "a merge was under way");
+        });
         assert_eq!(begun.load(Ordering::SeqCst), 1, "one merge was under way");
+        assert!(runs(&store)[0] < 4, "and was done");
         assert_eq!(runs(&store)[1..], [4; 3], "no other view was taken up");
     }
 
     #[test]
     fn a_panic_in_the_upkeep_is_told_by_the_next_write_and_by_the_close() {
-        let memory = MemDisk::volatile();
-        let is_ill = Arc::new(AtomicBool::new(false));
-        let ill = Arc::clone(&is_ill);
-        let store = store(FaultyDisk::new(Arc::new(memory.clone()), move |operation, path: &Path| {
-            if operation == Operation::SyncDir && path.ends_with("1-a@1") && ill.load(Ordering::SeqCst) {
-                // A panic, without the words that a test runner would print.
-                std::panic::resume_unwind(Box::new("the hand of a test"));
+        // While files of a merge are written, and while it is committed, which nobody else can do meanwhile.
+        for (ill_operation, ill_path) in [(Operation::SyncDir, "1-a@1"), (Operation::Rename, "MANIFEST.tmp")] {
+            let memory = MemDisk::volatile();
+            let is_ill = Arc::new(AtomicBool::new(false));
+            let ill = Arc::clone(&is_ill);
+            let store = store(FaultyDisk::new(Arc::new(memory.clone()), move |operation, path: &Path| {
+                if operation == ill_operation && path.ends_with(ill_path) && ill.load(Ordering::SeqCst) {
+                    // A panic, without the words that a test runner would print.
+                    std::panic::resume_unwind(Box::new("the hand of a test"));
+                }
+                Verdict::Proceed
+            }));
+            is_ill.store(true, Ordering::SeqCst);
+            let threads = start(&store, Durability::Fsync);
+            let write = || store.write_rows("a", [row(9)]);
+            wait_for("a write is refused", || write().is_err());
+            drop(threads);
+            for error in [write().unwrap_err(), store.close().unwrap_err(), store.seal().unwrap_err()] {
+                assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+                assert!(error.to_string().contains("asof-upkeep panicked: the hand of a test"), "{error}");
             }
-            Verdict::Proceed
-        }));
-        is_ill.store(true, Ordering::SeqCst);
-        let threads = start(&store, Durability::Fsync);
-        let write = || store.write_rows("a", [row(9)]);
-        wait_for("a write is refused", || write().is_err());
-        for error in [write().unwrap_err(), store.close().unwrap_err(), store.seal().unwrap_err()] {
-            assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
-            assert!(error.to_string().contains("asof-upkeep panicked: the hand of a test"), "{error}");
+            assert_eq!(x(&store, "b"), 3_i64.into(), "reads go on");
+            drop(store);
+            // Nothing is lost, and the next process goes on.
+            let store = Store::builder().background(false).disk(Arc::new(memory.kill_image())).open("/upkeep").unwrap();
+            assert_eq!(x(&store, "b"), 3_i64.into());
+            store.write_rows("a", [row(10)]).unwrap();
+            store.compact().unwrap();
+            store.close().unwrap();
         }
-        let read = |store: &Store| {
-            let features = Features::list(["b:x"]).unwrap();
-            store.get(&features, &[("id", 1_i64.into())], &GetOptions::default()).unwrap()[0].value.clone()
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_a_panic_is_synced_by_the_close_that_says_so() {
+        let memory = MemDisk::new();
+        let builder = Store::builder().durability(Durability::Interval(PATIENCE)).disk(Arc::new(memory.clone()));
+        let store = builder.open("/upkeep").unwrap();
+        store.background.as_ref().unwrap().end_upkeep();
+        let view = FeatureView::new("a").entity("thing").feature("x", DataType::Int64);
+        let definitions = Definitions::new("upkeep").entity("thing", [("id", DataType::Int64)]).view(view);
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        store.write_rows("a", [row(7)]).unwrap();
+        let after_power_loss = || {
+            let disk = Arc::new(memory.crash_image(CrashMode::DropAll));
+            x(&Store::builder().background(false).disk(disk).open("/upkeep").unwrap(), "a")
         };
-        assert_eq!(read(&store), 3_i64.into(), "reads go on");
-        drop(threads);
-        drop(store);
-        // Nothing is lost, and the next process goes on.
-        let store = Store::builder().background(false).disk(Arc::new(memory.kill_image())).open("/upkeep").unwrap();
-        assert_eq!(read(&store), 3_i64.into());
-        store.write_rows("a", [row(10)]).unwrap();
-        store.compact().unwrap();
-        store.close().unwrap();
+        assert_eq!(after_power_loss(), Value::Null, "the row waits for a sync");
+        store.engine().unwrap().take_no_more_writes("the hand of a test");
+        assert_eq!(store.close().unwrap_err().kind(), ErrorKind::Poisoned);
+        assert_eq!(after_power_loss(), 7_i64.into());
+    }
+
+    fn x(store: &Store, view: &str) -> Value {
+        let features = Features::list([format!("{view}:x")]).unwrap();
+        store.get(&features, &[("id", 1_i64.into())], &GetOptions::default()).unwrap()[0].value.clone()
     }
 }

@@ -286,15 +286,15 @@ impl Store {
         Ok(())
     }
 
-    /// Closes the store in order, so that the next open has nothing to recover. Dropping the last clone does too,
-    /// without saying whether it worked.
+    /// Closes the store in order, so that the next open has nothing to recover; waits for the piece of upkeep under way.
+    /// Dropping the last clone does too, without saying whether it worked.
     ///
     /// # Errors
     /// The log could not be made durable. `Poisoned`: a change failed half-way before, or a thread of the store panicked; the
     /// next open recovers the store.
     pub fn close(&self) -> Result<()> {
         if let Some(background) = &self.background {
-            background.stop_upkeep();
+            background.end_upkeep();
         }
         match &self.writes {
             Writes::Here(engine) => engine.close(),

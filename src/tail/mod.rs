@@ -154,6 +154,8 @@ mod tests {
                 let child = child.args(["--exact", this, "--nocapture"]).env(FILLED_WITH, filling.to_string());
                 let out = child.output().unwrap();
                 assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+                let said = String::from_utf8_lossy(&out.stdout);
+                assert!(said.contains("1 passed"), "{this} is this test's name: {said}");
             }
             return;
         };

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
 mod beside;
+mod check_beside;
 mod controls;
 mod examine;
 mod failing_disk;

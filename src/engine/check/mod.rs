@@ -7,6 +7,7 @@
 mod history;
 mod leftovers;
 mod log;
+mod published;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -14,12 +15,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::outlived::is_outlived;
 use super::picture::Picture;
-use super::reads::log_place;
-use crate::disk::{Disk, MapAccess};
+use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::head::{self, Head, HeadState, Trust};
+use crate::head::Trust;
 use crate::identity::{self, Identity};
 use crate::registry::{self, RegistryState};
 use crate::{lock, manifest};
@@ -127,10 +126,10 @@ impl Check<'_> {
             return Ok(());
         };
         self.read(identity::FILE_NAME.as_ref());
-        let said = self.head(&identity)?;
-        let loaded = manifest::load(&*self.disk, &self.dir, &identity.uuid);
-        let Some(published) = self.passed(manifest::FILE_NAME, loaded)? else { return Ok(()) };
-        let Some(published) = published else {
+        let (head, loaded) = self.head_and_manifest(&identity)?;
+        self.note_head(head);
+        let Some(state) = self.passed(manifest::FILE_NAME, loaded)? else { return Ok(()) };
+        let Some(state) = state else {
             self.problem(
                 Severity::Damage,
                 manifest::FILE_NAME,
@@ -140,18 +139,8 @@ impl Check<'_> {
             return Ok(());
         };
         self.read(manifest::FILE_NAME.as_ref());
-        let Some(state) = self.passed(manifest::FILE_NAME, RegistryState::from_manifest(published))? else {
-            return Ok(());
-        };
         let state = Arc::new(state);
-        let log = log_place(&self.disk, &self.dir, &identity);
-        let said = match said {
-            // A log that goes on says more, as after a power failure; unless a writer has come meanwhile.
-            Some(said) if is_outlived(&said, state.generation(), &log)? => {
-                self.head(&identity)?.filter(|now| !now.is_clean)
-            }
-            said => said,
-        };
+        let said = head.and_then(|(said, trust)| (trust != Trust::Untrusted).then_some(said));
         self.stored_registry(&identity, &state)?;
         if said.as_ref().is_some_and(|said| said.manifest_generation > state.generation()) {
             self.problem(
@@ -168,26 +157,6 @@ impl Check<'_> {
         self.clocks(&state)?;
         self.tables(&picture, &identity, seq)?;
         self.leftovers(&picture)
-    }
-
-    /// What HEAD says, where it can be believed.
-    fn head(&mut self, identity: &Identity) -> Result<Option<HeadState>> {
-        match Head::open(&*self.disk, &self.dir, &identity.uuid, MapAccess::Read)? {
-            None => {
-                self.problem(
-                    Severity::Derived,
-                    head::FILE_NAME,
-                    "it is missing, or is no HEAD of this store",
-                    MADE_ANEW,
-                );
-                Ok(None)
-            }
-            Some(head) => {
-                self.read(head::FILE_NAME.as_ref());
-                let (said, trust) = head.read_trusted();
-                Ok((trust != Trust::Untrusted).then_some(said))
-            }
-        }
     }
 
     /// Whether `registry.redb` says what MANIFEST does.
