@@ -14,7 +14,8 @@ use crate::time::Timestamp;
 
 pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> {
     let features = Features::list([&args.feature]).map_err(Failure::Usage)?;
-    let (pairs, options) = inputs::entity_at(&args.asked)?;
+    let pairs = inputs::pairs(&args.asked.keys)?;
+    let options = inputs::get_options(&args.asked)?;
     let store = context.project()?.open_for_reading()?;
     let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
     let explained = store.explain(&args.feature, &entity, &options)?;

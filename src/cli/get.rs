@@ -12,7 +12,8 @@ use crate::text::to_json;
 
 pub(super) fn run(args: &Get, context: &mut Context) -> Result<(), Failure> {
     let features = inputs::features(&args.which)?;
-    let (pairs, options) = inputs::entity_at(&args.asked)?;
+    let pairs = inputs::pairs(&args.asked.keys)?;
+    let options = inputs::get_options(&args.asked)?;
     let store = context.project()?.open_for_reading()?;
     let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
     let answers = store.get(&features, &entity, &options)?;

@@ -57,14 +57,13 @@ pub(super) fn pairs(arguments: &[String]) -> Result<Vec<(&str, &str)>, Failure> 
     Ok(pairs)
 }
 
-/// The `KEY=VALUE` arguments of one entity, and at which moment it is asked for.
-pub(super) fn entity_at(asked: &EntityAt) -> Result<(Vec<(&str, &str)>, GetOptions), Failure> {
-    let options = GetOptions {
+/// The moment an entity is asked for at, and the state of knowledge.
+pub(super) fn get_options(asked: &EntityAt) -> Result<GetOptions, Failure> {
+    Ok(GetOptions {
         at: time("--at", asked.at.as_deref())?,
         known_at: known_at(&asked.known)?,
         definitions_current: definitions_current(&asked.known),
-    };
-    Ok((pairs(&asked.keys)?, options))
+    })
 }
 
 /// Typed values for the join keys given. A name that is none of `keys` stays text; the store says that it is
