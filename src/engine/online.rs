@@ -360,7 +360,7 @@ impl OnlineHandle {
             }
             let i = step.wrapping_sub(2 * STEP_KEYS);
             if let Some(key) = keys.get(i) {
-                let views = if VIEWS == ANY { self.answers.len() } else { VIEWS };
+                let views = self.views::<VIEWS>();
                 for index in 0..views {
                     let begun = &self.begun[i % IN_FLIGHT * views + index];
                     if !self.answers[index].finish(key.part(index), begun, as_of) {
@@ -373,10 +373,16 @@ impl OnlineHandle {
         Ok(())
     }
 
+    /// How many views there are: where `VIEWS` says it, a number that the compiler knows.
+    #[inline(always)]
+    fn views<const VIEWS: usize>(&self) -> usize {
+        if VIEWS == ANY { self.answers.len() } else { VIEWS }
+    }
+
     /// For each view, its number and what it knows of key `i` of a batch.
     #[inline(always)]
     fn under_way<const VIEWS: usize>(&mut self, i: usize) -> impl Iterator<Item = (usize, (&mut Answer, &mut Begun))> {
-        let views = if VIEWS == ANY { self.answers.len() } else { VIEWS };
+        let views = self.views::<VIEWS>();
         let begun = &mut self.begun[i % IN_FLIGHT * views..];
         self.answers[..views].iter_mut().zip(begun).enumerate()
     }

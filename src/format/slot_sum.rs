@@ -98,7 +98,7 @@ mod tests {
         let mut sums = std::collections::HashSet::new();
         let (mut words, mut made) = (vec![0_u64; 16], 0_u64);
         for at in 1..16 {
-            for value in 0..4_096 {
+            for value in 1..4_096 {
                 words[at] = value;
                 sums.insert(sum_of(7, &words));
                 made += 1;
@@ -106,6 +106,6 @@ mod tests {
             words[at] = 1;
         }
         // Of n even sums of 32 bits, n * n / 2^33 pairs are expected to agree: less than one.
-        assert!(made - sums.len() as u64 <= 20, "{} of {made} sums differ", sums.len());
+        assert!(made - sums.len() as u64 <= 3, "{} of {made} sums differ", sums.len());
     }
 }

@@ -183,3 +183,22 @@ fn a_table_seen_behind_is_not_believed_current_for_one_damaged_bit() {
     table.inserter.shared.words()[LIVE_BEHIND].store(BEHIND_NOT, Ordering::Relaxed);
     assert!(!cursor.is_current(), "its check word says otherwise");
 }
+
+#[test]
+fn every_byte_of_a_key_counts_whatever_its_length() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    for len in 1..=16 {
+        let key: Vec<u8> = (1..=len).collect();
+        upsert(&mut table, &key, &Row { order: (1, None, 1), values: None }).unwrap();
+        let (reader, hash) = (table.open_reader(), key_hash(99, &key));
+        let mut copy = reader.slot_copy();
+        assert_eq!(reader.lookup(hash, &key, Need::Slot, &mut copy), Lookup::Hit);
+        assert!(copy.may_be_key(hash, &key) && !copy.may_be_key(hash, &key[1..]));
+        for at in 0..key.len() {
+            let mut other = key.clone();
+            other[at] ^= 1;
+            assert!(!copy.may_be_key(hash, &other), "byte {at} of {len}");
+        }
+    }
+}
