@@ -242,6 +242,29 @@ fn rows_of_runs_that_are_merged_while_a_store_is_checked_are_counted_once_and_mi
 }
 
 #[test]
+fn rows_that_are_sealed_while_a_store_is_checked_are_counted_and_compared_with_the_table() {
+    for tells_before in 0.. {
+        let (_keep, path) = filled();
+        let store = Store::builder().background(false).open(&path).unwrap();
+        let written = store.write_rows("weather", (0..300).map(|i| row(&format!("new {i}"), 950, 0.0))).unwrap();
+        assert_eq!(written.rows, 300);
+        let mut tells = 0;
+        let check = Store::builder().check(&path, &mut |_| {
+            if tells == tells_before {
+                store.seal().unwrap();
+            }
+            tells += 1;
+        });
+        if tells <= tells_before {
+            break;
+        }
+        let report = check.unwrap();
+        assert_eq!(report.problems, [], "sealed after {tells_before}");
+        assert_eq!(report.rows, 1_500, "sealed after {tells_before}: {:?}", report.passed_over);
+    }
+}
+
+#[test]
 fn every_byte_that_changes_is_told_of_with_its_file() {
     let (_keep, path) = filled();
     let mut files = Vec::new();

@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use self::published::Published;
 use super::picture::Picture;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::head::Trust;
 use crate::identity::{self, Identity};
 use crate::registry::{self, RegistryState};
 use crate::{lock, manifest};
@@ -126,31 +126,8 @@ impl Check<'_> {
             return Ok(());
         };
         self.read(identity::FILE_NAME.as_ref());
-        let (head, loaded) = self.head_and_manifest(&identity)?;
-        self.note_head(head);
-        let Some(state) = self.passed(manifest::FILE_NAME, loaded)? else { return Ok(()) };
-        let Some(state) = state else {
-            self.problem(
-                Severity::Damage,
-                manifest::FILE_NAME,
-                "it is missing",
-                "open the store for writing once: it is published again out of registry.redb",
-            );
-            return Ok(());
-        };
-        self.read(manifest::FILE_NAME.as_ref());
-        let state = Arc::new(state);
-        let said = head.and_then(|(said, trust)| (trust != Trust::Untrusted).then_some(said));
+        let Some(Published { state, tail, seq }) = self.published(&identity)? else { return Ok(()) };
         self.stored_registry(&identity, &state)?;
-        if said.as_ref().is_some_and(|said| said.manifest_generation > state.generation()) {
-            self.problem(
-                Severity::Damage,
-                manifest::FILE_NAME,
-                format!("it is of generation {}, and HEAD says that a newer one was committed", state.generation()),
-                RESTORE,
-            );
-        }
-        let (tail, seq) = self.log(&identity, &state, said.as_ref())?;
         let picture = Picture::new(&self.disk, &self.dir, Arc::clone(&state), None, tail);
         self.registry(&state, seq);
         self.history(&picture, &identity)?;

@@ -1,28 +1,67 @@
-//! What HEAD and MANIFEST say, both of one time.
+//! What HEAD and MANIFEST say, and the log they speak of, all of one time.
 
-use super::{Check, MADE_ANEW, Severity};
+use std::sync::Arc;
+
+use super::{Check, MADE_ANEW, RESTORE, Severity};
 use crate::disk::MapAccess;
 use crate::engine::outlived::is_outlived;
 use crate::engine::reads::log_place;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::head::{self, Head, HeadState, Trust};
 use crate::identity::Identity;
 use crate::manifest;
 use crate::registry::RegistryState;
+use crate::tail::TailSegment;
 
-/// Writers may come and go this often while the two are read.
+/// Writers may come and go, or seal the log, this often while it is read.
 const ATTEMPTS_MAX: usize = 20;
 
 /// What HEAD says, and how far that can be believed.
 type Said = (HeadState, Trust);
 
+/// A store's records, and the rows of its log that lie in none of the runs these name.
+pub(super) struct Published {
+    pub state: Arc<RegistryState>,
+    pub tail: Vec<Arc<TailSegment>>,
+    /// Rows up to this number are committed.
+    pub seq: u64,
+}
+
 impl Check<'_> {
+    /// Reads HEAD, MANIFEST and the log; `None` where no MANIFEST can be read. Segments that are sealed meanwhile lie in runs
+    /// that a newer MANIFEST names: it is taken instead, and everything is read again.
+    pub(super) fn published(&mut self, identity: &Identity) -> Result<Option<Published>> {
+        let before = self.report.clone();
+        for _ in 0..ATTEMPTS_MAX {
+            let (head, loaded) = self.head_and_manifest(identity)?;
+            self.note_head(head);
+            let Some(state) = self.passed(manifest::FILE_NAME, loaded)? else { return Ok(None) };
+            let Some(state) = state else {
+                let remedy = "open the store for writing once: it is published again out of registry.redb";
+                self.problem(Severity::Damage, manifest::FILE_NAME, "it is missing", remedy);
+                return Ok(None);
+            };
+            self.read(manifest::FILE_NAME.as_ref());
+            let said = head.and_then(|(said, trust)| (trust != Trust::Untrusted).then_some(said));
+            if said.is_some_and(|said| said.manifest_generation > state.generation()) {
+                let generation = state.generation();
+                let what = format!("it is of generation {generation}, and HEAD says that a newer one was committed");
+                self.problem(Severity::Damage, manifest::FILE_NAME, what, RESTORE);
+            }
+            let state = Arc::new(state);
+            if let Some((tail, seq)) = self.log(identity, &state, said.as_ref())? {
+                return Ok(Some(Published { state, tail, seq }));
+            }
+            self.report = before.clone();
+        }
+        Err(Error::new(ErrorKind::Locked, "the log is sealed more often than it can be read")
+            .at(self.dir.display())
+            .remedy("check the store while less is written to it"))
+    }
+
     /// What HEAD says, where there is one, and a MANIFEST that was read after it and so is as new. A HEAD that the store has
     /// outlived is not trusted.
-    pub(super) fn head_and_manifest(
-        &self,
-        identity: &Identity,
-    ) -> Result<(Option<Said>, Result<Option<RegistryState>>)> {
+    fn head_and_manifest(&self, identity: &Identity) -> Result<(Option<Said>, Result<Option<RegistryState>>)> {
         let log = log_place(&self.disk, &self.dir, identity);
         let ask_head = || -> Result<Option<Said>> {
             let head = Head::open(&*self.disk, &self.dir, &identity.uuid, MapAccess::Read)?;
@@ -49,7 +88,7 @@ impl Check<'_> {
     }
 
     /// That it was read, or is none.
-    pub(super) fn note_head(&mut self, head: Option<Said>) {
+    fn note_head(&mut self, head: Option<Said>) {
         match head {
             None => self.problem(
                 Severity::Derived,

@@ -51,11 +51,10 @@ impl Check<'_> {
             let mut comparing =
                 Comparing { view, tail: &picture.tail, table: &table, seq, copy, compared: 0, differences: Vec::new() };
             // A run that cannot be read was told of before, and nothing can be compared with it.
-            if comparing.all_keys(identity.hash_seed).is_err() {
+            if let Err(error) = comparing.all_keys(identity.hash_seed) {
                 let name = view.record.definition.reference();
-                self.report
-                    .passed_over
-                    .push(format!("the latest table of {name} cannot be compared with damaged rows"));
+                let why = if error.is_missing_file() { "runs that are gone" } else { "damaged rows" };
+                self.report.passed_over.push(format!("the latest table of {name} cannot be compared with {why}"));
                 continue;
             }
             comparing.all_slots();
