@@ -117,8 +117,7 @@ fn take(copy: &SlotCopy, sum: &mut u64) {
 
 fn lookup(cursor: &mut Cursor, key: &[u8], copy: &mut SlotCopy) -> Lookup {
     let hash = key_hash(SEED, key);
-    let begun = cursor.begin_single(hash);
-    cursor.finish_single(hash, key, copy, begun).lookup()
+    cursor.lookup(hash, key, copy).lookup()
 }
 
 fn singles(reader: &TableReader, keys: u64, round: u64) -> f64 {

@@ -111,8 +111,7 @@ fn look(reader: &TableReader) {
         hashes.iter().zip(&mut begun).for_each(|(hash, begun)| cursor.approach(*hash, begun));
         for ((hash, key), begun) in hashes.iter().zip(&keys).zip(&begun) {
             let found = cursor.finish(*hash, key, &mut copy, begun).lookup();
-            let begun = cursor.begin_single(*hash);
-            let single = cursor.finish_single(*hash, key, &mut copy, begun).lookup();
+            let single = cursor.lookup(*hash, key, &mut copy).lookup();
             if found == Lookup::Hit || single == Lookup::Hit {
                 copy.order();
                 copy.asks_history();

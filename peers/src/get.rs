@@ -31,11 +31,13 @@ fn bytes_below(folder: &Path) -> u64 {
     entries.map(|entry| size(&entry.expect("an entry").path())).sum()
 }
 
+#[inline(always)]
 fn sum_of(row: &OnlineRow<'_>) -> f64 {
     (0..FIELDS).map(|field| row.f64(field).expect("a key that was loaded")).sum()
 }
 
 /// The same sum, the values read at once as a model's input is.
+#[inline(always)]
 fn sum_of_all(row: &OnlineRow<'_>) -> f64 {
     let mut values = [0.0; FIELDS];
     assert!(row.read_f64(&mut values), "a key that was loaded");

@@ -32,20 +32,17 @@ pub struct OnlineHandle {
     prepared: Arc<Prepared>,
     /// One for each view.
     answers: Vec<Answer>,
-    /// Of a batch: the lookups of key `i` in view `v` are at `i % IN_FLIGHT * views + v`.
+    /// Of a batch: the lookup of its round's key `i` in view `v` is at `i * views + v`.
     begun: Vec<Begun>,
     /// A table has been replaced, or was and is there now.
     is_stale: bool,
 }
 
-/// Keys of a batch between the step of a lookup that one is at and the next step. Enough to hide a wait for memory
-/// behind the work of other keys, and not more reads than a processor has under way at once.
-const STEP_KEYS: usize = 14;
-/// Keys of a batch whose lookups have begun. A power of two.
-const IN_FLIGHT: usize = 32;
+/// Most keys of a batch whose lookups are under way at once: each step is done for all of them before the next step of any, so that
+/// nothing waits while memory is asked for. What they fetch takes half of a first-level cache of 32 KiB.
+const ROUND_KEYS_MAX: usize = 64;
 /// Any number of views, where another number would say how many.
 const ANY: usize = 0;
-const _: () = assert!(IN_FLIGHT > 2 * STEP_KEYS && IN_FLIGHT.is_power_of_two());
 
 /// What one view answers for the key at hand.
 #[derive(Debug)]
@@ -97,50 +94,49 @@ impl Answer {
         self.cursor.as_mut().filter(|_| self.is_current)
     }
 
-    /// Begins a lookup that [`Answer::finish_single`] ends.
+    /// Looks up the only key, or one of a few; `None` when log and runs must be asked, else as [`Answer::take`].
     #[inline(always)]
-    fn begin_single(&mut self, hash: u64) -> Begun {
-        self.cursor.as_mut().map(|cursor| cursor.begin_single(hash)).unwrap_or_default()
+    fn look_up(&mut self, (hash, key): (u64, &[u8]), seq: u64, now: i64) -> Option<bool> {
+        let found = self.cursor.as_mut()?.lookup(hash, key, &mut self.copy);
+        self.take(found, seq, now)
     }
 
-    /// Ends a lookup; `false` when log and runs must be asked.
+    /// Ends a lookup of a batch, as [`Answer::look_up`] does.
     #[inline(always)]
-    fn finish_single(&mut self, (hash, key): (u64, &[u8]), begun: Begun, as_of: AsOf) -> bool {
-        let Some(cursor) = &mut self.cursor else { return false };
-        let found = cursor.finish_single(hash, key, &mut self.copy, begun);
-        self.take(found, as_of)
-    }
-
-    /// Ends a lookup of a batch; `false` when log and runs must be asked.
-    #[inline(always)]
-    fn finish(&mut self, (hash, key): (u64, &[u8]), begun: &Begun, as_of: AsOf) -> bool {
-        let Some(cursor) = self.cursor.as_ref().filter(|_| self.is_current) else { return false };
+    fn finish(&mut self, (hash, key): (u64, &[u8]), begun: &Begun, seq: u64, now: i64) -> Option<bool> {
+        let cursor = self.cursor.as_ref().filter(|_| self.is_current)?;
         let found = cursor.finish(hash, key, &mut self.copy, begun);
-        self.take(found, as_of)
+        self.take(found, seq, now)
     }
 
-    /// Takes what a lookup found for the answer; `false` when log and runs must be asked.
+    /// Takes what a lookup found for the answer; whether that is values in force that lie in the copy, or `None` when log and
+    /// runs must be asked.
     #[inline(always)]
-    fn take(&mut self, found: Found, as_of: AsOf) -> bool {
-        match found {
-            // What most rows are.
-            Found::Row(row) if row.is_plain_value() && row.seq <= as_of.known_at && row.event_ts <= as_of.at => {
-                let is_within_age = !is_outside_max_age(row.event_ts, as_of.at, self.ttl_us);
-                match &mut self.winner {
-                    // As the answer before it: nothing is to be dropped.
-                    Winner::Slot { is_in_force } => *is_in_force = is_within_age,
-                    winner => *winner = Winner::Slot { is_in_force: is_within_age },
-                }
-                true
+    fn take(&mut self, found: Found, seq: u64, now: i64) -> Option<bool> {
+        let (row_seq, event_ts) = self.copy.seq_and_event_ts();
+        // What most rows are.
+        if found == Found::Plain && row_seq <= seq && event_ts <= now {
+            let is_in_force = !is_outside_max_age(event_ts, now, self.ttl_us);
+            match &mut self.winner {
+                // As the answer before it: nothing is to be dropped.
+                Winner::Slot { is_in_force: before } => *before = is_in_force,
+                winner => *winner = Winner::Slot { is_in_force },
             }
-            Found::Row(_) => self.take_judged(Lookup::Hit, as_of),
-            Found::Other(found) => self.take_judged(found, as_of),
+            return Some(is_in_force);
         }
+        self.take_judged(found.lookup(), seq, now)
     }
 
     #[inline(never)]
-    fn take_judged(&mut self, found: Lookup, as_of: AsOf) -> bool {
-        judge(found, &self.copy, as_of, self.ttl_us).map(|winner| self.winner = winner).is_some()
+    fn take_judged(&mut self, found: Lookup, seq: u64, now: i64) -> Option<bool> {
+        let as_of = AsOf { known_at: seq, ..AsOf::new(now) };
+        self.winner = judge(found, &self.copy, as_of, self.ttl_us)?;
+        Some(self.is_slot_in_force())
+    }
+
+    /// Whether the answer is values in force that lie in the copy.
+    fn is_slot_in_force(&self) -> bool {
+        matches!(self.winner, Winner::Slot { is_in_force: true })
     }
 }
 
@@ -202,11 +198,17 @@ impl Prepared {
                 copy: SlotCopy::new(Arc::new(layout)),
             }
         });
-        (answers.collect(), vec![Begun::default(); self.selections.len() * IN_FLIGHT])
+        (answers.collect(), vec![Begun::default(); self.selections.len() * ROUND_KEYS_MAX])
     }
 }
 
 impl Prepared {
+    /// Whether it is of this generation, and the key made for its features.
+    #[inline(always)]
+    fn serves(&self, generation: u64, key: &EntityKey) -> bool {
+        generation == self.generation && key.views_id == self.views_id
+    }
+
     /// The winner that log and runs have for a key of the view at `index`; `is_stale` becomes true where the view may
     /// have another table by now: the answers of this call lie in what was prepared for the one before.
     #[cold]
@@ -215,9 +217,10 @@ impl Prepared {
         reads: &Reads,
         index: usize,
         key: &EntityKey,
-        as_of: AsOf,
+        (seq, now): (u64, Timestamp),
         is_stale: &mut bool,
     ) -> Result<Winner> {
+        let as_of = AsOf { known_at: seq, ..AsOf::new(now.0) };
         let (hash, key) = key.part(index);
         let view_id = self.selections[index].resolved.view.id;
         let (picture, found) = reads.with_sight(|sight| {
@@ -267,50 +270,42 @@ impl OnlineHandle {
     ///
     /// # Errors
     /// The key was made for other features; a feature was dropped since; a run that had to be read is damaged.
-    #[inline]
+    #[inline(always)]
     pub fn get(&mut self, key: &EntityKey, now: Timestamp) -> Result<OnlineRow<'_>> {
-        // Its memory is asked for first, so that it comes while all else is done.
-        let (hash, _) = key.first();
-        let mut begun = self.begin_first(hash);
+        let (seq, generation) = self.reads.seq_and_generation()?;
+        let is_plain = match self.answers.as_mut_slice() {
+            [answer] if !self.is_stale && self.prepared.serves(generation, key) => {
+                answer.look_up(key.first(), seq, now.0)
+            }
+            _ => None,
+        };
+        let is_in_force = match is_plain {
+            Some(is_in_force) => is_in_force,
+            None => self.get_of_any(key, now)?,
+        };
+        let slot = if is_in_force { self.answers[0].copy.slot_words() } else { &[] };
+        Ok(OnlineRow { handle: self, now: now.0, slot })
+    }
+
+    /// [`OnlineHandle::get`] for any number of views, whether their tables answer or not. Whether the answer is values in force that
+    /// lie in one copy.
+    #[inline(never)]
+    fn get_of_any(&mut self, key: &EntityKey, now: Timestamp) -> Result<bool> {
         let (seq, generation) = self.reads.seq_and_generation()?;
         if self.is_outdated(generation) {
             self.prepare_again()?;
-            begun = self.begin_first(hash);
         }
         self.check_key(key)?;
-        let as_of = AsOf { known_at: seq, ..AsOf::new(now.0) };
-        if let Some(first) = self.answers.first_mut()
-            && !first.finish_single(key.first(), begun, as_of)
-        {
-            self.ask_history(0, key, as_of)?;
-        }
-        if self.answers.len() > 1 {
-            self.get_others(key, as_of)?;
-        }
-        Ok(self.row(now))
-    }
-
-    /// Begins the lookup of the first view.
-    #[inline(always)]
-    fn begin_first(&mut self, hash: u64) -> Begun {
-        self.answers.first_mut().map(|first| first.begin_single(hash)).unwrap_or_default()
-    }
-
-    /// The answers of all views but the first.
-    #[inline(never)]
-    fn get_others(&mut self, key: &EntityKey, as_of: AsOf) -> Result<()> {
-        for index in 1..self.answers.len() {
-            let (hash, bytes) = key.part(index);
-            let begun = self.answers[index].begin_single(hash);
-            if !self.answers[index].finish_single((hash, bytes), begun, as_of) {
-                self.ask_history(index, key, as_of)?;
+        for (index, answer) in self.answers.iter_mut().enumerate() {
+            if answer.look_up(key.part(index), seq, now.0).is_none() {
+                answer.winner = self.prepared.ask_history(&self.reads, index, key, (seq, now), &mut self.is_stale)?;
             }
         }
-        Ok(())
+        Ok(matches!(self.answers.as_slice(), [answer] if answer.is_slot_in_force()))
     }
 
     /// As [`OnlineHandle::get`] for many entities, of the rows committed when the call began: `visit` is given each
-    /// key's position and answer, in order. While one is answered, the memory of the next ones is fetched.
+    /// key's position and answer, in order. The memory of many is fetched at once.
     ///
     /// # Errors
     /// As [`OnlineHandle::get`]; keys that were visited before stay visited.
@@ -337,40 +332,54 @@ impl OnlineHandle {
         if self.is_outdated(generation) {
             self.prepare_again()?;
         }
-        let as_of = AsOf { known_at: seq, ..AsOf::new(now.0) };
         for answer in &mut self.answers {
             answer.is_current = answer.cursor.as_mut().is_some_and(Cursor::is_current);
         }
-        for step in 0..keys.len() + 2 * STEP_KEYS {
-            if let Some(key) = keys.get(step) {
-                self.check_key(key)?;
-                for (index, (answer, begun)) in self.under_way::<VIEWS>(step) {
-                    if let Some(cursor) = answer.batch_cursor() {
-                        *begun = cursor.begin(key.part(index).0);
+        // As few rounds as can be, of about one length: a short one hides little.
+        let rounds = keys.len().div_ceil(ROUND_KEYS_MAX).max(1);
+        let round_keys = keys.len().div_ceil(rounds).max(1);
+        for (round, keys) in keys.chunks(round_keys).enumerate() {
+            self.begin_each::<VIEWS>(keys)?;
+            self.approach_each::<VIEWS>(keys);
+            for (i, key) in keys.iter().enumerate() {
+                for index in 0..self.views::<VIEWS>() {
+                    let begun = self.begun[i * self.views::<VIEWS>() + index];
+                    let answer = &mut self.answers[index];
+                    if answer.finish(key.part(index), &begun, seq, now.0).is_none() {
+                        answer.winner =
+                            self.prepared.ask_history(&self.reads, index, key, (seq, now), &mut self.is_stale)?;
                     }
                 }
-            }
-            let i = step.wrapping_sub(STEP_KEYS);
-            if let Some(key) = keys.get(i) {
-                for (index, (answer, begun)) in self.under_way::<VIEWS>(i) {
-                    if let Some(cursor) = answer.batch_cursor() {
-                        cursor.approach(key.part(index).0, begun);
-                    }
-                }
-            }
-            let i = step.wrapping_sub(2 * STEP_KEYS);
-            if let Some(key) = keys.get(i) {
-                let views = self.views::<VIEWS>();
-                for index in 0..views {
-                    let begun = &self.begun[i % IN_FLIGHT * views + index];
-                    if !self.answers[index].finish(key.part(index), begun, as_of) {
-                        self.ask_history(index, key, as_of)?;
-                    }
-                }
-                visit(i, &self.row(now));
+                visit(round * round_keys + i, &self.row(now));
             }
         }
         Ok(())
+    }
+
+    /// The first steps of a round's lookups.
+    #[inline(always)]
+    fn begin_each<const VIEWS: usize>(&mut self, keys: &[EntityKey]) -> Result<()> {
+        for (i, key) in keys.iter().enumerate() {
+            self.check_key(key)?;
+            for (index, (answer, begun)) in self.under_way::<VIEWS>(i) {
+                if let Some(cursor) = answer.batch_cursor() {
+                    *begun = cursor.begin(key.part(index).0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Their second steps.
+    #[inline(always)]
+    fn approach_each<const VIEWS: usize>(&mut self, keys: &[EntityKey]) {
+        for (i, key) in keys.iter().enumerate() {
+            for (index, (answer, begun)) in self.under_way::<VIEWS>(i) {
+                if let Some(cursor) = answer.batch_cursor() {
+                    cursor.approach(key.part(index).0, begun);
+                }
+            }
+        }
     }
 
     /// How many views there are: where `VIEWS` says it, a number that the compiler knows.
@@ -379,20 +388,12 @@ impl OnlineHandle {
         if VIEWS == ANY { self.answers.len() } else { VIEWS }
     }
 
-    /// For each view, its number and what it knows of key `i` of a batch.
+    /// For each view, its number and what it knows of key `i` of a round.
     #[inline(always)]
     fn under_way<const VIEWS: usize>(&mut self, i: usize) -> impl Iterator<Item = (usize, (&mut Answer, &mut Begun))> {
         let views = self.views::<VIEWS>();
-        let begun = &mut self.begun[i % IN_FLIGHT * views..];
+        let begun = &mut self.begun[i * views..];
         self.answers[..views].iter_mut().zip(begun).enumerate()
-    }
-
-    /// Takes what log and runs have for the view at `index`.
-    #[cold]
-    fn ask_history(&mut self, index: usize, key: &EntityKey, as_of: AsOf) -> Result<()> {
-        let winner = self.prepared.ask_history(&self.reads, index, key, as_of, &mut self.is_stale)?;
-        self.answers[index].winner = winner;
-        Ok(())
     }
 
     /// Whether what was prepared is not of the generation that a request's first step gave.
@@ -421,7 +422,7 @@ impl OnlineHandle {
     #[inline]
     fn row(&self, now: Timestamp) -> OnlineRow<'_> {
         let slot: &[[u8; 8]] = match self.answers.as_slice() {
-            [Answer { copy, winner: Winner::Slot { is_in_force: true }, .. }] => copy.slot_words(),
+            [answer] if answer.is_slot_in_force() => answer.copy.slot_words(),
             _ => &[],
         };
         OnlineRow { handle: self, now: now.0, slot }

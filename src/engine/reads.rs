@@ -57,7 +57,7 @@ impl Reads {
     ///
     /// # Errors
     /// As [`Reads::sight`].
-    #[inline]
+    #[inline(always)]
     pub fn seq_and_generation(&self) -> Result<(u64, u64)> {
         match &self.source {
             // First the number, as in `sight`.

@@ -3,9 +3,10 @@
 use super::table::{mix, words_of};
 
 /// Part of a table's layout digest: a table whose slots have another sum is built anew.
-pub const SUM_NAME: &str = "two keyed chains";
+pub const SUM_NAME: &str = "a keyed chain for each half";
 
-/// Chains of multiplications side by side: one alone would wait for itself.
+/// Chains of multiplications: one alone would wait for itself. Each is of one half of the slot, so that while it is made
+/// nothing is kept of the other.
 const LANES: usize = 2;
 
 /// The checksum of a slot, made while its words are copied, pair by pair: beside the copying it costs little.
@@ -18,26 +19,28 @@ pub struct SlotSum {
     lanes: [u64; LANES],
     /// Counts as word 0: a slot that landed elsewhere is no slot there.
     position: u64,
+    /// The first pair of the second half.
+    half: usize,
 }
 
 impl SlotSum {
     /// For the tables of the store with this seed.
     pub fn new(hash_seed: u64) -> SlotSum {
         let secret = |number| mix(hash_seed, number);
-        SlotSum { keys: [secret(1), secret(2)], lanes: [secret(3), secret(4)], position: 0 }
+        SlotSum { keys: [secret(1), secret(2)], lanes: [secret(3), secret(4)], position: 0, half: 0 }
     }
 
-    /// For the slot at word `position`.
+    /// For the slot of `word_count` words at word `position`.
     #[inline(always)]
-    pub fn at(self, position: usize) -> SlotSum {
-        SlotSum { position: position as u64, ..self }
+    pub fn at(self, position: usize, word_count: usize) -> SlotSum {
+        SlotSum { position: position as u64, half: word_count.div_ceil(2).div_ceil(LANES), ..self }
     }
 
     /// Adds the words of pair `i`, the one after that added before. Of an odd number of words the last counts as paired with zero.
     #[inline(always)]
     pub fn add(&mut self, i: usize, pair: [u64; 2]) {
         let first = if i == 0 { self.position } else { pair[0] };
-        let lane = i % LANES;
+        let lane = usize::from(i >= self.half);
         self.lanes[lane] = folded_product(first ^ self.keys[lane], pair[1] ^ self.lanes[lane]);
     }
 
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
 
     fn sum_of(hash_seed: u64, words: &[u64]) -> u64 {
-        let mut sum = SlotSum::new(hash_seed).at(usize::try_from(words[0]).unwrap());
+        let mut sum = SlotSum::new(hash_seed).at(usize::try_from(words[0]).unwrap(), words.len());
         for (i, pair) in words.chunks(2).enumerate() {
             sum.add(i, [pair[0], *pair.get(1).unwrap_or(&0)]);
         }

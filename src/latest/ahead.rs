@@ -102,8 +102,9 @@ impl Shared {
         let Some((shard, group)) = self.start(hash) else { return };
         let tags = self.reader.tags(shard, group);
         if let Some(slot) = matches(tags, tag_of(hash)).next().or_else(|| empty_for(tags, hash)) {
-            let slot_words = self.reader.layout.slot_words;
-            self.reader.prefetch_slot(shard.slot_at(group * GROUP_SLOTS + slot, slot_words), slot_words);
+            let layout = &self.reader.layout;
+            self.reader
+                .prefetch_slot(shard.slot_at(group * GROUP_SLOTS + slot, layout.slot_words), layout.ahead_words());
         }
     }
 }

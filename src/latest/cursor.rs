@@ -6,17 +6,17 @@
 //! processor looks ahead, the next get's memory is fetched while this one waits for its own.
 //!
 //! A lookup waits for memory twice: for the tags of the key's group, then for a slot. So it comes in three steps, each
-//! of which asks for what the next one reads, and whoever has many keys does other keys' steps in between.
+//! of which asks for what the next one reads, and whoever has many keys does each step for all of them before the next one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use super::lookup::{Lookup, Need, Read};
+use super::lookup::{Lookup, Need};
 use super::probe::{Tags, first_match, has_empty, preferred};
 use super::reader::TableReader;
+use super::says::Plain;
 use super::slot::SlotCopy;
-use super::slot_head::SlotHead;
 use crate::format::table::{
-    BEHIND_NOT, DirectoryWord, GROUP_SLOTS, LIVE_BEHIND, LIVE_DIRECTORY, LIVE_EPOCH, Shard, tag_of,
+    BEHIND_NOT, DirectoryWord, GROUP_SLOTS, HEADER_WORDS, LIVE_BEHIND, LIVE_DIRECTORY, LIVE_EPOCH, Shard, tag_of,
 };
 
 /// Reads one table for many keys.
@@ -24,17 +24,19 @@ use crate::format::table::{
 pub struct Cursor {
     table: TableReader,
     need: Need,
+    plain: Plain,
     slot_words: usize,
+    ahead_words: usize,
     /// Whether the words that say how far the table has come were seen whole, and that it is current: from then on, one of them tells.
     was_current: bool,
     guide: Guide,
 }
 
 /// What a cursor found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The key's greatest row, in the [`SlotCopy`]; its first words.
-    Row(SlotHead),
+    /// The key's greatest row, in the [`SlotCopy`]: a value row that answers by itself.
+    Plain,
     /// What [`TableReader::lookup`] found, where the short path did not serve.
     Other(Lookup),
 }
@@ -43,7 +45,7 @@ impl Found {
     /// As a [`TableReader::lookup`] says it.
     pub fn lookup(self) -> Lookup {
         match self {
-            Found::Row(_) => Lookup::Hit,
+            Found::Plain => Lookup::Hit,
             Found::Other(lookup) => lookup,
         }
     }
@@ -53,12 +55,11 @@ impl Found {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Begun {
     epoch: u64,
-    /// The tags of the group where the search begins, its check word, its first slot.
+    /// The directory's word for the shard, and the group where the search begins: its tags, its first slot.
+    shard: u64,
+    group: usize,
     tags_at: usize,
-    check_at: usize,
     slots_at: usize,
-    /// Groups of the shard that come after it.
-    groups_after: usize,
     /// The slot that is likely the key's; 0 where none is known.
     slot_at: usize,
 }
@@ -73,16 +74,20 @@ struct Guide {
 
 impl Cursor {
     pub(super) fn new(table: TableReader, need: Need) -> Cursor {
-        let slot_words = table.layout.slot_words;
+        let (slot_words, ahead_words) = (table.layout.slot_words, table.layout.ahead_words());
         let guide = Guide { said: 0, directory: DirectoryWord { start: 0, depth: 0 } };
-        Cursor { table, need, slot_words, was_current: false, guide }
+        Cursor { table, need, plain: Plain::new(need), slot_words, ahead_words, was_current: false, guide }
     }
 
     /// As [`TableReader::is_current`].
     #[inline(always)]
     pub fn is_current(&mut self) -> bool {
-        let behind = self.table.map.words().get(LIVE_BEHIND).map(|word| word.load(Ordering::Acquire));
-        self.was_current && behind == Some(BEHIND_NOT) || self.is_current_now()
+        live_of(self.table.known_words()).is_some_and(|live| self.is_current_in(live)) || self.is_current_now()
+    }
+
+    #[inline(always)]
+    fn is_current_in(&self, live: &Live) -> bool {
+        self.was_current && live[LIVE_BEHIND].load(Ordering::Acquire) == BEHIND_NOT
     }
 
     #[cold]
@@ -91,29 +96,35 @@ impl Cursor {
         self.was_current
     }
 
-    /// The first step of a lookup that the last one follows at once: fetches tags, and the slot where the key is if nobody was there before it.
-    #[inline(always)]
-    pub fn begin_single(&mut self, hash: u64) -> Begun {
-        let begun = self.begin(hash);
+    /// A whole lookup; finds [`Lookup::Busy`] unless the table [is current](Cursor::is_current).
+    ///
+    /// Out of line: within a caller that has much else to keep, half of its instructions would move registers to memory and back.
+    #[inline(never)]
+    pub fn lookup(&mut self, hash: u64, key: &[u8], copy: &mut SlotCopy) -> Found {
+        let words = self.table.known_words();
+        let Some(live) = live_of(words) else { return Found::Other(Lookup::Busy) };
+        if !self.is_current_in(live) {
+            return self.lookup_now(hash, key, copy);
+        }
+        let mut begun = self.guide.begin(words, live, self.slot_words, hash);
+        self.table.map.prefetch(begun.tags_at);
         // Most keys are there: its memory then comes while the tags do, not after them.
-        self.table.prefetch_slot(begun.slots_at + preferred(hash) * self.slot_words, self.slot_words);
-        begun
+        self.table.prefetch_slot(begun.slots_at + preferred(hash) * self.slot_words, self.ahead_words);
+        begun.approach(words, self.slot_words, hash);
+        self.finish_in(words, live, hash, key, copy, begun)
     }
 
-    /// The last step of such a lookup; finds [`Lookup::Busy`] unless the table [is current](Cursor::is_current).
-    #[inline(always)]
-    pub fn finish_single(&mut self, hash: u64, key: &[u8], copy: &mut SlotCopy, mut begun: Begun) -> Found {
-        if !self.is_current() {
-            return Found::Other(Lookup::Busy);
-        }
-        begun.approach(self.table.known_words(), self.slot_words, hash);
-        self.finish(hash, key, copy, &begun)
+    #[cold]
+    fn lookup_now(&mut self, hash: u64, key: &[u8], copy: &mut SlotCopy) -> Found {
+        let is_current = self.is_current_now();
+        Found::Other(if is_current { self.table.lookup(hash, key, self.need, copy) } else { Lookup::Busy })
     }
 
     /// The first step of a lookup: fetches the tags that [`Cursor::approach`] reads.
     #[inline(always)]
     pub fn begin(&mut self, hash: u64) -> Begun {
-        let begun = self.guide.begin(self.table.known_words(), self.slot_words, hash);
+        let words = self.table.known_words();
+        let begun = live_of(words).map(|live| self.guide.begin(words, live, self.slot_words, hash)).unwrap_or_default();
         self.table.map.prefetch(begun.tags_at);
         begun
     }
@@ -124,40 +135,65 @@ impl Cursor {
     pub fn approach(&self, hash: u64, begun: &mut Begun) {
         begun.approach(self.table.known_words(), self.slot_words, hash);
         match begun.slot_at {
-            0 => self.table.map.prefetch(begun.check_at),
-            slot_at => self.table.prefetch_slot(slot_at, self.slot_words),
+            0 => self.table.map.prefetch(Shard::unchecked(begun.shard).check_at(begun.group)),
+            slot_at => self.table.prefetch_slot(slot_at, self.ahead_words),
         }
     }
 
     /// The last step: copies the key's row, checked.
     #[inline(always)]
     pub fn finish(&self, hash: u64, key: &[u8], copy: &mut SlotCopy, begun: &Begun) -> Found {
-        begun.finish(&self.table, self.table.known_words(), (hash, key), self.need, copy)
+        let words = self.table.known_words();
+        match live_of(words) {
+            Some(live) => self.finish_in(words, live, hash, key, copy, *begun),
+            None => Found::Other(self.table.lookup(hash, key, self.need, copy)),
+        }
+    }
+
+    #[inline(always)]
+    fn finish_in(
+        &self,
+        words: &[AtomicU64],
+        live: &Live,
+        hash: u64,
+        key: &[u8],
+        copy: &mut SlotCopy,
+        begun: Begun,
+    ) -> Found {
+        if begun.slot_at != 0
+            && let Some(slot) = words.get(begun.slot_at..).and_then(|words| words.get(..copy.words.len()))
+            && copy.read(slot, begun.slot_at).is_ok()
+        {
+            let found = if copy.is_plain(self.plain, key) {
+                Found::Plain
+            } else {
+                Found::Other(self.table.take_slot(hash, key, self.need, copy, &slot[0]))
+            };
+            fence(Ordering::Acquire);
+            if found.lookup() == Lookup::Hit && live[LIVE_EPOCH].load(Ordering::Relaxed) == begun.epoch {
+                return found;
+            }
+        }
+        Found::Other(self.table.lookup(hash, key, self.need, copy))
     }
 }
 
 impl Guide {
     /// Where a key's group should be; nowhere at all when the words that say so make no sense.
     #[inline(always)]
-    fn begin(&mut self, words: &[AtomicU64], slot_words: usize, hash: u64) -> Begun {
+    fn begin(&mut self, words: &[AtomicU64], live: &Live, slot_words: usize, hash: u64) -> Begun {
         let mut begin = || {
-            let live: &[AtomicU64; 2] = words.get(LIVE_EPOCH..)?.first_chunk()?;
-            let [epoch, said] = live.each_ref().map(|word| word.load(Ordering::Acquire));
+            let [epoch, said] = [LIVE_EPOCH, LIVE_DIRECTORY].map(|at| live[at].load(Ordering::Acquire));
             if said != self.said {
                 self.directory = DirectoryWord::decode(said)?;
                 self.said = said;
             }
             // Not checked: an entry that makes no sense leads beyond the file, or to a slot of another key.
-            let shard = Shard::unchecked(words.get(self.directory.entry_at(hash))?.load(Ordering::Acquire));
+            let entry = words.get(self.directory.entry_at(hash))?.load(Ordering::Acquire);
+            let shard = Shard::unchecked(entry);
             let group = shard.home(hash);
-            Some(Begun {
-                epoch,
-                tags_at: shard.tags_at(group),
-                check_at: shard.check_at(group),
-                slots_at: shard.slot_at(group * GROUP_SLOTS, slot_words),
-                groups_after: shard.groups.saturating_sub(group + 1),
-                slot_at: 0,
-            })
+            let (tags_at, slots_at) = (shard.tags_at(group), shard.slot_at(group * GROUP_SLOTS, slot_words));
+            Some(Begun { epoch, shard: entry, group, tags_at, slots_at, slot_at: 0 })
         };
         begin().unwrap_or_default()
     }
@@ -170,48 +206,39 @@ impl Begun {
         let tags = tags_of(words, self.tags_at);
         match first_match(tags, tag_of(hash)) {
             Some(slot) => self.slot_at = self.slots_at + slot * slot_words,
-            None => self.approach_next(words, slot_words, hash),
+            None => self.slot_at = self.approach_next(words, slot_words, hash),
         }
     }
 
     #[inline(never)]
-    fn approach_next(&mut self, words: &[AtomicU64], slot_words: usize, hash: u64) {
-        while self.groups_after > 0 && !has_empty(tags_of(words, self.tags_at)) {
-            self.tags_at += 2;
-            self.slots_at += GROUP_SLOTS * slot_words;
-            self.groups_after -= 1;
-            if let Some(slot) = first_match(tags_of(words, self.tags_at), tag_of(hash)) {
-                self.slot_at = self.slots_at + slot * slot_words;
-                return;
+    fn approach_next(self, words: &[AtomicU64], slot_words: usize, hash: u64) -> usize {
+        let (mut tags_at, mut slots_at) = (self.tags_at, self.slots_at);
+        for _ in self.group + 1..Shard::unchecked(self.shard).groups {
+            if has_empty(tags_of(words, tags_at)) {
+                break;
+            }
+            tags_at += 2;
+            slots_at += GROUP_SLOTS * slot_words;
+            if let Some(slot) = first_match(tags_of(words, tags_at), tag_of(hash)) {
+                return slots_at + slot * slot_words;
             }
         }
-    }
-
-    #[inline(always)]
-    fn finish(
-        &self,
-        table: &TableReader,
-        words: &[AtomicU64],
-        (hash, key): (u64, &[u8]),
-        need: Need,
-        copy: &mut SlotCopy,
-    ) -> Found {
-        if self.slot_at != 0
-            && let Some(slot) = words.get(self.slot_at..).and_then(|words| words.get(..copy.words.len()))
-            && let Read::Hit(head) = table.read_slot_words(slot, self.slot_at, (hash, key), need, copy)
-            && table.is_still(self.epoch)
-        {
-            return Found::Row(head);
-        }
-        Found::Other(table.lookup(hash, key, need, copy))
+        0
     }
 }
 
 /// The tags at word `at`; those of an empty group where the file has none.
 #[inline(always)]
 fn tags_of(words: &[AtomicU64], at: usize) -> Tags {
-    let tags = words.get(at..).and_then(|tags| tags.first_chunk::<2>());
+    // Tags come in pairs of words, and begin at an even one.
+    let tags = words.as_chunks::<2>().0.get(at / 2);
     tags.map_or([0; 2], |tags| tags.each_ref().map(|word| word.load(Ordering::Acquire)))
 }
 
-const _: () = assert!(LIVE_DIRECTORY == LIVE_EPOCH + 1, "read at once");
+/// The words before the first shard; some of them change.
+type Live = [AtomicU64; HEADER_WORDS];
+
+#[inline(always)]
+fn live_of(words: &[AtomicU64]) -> Option<&Live> {
+    words.first_chunk()
+}

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::format::row::{FieldState, RowLayout, states_len_bytes};
 use crate::format::slot_sum::SUM_NAME;
-use crate::format::table::{FORMAT_VERSION, GROUP_SLOTS, words_of};
+use crate::format::table::{FORMAT_VERSION, GROUP_SLOTS, LINE_WORDS, words_of};
 
 /// Inline bytes of a key of varying length; of a longer one, the heap word and the hash.
 pub const KEY_INLINE_BYTES: usize = 16;
@@ -43,6 +43,8 @@ pub(super) const FLAGS_KNOWN: u8 = 15;
 /// Bytes a shard may take before it splits rather than grows: bounds what one write copies.
 const SHARD_BYTES_MAX: usize = 1 << 20;
 const SHARD_SLOTS_MIN: usize = 64;
+/// Most words of a slot that are fetched ahead.
+const WORDS_AHEAD_MAX: usize = 4 * LINE_WORDS;
 
 /// What a table holds and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +170,11 @@ impl SlotLayout {
     /// Bytes of a slot.
     pub fn slot_bytes(&self) -> usize {
         self.slot_words * 8
+    }
+
+    /// Words of a slot that are fetched before it is read.
+    pub(super) fn ahead_words(&self) -> usize {
+        self.slot_words.min(WORDS_AHEAD_MAX)
     }
 
     /// What the table holds.

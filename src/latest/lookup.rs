@@ -4,11 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::cursor::Cursor;
-use super::layout::KEY_INLINE_BYTES;
 use super::probe::{has_empty, matches};
 use super::reader::TableReader;
 use super::slot::{SlotCopy, Unread};
-use super::slot_head::SlotHead;
 use crate::format::table::{GROUP_SLOTS, LIVE_EPOCH, Shard, tag_of};
 
 /// How often a lookup tries again while a writer is at work on what it reads.
@@ -33,14 +31,6 @@ pub enum Need {
     Slot,
     /// Also values that lie in the heap.
     SlotAndHeap,
-}
-
-/// One slot, read for a key.
-pub(super) enum Read {
-    /// It is the key's.
-    Hit(SlotHead),
-    /// It is not, or could not be read.
-    Not(Lookup),
 }
 
 impl TableReader {
@@ -102,43 +92,37 @@ impl TableReader {
 
     /// Copies and checks one slot. `Miss`: a sound slot of another key.
     pub(super) fn read_slot(&self, at: usize, hash: u64, key: &[u8], need: Need, copy: &mut SlotCopy) -> Lookup {
-        match self.read_slot_words(&self.map.words()[at..at + self.layout.slot_words], at, (hash, key), need, copy) {
-            Read::Hit(_) => Lookup::Hit,
-            Read::Not(why) => why,
+        let words = &self.map.words()[at..at + self.layout.slot_words];
+        match copy.read(words, at) {
+            Ok(()) => self.take_slot(hash, key, need, copy, &words[0]),
+            Err(Unread::Torn) => Lookup::Busy,
+            Err(Unread::Damaged) => Lookup::Untrusted,
         }
     }
 
-    #[inline(always)]
-    pub(super) fn read_slot_words(
+    /// [`TableReader::read_slot`] of the slot that was copied, whose first word is `first`.
+    #[inline(never)]
+    pub(super) fn take_slot(
         &self,
-        words: &[AtomicU64],
-        at: usize,
-        (hash, key): (u64, &[u8]),
+        hash: u64,
+        key: &[u8],
         need: Need,
         copy: &mut SlotCopy,
-    ) -> Read {
-        let head = match copy.read(words, at) {
-            Ok(head) => head,
-            Err(Unread::Torn) => return Read::Not(Lookup::Busy),
-            Err(Unread::Damaged) => return Read::Not(Lookup::Untrusted),
-        };
-        if !copy.may_be_key_of(head.says, hash, key) {
-            return Read::Not(Lookup::Miss);
+        first: &AtomicU64,
+    ) -> Lookup {
+        if !copy.is_known() {
+            return Lookup::Untrusted;
+        }
+        if !copy.may_be_key(hash, key) {
+            return Lookup::Miss;
         }
         copy.heap.clear();
-        if need == Need::Slot && (key.len() <= KEY_INLINE_BYTES || !copy.has_long_key()) {
-            return Read::Hit(head);
-        }
-        match self.read_rest(copy, key, &words[0], head.header) {
-            Lookup::Hit => Read::Hit(head),
-            other => Read::Not(other),
-        }
+        if need == Need::Slot && !copy.has_long_key() { Lookup::Hit } else { self.read_rest(copy, key, first) }
     }
 
     /// Copies and checks the heap block of the slot in `copy`, and compares the key if it lies there.
-    #[inline(never)]
-    fn read_rest(&self, copy: &mut SlotCopy, key: &[u8], first: &AtomicU64, header: u64) -> Lookup {
-        match self.read_heap(copy, first, header) {
+    fn read_rest(&self, copy: &mut SlotCopy, key: &[u8], first: &AtomicU64) -> Lookup {
+        match self.read_heap(copy, first) {
             Lookup::Hit if copy.has_long_key() && !copy.heap_is_key(key) => Lookup::Miss,
             other => other,
         }

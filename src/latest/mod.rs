@@ -8,7 +8,7 @@
 //! | `seqlock` | reading a slot while it is written |
 //! | `probe` | sixteen tags at a time |
 //! | `slot` | a copied slot and its fields |
-//! | `slot_head` | its first words, which say most |
+//! | `says` | the word of it that says what it holds |
 //! | `reader` | a table's shared words |
 //! | `lookup` | the search for a key, whatever happens meanwhile |
 //! | `cursor` | its short path, for one key or many |
@@ -38,9 +38,9 @@ mod lookup;
 mod open;
 mod probe;
 mod reader;
+mod says;
 mod seqlock;
 mod slot;
-mod slot_head;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -54,4 +54,3 @@ pub use lookup::{Lookup, Need};
 pub use open::{Opened, Table, TableOptions, TableStats};
 pub use reader::TableReader;
 pub use slot::{RowOrder, SlotCopy};
-pub use slot_head::SlotHead;

@@ -13,9 +13,6 @@ use crate::format::table::{
     BEHIND_NOT, BEHIND_RETIRED, DirectoryWord, LINE_WORDS, LIVE_DIRECTORY, LIVE_STATE, LiveState, Shard, check_word,
 };
 
-/// Most words of a slot that are fetched ahead.
-const WORDS_AHEAD_MAX: usize = 4 * LINE_WORDS;
-
 /// Reads a table, beside the writer, in any process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TableReader {
@@ -70,15 +67,14 @@ impl TableReader {
         &words[..self.known_end.load(Ordering::Relaxed).min(words.len())]
     }
 
-    /// Fetches the slot at word `at` ahead of its use.
+    /// Fetches the slot at word `at` ahead of its use: its first `ahead_words`, of [`SlotLayout::ahead_words`].
     #[inline(always)]
-    pub(super) fn prefetch_slot(&self, at: usize, slot_words: usize) {
-        let ahead = slot_words.min(WORDS_AHEAD_MAX);
+    pub(super) fn prefetch_slot(&self, at: usize, ahead_words: usize) {
         self.map.prefetch(at);
-        self.map.prefetch(at + ahead / 2);
-        self.map.prefetch(at + ahead - 1);
-        if ahead > 2 * LINE_WORDS {
-            (at..at + ahead).step_by(LINE_WORDS).for_each(|line| self.map.prefetch(line));
+        self.map.prefetch(at + ahead_words - 1);
+        // Two lines are what most slots take.
+        if ahead_words != 2 * LINE_WORDS {
+            (at + LINE_WORDS..at + ahead_words - 1).step_by(LINE_WORDS).for_each(|line| self.map.prefetch(line));
         }
     }
 
@@ -121,7 +117,7 @@ impl TableReader {
     }
 
     /// Copies and checks the heap block of the slot in `copy`, if it has one.
-    pub(super) fn read_heap(&self, copy: &mut SlotCopy, first: &AtomicU64, header: u64) -> Lookup {
+    pub(super) fn read_heap(&self, copy: &mut SlotCopy, first: &AtomicU64) -> Lookup {
         let Some(heap) = copy.heap_word() else {
             return Lookup::Hit;
         };
@@ -133,7 +129,7 @@ impl TableReader {
         copy.heap.clear();
         copy.heap.extend(block[1..].iter().map(|word| word.load(Ordering::Relaxed).to_le_bytes()));
         // A block is written anew only after its slot's version moved on.
-        if !seqlock::is_unchanged(first, header) {
+        if !seqlock::is_unchanged(first, copy.header()) {
             return Lookup::Busy;
         }
         if copy.heap_checksum(heap.start) != checksum {

@@ -11,8 +11,8 @@ use super::layout::{
     EVENT_TS, FLAG_ASK_HISTORY, FLAG_CREATED, FLAG_HEAP, FLAGS, KEY_INLINE_BYTES, KEY_LEN, KIND, SEQ, STATES,
     SlotLayout,
 };
+use super::says::{Plain, SAYS, Says};
 use super::seqlock;
-use super::slot_head::{SAYS, Says, SlotHead};
 use crate::error::{Error, Result};
 use crate::format::row::{FieldState, Reference, RowKind, RowRef, field_state, set_field_state, states_len_bytes};
 use crate::format::slot_sum::SlotSum;
@@ -74,6 +74,16 @@ impl SlotCopy {
     #[inline]
     fn word(&self, range: Range<usize>) -> u64 {
         u64::from_le_bytes(self.words[range.start / 8])
+    }
+
+    /// Whether this release understands what the slot says of itself.
+    pub(super) fn is_known(&self) -> bool {
+        self.says().is_known()
+    }
+
+    /// The header it was copied under.
+    pub(super) fn header(&self) -> u64 {
+        u64::from_le_bytes(self.words[0])
     }
 
     /// When asof learned the row.
@@ -191,25 +201,51 @@ impl SlotCopy {
 
     /// Whether the inline part of the key agrees. For a long key the heap decides.
     pub(super) fn may_be_key(&self, hash: u64, key: &[u8]) -> bool {
-        self.may_be_key_of(self.says(), hash, key)
-    }
-
-    /// [`SlotCopy::may_be_key`] of the slot that says this.
-    #[inline(always)]
-    pub(super) fn may_be_key_of(&self, says: Says, hash: u64, key: &[u8]) -> bool {
-        if says.key_len() != key.len() {
+        if self.key_len() != key.len() {
             return false;
         }
         if key.len() > KEY_INLINE_BYTES && self.has_long_key() {
             return self.words[self.key_word + 1] == hash.to_le_bytes();
         }
-        let Some(stored) = self.words.get(self.key_word..) else { return false };
-        // The widths that most keys have, word by word: what was stored in words is slow to read in greater pieces.
-        match (stored, key.len()) {
-            ([x, y, ..], 16) => key.starts_with(x) && key.ends_with(y),
-            ([x, ..], 8) => key == x,
-            _ => starts_with(stored, key),
+        self.begins_with(key)
+    }
+
+    /// Whether the slot that was [read](SlotCopy::read) holds the key's row and answers at once.
+    #[inline(always)]
+    pub(super) fn is_plain(&mut self, plain: Plain, key: &[u8]) -> bool {
+        self.heap.clear();
+        if !plain.is(self.says(), key.len()) {
+            return false;
         }
+        // The widths that most keys have, word by word: what was stored in words is slow to read in greater pieces.
+        let stored = self.words.get(self.key_word..);
+        match key.len() {
+            16 => stored.and_then(<[_]>::first_chunk).is_some_and(|[x, y]| key.starts_with(x) && key.ends_with(y)),
+            8 => stored.and_then(<[_]>::first).is_some_and(|x| key == x),
+            _ => self.is_plain_of_any(key),
+        }
+    }
+
+    #[inline(never)]
+    fn is_plain_of_any(&self, key: &[u8]) -> bool {
+        !self.has_long_key() && self.begins_with(key)
+    }
+
+    /// Whether the key that lies inline begins with these bytes.
+    fn begins_with(&self, key: &[u8]) -> bool {
+        let (whole, rest) = key.as_chunks::<8>();
+        let stored = self.words.get(self.key_word..).unwrap_or_default();
+        stored.split_at_checked(whole.len()).is_some_and(|(words, after)| {
+            words == whole && after.as_flattened().get(..rest.len()).is_some_and(|bytes| bytes == rest)
+        })
+    }
+
+    /// When asof learned the row, and when it was true.
+    #[inline(always)]
+    pub fn seq_and_event_ts(&self) -> (u64, i64) {
+        let first = self.words.first_chunk::<{ EVENT_TS.end / 8 }>();
+        let [_, seq, event_ts] = first.expect("slots have more words").map(u64::from_le_bytes);
+        (seq, event_ts.cast_signed())
     }
 
     /// Whether the heap block begins with this key. For long keys.
@@ -253,27 +289,22 @@ impl SlotCopy {
 
     /// The checksum of these words in the slot at word `position`.
     pub(super) fn checksum(&self, position: usize) -> u64 {
-        let mut sum = self.sum.at(position);
-        for (i, pair) in self.words.chunks(2).enumerate() {
-            let word = |at: usize| pair.get(at).map_or(0, |word| u64::from_le_bytes(*word));
-            sum.add(i, [word(0), word(1)]);
-        }
-        sum.finish()
+        checksum(&self.words, &self.sum, position)
     }
 
     /// Whether the copied words are what a writer stored at `position` under `header`.
     pub(super) fn is_sound(&self, position: usize, header: u64) -> bool {
-        self.checksum(position) == seqlock::checksum_of(header) && self.says().is_known()
+        self.checksum(position) == seqlock::checksum_of(header) && self.is_known()
     }
 
-    /// Copies the slot that begins at word `position`, and checks it.
+    /// Copies the slot that begins at word `position`, and checks that it is what a writer stored there. Whether this release
+    /// [understands](SlotCopy::is_known) it is another question.
     #[inline(always)]
-    pub(super) fn read(&mut self, words: &[AtomicU64], position: usize) -> std::result::Result<SlotHead, Unread> {
+    pub(super) fn read(&mut self, words: &[AtomicU64], position: usize) -> std::result::Result<(), Unread> {
         let two_lines = <&mut [[u8; 8]; TWO_LINES_WORDS]>::try_from(self.words.as_mut_slice());
         match (<&[AtomicU64; TWO_LINES_WORDS]>::try_from(words), two_lines) {
-            // Two lines are what most slots take: with a length that the compiler knows, no loop and no branch is left.
-            (Ok(words), Ok(out)) => read(words, out, self.sum.at(position)),
-            _ => read(words, &mut self.words, self.sum.at(position)),
+            (Ok(words), Ok(out)) => read_two_lines(words, out, &self.sum, position),
+            _ => read(words, &mut self.words, self.sum.at(position, words.len())),
         }
     }
 
@@ -353,35 +384,41 @@ pub(super) enum Unread {
     Damaged,
 }
 
+/// Two lines are what most slots take: with a length that the compiler knows, no loop and no branch is left. Within its caller
+/// the registers that it needs would not be free.
+#[inline(never)]
+fn read_two_lines(
+    words: &[AtomicU64; TWO_LINES_WORDS],
+    out: &mut [[u8; 8]; TWO_LINES_WORDS],
+    sum: &SlotSum,
+    position: usize,
+) -> std::result::Result<(), Unread> {
+    read(words, out, sum.at(position, TWO_LINES_WORDS))
+}
+
 #[inline(always)]
-fn read(words: &[AtomicU64], out: &mut [[u8; 8]], mut sum: SlotSum) -> std::result::Result<SlotHead, Unread> {
-    let mut head = SlotHead::default();
-    let see = |i: usize, pair: [u64; 2]| {
-        match i {
-            0 => head.seq = pair[1],
-            1 => (head.event_ts, head.says) = (pair[0].cast_signed(), Says(pair[1])),
-            _ => {}
-        }
-        sum.add(i, pair);
-    };
-    let read = seqlock::read(words, out, see).ok_or(Unread::Torn)?;
-    head.header = read.header;
-    let is_sound = sum.finish() == seqlock::checksum_of(read.header) && head.says.is_known();
+fn read(words: &[AtomicU64], out: &mut [[u8; 8]], mut sum: SlotSum) -> std::result::Result<(), Unread> {
+    let read = seqlock::read(words, out, |i, pair| sum.add(i, pair)).ok_or(Unread::Torn)?;
+    let is_sound = sum.finish() == seqlock::checksum_of(read.header);
     // Both at once: were the version asked first, the sum would be put off until it is known.
     match is_sound & read.is_one_version {
-        true => Ok(head),
+        true => Ok(()),
         false if read.is_one_version => Err(Unread::Damaged),
         false => Err(Unread::Torn),
     }
 }
 
-/// Whether the bytes of `stored` begin with `key`.
-#[inline(never)]
-fn starts_with(stored: &[[u8; 8]], key: &[u8]) -> bool {
-    let (whole, rest) = key.as_chunks::<8>();
-    stored.split_at_checked(whole.len()).is_some_and(|(words, after)| {
-        words == whole && after.as_flattened().get(..rest.len()).is_some_and(|bytes| bytes == rest)
-    })
+#[inline(always)]
+fn checksum(words: &[[u8; 8]], sum: &SlotSum, position: usize) -> u64 {
+    let mut sum = sum.at(position, words.len());
+    let (pairs, rest) = words.as_chunks::<2>();
+    for (i, pair) in pairs.iter().enumerate() {
+        sum.add(i, pair.map(u64::from_le_bytes));
+    }
+    if let [last] = rest {
+        sum.add(pairs.len(), [u64::from_le_bytes(*last), 0]);
+    }
+    sum.finish()
 }
 
 fn push_padded(bytes: &[u8], out: &mut Vec<[u8; 8]>) {

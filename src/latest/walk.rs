@@ -49,16 +49,16 @@ impl TableReader {
                 }
                 let at = shard.slot_at(slot, self.layout.slot_words);
                 let slot = &words[at..at + self.layout.slot_words];
-                let header = match copy.read(slot, at) {
-                    Ok(head) => head.header,
+                match copy.read(slot, at) {
+                    Ok(()) if copy.is_known() => {}
                     Err(Unread::Torn) => continue,
-                    Err(Unread::Damaged) => {
+                    Ok(()) | Err(Unread::Damaged) => {
                         visit(at, None);
                         continue;
                     }
-                };
+                }
                 copy.heap.clear();
-                match self.read_heap(&mut copy, &slot[0], header) {
+                match self.read_heap(&mut copy, &slot[0]) {
                     Lookup::Hit => visit(at, Some((copy.hash(), copy.key(), copy.seq()))),
                     Lookup::Busy => {}
                     Lookup::Miss | Lookup::Untrusted => visit(at, None),

@@ -36,7 +36,7 @@ impl<'a> OnlineRow<'a> {
     }
 
     /// The value of a field that takes eight bytes, where its status is PRESENT.
-    #[inline]
+    #[inline(always)]
     fn word(&self, field: &Field) -> Option<[u8; 8]> {
         match field.word {
             Some(word) if !self.slot.is_empty() => word.value(self.slot.as_flattened()),
@@ -44,7 +44,8 @@ impl<'a> OnlineRow<'a> {
         }
     }
 
-    fn word_of_any(&self, field: &Field) -> Option<[u8; 8]> {
+    #[inline(never)]
+    fn word_of_any(self, field: &Field) -> Option<[u8; 8]> {
         let Answer { copy, winner, .. } = &self.handle.answers[field.selection];
         match (winner, field.word) {
             (Winner::Slot { is_in_force: true }, Some(word)) => word.value(copy.slot_bytes()),
@@ -54,7 +55,7 @@ impl<'a> OnlineRow<'a> {
     }
 
     #[cold]
-    fn word_of_found(&self, field: &Field) -> Option<[u8; 8]> {
+    fn word_of_found(self, field: &Field) -> Option<[u8; 8]> {
         let Answer { copy, winner, .. } = &self.handle.answers[field.selection];
         let ttl_us = self.handle.prepared.selections[field.selection].ttl_us;
         if winner.status(copy, field.ordinal, self.now, ttl_us).0 != Status::Present {
@@ -97,7 +98,7 @@ impl<'a> OnlineRow<'a> {
     ///
     /// # Panics
     /// There are not so many features.
-    #[inline]
+    #[inline(always)]
     pub fn f64(&self, index: usize) -> Option<f64> {
         let field = &self.handle.prepared.fields[index];
         let word = if matches!(field.dtype, DataType::Float64) { self.word(field) } else { None };
@@ -137,20 +138,22 @@ impl<'a> OnlineRow<'a> {
     ///
     /// # Panics
     /// `out` is not as long as there are features.
-    #[inline]
+    #[inline(always)]
     pub fn read_f64(&self, out: &mut [f64]) -> bool {
+        self.handle.prepared.f64s.as_ref().is_some_and(|run| run.read(self.slot, out)) || self.read_each_f64(out)
+    }
+
+    #[inline(never)]
+    fn read_each_f64(self, out: &mut [f64]) -> bool {
         assert_eq!(out.len(), self.len(), "room for every feature");
-        match &self.handle.prepared.f64s {
-            Some(run) if !self.slot.is_empty() => run.read(self.slot, out),
-            _ => out.iter_mut().enumerate().all(|(index, out)| self.f64(index).map(|value| *out = value).is_some()),
-        }
+        out.iter_mut().enumerate().all(|(index, out)| self.f64(index).map(|value| *out = value).is_some())
     }
 
     /// An int64 feature's value; `None` unless it is one and its status is PRESENT.
     ///
     /// # Panics
     /// There are not so many features.
-    #[inline]
+    #[inline(always)]
     pub fn i64(&self, index: usize) -> Option<i64> {
         let field = &self.handle.prepared.fields[index];
         let word = if matches!(field.dtype, DataType::Int64) { self.word(field) } else { None };
