@@ -131,6 +131,14 @@ impl Error {
         self.0.remedy.as_deref()
     }
 
+    /// Where and what, for an error that has this one as its cause and a way out of its own.
+    pub(crate) fn as_cause(&self) -> String {
+        match &self.0.place {
+            Some(place) => format!("{place}: {}", self.0.what),
+            None => self.0.what.clone(),
+        }
+    }
+
     /// The operating system's error, where one was the cause.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
         let source = self.0.source.as_deref()?;
@@ -145,10 +153,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.0.place {
-            write!(f, "{place}: ")?;
-        }
-        f.write_str(&self.0.what)?;
+        f.write_str(&self.as_cause())?;
         if let Some(remedy) = &self.0.remedy {
             write!(f, "; {remedy}")?;
         }
@@ -193,6 +198,14 @@ mod tests {
             "weather:temp: row 12: wants float64, got string 'abc'; mend the row, or import with --bad-rows quarantine"
         );
         assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn a_cause_is_told_with_its_place_and_without_its_way_out() {
+        let cause = Error::io("write", Path::new("log/1"), std::io::Error::from(std::io::ErrorKind::StorageFull));
+        let told = cause.as_cause();
+        assert!(cause.to_string().contains("; free some space"), "{cause}");
+        assert!(told.starts_with("log/1: write: ") && !told.contains("free some space"), "{told}");
     }
 
     #[test]

@@ -265,6 +265,34 @@ fn rows_that_are_sealed_while_a_store_is_checked_are_counted_and_compared_with_t
 }
 
 #[test]
+fn a_writer_that_comes_and_seals_while_a_store_without_its_head_is_checked_raises_no_alarm() {
+    for tells_before in 0.. {
+        let (_keep, path) = filled();
+        let builder = Store::builder().background(false);
+        let store = builder.clone().open(&path).unwrap();
+        store.write_rows("weather", (0..300).map(|i| row(&format!("new {i}"), 950, 0.0))).unwrap();
+        drop(store);
+        fs::remove_file(path.join("HEAD")).unwrap();
+        let (mut tells, mut writer) = (0, None);
+        let check = Store::builder().check(&path, &mut |_| {
+            if tells == tells_before {
+                let store = builder.clone().open(&path).unwrap();
+                store.seal().unwrap();
+                writer = Some(store);
+            }
+            tells += 1;
+        });
+        if tells <= tells_before {
+            break;
+        }
+        let report = check.unwrap();
+        let others: Vec<_> = report.problems.iter().filter(|problem| problem.file != Path::new("HEAD")).collect();
+        assert!(others.is_empty(), "sealed after {tells_before}: {others:?}");
+        assert_eq!(report.rows, 1_500, "sealed after {tells_before}: {:?}", report.passed_over);
+    }
+}
+
+#[test]
 fn every_byte_that_changes_is_told_of_with_its_file() {
     let (_keep, path) = filled();
     let mut files = Vec::new();
@@ -630,7 +658,7 @@ fn a_batch_of_any_length_answers_as_single_gets_do_each_key_in_its_place() {
     store.write_rows("weather", (0..70).step_by(3).map(|i| row(&name(i), 950, i as f64))).unwrap();
     store.write_rows("weather", [row(&name(5), 1_001, 5.0), row(&name(5), 940, 4.0)]).unwrap();
     let mut online = store.online(&Features::list(["weather:temp", "weather:sky"]).unwrap()).unwrap();
-    for count in [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100] {
+    for count in [0, 1, 2, 63, 64, 65, 100, 128, 129] {
         let keys: Vec<_> = (0..count).map(|i| online.key(&[("origin", name(i).as_str().into())]).unwrap()).collect();
         let mut single = online.clone();
         let mut next = 0;

@@ -202,7 +202,7 @@ impl Engine {
         let state = published.inspect_err(|error| {
             // A change that was refused left nothing. Of one that the disk failed, nobody knows.
             if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::NotFound) {
-                core.broken = Some(error.to_string());
+                core.broken = Some(error.as_cause());
             }
         })?;
         let tail = effect.tail.unwrap_or_else(|| self.reads.picture().tail.clone());
@@ -266,7 +266,7 @@ impl Engine {
         match &closed {
             Ok(()) => core.is_closed = true,
             // Tables that were closed take no more rows.
-            Err(error) => core.broken = Some(error.to_string()),
+            Err(error) => core.broken = Some(error.as_cause()),
         }
         closed
     }

@@ -38,9 +38,11 @@ pub struct OnlineHandle {
     is_stale: bool,
 }
 
-/// Most keys of a batch whose lookups are under way at once: each step is done for all of them before the next step of any, so that
-/// nothing waits while memory is asked for. What they fetch takes half of a first-level cache of 32 KiB.
+/// Most lookups of a batch that are under way at once: each step is done for all of them before the next step of any, so that
+/// nothing waits while memory is asked for. In slots of two lines, what they fetch takes a third of a first-level cache of 32 KiB.
 const ROUND_KEYS_MAX: usize = 64;
+/// So many keys however many views there are.
+const ROUND_KEYS_MIN: usize = 8;
 /// Any number of views, where another number would say how many.
 const ANY: usize = 0;
 
@@ -217,10 +219,9 @@ impl Prepared {
         reads: &Reads,
         index: usize,
         key: &EntityKey,
-        (seq, now): (u64, Timestamp),
+        as_of: AsOf,
         is_stale: &mut bool,
     ) -> Result<Winner> {
-        let as_of = AsOf { known_at: seq, ..AsOf::new(now.0) };
         let (hash, key) = key.part(index);
         let view_id = self.selections[index].resolved.view.id;
         let (picture, found) = reads.with_sight(|sight| {
@@ -273,35 +274,42 @@ impl OnlineHandle {
     #[inline(always)]
     pub fn get(&mut self, key: &EntityKey, now: Timestamp) -> Result<OnlineRow<'_>> {
         let (seq, generation) = self.reads.seq_and_generation()?;
-        let is_plain = match self.answers.as_mut_slice() {
+        let is_in_force = match self.answers.as_mut_slice() {
             [answer] if !self.is_stale && self.prepared.serves(generation, key) => {
-                answer.look_up(key.first(), seq, now.0)
+                match answer.look_up(key.first(), seq, now.0) {
+                    Some(is_in_force) => is_in_force,
+                    None => self.ask_history(0, key, seq, now)?,
+                }
             }
-            _ => None,
-        };
-        let is_in_force = match is_plain {
-            Some(is_in_force) => is_in_force,
-            None => self.get_of_any(key, now)?,
+            _ => self.get_of_any(key, (seq, generation), now)?,
         };
         let slot = if is_in_force { self.answers[0].copy.slot_words() } else { &[] };
         Ok(OnlineRow { handle: self, now: now.0, slot })
     }
 
-    /// [`OnlineHandle::get`] for any number of views, whether their tables answer or not. Whether the answer is values in force that
-    /// lie in one copy.
+    /// [`OnlineHandle::get`] for any number of views, and after they were prepared again. Whether the answer is values in force that lie
+    /// in one copy.
     #[inline(never)]
-    fn get_of_any(&mut self, key: &EntityKey, now: Timestamp) -> Result<bool> {
-        let (seq, generation) = self.reads.seq_and_generation()?;
+    fn get_of_any(&mut self, key: &EntityKey, (seq, generation): (u64, u64), now: Timestamp) -> Result<bool> {
         if self.is_outdated(generation) {
             self.prepare_again()?;
         }
         self.check_key(key)?;
-        for (index, answer) in self.answers.iter_mut().enumerate() {
-            if answer.look_up(key.part(index), seq, now.0).is_none() {
-                answer.winner = self.prepared.ask_history(&self.reads, index, key, (seq, now), &mut self.is_stale)?;
+        for index in 0..self.answers.len() {
+            if self.answers[index].look_up(key.part(index), seq, now.0).is_none() {
+                self.ask_history(index, key, seq, now)?;
             }
         }
         Ok(matches!(self.answers.as_slice(), [answer] if answer.is_slot_in_force()))
+    }
+
+    /// Takes what log and runs have for the view at `index`; none of it lies in a slot.
+    #[cold]
+    fn ask_history(&mut self, index: usize, key: &EntityKey, seq: u64, now: Timestamp) -> Result<bool> {
+        let as_of = AsOf { known_at: seq, ..AsOf::new(now.0) };
+        let winner = self.prepared.ask_history(&self.reads, index, key, as_of, &mut self.is_stale)?;
+        self.answers[index].winner = winner;
+        Ok(false)
     }
 
     /// As [`OnlineHandle::get`] for many entities, of the rows committed when the call began: `visit` is given each
@@ -335,8 +343,9 @@ impl OnlineHandle {
         for answer in &mut self.answers {
             answer.is_current = answer.cursor.as_mut().is_some_and(Cursor::is_current);
         }
-        // As few rounds as can be, of about one length: a short one hides little.
-        let rounds = keys.len().div_ceil(ROUND_KEYS_MAX).max(1);
+        // As few rounds as can be, of about one length: in a short one little is under way.
+        let most = (ROUND_KEYS_MAX / self.answers.len().max(1)).max(ROUND_KEYS_MIN);
+        let rounds = keys.len().div_ceil(most).max(1);
         let round_keys = keys.len().div_ceil(rounds).max(1);
         for (round, keys) in keys.chunks(round_keys).enumerate() {
             self.begin_each::<VIEWS>(keys)?;
@@ -346,8 +355,7 @@ impl OnlineHandle {
                     let begun = self.begun[i * self.views::<VIEWS>() + index];
                     let answer = &mut self.answers[index];
                     if answer.finish(key.part(index), &begun, seq, now.0).is_none() {
-                        answer.winner =
-                            self.prepared.ask_history(&self.reads, index, key, (seq, now), &mut self.is_stale)?;
+                        self.ask_history(index, key, seq, now)?;
                     }
                 }
                 visit(round * round_keys + i, &self.row(now));

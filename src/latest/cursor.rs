@@ -1,9 +1,10 @@
 //! A reader's way to many keys of one table: the short path of a lookup, for a key that is there and that nobody is
 //! writing to. Everything else is left to [`TableReader::lookup`].
 //!
-//! The short path guesses where the slot is, and asks the slot. A shard that was left has no tags any more, so tags lead to no older slot
-//! of a key; who read them before asks whether a shard moved since. So nothing else on the way is checked but that it lies within the file. Instructions count here: while they fit into the window in which a
-//! processor looks ahead, the next get's memory is fetched while this one waits for its own.
+//! The short path guesses where the slot is, and asks the slot. A shard that was left has no tags any more, so tags lead to
+//! no older slot of a key; who read them before asks whether a shard moved since. So nothing else on the way is checked but
+//! that it lies within the file. While one get waits for its memory, the processor looks ahead to the next one, unless
+//! something makes it wait: so whatever is passed on stays in registers.
 //!
 //! A lookup waits for memory twice: for the tags of the key's group, then for a slot. So it comes in three steps, each
 //! of which asks for what the next one reads, and whoever has many keys does each step for all of them before the next one.
@@ -27,7 +28,8 @@ pub struct Cursor {
     plain: Plain,
     slot_words: usize,
     ahead_words: usize,
-    /// Whether the words that say how far the table has come were seen whole, and that it is current: from then on, one of them tells.
+    /// Whether the words that say how far the table has come were seen whole, and that it is current: from then on, one of
+    /// them tells.
     was_current: bool,
     guide: Guide,
 }
@@ -98,7 +100,7 @@ impl Cursor {
 
     /// A whole lookup; finds [`Lookup::Busy`] unless the table [is current](Cursor::is_current).
     ///
-    /// Out of line: within a caller that has much else to keep, half of its instructions would move registers to memory and back.
+    /// Out of line: within a caller that has much else to keep, it would move registers to memory and back.
     #[inline(never)]
     pub fn lookup(&mut self, hash: u64, key: &[u8], copy: &mut SlotCopy) -> Found {
         let words = self.table.known_words();
@@ -164,6 +166,7 @@ impl Cursor {
             && let Some(slot) = words.get(begun.slot_at..).and_then(|words| words.get(..copy.words.len()))
             && copy.read(slot, begun.slot_at).is_ok()
         {
+            copy.heap.clear();
             let found = if copy.is_plain(self.plain, key) {
                 Found::Plain
             } else {

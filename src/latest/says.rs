@@ -3,6 +3,7 @@
 use super::layout::{FLAG_ASK_HISTORY, FLAG_HEAP, FLAG_LOST, FLAGS, FLAGS_KNOWN, KEY_LEN, KIND};
 use super::lookup::Need;
 use crate::format::row::RowKind;
+use crate::key::KEY_BYTES_MAX;
 
 /// What a slot says of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,6 +12,8 @@ pub(super) struct Says(pub(super) u64);
 /// Where [`Says`] stands among a slot's words.
 pub(super) const SAYS: usize = KEY_LEN.start / 8;
 const _: () = assert!(SAYS == 3 && KEY_LEN.start.is_multiple_of(8) && KIND / 8 == SAYS && FLAGS / 8 == SAYS);
+
+const _: () = assert!(KEY_BYTES_MAX <= 0xffff);
 
 const KIND_SHIFT: usize = KIND % 8 * 8;
 const FLAGS_SHIFT: usize = FLAGS % 8 * 8;
@@ -44,7 +47,8 @@ impl Says {
     }
 }
 
-/// Tells slots that answer at once: value rows for which neither history nor heap need be asked. Most are, and one comparison tells.
+/// Tells slots that answer at once: value rows for which neither history nor heap need be asked. Most are, and one
+/// comparison tells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plain {
     mask: u64,
@@ -61,6 +65,7 @@ impl Plain {
     /// Whether a slot that says this is such a one, of a key of `key_len` bytes.
     #[inline(always)]
     pub(super) fn is(self, says: Says, key_len: usize) -> bool {
+        debug_assert!(key_len <= KEY_BYTES_MAX, "it would be taken for a kind");
         says.0 & self.mask == key_len as u64 | (RowKind::Value as u64) << KIND_SHIFT
     }
 }

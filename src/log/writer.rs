@@ -187,7 +187,7 @@ impl LogWriter {
     }
 
     fn poison(&mut self, error: Error) -> Error {
-        self.poisoned = Some(error.to_string());
+        self.poisoned = Some(error.as_cause());
         error
     }
 

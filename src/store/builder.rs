@@ -203,7 +203,7 @@ impl StoreBuilder {
     /// Checks the store in `path` without opening it: as [`Store::check`], and for a store that no longer opens too.
     ///
     /// # Errors
-    /// `path` holds no store, or one of a newer format; the disk refuses to read.
+    /// `path` holds no store, or one of a newer format; the disk refuses to read. `Locked`: as [`Store::check`].
     pub fn check(&self, path: impl AsRef<Path>, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
         check_store(&self.the_disk(), path.as_ref(), progress)
     }

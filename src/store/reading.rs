@@ -168,7 +168,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// The disk refuses to read. What is damaged is in the report.
+    /// The disk refuses to read. `Locked`: the log was sealed, again and again, before it was read. What is damaged is in the report.
     pub fn check(&self, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
         check_store(self.reads.disk(), self.reads.dir(), progress)
     }

@@ -49,11 +49,18 @@ impl Check<'_> {
             // The machine stopped while the store was open: the log alone knows where it ends.
             let outcome =
                 recover(&place, first, state.meta().log_synced, None, |frame, at| rows.take(&place, &frame, at));
+            if outcome.is_err() && self.is_sealed(state, first)? {
+                return Ok(None);
+            }
             // The header of a segment without a row says too how far numbering had come.
             let next_seq = self.passed("log", outcome)?.map_or(rows.next_seq, |recovered| recovered.next_seq());
             self.report.rows += rows.count;
             // A folder that is missing was told of as a log that ends too early.
-            for name in self.disk.list(&place.folder).unwrap_or_default() {
+            let names = match self.disk.list(&place.folder) {
+                Err(error) if error.is_missing_file() => Vec::new(),
+                names => names?,
+            };
+            for name in names {
                 self.read(&place.folder.join(name));
             }
             return Ok(Some((rows.tail, next_seq.saturating_sub(1).max(state.meta().seq_max))));
@@ -67,7 +74,7 @@ impl Check<'_> {
             match reader.read_new(limit, |frame, at| rows.take(&place, &frame, at)) {
                 Ok(()) => {}
                 Err(error) if error.is_missing_file() => {
-                    if self.moved_on(state)?.is_some_and(|newer| newer.meta().log_start_segment > segment) {
+                    if self.is_sealed(state, segment)? {
                         return Ok(None);
                     }
                     if !self.disk.exists(&file)? {
@@ -82,5 +89,10 @@ impl Check<'_> {
         }
         self.report.rows += rows.count;
         Ok(Some((rows.tail, said.committed_seq)))
+    }
+
+    /// Whether rows of this segment lie in runs since `state` was published.
+    fn is_sealed(&self, state: &RegistryState, segment: u32) -> Result<bool> {
+        Ok(self.moved_on(state)?.is_some_and(|newer| newer.meta().log_start_segment > segment))
     }
 }

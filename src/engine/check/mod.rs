@@ -89,7 +89,8 @@ const MADE_ANEW: &str = "it is made anew when the store is next opened for writi
 /// Checks the store in `dir`.
 ///
 /// # Errors
-/// `dir` holds no store, or one of a newer format; the disk refuses to read. What is damaged is in the report.
+/// `dir` holds no store, or one of a newer format; the disk refuses to read. `Locked`: a writer sealed the log, again and again,
+/// before it was read. What is damaged is in the report.
 pub fn check_store(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
     if !identity::exists(&**disk, dir)? {
         // Says what is wrong with the folder.
@@ -100,6 +101,7 @@ pub fn check_store(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(Ch
         dir: dir.to_path_buf(),
         report: CheckReport::default(),
         bytes_total: 0,
+        bytes_told: 0,
         progress,
     };
     check.bytes_total = check.bytes_below(dir);
@@ -117,6 +119,8 @@ struct Check<'a> {
     dir: PathBuf,
     report: CheckReport,
     bytes_total: u64,
+    /// The most that were told of: what is read again counts once.
+    bytes_told: u64,
     progress: &'a mut dyn FnMut(CheckProgress),
 }
 
@@ -268,7 +272,8 @@ impl Check<'_> {
     }
 
     fn tell(&mut self) {
-        let bytes = self.report.bytes;
+        self.bytes_told = self.bytes_told.max(self.report.bytes);
+        let bytes = self.bytes_told;
         (self.progress)(CheckProgress { bytes, bytes_total: self.bytes_total.max(bytes) });
     }
 

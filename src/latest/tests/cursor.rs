@@ -187,19 +187,32 @@ fn a_table_seen_behind_is_not_believed_current_for_one_damaged_bit() {
 
 #[test]
 fn every_byte_of_a_key_counts_whatever_its_length() {
-    let disk = disk();
-    let mut table = create(&disk, mixed());
-    for len in 1..=16 {
+    let fixed = [4, 8, 16, 20].map(|len| (len, Some(usize::from(len))));
+    for (len, key_bytes) in (1..=16).map(|len| (len, None)).chain(fixed) {
+        let disk = disk();
+        let mut table = create(&disk, TableShape { key_bytes, ..mixed() });
         let key: Vec<u8> = (1..=len).collect();
-        upsert(&mut table, &key, &Row { order: (1, None, 1), values: None }).unwrap();
+        let values = vec![Value::Int64(1), Value::Null, Value::Null];
+        upsert(&mut table, &key, &Row { order: (1, None, 1), values: Some(values) }).unwrap();
+        table.commit(1, 1);
+        table.clear_behind();
         let (reader, hash) = (table.open_reader(), key_hash(99, &key));
         let mut copy = reader.slot_copy();
         assert_eq!(reader.lookup(hash, &key, Need::Slot, &mut copy), Lookup::Hit);
         assert!(copy.may_be_key(hash, &key) && !copy.may_be_key(hash, &key[1..]));
         for at in 0..key.len() {
+            // Of the same hash, so that it is looked for where the key is.
             let mut other = key.clone();
             other[at] ^= 1;
-            assert!(!copy.may_be_key(hash, &other), "byte {at} of {len}");
+            for need in [Need::Slot, Need::SlotAndHeap] {
+                let mut cursor = reader.cursor(need);
+                // The first lookup asks whether the table is current, and takes the long way.
+                assert_eq!(cursor.lookup(hash, &key, &mut copy), Found::Other(Lookup::Hit));
+                assert_eq!(cursor.lookup(hash, &key, &mut copy), Found::Plain, "{len}, {key_bytes:?}, {need:?}");
+                assert!(!copy.may_be_key(hash, &other), "byte {at} of {len}");
+                assert_eq!(lookup(&mut cursor, hash, &other, &mut copy), Lookup::Miss, "byte {at} of {len}");
+                assert_eq!(lookup_by_steps(&mut cursor, hash, &other, &mut copy), Lookup::Miss, "byte {at} of {len}");
+            }
         }
     }
 }
