@@ -672,3 +672,36 @@ fn a_batch_of_any_length_answers_as_single_gets_do_each_key_in_its_place() {
         assert_eq!(next, count);
     }
 }
+
+#[test]
+fn a_batch_over_views_with_keys_of_different_widths_answers_as_single_gets_do() {
+    let store = Store::temporary().unwrap();
+    let definitions = Definitions::new("test")
+        .entity("airport", [("origin", DataType::String)])
+        .entity("aircraft", [("id", DataType::Int64)])
+        .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64))
+        .view(FeatureView::new("plane").entity("aircraft").feature("seats", DataType::Int64));
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let name = |i: i64| format!("A{}{}", i % 70, "x".repeat(i as usize % 3 * 9));
+    let weather = |i: i64| Row::new().at(second(1)).set("origin", name(i).as_str()).set("temp", i as f64);
+    store.write_rows("weather", (0..70).step_by(3).map(weather)).unwrap();
+    let plane = |i: i64| Row::new().at(second(1)).set("id", i).set("seats", 10 * i);
+    store.write_rows("plane", (0..90).step_by(2).map(plane)).unwrap();
+    let mut online = store.online(&Features::list(["weather:temp", "plane:seats"]).unwrap()).unwrap();
+    // Rounds are of 32 keys, as there are two views.
+    for count in [0, 1, 31, 32, 33, 64, 65, 100] {
+        let key = |i: i64| online.key(&[("origin", name(i).as_str().into()), ("id", (i % 95).into())]).unwrap();
+        let keys: Vec<_> = (0..count).map(key).collect();
+        let mut single = online.clone();
+        let mut seen = Vec::new();
+        online
+            .get_batch(&keys, second(2), |i, answer| {
+                assert_eq!(answer.to_vec(), single.get(&keys[i], second(2)).unwrap().to_vec(), "key {i} of {count}");
+                let is_plane_there = i % 95 < 90 && i % 95 % 2 == 0;
+                assert_eq!(answer.i64(1), is_plane_there.then_some(10 * (i as i64 % 95)), "key {i} of {count}");
+                seen.push(i);
+            })
+            .unwrap();
+        assert_eq!(seen, (0..keys.len()).collect::<Vec<_>>());
+    }
+}
