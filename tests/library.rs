@@ -210,6 +210,18 @@ fn a_sound_store_has_no_problems_while_it_is_written_to_and_after() {
     assert!(told.last().is_some_and(is_at_end), "{told:?}");
 }
 
+/// Checks the store, and does `act` when the check has told of its progress so many times; `None` where it did not come so far.
+fn check_and(path: &Path, tells_before: usize, mut act: impl FnMut()) -> Option<CheckReport> {
+    let mut tells = 0;
+    let check = Store::builder().check(path, &mut |_| {
+        if tells == tells_before {
+            act();
+        }
+        tells += 1;
+    });
+    (tells > tells_before).then(|| check.unwrap())
+}
+
 #[test]
 fn rows_of_runs_that_are_merged_while_a_store_is_checked_are_counted_once_and_missed_by_nobody() {
     let mut merged = Vec::new();
@@ -220,18 +232,8 @@ fn rows_of_runs_that_are_merged_while_a_store_is_checked_are_counted_once_and_mi
         store.seal().unwrap();
         let runs = |store: &Store| store.views().unwrap()[0].runs;
         assert_eq!(runs(&store), 3);
-        let mut tells = 0;
-        let check = Store::builder().check(&path, &mut |_| {
-            if tells == tells_before {
-                store.compact().unwrap();
-            }
-            tells += 1;
-        });
-        if tells <= tells_before {
-            break;
-        }
+        let Some(report) = check_and(&path, tells_before, || store.compact().map(drop).unwrap()) else { break };
         assert_eq!(runs(&store), 1);
-        let report = check.unwrap();
         assert_eq!(report.problems, [], "merged after {tells_before}");
         assert_eq!(report.rows, 1_200, "merged after {tells_before}: {:?}", report.passed_over);
         merged.push(report.passed_over.iter().filter(|what| what.contains("merged into another meanwhile")).count());
@@ -248,17 +250,7 @@ fn rows_that_are_sealed_while_a_store_is_checked_are_counted_and_compared_with_t
         let store = Store::builder().background(false).open(&path).unwrap();
         let written = store.write_rows("weather", (0..300).map(|i| row(&format!("new {i}"), 950, 0.0))).unwrap();
         assert_eq!(written.rows, 300);
-        let mut tells = 0;
-        let check = Store::builder().check(&path, &mut |_| {
-            if tells == tells_before {
-                store.seal().unwrap();
-            }
-            tells += 1;
-        });
-        if tells <= tells_before {
-            break;
-        }
-        let report = check.unwrap();
+        let Some(report) = check_and(&path, tells_before, || store.seal().map(drop).unwrap()) else { break };
         assert_eq!(report.problems, [], "sealed after {tells_before}");
         assert_eq!(report.rows, 1_500, "sealed after {tells_before}: {:?}", report.passed_over);
     }
@@ -273,19 +265,13 @@ fn a_writer_that_comes_and_seals_while_a_store_without_its_head_is_checked_raise
         store.write_rows("weather", (0..300).map(|i| row(&format!("new {i}"), 950, 0.0))).unwrap();
         drop(store);
         fs::remove_file(path.join("HEAD")).unwrap();
-        let (mut tells, mut writer) = (0, None);
-        let check = Store::builder().check(&path, &mut |_| {
-            if tells == tells_before {
-                let store = builder.clone().open(&path).unwrap();
-                store.seal().unwrap();
-                writer = Some(store);
-            }
-            tells += 1;
-        });
-        if tells <= tells_before {
-            break;
-        }
-        let report = check.unwrap();
+        let mut writer = None;
+        let comes_and_seals = || {
+            let store = builder.clone().open(&path).unwrap();
+            store.seal().unwrap();
+            writer = Some(store);
+        };
+        let Some(report) = check_and(&path, tells_before, comes_and_seals) else { break };
         let others: Vec<_> = report.problems.iter().filter(|problem| problem.file != Path::new("HEAD")).collect();
         assert!(others.is_empty(), "sealed after {tells_before}: {others:?}");
         assert_eq!(report.rows, 1_500, "sealed after {tells_before}: {:?}", report.passed_over);

@@ -38,8 +38,9 @@ pub struct OnlineHandle {
     is_stale: bool,
 }
 
-/// Most lookups of a batch that are under way at once: each step is done for all of them before the next step of any, so that
-/// nothing waits while memory is asked for. In slots of two lines, what they fetch takes a third of a first-level cache of 32 KiB.
+/// Most lookups of a batch that are under way at once: each step is done for all of them before the next step of any, so
+/// that nothing waits while memory is asked for. In slots of two lines, what they fetch takes a third of a first-level
+/// cache of 32 KiB.
 const ROUND_KEYS_MAX: usize = 64;
 /// So many keys however many views there are.
 const ROUND_KEYS_MIN: usize = 8;
@@ -111,8 +112,8 @@ impl Answer {
         self.take(found, seq, now)
     }
 
-    /// Takes what a lookup found for the answer; whether that is values in force that lie in the copy, or `None` when log and
-    /// runs must be asked.
+    /// Takes what a lookup found for the answer; whether that is values in force that lie in the copy, or `None` when log
+    /// and runs must be asked.
     #[inline(always)]
     fn take(&mut self, found: Found, seq: u64, now: i64) -> Option<bool> {
         let (row_seq, event_ts) = self.copy.seq_and_event_ts();
@@ -287,8 +288,8 @@ impl OnlineHandle {
         Ok(OnlineRow { handle: self, now: now.0, slot })
     }
 
-    /// [`OnlineHandle::get`] for any number of views, and after they were prepared again. Whether the answer is values in force that lie
-    /// in one copy.
+    /// [`OnlineHandle::get`] for any number of views, and where they must be prepared again first. Whether the answer is
+    /// values in force that lie in one copy.
     #[inline(never)]
     fn get_of_any(&mut self, key: &EntityKey, (seq, generation): (u64, u64), now: Timestamp) -> Result<bool> {
         if self.is_outdated(generation) {

@@ -383,8 +383,8 @@ pub(super) enum Unread {
     Damaged,
 }
 
-/// Two lines are what most slots take: with a length that the compiler knows, no loop and no branch is left. Within its caller
-/// the registers that it needs would not be free.
+/// Two lines are what most slots take: with a length that the compiler knows, no loop and no branch is left. Within its
+/// caller the registers that it needs would not be free.
 #[inline(never)]
 fn read_two_lines(
     words: &[AtomicU64; TWO_LINES_WORDS],

@@ -33,8 +33,8 @@ impl Rows {
 }
 
 impl Check<'_> {
-    /// Reads the log; its rows, and the number up to which rows are committed. `None`: a part of it was sealed meanwhile, and
-    /// `state` names no run of its rows.
+    /// Reads the log; its rows, and the number up to which rows are committed. `None`: a part of it was sealed meanwhile,
+    /// and `state` names no run of its rows.
     pub(super) fn log(
         &mut self,
         identity: &Identity,

@@ -89,8 +89,8 @@ const MADE_ANEW: &str = "it is made anew when the store is next opened for writi
 /// Checks the store in `dir`.
 ///
 /// # Errors
-/// `dir` holds no store, or one of a newer format; the disk refuses to read. `Locked`: a writer sealed the log, again and again,
-/// before it was read. What is damaged is in the report.
+/// `dir` holds no store, or one of a newer format; the disk refuses to read. `Locked`: a writer sealed the log, again and
+/// again, before it was read. What is damaged is in the report.
 pub fn check_store(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(CheckProgress)) -> Result<CheckReport> {
     if !identity::exists(&**disk, dir)? {
         // Says what is wrong with the folder.

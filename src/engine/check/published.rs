@@ -28,8 +28,8 @@ pub(super) struct Published {
 }
 
 impl Check<'_> {
-    /// Reads HEAD, MANIFEST and the log; `None` where no MANIFEST can be read. Segments that are sealed meanwhile lie in runs
-    /// that a newer MANIFEST names: it is taken instead, and everything is read again.
+    /// Reads HEAD, MANIFEST and the log; `None` where no MANIFEST can be read. Segments that are sealed meanwhile lie in
+    /// runs that a newer MANIFEST names: it is taken instead, and everything is read again.
     pub(super) fn published(&mut self, identity: &Identity) -> Result<Option<Published>> {
         let before = self.report.clone();
         for _ in 0..ATTEMPTS_MAX {
