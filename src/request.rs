@@ -28,7 +28,7 @@ impl Features {
         let references: Vec<FeatureRef> =
             references.into_iter().map(|text| text.as_ref().trim().parse()).collect::<Result<_>>()?;
         if references.is_empty() {
-            return Err(Error::invalid("no feature is asked for").remedy("name some, as in weather:temp"));
+            return Err(no_features());
         }
         Ok(Features::List(selections_of(&references)))
     }
@@ -37,6 +37,10 @@ impl Features {
     pub fn service(name: impl Into<String>) -> Self {
         Features::Service(name.into())
     }
+}
+
+pub(crate) fn no_features() -> Error {
+    Error::invalid("no feature is asked for").remedy("name some, as in weather:temp")
 }
 
 /// The state of knowledge to answer from: only rows committed by then, and the definitions of then.

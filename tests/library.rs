@@ -279,6 +279,25 @@ fn a_writer_that_comes_and_seals_while_a_store_without_its_head_is_checked_raise
 }
 
 #[test]
+fn a_log_that_is_sealed_again_whenever_a_check_comes_to_it_ends_the_check_with_what_to_do() {
+    let (_keep, path) = filled();
+    let store = Store::builder().background(false).open(&path).unwrap();
+    let mut seals = 0;
+    let outcome = Store::builder().check(&path, &mut |_| {
+        seals += 1;
+        store.write_rows("weather", [row("new", 950, seals as f64)]).unwrap();
+        store.seal().unwrap();
+    });
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+    assert!(error.to_string().contains("sealed more often than it can be read"), "{error}");
+    assert!(error.to_string().contains("while less is written to it"), "{error}");
+    assert!(seals >= 20, "given up after {seals} seals");
+    drop(store);
+    assert_eq!(check(&path).problems, []);
+}
+
+#[test]
 fn every_byte_that_changes_is_told_of_with_its_file() {
     let (_keep, path) = filled();
     let mut files = Vec::new();
@@ -689,5 +708,19 @@ fn a_batch_over_views_with_keys_of_different_widths_answers_as_single_gets_do() 
             })
             .unwrap();
         assert_eq!(seen, (0..keys.len()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_request_for_no_features_is_refused_by_every_read() {
+    let (store, _clock) = store(1_000);
+    let none = Features::List(Vec::new());
+    let online = store.online(&none).map(drop);
+    let get = store.get(&none, &[("origin", "JFK".into())], &GetOptions::default()).map(drop);
+    let list = Features::list::<&str>([]).map(drop);
+    for outcome in [online, get, list] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("no feature is asked for"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use crate::definition::Selection;
 use crate::error::{Error, ErrorKind, Result, nearest};
 use crate::registry::DefinitionsView;
 use crate::registry::records::ViewRecord;
-use crate::request::Features;
+use crate::request::{Features, no_features};
 use crate::value::DataType;
 
 /// A selection whose view and features were found.
@@ -68,6 +68,7 @@ pub fn resolve(features: &Features, definitions: &DefinitionsView) -> Result<Vec
         }
     }
     match unknown.len() {
+        0 if resolved.is_empty() => Err(no_features()),
         0 => Ok(resolved),
         1 => Err(unknown.swap_remove(0)),
         _ => {

@@ -8,6 +8,7 @@
 //! | `seqlock` | reading a slot while it is written |
 //! | `probe` | sixteen tags at a time |
 //! | `slot` | a copied slot and its fields |
+//! | `fill` | the slot that a row becomes |
 //! | `says` | the word of it that says what it holds |
 //! | `reader` | a table's shared words |
 //! | `lookup` | the search for a key, whatever happens meanwhile |
@@ -29,6 +30,7 @@ mod atomics {
 mod ahead;
 mod bulk;
 mod cursor;
+mod fill;
 mod free_list;
 mod grow;
 mod heap;
@@ -54,3 +56,4 @@ pub use lookup::{Lookup, Need};
 pub use open::{Opened, Table, TableOptions, TableStats};
 pub use reader::TableReader;
 pub use slot::{RowOrder, SlotCopy};
+pub use walk::WalkedRow;

@@ -1,5 +1,4 @@
 //! A copy of one slot: read once under the seqlock, checked, then asked for fields at leisure.
-//! The writer fills the same structure and stores it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,14 +6,10 @@ use std::sync::atomic::AtomicU64;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::layout::{
-    EVENT_TS, FLAG_ASK_HISTORY, FLAG_CREATED, FLAG_HEAP, FLAGS, KEY_INLINE_BYTES, KEY_LEN, KIND, SEQ, STATES,
-    SlotLayout,
-};
+use super::layout::{EVENT_TS, FLAG_CREATED, FLAG_HEAP, FLAGS, KEY_INLINE_BYTES, SEQ, STATES, SlotLayout};
 use super::says::{Plain, SAYS, Says};
 use super::seqlock;
-use crate::error::{Error, Result};
-use crate::format::row::{FieldState, Reference, RowKind, RowRef, field_state, set_field_state, states_len_bytes};
+use crate::format::row::{FieldState, Reference, RowKind, field_state};
 use crate::format::slot_sum::SlotSum;
 use crate::format::value::decode_value;
 use crate::value::Value;
@@ -49,7 +44,7 @@ pub type RowOrder = (i64, Option<i64>, u64);
 /// One row of the table, copied out. Made once, filled by every lookup.
 #[derive(Clone, Debug)]
 pub struct SlotCopy {
-    layout: Arc<SlotLayout>,
+    pub(super) layout: Arc<SlotLayout>,
     /// Of the layout: the word where the key begins, and the sum that slots have.
     key_word: usize,
     sum: SlotSum,
@@ -311,65 +306,6 @@ impl SlotCopy {
     pub(super) fn heap_checksum(&self, position: usize) -> u64 {
         xxh3_64_with_seed(self.heap.as_flattened(), position as u64 ^ self.seq().rotate_left(32))
     }
-
-    /// Becomes the slot of `row`: all but its header and heap word.
-    ///
-    /// # Errors
-    /// The row is not of this table's shape.
-    pub(super) fn fill(&mut self, hash: u64, row: &RowRef<'_>, seq: u64) -> Result<()> {
-        let SlotCopy { layout, words, heap, .. } = self;
-        let field_count = layout.shape.row.field_count();
-        if layout.shape.key_bytes.is_some_and(|len| len != row.key.len()) || row.field_count > field_count {
-            return Err(Error::invalid("the row is not of this table's shape"));
-        }
-        if row.head.created.is_some() && layout.created_at.is_none() {
-            return Err(Error::invalid("the row has a created timestamp and its view declares none"));
-        }
-        let key_len = u16::try_from(row.key.len()).map_err(|_| Error::invalid("the entity key is too long"))?;
-        heap.clear();
-        words.fill([0; 8]);
-        words[SEQ.start / 8] = seq.to_le_bytes();
-        words[EVENT_TS.start / 8] = row.head.event_ts.to_le_bytes();
-        let mut flags = 0;
-        if let (Some(created), Some(at)) = (row.head.created, layout.created_at) {
-            words[at / 8] = created.to_le_bytes();
-            flags |= FLAG_CREATED;
-        }
-        if row.head.deadline.is_some() || !row.head.field_deadlines.is_empty() {
-            flags |= FLAG_ASK_HISTORY;
-        }
-        let key_at = layout.key_at;
-        let is_long_key = layout.is_long_key(row.key.len());
-        if is_long_key {
-            words[key_at / 8 + 1] = hash.to_le_bytes();
-            push_padded(row.key, heap);
-        }
-        let bytes = words.as_flattened_mut();
-        if !is_long_key {
-            bytes[key_at..key_at + row.key.len()].copy_from_slice(row.key);
-        }
-        bytes[KEY_LEN].copy_from_slice(&key_len.to_le_bytes());
-        bytes[KIND] = row.head.kind as u8;
-        if row.head.kind == RowKind::Value {
-            let states = states_len_bytes(row.field_count);
-            let variable_start = layout.shape.row.variable_start(row.field_count);
-            let too_short = || Error::invalid("the row's image is cut short");
-            let (front, variable) = row.image.split_at_checked(variable_start).ok_or_else(too_short)?;
-            bytes[STATES..STATES + states].copy_from_slice(&front[..states]);
-            for field in row.field_count..field_count {
-                set_field_state(&mut bytes[STATES..], field, FieldState::Null);
-            }
-            let fixed = &front[states..];
-            bytes[layout.fixed_at..layout.fixed_at + fixed.len()].copy_from_slice(fixed);
-            if heap.len() + variable.len().div_ceil(8) > HEAP_WORDS_MAX {
-                flags |= FLAG_ASK_HISTORY;
-            } else {
-                push_padded(variable, heap);
-            }
-        }
-        bytes[FLAGS] = flags;
-        Ok(())
-    }
 }
 
 const _: () = assert!(KEY_INLINE_BYTES == 16, "a heap word and a hash");
@@ -418,14 +354,4 @@ fn checksum(words: &[[u8; 8]], sum: &SlotSum, position: usize) -> u64 {
         sum.add(pairs.len(), [u64::from_le_bytes(*last), 0]);
     }
     sum.finish()
-}
-
-fn push_padded(bytes: &[u8], out: &mut Vec<[u8; 8]>) {
-    let (whole, rest) = bytes.as_chunks::<8>();
-    out.extend_from_slice(whole);
-    if !rest.is_empty() {
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        out.push(last);
-    }
 }

@@ -4,6 +4,7 @@ mod ahead;
 mod cursor;
 mod damage;
 mod killed;
+mod walk;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -248,6 +249,7 @@ fn slot_at(table: &Table, key: &[u8]) -> (Shard, usize, usize) {
     }
     panic!("no slot of the key");
 }
+
 #[test]
 fn a_table_is_trusted_only_with_a_sound_superblock_of_this_store_and_shape() {
     let disk = disk();

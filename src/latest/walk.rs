@@ -7,23 +7,34 @@ use super::open::newest_superblock;
 use super::probe::tag_at;
 use super::reader::TableReader;
 use super::slot::Unread;
-use crate::error::Result;
+use crate::error;
 use crate::format::table::{BEHIND_NOT, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, Shard};
+
+/// A row that a walk comes to.
+#[derive(Clone, Copy, Debug)]
+pub struct WalkedRow<'a> {
+    /// Of its key.
+    pub hash: u64,
+    /// Its encoded entity key.
+    pub key: &'a [u8],
+    /// When asof learned it.
+    pub seq: u64,
+}
 
 impl TableReader {
     /// How many keys have a row; `None` where the table lacks rows, or is just being written to.
     ///
     /// # Errors
     /// The operating system refuses.
-    pub fn key_count(&self) -> Result<Option<u64>> {
+    pub fn key_count(&self) -> error::Result<Option<u64>> {
         let block = newest_superblock(&*self.file)?;
         Ok(block.filter(|block| block.behind == BEHIND_NOT).map(|block| block.key_count))
     }
 
-    /// Calls `visit` with the place of every slot in use, in words from the start of the file, and the hash, key and seq of
-    /// its row; `None` for one that is not what was stored. Slots that are written meanwhile are passed
-    /// over. Whether the table stayed where it is until the end: what was found while it grew means nothing.
-    pub fn walk(&self, mut visit: impl FnMut(usize, Option<(u64, &[u8], u64)>)) -> bool {
+    /// Calls `visit` with the place of every slot in use, in words from the start of the file, and its row, or what is wrong
+    /// with it. Slots that are written meanwhile are passed over. Whether the table stayed where it is until the end: what
+    /// was found while it grew means nothing.
+    pub fn walk(&self, mut visit: impl FnMut(usize, Result<WalkedRow<'_>, &'static str>)) -> bool {
         let words = self.map.words();
         let epoch = words[LIVE_EPOCH].load(Ordering::Acquire);
         let directory = DirectoryWord::decode(words[LIVE_DIRECTORY].load(Ordering::Acquire));
@@ -35,7 +46,7 @@ impl TableReader {
         for entry in directory.start..directory.start + directory.len() {
             let shard = Shard::decode(words[entry].load(Ordering::Acquire));
             let Some(shard) = shard.filter(|shard| self.is_within(shard.end(self.layout.slot_words))) else {
-                visit(entry, None);
+                visit(entry, Err("a directory entry names a shard that is not in the file"));
                 continue;
             };
             // Neighbouring entries share a shard that has not split so far.
@@ -51,17 +62,21 @@ impl TableReader {
                 let slot = &words[at..at + self.layout.slot_words];
                 match copy.read(slot, at) {
                     Ok(()) if copy.is_known() => {}
+                    Ok(()) => {
+                        visit(at, Err("a slot is of a kind, or has flags, that this release does not know"));
+                        continue;
+                    }
                     Err(Unread::Torn) => continue,
-                    Ok(()) | Err(Unread::Damaged) => {
-                        visit(at, None);
+                    Err(Unread::Damaged) => {
+                        visit(at, Err("a slot has another checksum"));
                         continue;
                     }
                 }
                 copy.heap.clear();
                 match self.read_heap(&mut copy, &slot[0]) {
-                    Lookup::Hit => visit(at, Some((copy.hash(), copy.key(), copy.seq()))),
+                    Lookup::Hit => visit(at, Ok(WalkedRow { hash: copy.hash(), key: copy.key(), seq: copy.seq() })),
                     Lookup::Busy => {}
-                    Lookup::Miss | Lookup::Untrusted => visit(at, None),
+                    Lookup::Miss | Lookup::Untrusted => visit(at, Err("a slot has a heap block with another checksum")),
                 }
             }
         }

@@ -2,7 +2,8 @@
 
 use super::super::get::FeatureValue;
 use super::super::winner::Winner;
-use super::{Answer, Field, OnlineHandle};
+use super::prepared::Field;
+use super::{Answer, OnlineHandle};
 use crate::join::pick::Status;
 use crate::latest::SlotCopy;
 use crate::time::Timestamp;
