@@ -19,13 +19,17 @@ use loom::thread;
 const CHECKSUM: u64 = 3;
 
 /// One writer stores rows whose two words are equal; a reader must never see them differ.
-fn two_words_stay_equal(acquire: impl Fn() + Copy + Send + Sync + 'static) {
+fn two_words_stay_equal(
+    acquire: impl Fn() + Copy + Send + Sync + 'static,
+    release: impl Fn() + Copy + Send + Sync + 'static,
+) {
     loom::model(move || {
         let slot: Arc<[AtomicU64; 3]> = Arc::new([AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)]);
         let written = Arc::clone(&slot);
         let writer = thread::spawn(move || {
             for value in 1..=2_u64 {
-                seqlock::write(&written[..], &[[0; 8], value.to_le_bytes(), value.to_le_bytes()], CHECKSUM);
+                let words = [[0; 8], value.to_le_bytes(), value.to_le_bytes()];
+                seqlock::write_with(&written[..], &words, CHECKSUM, release);
             }
         });
         let mut copy = [[0; 8]; 3];
@@ -34,21 +38,35 @@ fn two_words_stay_equal(acquire: impl Fn() + Copy + Send + Sync + 'static) {
         if let Some(seqlock::Read { header, is_one_version: true }) = read {
             assert_eq!(seen, [(0, [header, u64::from_le_bytes(copy[1])]), (1, [u64::from_le_bytes(copy[2]), 0])]);
             assert_eq!(copy[1], copy[2], "torn");
-            assert_eq!(u64::from_le_bytes(copy[1]) * 2, header & 0xffff_ffff, "not of the header's version");
+            assert_eq!(u64::from_le_bytes(copy[1]) * 2, header & 0xffff_ffff, "torn: not of the header's version");
         }
         writer.join().unwrap();
     });
 }
 
-#[test]
-fn a_reader_sees_no_torn_slot() {
-    two_words_stay_equal(|| fence(Ordering::Acquire));
+fn acquire() {
+    fence(Ordering::Acquire);
+}
+
+fn release() {
+    fence(Ordering::Release);
 }
 
 #[test]
-#[should_panic]
-fn without_the_fence_loom_finds_a_torn_read() {
-    two_words_stay_equal(|| ());
+fn a_reader_sees_no_torn_slot() {
+    two_words_stay_equal(acquire, release);
+}
+
+#[test]
+#[should_panic(expected = "torn")]
+fn without_the_readers_fence_loom_finds_a_torn_read() {
+    two_words_stay_equal(|| (), release);
+}
+
+#[test]
+#[should_panic(expected = "torn")]
+fn without_the_writers_fence_loom_finds_a_torn_read() {
+    two_words_stay_equal(acquire, || ());
 }
 
 #[test]
@@ -75,4 +93,54 @@ fn a_reader_sees_the_heap_block_of_the_slot_it_read() {
         }
         writer.join().unwrap();
     });
+}
+
+/// A shard moves while a key is looked up in it: directory entry, epoch, tag and slot, as `grow` and `lookup` have them. The
+/// space it left is used again, for a slot of another key. A reader that `asks` whether the epoch still stands is never told of that row.
+fn a_lookup_beside_growth_finds_its_key(asks: bool) {
+    const OLD: u64 = 0;
+    const NEW: u64 = 1;
+    const OURS: u64 = 7;
+    loom::model(move || {
+        let word = |value| Arc::new(AtomicU64::new(value));
+        let (entry, epoch) = (word(OLD), word(0));
+        let tags = Arc::new([AtomicU64::new(1), AtomicU64::new(0)]);
+        let slots = Arc::new([AtomicU64::new(OURS), AtomicU64::new(0)]);
+        let writer = {
+            let (entry, epoch, tags, slots) = (entry.clone(), epoch.clone(), tags.clone(), slots.clone());
+            thread::spawn(move || {
+                // fill_shard and begin_shard, then the directory.
+                slots[1].store(OURS, Ordering::Relaxed);
+                tags[1].store(1, Ordering::Relaxed);
+                entry.store(NEW, Ordering::Release);
+                // raise_epoch.
+                epoch.fetch_add(1, Ordering::Release);
+                fence(Ordering::Release);
+                // clear_tags, and another key in the space that was left.
+                tags[0].store(0, Ordering::Relaxed);
+                slots[0].store(8, Ordering::Relaxed);
+                tags[0].store(1, Ordering::Release);
+            })
+        };
+        let begun = epoch.load(Ordering::Acquire);
+        let shard = usize::from(entry.load(Ordering::Acquire) == NEW);
+        let found = (tags[shard].load(Ordering::Acquire) == 1).then(|| slots[shard].load(Ordering::Relaxed));
+        // is_still.
+        fence(Ordering::Acquire);
+        if !asks || epoch.load(Ordering::Relaxed) == begun {
+            assert_eq!(found, Some(OURS), "another key's row, or none");
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_lookup_that_asks_for_the_epoch_finds_its_key_beside_growth() {
+    a_lookup_beside_growth_finds_its_key(true);
+}
+
+#[test]
+#[should_panic(expected = "another key's row, or none")]
+fn without_asking_for_the_epoch_loom_finds_another_keys_row() {
+    a_lookup_beside_growth_finds_its_key(false);
 }

@@ -73,7 +73,13 @@ pub fn is_unchanged(first: &AtomicU64, header: u64) -> bool {
 
 /// Writes all words but the first, and the header with `checksum`. For the only writer.
 pub fn write(words: &[AtomicU64], values: &[[u8; 8]], checksum: u64) {
-    enter(words);
+    write_with(words, values, checksum, || fence(Ordering::Release));
+}
+
+/// [`write`] with the fence as a parameter, so that a test can show what happens without it.
+#[inline(always)]
+pub fn write_with(words: &[AtomicU64], values: &[[u8; 8]], checksum: u64, release: impl Fn()) {
+    enter_with(words, release);
     for (word, value) in words[1..].iter().zip(&values[1..]) {
         word.store(u64::from_le_bytes(*value), Ordering::Relaxed);
     }
@@ -82,9 +88,16 @@ pub fn write(words: &[AtomicU64], values: &[[u8; 8]], checksum: u64) {
 }
 
 /// Makes the version odd, before anything the slot says or refers to changes.
+#[cfg(test)]
 pub fn enter(words: &[AtomicU64]) {
+    enter_with(words, || fence(Ordering::Release));
+}
+
+#[inline(always)]
+fn enter_with(words: &[AtomicU64], release: impl Fn()) {
     let header = words[0].load(Ordering::Relaxed);
     // A slot that a killed writer left odd stays odd until it is written.
     words[0].store(header | 1, Ordering::Relaxed);
-    fence(Ordering::Release);
+    // Whoever sees a word that is stored below finds the header odd.
+    release();
 }
