@@ -7,23 +7,25 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use asof::definition::{Entity, EventTime, Feature, FeatureService, FeatureView, Rules, Selection, Source};
 use asof::disk::{Disk, MapAccess, MemDisk, OpenMode};
 use asof::format::commits::{Commit, encode_commits};
 use asof::format::log::{FrameBuilder, GroupHeader, SegmentHeader};
 use asof::format::manifest::{Manifest, Records};
-use asof::format::row::{Reference, RowHead, RowKind, keyspace, push_record};
+use asof::format::row::{Reference, RowHead, RowKind, RowLayout, RowRef, keyspace, push_image, push_record};
 use asof::format::run_index::{IndexSlot, RunIndexHead, SlotMap, encode_index, encode_slots};
 use asof::format::sector::SectorSeal;
 use asof::format::table::{LiveState, Superblock};
 use asof::format::value::encode_value;
-use asof::format::{commits, log, manifest, row, run_index, sector, table, value};
+use asof::format::{commits, log, manifest, row, run_index, sector, slot_sum, table, value};
 use asof::head::{self, Head, HeadState};
 use asof::history::{OptionalColumns, RunSchema};
 use asof::identity::{self, Identity};
 use asof::key::KeySchema;
+use asof::latest::{Opened, Table, TableOptions, TableShape};
 use asof::registry::records::{
-    ClockRecord, CommitRecord, ImportRecord, Meta, ProjectRecord, Record, RunRecord, RunSource, SnapshotRecord,
-    SourceRecord,
+    ClockRecord, CommitRecord, EntityRecord, FieldRecord, ImportRecord, Meta, ProjectRecord, Record, RunRecord,
+    RunSource, ServiceRecord, SnapshotRecord, SourceRecord, ViewRecord,
 };
 use asof::value::{DataType, Value};
 use asof::{key, latest, registry};
@@ -190,6 +192,7 @@ fn every_constant_has_the_value_that_the_document_says() {
             commits::COMMITS_MAGIC => commits::COMMITS_MAGIC,
             run_index::RUN_INDEX_MAGIC => run_index::RUN_INDEX_MAGIC,
             table::MAGIC => table::MAGIC.to_le_bytes(),
+            slot_sum::SUM_NAME => slot_sum::SUM_NAME.as_bytes(),
     ];
     let told = constants_told(&document());
     for (name, value) in &expected {
@@ -597,8 +600,8 @@ fn the_columns_of_a_run_are_named_as_the_document_says() {
     }
 }
 
-/// Members of a record as the document names them: each in backticks, before any bracket or semicolon.
-fn assert_members<R: Record>(pattern: &str, record: &R) {
+/// Members of a record or an object as the document names them: each in backticks, before any bracket or semicolon.
+fn assert_members(pattern: &str, record: &impl serde::Serialize) {
     let document = document();
     let start = format!("| `{pattern}` | ");
     let line = document.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{pattern}"));
@@ -689,4 +692,306 @@ fn registry_records_have_the_members_that_the_document_says() {
             format!("source/{ten}6"),
         ]
     );
+}
+
+#[test]
+fn definitions_have_the_members_that_the_document_says() {
+    let tags = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
+    let rules =
+        Rules { not_null: true, min: Some("0".into()), max: Some("1".into()), one_of: vec!["0".into(), "1".into()] };
+    let feature = Feature {
+        name: "x".into(),
+        dtype: DataType::Int64,
+        description: "d".into(),
+        rules: rules.clone(),
+        tags: tags.clone(),
+    };
+    let source = Source {
+        path: Some("a.csv".into()),
+        event_timestamp: EventTime::Constant(7),
+        created_timestamp: Some("c".into()),
+        rename: tags.clone(),
+        push: Some("p".into()),
+        delimiter: Some(';'),
+        timestamp_format: Some("%Y".into()),
+    };
+    let view = FeatureView {
+        owner: "o".into(),
+        description: "d".into(),
+        tags: tags.clone(),
+        event_id: vec![("e".into(), DataType::Int64)],
+        features: vec![feature.clone()],
+        source: source.clone(),
+        ..FeatureView::new("v")
+    };
+    let selection = Selection {
+        view: "v@2".parse().unwrap(),
+        alias: Some("a".into()),
+        join_keys: tags.clone(),
+        features: vec!["x".into()],
+    };
+    let service = FeatureService {
+        features: vec![selection.clone()],
+        description: "d".into(),
+        owner: "o".into(),
+        tags: tags.clone(),
+    };
+    let entity = Entity { join_keys: vec![("id".into(), DataType::Int64)], description: "d".into(), tags };
+    assert_members("FeatureView", &view);
+    assert_members("Feature", &feature);
+    assert_members("Rules", &rules);
+    assert_members("Source", &source);
+    assert_members("FeatureService", &service);
+    assert_members("Selection", &selection);
+    assert_members("Entity", &entity);
+    let json = |value: serde_json::Result<String>| value.unwrap();
+    assert_eq!(json(serde_json::to_string(&source.event_timestamp)), r#"{"constant":7}"#);
+    assert_eq!(json(serde_json::to_string(&EventTime::Column("at".into()))), r#"{"column":"at"}"#);
+    assert_eq!(json(serde_json::to_string(&entity.join_keys)), r#"[["id","int64"]]"#);
+    assert_eq!(json(serde_json::to_string(&selection.view)), r#""v@2""#);
+
+    let field = FieldRecord { name: "x".into(), dtype: DataType::Int64, added_seq: 3 };
+    let view = ViewRecord {
+        id: 7,
+        revision: 2,
+        seq: 3,
+        applied_at_us: 4,
+        first_seq: 1,
+        dropped_seq: Some(3),
+        fields: vec![field],
+        definition: view,
+    };
+    let service = ServiceRecord { name: "s".into(), revision: 2, seq: 3, applied_at_us: 4, definition: Some(service) };
+    let entity = EntityRecord { name: "e".into(), revision: 2, seq: 3, applied_at_us: 4, definition: Some(entity) };
+    assert_members("view/N/rev/N", &view);
+    assert_members("service/NAME/rev/N", &service);
+    assert_members("entity/NAME/rev/N", &entity);
+    assert_eq!(
+        json(serde_json::to_string(&view.fields)),
+        r#"[{"name":"x","dtype":"int64","added_seq":3}]"#,
+        "each `name`, `dtype`, `added_seq`"
+    );
+    let two = "0000000002";
+    let keys = [view.key(), service.key(), entity.key()];
+    assert_eq!(
+        keys,
+        [format!("view/0000000007/rev/{two}"), format!("service/s/rev/{two}"), format!("entity/e/rev/{two}")]
+    );
+}
+
+/// The document's `mix`.
+fn mix(a: u64, b: u64) -> u64 {
+    let mut h = a.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) ^ b;
+    h = h.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    h ^= h >> 29;
+    h.wrapping_mul(0xff51_afd7_ed55_8ccd)
+}
+
+/// The document's sum of a slot at word `position`.
+fn slot_sum_of(words: &[u64], position: usize, seed: u64) -> u64 {
+    let fold = |x: u64, y: u64| {
+        let product = u128::from(x) * u128::from(y);
+        (product >> 64) as u64 ^ product as u64
+    };
+    let (k0, k1) = (mix(seed, 1), mix(seed, 2));
+    let (mut c0, mut c1) = (mix(seed, 3), mix(seed, 4));
+    let mut words = words.to_vec();
+    words[0] = position as u64;
+    let pairs: Vec<(u64, u64)> = words.chunks(2).map(|pair| (pair[0], pair.get(1).copied().unwrap_or(0))).collect();
+    for (i, (a, b)) in pairs.iter().enumerate() {
+        if i < pairs.len().div_ceil(2) {
+            c0 = fold(a ^ k0, b ^ c0);
+        } else {
+            c1 = fold(a ^ k1, b ^ c1);
+        }
+    }
+    fold(c0 ^ k1, c1 ^ k0) >> 32
+}
+
+/// A table file, in words and bytes.
+struct TableFile(Vec<u8>);
+
+impl TableFile {
+    fn read(disk: &MemDisk, path: &Path) -> TableFile {
+        let file = disk.open(path, OpenMode::Read).unwrap();
+        let mut bytes = vec![0; usize::try_from(file.len_bytes().unwrap()).unwrap()];
+        file.read_at(0, &mut bytes).unwrap();
+        TableFile(bytes)
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        u64::from_le_bytes(self.0[at * 8..at * 8 + 8].try_into().unwrap())
+    }
+
+    fn words(&self, at: usize, count: usize) -> Vec<u64> {
+        (at..at + count).map(|at| self.word(at)).collect()
+    }
+
+    /// A field of a structure whose layout the document has, from byte `base` on.
+    fn field(&self, heading: &str, base: usize, name: &str) -> u64 {
+        let parts = layouts(&document()).remove(heading).unwrap();
+        let part = parts.into_iter().find(|part| part.field == name).unwrap_or_else(|| panic!("{heading}: {name}"));
+        let bytes = &self.0[base + part.offset..][..part.size.unwrap()];
+        u64::from_le_bytes(std::array::from_fn(|i| bytes.get(i).copied().unwrap_or(0)))
+    }
+
+    /// Where the superblock that counts begins.
+    fn superblock(&self) -> usize {
+        let generation = |at: usize| self.field("Superblock", at, "generation");
+        let at = [0, 512].into_iter().max_by_key(|at| generation(*at)).unwrap();
+        assert_eq!(at, usize::try_from(generation(at) % 2).unwrap() * 512);
+        at
+    }
+
+    /// The value of a sealed word.
+    fn unsealed(&self, at: usize) -> u64 {
+        let value = self.word(at) & ((1 << 46) - 1);
+        assert_eq!(self.word(at) >> 46, mix(value, at as u64) >> 46, "word {at} is not sealed");
+        value
+    }
+
+    /// First word of the slot of `hash`, found as the document says; the shard's groups are checked on the way.
+    fn slot(&self, hash: u64, is_key: impl Fn(usize) -> bool) -> usize {
+        let word = self.unsealed(129);
+        let (directory, depth) = (usize::try_from(word >> 6).unwrap() * 8, word & 63);
+        let prefix = |depth: u64| if depth == 0 { 0 } else { hash >> (64 - depth) };
+        let entry = self.word(directory + usize::try_from(prefix(depth)).unwrap());
+        let (start, groups) =
+            (usize::try_from(entry >> 22).unwrap() * 8, usize::try_from(entry >> 6 & 0xffff).unwrap());
+        let shard_depth = entry & 63;
+        assert_eq!(self.word(start), entry, "the shard's own entry");
+        assert_eq!(self.words(start + 2, 6), [0; 6]);
+        let (tags, checks) = (start + 8, start + 8 + 2 * groups);
+        let seed = mix(entry, prefix(shard_depth) ^ 0xff51_afd7_ed55_8ccd);
+        let mut in_use = 0;
+        for group in 0..groups {
+            let [a, b] = [self.word(tags + 2 * group), self.word(tags + 2 * group + 1)];
+            assert_eq!(self.word(checks + group), mix(mix(a, b) ^ seed, group as u64), "group {group}");
+            in_use += [a, b].map(u64::to_le_bytes).as_flattened().iter().filter(|tag| **tag != 0).count();
+        }
+        assert_eq!(self.word(start + 1), in_use as u64, "slots in use");
+        let slots = (checks + groups).next_multiple_of(8);
+        let slot_words = usize::try_from(self.field("Superblock", self.superblock(), "slot bytes")).unwrap() / 8;
+        let group = usize::try_from((u128::from(hash << shard_depth) * groups as u128) >> 64).unwrap();
+        let tag = if hash & 0xff == 0 { 0x80 } else { (hash & 0xff) as u8 };
+        let of_group = &self.0[(tags + 2 * group) * 8..][..16];
+        let found = (0..16).filter(|i| of_group[*i] == tag).map(|i| slots + (group * 16 + i) * slot_words);
+        let found: Vec<usize> = found.filter(|at| is_key(*at)).collect();
+        assert_eq!(found.len(), 1, "the key's slots in its first group");
+        found[0]
+    }
+}
+
+const SEED: u64 = 0x0123_4567_89ab_cdef;
+
+fn table_shape() -> TableShape {
+    let row = RowLayout::new([DataType::Float64, DataType::String, DataType::Int32]);
+    TableShape { row, key_bytes: None, has_created: true, store_uuid: UUID, hash_seed: SEED }
+}
+
+fn store_row(table: &mut Table, key: &[u8], head: RowHead<'_>, text: &str, seq: u64) {
+    let row = table_shape().row;
+    let mut image = Vec::new();
+    push_image(&row, &[Value::Float64(1.5), Value::String(text.to_owned()), Value::Null], &mut image).unwrap();
+    let row = RowRef { head, key, field_count: 3, image: &image };
+    table.upsert(key::key_hash(SEED, key), &row, seq).unwrap();
+}
+
+#[test]
+fn a_table_lies_as_the_document_says() {
+    let disk = MemDisk::volatile();
+    let path = Path::new("t/1-v@1");
+    disk.create_dir(Path::new("t")).unwrap();
+    let options = TableOptions { expected_keys: 0, reserve_bytes: 1 << 20 };
+    let mut table = Table::create(&disk, path, table_shape(), &options).unwrap();
+    let created = |event_ts, created| RowHead { created: Some(created), ..RowHead::new(RowKind::Value, event_ts) };
+    let (long, short, late, lost) = (b"a key of more than sixteen bytes", b"short", b"deadline", b"lost");
+    // What it takes the place of leaves a free block.
+    store_row(&mut table, long, created(61, 62), "an older text, longer than twelve", 63);
+    store_row(&mut table, long, created(71, 72), "longer than twelve", 73);
+    store_row(&mut table, short, RowHead::new(RowKind::Value, -5), "twelve bytes", 74);
+    store_row(&mut table, late, RowHead { deadline: Some(99), ..RowHead::new(RowKind::Value, 75) }, "text", 76);
+    store_row(&mut table, lost, RowHead::new(RowKind::Value, 77), "text", 78);
+    // A bit of a slot that another row then takes.
+    let before = TableFile::read(&disk, path);
+    let key_at = |file: &TableFile, at: usize, key: &[u8]| file.0[at * 8 + 48..].starts_with(key);
+    let at = before.slot(key::key_hash(SEED, lost), |at| key_at(&before, at, lost));
+    let file = disk.open(path, OpenMode::Write).unwrap();
+    file.write_at(at as u64 * 8 + 16, &[before.0[at * 8 + 16] ^ 1]).unwrap();
+    store_row(&mut table, lost, RowHead::new(RowKind::Value, 79), "text", 80);
+    table.clear_behind();
+    table.commit(81, 82);
+    table.close().unwrap();
+    let file = TableFile::read(&disk, path);
+
+    let superblock = file.superblock();
+    let told = |name: &str| file.field("Superblock", superblock, name);
+    let text = format!("1;{};12;None;1;float64,string,int32", slot_sum::SUM_NAME);
+    assert_eq!(u128::from(told("layout digest")), xxh3(text.as_bytes(), 0));
+    assert_eq!([told("key bytes"), told("field count"), told("slot bytes")], [u64::MAX, 3, 96]);
+    assert_eq!([told("is clean"), told("behind"), told("applied seq"), told("applied log")], [1, 0, 81, 82]);
+    assert_eq!([told("key count"), told("lost words"), told("file end")], [4, 0, file.0.len() as u64 / 8]);
+    assert_eq!(told("directory"), file.word(129));
+    let live = |name: &str| file.field("Live words", 0, name);
+    assert_eq!([live("applied seq"), live("applied log"), live("behind")], [81, 82, 0]);
+    assert_eq!(live("check"), mix(mix(81, 82), 0x9e37_79b9_7f4a_7c15));
+    assert_eq!([live("directory"), live("used end")], [file.word(129), file.word(130)]);
+    assert_eq!(file.unsealed(130), told("used end"));
+
+    let long_hash = key::key_hash(SEED, long);
+    let at = file.slot(long_hash, |at| file.word(at + 7) == long_hash);
+    let slot = file.words(at, 12);
+    let bytes = &file.0[at * 8..][..96];
+    Instance::of("Table slot", bytes).holds(&[
+        ("version", 4),
+        ("checksum", slot_sum_of(&slot, at, SEED).into()),
+        ("seq", 73),
+        ("event timestamp", 71),
+        ("key length", long.len() as u128),
+        ("kind", 1),
+        ("flags", 1 | 4),
+    ]);
+    // A value, a value, null; then created, the heap word, the key's hash behind a word that the heap word makes needless.
+    assert_eq!(bytes[28..32], [2 | 2 << 2 | 1 << 4, 0, 0, 0]);
+    assert_eq!((slot[4], slot[6], slot[7]), (72, 0, long_hash));
+    assert_eq!(bytes[64..72], 1.5_f64.to_le_bytes());
+    Instance::of("Reference to a long value", &bytes[72..88]).holds(&[
+        ("length", 18),
+        ("prefix", u128::from(u32::from_le_bytes(*b"long"))),
+        ("position", 0),
+    ]);
+    assert_eq!(bytes[88..96], [0; 8]);
+    let (block, words) = (usize::try_from(slot[5] >> 24).unwrap(), usize::try_from(slot[5] & 0xff_ffff).unwrap());
+    let held = &file.0[(block + 1) * 8..][..words * 8];
+    assert_eq!(held, [&long[..], b"longer than twelve", &[0; 6]].concat());
+    let seed = block as u64 ^ 73_u64.rotate_left(32);
+    assert_eq!(u128::from(file.word(block)), xxh3(held, seed), "the heap block's checksum");
+
+    for (key, flags, event_ts, seq) in [(&short[..], 0, -5_i64, 74), (late, 2, 75, 76), (lost, 8, 79, 80)] {
+        let at = file.slot(key::key_hash(SEED, key), |at| key_at(&file, at, key));
+        let bytes = &file.0[at * 8..][..96];
+        Instance::of("Table slot", bytes).holds(&[
+            ("version", if flags == 8 { 4 } else { 2 }),
+            ("checksum", slot_sum_of(&file.words(at, 12), at, SEED).into()),
+            ("seq", seq),
+            ("event timestamp", u128::from(event_ts.cast_unsigned())),
+            ("key length", key.len() as u128),
+            ("kind", 1),
+            ("flags", flags),
+        ]);
+        assert_eq!((file.word(at + 4), file.word(at + 5)), (0, 0), "neither created nor a heap block");
+    }
+
+    let (list, words) = (told("free list position"), told("free list words"));
+    let list = file.words(usize::try_from(list).unwrap(), usize::try_from(words).unwrap());
+    let (extents, blocks) = (list[0], list[1]);
+    assert_eq!(words, 3 + 2 * (extents + blocks));
+    assert!(blocks > 0, "the block of the row that was replaced");
+    let (body, checksum) = list.split_at(list.len() - 1);
+    let body_bytes: Vec<u8> = body.iter().flat_map(|word| word.to_le_bytes()).collect();
+    assert_eq!(u128::from(checksum[0]), xxh3(&body_bytes, 0));
+    let free: u64 = body[2..].chunks(2).map(|pair| pair[1]).sum();
+    assert_eq!(free, told("free words"));
+    assert!(body[2..].chunks(2).all(|pair| pair[0] + pair[1] <= told("used end")));
+    assert!(matches!(Table::open(&disk, path, table_shape(), &options).unwrap(), Opened::Trusted(_)));
 }

@@ -243,6 +243,20 @@ fn check(store: &Store) {
     assert_eq!(answers(store, 2, 1_500, None), Err(Status::NotFound));
     // Out of the log.
     assert_eq!(answers(store, 3, 1_950, None), Ok(6));
+    // All types out of the latest tables too, which that release wrote and this one reads.
+    for (id, seconds, number) in [(1, 1_300, 3), (3, 1_960, 6)] {
+        let features: Vec<String> = TYPES.iter().map(|(name, _)| format!("readings@1:{name}")).collect();
+        let mut online = store.online(&Features::list(features).unwrap()).unwrap();
+        let key = online.key(&[("id", Value::Int64(id))]).unwrap();
+        let row = online.get(&key, at(seconds)).unwrap();
+        let found: Vec<Value> = (0..TYPES.len()).map(|field| row.value(field)).collect();
+        assert_eq!(found, values(number), "sensor {id}");
+        assert!((0..TYPES.len()).all(|field| row.is_from_latest_table(field)), "sensor {id}: not out of the table");
+    }
+    let mut online = store.online(&Features::list(["visits:guests"]).unwrap()).unwrap();
+    let key = online.key(&[("country", "NO".into()), ("city", "Oslo".into())]).unwrap();
+    let row = online.get(&key, at(2_000)).unwrap();
+    assert_eq!((row.value(0), row.is_from_latest_table(0)), (Value::Float64(6.0), true));
     // As it was known early.
     let early = || Some(KnownAt::Snapshot("early".to_owned()));
     assert_eq!(answers(store, 1, 250, early()), Ok(1));

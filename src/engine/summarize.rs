@@ -11,6 +11,7 @@ use super::summary::{
 use crate::definition::EventTime;
 use crate::disk::OpenMode;
 use crate::error::Result;
+use crate::history::run_path;
 use crate::identity::FORMAT_VERSION;
 use crate::latest::TableReader;
 use crate::registry::records::{EntityRecord, ServiceRecord, ViewRecord};
@@ -145,7 +146,7 @@ impl Reads {
                 id: run.id,
                 run: run.group,
                 view: view.record.definition.reference_text(),
-                file: folder.join(format!("{}.arrow", run.file_stem())),
+                file: run_path(&folder, run.id),
                 level: run.level,
                 source: run.source,
                 rows: run.rows,

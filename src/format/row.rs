@@ -12,8 +12,8 @@
 //!
 //! The fixed part holds each field in the order fields were added to the view version, packed.
 //! A variable-length field keeps a 16-byte reference there: its length (u32), then either its
-//! bytes, when they are at most 12, or its first 4 bytes and a u64 position: within the variable
-//! part here, within the table's heap in a slot.
+//! bytes, when they are at most 12, or its first 4 bytes and a u64 position within the variable
+//! part, which a slot keeps in its heap block.
 
 use crate::error::{Error, Result};
 pub use crate::format::row_kind::{RowKind, keyspace};
@@ -100,11 +100,6 @@ impl RowLayout {
         self.types.len()
     }
 
-    /// Where the fixed part begins in an image of `field_count` fields.
-    pub fn fixed_start(&self, field_count: usize) -> usize {
-        states_len_bytes(field_count)
-    }
-
     /// The range of `field` in an image of `field_count` fields.
     pub fn fixed_range(&self, field_count: usize, field: usize) -> std::ops::Range<usize> {
         let start = states_len_bytes(field_count);
@@ -140,7 +135,7 @@ pub enum Reference<'a> {
     Elsewhere {
         /// The bytes' length.
         len_bytes: usize,
-        /// Their start, in the variable part or the heap.
+        /// Their start in the variable part.
         position: u64,
     },
 }

@@ -233,6 +233,7 @@ fn align(words: usize) -> usize {
     if (lines - words) * 5 <= lines { lines } else { words }
 }
 
+/// Of the text that `storage_format.md` describes.
 fn digest(shape: &TableShape, slot_words: usize) -> u64 {
     let types: Vec<String> = shape.row.types().iter().map(ToString::to_string).collect();
     let text = format!(

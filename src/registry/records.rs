@@ -225,15 +225,8 @@ pub struct RunRecord {
     pub data_bytes: u64,
     /// Length of the index file.
     pub index_bytes: u64,
-    /// crc32c of the index file, which holds the checksums of the rows' file.
+    /// The head checksum of the index file: the head holds the checksums of all else in both files.
     pub index_crc: u32,
-}
-
-impl RunRecord {
-    /// The name of its files, without the ending.
-    pub fn file_stem(&self) -> String {
-        format!("{:010}", self.id)
-    }
 }
 
 impl Record for RunRecord {
