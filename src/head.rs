@@ -17,8 +17,9 @@ use std::sync::atomic::Ordering;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::disk::{Disk, MapAccess, OpenMode, SharedMap, atomic_write};
+use crate::disk::{Disk, File, MapAccess, OpenMode, SharedMap, atomic_write};
 use crate::error::Result;
+use crate::format::table::words_of;
 
 /// The file's name in the store directory.
 pub const FILE_NAME: &str = "HEAD";
@@ -121,7 +122,7 @@ impl Head {
             page[index * 8..index * 8 + 8].copy_from_slice(&value.to_le_bytes());
         }
         atomic_write(disk, dir, FILE_NAME, &page)?;
-        Head::map(disk, &path, MapAccess::Write)
+        Head::map(disk, &*disk.open(&path, OpenMode::Write)?, MapAccess::Write)
     }
 
     /// Maps the HEAD of the store `store_uuid`; `None` when it is missing or no HEAD of that store, so
@@ -131,14 +132,16 @@ impl Head {
     /// The disk would not open or map it.
     pub fn open(disk: &dyn Disk, dir: &Path, store_uuid: &[u8; 16], access: MapAccess) -> Result<Option<Head>> {
         let path = file_path(dir);
-        // Mapped pages beyond the file's end fault, so the length is checked before.
-        match disk.open(&path, OpenMode::Read) {
+        let mode = if access == MapAccess::Write { OpenMode::Write } else { OpenMode::Read };
+        // Mapped pages beyond the file's end fault, so the length is checked before: of the file that is mapped, for another may
+        // take its name meanwhile.
+        let file = match disk.open(&path, mode) {
             Ok(file) if file.len_bytes()? != HEAD_BYTES => return Ok(None),
-            Ok(_) => {}
+            Ok(file) => file,
             Err(error) if error.is_missing_file() => return Ok(None),
             Err(error) => return Err(error),
-        }
-        let head = Head::map(disk, &path, access)?;
+        };
+        let head = Head::map(disk, &*file, access)?;
         let [low, high] = words_of(*store_uuid);
         let is_ours = head.load(word::MAGIC) == MAGIC
             && head.load(word::FORMAT_VERSION) == FORMAT_VERSION
@@ -147,9 +150,9 @@ impl Head {
         Ok(is_ours.then_some(head))
     }
 
-    fn map(disk: &dyn Disk, path: &Path, access: MapAccess) -> Result<Head> {
-        let file_identity = disk.open(path, OpenMode::Read)?.identity()?;
-        Ok(Head { map: disk.map_shared(path, access, HEAD_BYTES)?, file_identity, boot_id: disk.boot_id() })
+    fn map(disk: &dyn Disk, file: &dyn File, access: MapAccess) -> Result<Head> {
+        let (map, file_identity) = (file.map_shared(access, HEAD_BYTES)?, file.identity()?);
+        Ok(Head { map, file_identity, boot_id: disk.boot_id() })
     }
 
     /// Whether the HEAD of the store in `dir` is still this file. One that was lost is made anew, and this page then says
@@ -285,13 +288,6 @@ impl Head {
 
 fn file_path(dir: &Path) -> PathBuf {
     dir.join(FILE_NAME)
-}
-
-fn words_of(bytes: [u8; 16]) -> [u64; 2] {
-    let both = u128::from_le_bytes(bytes);
-    let low = u64::try_from(both & u128::from(u64::MAX)).unwrap_or(0);
-    let high = u64::try_from(both >> 64).unwrap_or(0);
-    [low, high]
 }
 
 fn bytes_of(words: [u64; 2]) -> [u8; 16] {

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use asof::definition::{Definitions, FeatureView};
-use asof::disk::{Disk, MemDisk, OpenMode, Operation};
+use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verdict};
 use asof::options::Sizes;
 use asof::time::Timestamp;
 use asof::value::{DataType, Value};
@@ -244,7 +247,8 @@ fn a_reader_follows_a_head_that_was_lost_and_made_anew() {
         }
         assert_eq!(read(&reader, 0), (Status::Present, Value::Int64(x)));
         writer.write("v", &batch(5..6, x, x)).unwrap();
-        assert_eq!(x_of(&mut online, 5), (Some(x), true));
+        // No table of before was believed: those that the handle had are retired.
+        comes_out_of_the_table(&mut online, 5, x);
         assert_eq!(x_of(&mut online, 2), (Some(x), true));
     }
 }
@@ -284,4 +288,80 @@ fn a_row_that_a_killed_writer_logged_is_seen_when_its_table_has_it_and_no_earlie
     let seen = std::mem::take(&mut *seen.lock().unwrap());
     assert!(seen.contains(&(1, true)) && seen.iter().any(|(x, _)| *x == 2), "{seen:?}");
     assert!(seen.is_sorted_by_key(|(x, _)| *x), "nobody sees it and then not: {seen:?}");
+}
+
+/// The latest table of the view.
+fn table_path() -> PathBuf {
+    Path::new(DIR).join("latest/1-v@1")
+}
+
+#[test]
+fn a_table_that_cannot_be_mapped_keeps_no_store_from_opening_and_no_check_from_its_end() {
+    // As under a limit of address space, and on a machine that has none to give.
+    let disk = MemDisk::volatile();
+    let (writer, reader) = writer_and_reader(&disk);
+    drop((writer, reader));
+    let report = Store::builder().disk(Arc::new(disk.clone())).check(DIR, &mut |_| ()).unwrap();
+    assert_eq!(report.problems, []);
+    assert!(report.passed_over.iter().any(|what| what.contains("cannot be read")), "{:?}", report.passed_over);
+    let sizes = || Sizes { table_reserve_bytes: 1 << 50, ..Sizes::default() };
+    let small = |disk: &MemDisk| Store::builder().sizes(sizes()).background(false).disk(Arc::new(disk.clone()));
+    let writer = small(&disk).open(DIR).unwrap();
+    writer.write("v", &batch(0..3, 2, 2)).unwrap();
+    assert_eq!(read(&writer, 1), (Status::Present, Value::Int64(2)));
+    assert_eq!(read(&small(&disk).open_read_only(DIR).unwrap(), 1), (Status::Present, Value::Int64(2)));
+    writer.close().unwrap();
+    drop(writer);
+    let writer = builder(&disk).open(DIR).unwrap();
+    let mut online = writer.online(&Features::list(["v:x"]).unwrap()).unwrap();
+    assert_eq!(x_of(&mut online, 1), (Some(2), true), "where there is room again");
+}
+
+#[test]
+fn a_table_that_cannot_be_closed_is_built_anew_and_keeps_no_store_from_closing() {
+    for operation in [Operation::Allocate, Operation::SyncMap, Operation::Sync] {
+        let inner = MemDisk::new();
+        let is_failing = Arc::new(AtomicBool::new(false));
+        let fails = Arc::clone(&is_failing);
+        let disk = FaultyDisk::new(Arc::new(inner.clone()), move |done, path| {
+            let is_it = fails.load(Ordering::SeqCst) && done == operation && path == table_path();
+            if is_it { Verdict::Fail(io::ErrorKind::StorageFull) } else { Verdict::Proceed }
+        });
+        let sizes = Sizes { table_reserve_bytes: 64 << 20, ..Sizes::default() };
+        let writer = Store::builder().sizes(sizes).background(false).disk(Arc::new(disk)).open(DIR).unwrap();
+        writer.apply(&definitions(1), ApplyOptions::default()).unwrap();
+        writer.write("v", &batch(0..500, 1, 1)).unwrap();
+        is_failing.store(true, Ordering::SeqCst);
+        writer.close().unwrap();
+        // Closed in order: after a power failure too.
+        for image in [inner.kill_image(), inner.crash_image(CrashMode::DropAll)] {
+            let reader = builder(&image).open_read_only(DIR).unwrap();
+            assert_eq!(read(&reader, 499), (Status::Present, Value::Int64(1)), "{operation:?}");
+            let writer = builder(&image).open(DIR).unwrap();
+            let mut online = writer.online(&Features::list(["v:x"]).unwrap()).unwrap();
+            assert_eq!(x_of(&mut online, 499), (Some(1), true), "{operation:?}");
+        }
+    }
+}
+
+#[test]
+fn readers_that_wait_for_a_recovery_wait_at_the_same_time() {
+    let disk = MemDisk::volatile();
+    let (writer, reader) = writer_and_reader(&disk);
+    // A page of HEAD that cannot be believed, and a writer that holds the store all the while.
+    let head = disk.open(&Path::new(DIR).join("HEAD"), OpenMode::Write).unwrap();
+    head.write_at(16 * 8, &[1_u64.to_le_bytes(), 5_u64.to_le_bytes()].concat()).unwrap();
+    let ask = || {
+        let features = Features::list(["v:x"]).unwrap();
+        let answer = reader.get(&features, &[("id", Value::Int64(1))], &GetOptions::default());
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Locked);
+    };
+    let begun = Instant::now();
+    ask();
+    let one = begun.elapsed();
+    let begun = Instant::now();
+    std::thread::scope(|scope| (0..16).for_each(|_| drop(scope.spawn(ask))));
+    let all = begun.elapsed();
+    assert!(all < 6 * one, "one waits {one:?}, sixteen {all:?}");
+    drop(writer);
 }

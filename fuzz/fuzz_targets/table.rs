@@ -10,7 +10,7 @@ use asof::format::table::{
     DirectoryWord, HEADER_WORDS, LIVE_DIRECTORY, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock,
 };
 use asof::key::key_hash;
-use asof::latest::{Begun, Lookup, Need, Opened, Table, TableOptions, TableReader, TableShape};
+use asof::latest::{Begun, Beside, Lookup, Need, Opened, Table, TableOptions, TableReader, TableShape};
 use asof::value::{DataType, Value};
 use asof_fuzz::{get, mutate, put, value_of};
 use libfuzzer_sys::fuzz_target;
@@ -40,8 +40,10 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let disk = disk();
     put(&disk, PATH, &file);
-    if let Ok(Opened::Trusted(reader)) = TableReader::open(&disk, Path::new(PATH), shape(), &OPTIONS) {
-        look(&reader);
+    for beside in [Beside::Writer, Beside::Nobody { committed_seq: 5 }] {
+        if let Ok(Opened::Trusted(reader)) = TableReader::open(&disk, Path::new(PATH), shape(), &OPTIONS, beside) {
+            look(&reader);
+        }
     }
     if let Ok(Opened::Trusted(mut table)) = Table::open(&disk, Path::new(PATH), shape(), &OPTIONS) {
         look(&table.open_reader());

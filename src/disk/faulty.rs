@@ -118,12 +118,6 @@ impl Disk for FaultyDisk {
         self.inner.map(path)
     }
 
-    fn map_shared(&self, path: &Path, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
-        let inner = self.inner.map_shared(path, access, reserve_bytes)?;
-        let sync = FaultyMapSync { disk: self.clone(), inner: Arc::clone(&inner), path: path.to_owned() };
-        Ok(Arc::new(inner.with_sync(Box::new(sync))))
-    }
-
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn LockGuard>>> {
         self.inner.try_lock(path)
     }
@@ -186,5 +180,11 @@ impl File for FaultyFile {
 
     fn identity(&self) -> Result<(u64, u64)> {
         self.inner.identity()
+    }
+
+    fn map_shared(&self, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
+        let inner = self.inner.map_shared(access, reserve_bytes)?;
+        let sync = FaultyMapSync { disk: self.disk.clone(), inner: Arc::clone(&inner), path: self.path.clone() };
+        Ok(Arc::new(inner.with_sync(Box::new(sync))))
     }
 }

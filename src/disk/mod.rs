@@ -10,6 +10,8 @@
 //!   renames and removals may each have happened or not, except that a rename replaces whole.
 //! - After a failed sync nothing is known about the writes it was to cover.
 //! - Stores to a shared mapping reach the medium in any order, at any time, in any sectors.
+//! - Within one boot, a file that [`File::identity`] tells has every store to a mapping of it, those of killed processes
+//!   too. A file system that is forced off its mount and mounted again breaks this.
 
 mod atomic;
 mod available;
@@ -72,9 +74,6 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn exists(&self, path: &Path) -> Result<bool>;
     /// Maps a file that nobody will write to again.
     fn map(&self, path: &Path) -> Result<Bytes>;
-    /// Maps a file that processes share. The mapping spans `reserve_bytes` (rounded up to pages), which may
-    /// lie beyond the file's end; touching words there before the file has grown that far is the caller's fault.
-    fn map_shared(&self, path: &Path, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>>;
     /// Takes the advisory exclusive lock on a file, without waiting; `None` when another holds it.
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn LockGuard>>>;
     /// Whether anybody holds the exclusive lock on a file. Takes none that lasts.
@@ -99,6 +98,9 @@ pub trait File: fmt::Debug + Send + Sync {
     fn sync(&self) -> Result<()>;
     /// Device and inode: tells a file from a copy of it under the same name.
     fn identity(&self) -> Result<(u64, u64)>;
+    /// Maps a file that processes share. The mapping spans `reserve_bytes` (rounded up to pages), which may
+    /// lie beyond the file's end; touching words there before the file has grown that far is the caller's fault.
+    fn map_shared(&self, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>>;
 }
 
 /// What a shared mapping may be used for.

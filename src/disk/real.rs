@@ -106,15 +106,6 @@ impl Disk for RealDisk {
         map::immutable(&open(path, OpenMode::Read)?, path)
     }
 
-    fn map_shared(&self, path: &Path, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
-        let mode = if access == MapAccess::Write { OpenMode::Write } else { OpenMode::Read };
-        let file = open(path, mode)?;
-        let mapped = usize::try_from(reserve_bytes).map_err(io::Error::other).and_then(|reserve_bytes| {
-            SharedMap::of_file(&file, access, reserve_bytes, Box::new(MapSync(path.to_owned())))
-        });
-        mapped.map(Arc::new).map_err(|e| Error::io("mapping", path, e))
-    }
-
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn LockGuard>>> {
         let file = open(path, OpenMode::Write)?;
         match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
@@ -186,6 +177,13 @@ impl File for RealFile {
     fn identity(&self) -> Result<(u64, u64)> {
         let metadata = self.file.metadata().map_err(|e| self.failed("reading the inode", e))?;
         Ok((metadata.dev(), metadata.ino()))
+    }
+
+    fn map_shared(&self, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
+        let mapped = usize::try_from(reserve_bytes).map_err(io::Error::other).and_then(|reserve_bytes| {
+            SharedMap::of_file(&self.file, access, reserve_bytes, Box::new(MapSync(self.path.clone())))
+        });
+        mapped.map(Arc::new).map_err(|e| self.failed("mapping", e))
     }
 }
 

@@ -96,8 +96,8 @@ fn a_shared_map_and_the_file_are_the_same_bytes_also_after_growth() {
         let file = disk.open(&path, OpenMode::Create).unwrap();
         file.allocate(4096).unwrap();
         file.write_at(8, &7u64.to_ne_bytes()).unwrap();
-        let map = disk.map_shared(&path, MapAccess::Write, 1 << 20).unwrap();
-        let reader = disk.map_shared(&path, MapAccess::Read, 1 << 20).unwrap();
+        let map = disk.open(&path, OpenMode::Write).unwrap().map_shared(MapAccess::Write, 1 << 20).unwrap();
+        let reader = disk.open(&path, OpenMode::Read).unwrap().map_shared(MapAccess::Read, 1 << 20).unwrap();
         assert_eq!(map.words().len(), (1 << 20) / 8);
         assert_eq!(reader.words()[1].load(Ordering::Acquire), 7);
         map.words()[1].store(8, Ordering::Release);
@@ -231,7 +231,7 @@ fn random_operations(disk: &dyn Disk, dir: &Path, seed: u64) {
                 model.resize(model.len().max(usize::try_from(offset).unwrap()), 0);
             }
             7 if there && random.below(4) == 0 => {
-                maps.push(disk.map_shared(&path, MapAccess::Write, 65_536).unwrap());
+                maps.push(disk.open(&path, OpenMode::Write).unwrap().map_shared(MapAccess::Write, 65_536).unwrap());
             }
             _ if there => disk.open(&path, OpenMode::Read).unwrap().sync().unwrap(),
             _ => assert!(disk.open(&path, OpenMode::Write).unwrap_err().is_missing_file()),
@@ -263,7 +263,7 @@ fn a_faulty_disk_has_a_say_in_syncs_of_mappings_too() {
         };
         let fail = Verdict::Fail(std::io::ErrorKind::Other);
         let faulty = FaultyDisk::at(inner, fail, 1, 1, |operation, _| operation == Operation::SyncMap);
-        let map = faulty.map_shared(&path, MapAccess::Write, 4096).unwrap();
+        let map = faulty.open(&path, OpenMode::Write).unwrap().map_shared(MapAccess::Write, 4096).unwrap();
         map.words()[0].store(7, Ordering::Release);
         map.sync(0, 8).unwrap();
         assert!(map.sync(0, 8).is_err());

@@ -275,7 +275,7 @@ impl Engine {
         core.log.sync()?;
         core.state.log_end = core.log.end();
         core.state.log_synced = core.log.synced();
-        self.close_tables(core)?;
+        self.close_tables(core);
         self.head().close_clean(&core.state)
     }
 

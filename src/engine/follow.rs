@@ -17,7 +17,7 @@ use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
-use crate::latest::{Opened, TableOptions, TableReader};
+use crate::latest::{Beside, Opened, TableOptions, TableReader};
 use crate::lock::holder;
 use crate::log::{LogReader, recover};
 use crate::manifest;
@@ -159,32 +159,37 @@ impl Follower {
 
     /// What a request that begins now may see.
     pub fn sight(&self, reads: &Reads) -> Result<Sight> {
-        let mut following = lock(&self.inner);
         for _ in 0..WRITER_WAITS_MAX {
-            let (said, trust) = self.ask_head(&mut following, reads)?;
-            if trust != Trust::Untrusted {
-                match self.is_outlived(&mut following, reads, &said)? {
-                    Some(false) => return self.follow(&mut following, reads, said),
-                    Some(true) => {}
-                    None => {
-                        std::thread::sleep(WRITER_WAIT);
-                        continue;
-                    }
-                }
+            if let Some(sight) = self.sight_now(&mut lock(&self.inner), reads)? {
+                return Ok(sight);
             }
-            if let Some((seq, epoch)) = following.recovered
-                && epoch == said.epoch
-            {
-                return Ok(Sight { seq, picture: reads.picture() });
-            }
-            if holder(&*reads.disk, &reads.dir)?.is_none() {
-                return self.recover(&mut following, reads, said);
-            }
+            // Without the lock: all who wait do so at the same time.
             std::thread::sleep(WRITER_WAIT);
         }
         Err(Error::new(ErrorKind::Locked, "a writer is at work on recovering the store")
             .at(reads.dir.display())
             .remedy("try again once it has opened it"))
+    }
+
+    /// [`Follower::sight`], if a writer is not just at work on what it would say.
+    fn sight_now(&self, following: &mut Following, reads: &Reads) -> Result<Option<Sight>> {
+        let (said, trust) = self.ask_head(following, reads)?;
+        if trust != Trust::Untrusted {
+            match self.is_outlived(following, reads, &said)? {
+                Some(false) => return self.follow(following, reads, said).map(Some),
+                Some(true) => {}
+                None => return Ok(None),
+            }
+        }
+        if let Some((seq, epoch)) = following.recovered
+            && epoch == said.epoch
+        {
+            return Ok(Some(Sight { seq, picture: reads.picture() }));
+        }
+        if holder(&*reads.disk, &reads.dir)?.is_some() {
+            return Ok(None);
+        }
+        self.recover(following, reads, said).map(Some)
     }
 
     /// What HEAD says. Where it says what it said before, it may be another file's place that this one has lost.
@@ -239,7 +244,7 @@ impl Follower {
         for attempt in 1.. {
             let outdated = reads.picture().state.generation() < said.manifest_generation;
             let caught_up = if is_anew || outdated { self.reload(following, reads, &said, is_anew) } else { Ok(()) };
-            let caught_up = caught_up.and_then(|()| self.read_log(following, reads, said.log_end));
+            let caught_up = caught_up.and_then(|()| self.read_log(following, reads, &said));
             match caught_up {
                 Ok(()) => break,
                 // A segment was sealed, or MANIFEST replaced, while it was read: what HEAD says now has them.
@@ -258,7 +263,7 @@ impl Follower {
             }
         }
         following.recovered = None;
-        self.look_for_tables(following, reads);
+        self.look_for_tables(following, reads, &said);
         self.generation.store(reads.picture().state.generation(), Ordering::Release);
         self.epoch.store(said.epoch, Ordering::Release);
         Ok(Sight { seq: said.committed_seq, picture: reads.picture() })
@@ -279,22 +284,22 @@ impl Follower {
             following.tails.clear();
             following.log = LogReader::new(reads.log_place(), start);
         }
-        self.show(following, reads, state, true);
+        self.show(following, reads, state, Some(beside(said)));
         Ok(())
     }
 
-    fn read_log(&self, following: &mut Following, reads: &Reads, log_end: u64) -> Result<()> {
-        if following.log.position() >= log_end {
+    fn read_log(&self, following: &mut Following, reads: &Reads, said: &HeadState) -> Result<()> {
+        if following.log.position() >= said.log_end {
             return Ok(());
         }
         let segments = following.tails.len();
         let Following { log, replay, tails, .. } = following;
         let folder = reads.dir.join("log");
-        log.read_new(log_end, |frame, position| {
+        log.read_new(said.log_end, |frame, position| {
             replay.take(&frame, position, tails).map_err(|what| Error::damaged(&folder, what))
         })?;
         if following.tails.len() != segments {
-            self.show(following, reads, Arc::clone(&reads.picture().state), true);
+            self.show(following, reads, Arc::clone(&reads.picture().state), Some(beside(said)));
         }
         Ok(())
     }
@@ -312,43 +317,46 @@ impl Follower {
         following.tails = tails;
         following.recovered = Some((seq, said.epoch));
         // A table that was not closed says nothing after a power failure.
-        self.show(following, reads, state, false);
+        self.show(following, reads, state, None);
         self.generation.store(reads.picture().state.generation(), Ordering::Release);
         self.epoch.store(NO_WRITER, Ordering::Release);
         Ok(Sight { seq, picture: reads.picture() })
     }
 
-    fn show(&self, following: &Following, reads: &Reads, state: Arc<RegistryState>, with_tables: bool) {
+    /// Shows what was read, with the tables there are beside whoever is there; without any where nobody knows.
+    fn show(&self, following: &Following, reads: &Reads, state: Arc<RegistryState>, beside: Option<Beside>) {
         let before = reads.picture();
         let mut picture = Picture::new(&reads.disk, &reads.dir, state, Some(&before), following.tails.clone());
         for (id, view) in picture.views.clone() {
             let is_there = view.table.as_ref().is_some_and(|table| !table.is_retired());
-            if !with_tables {
-                picture = picture.with_table(id, None);
-            } else if !is_there && !view.record.is_dropped() {
-                picture = picture.with_table(id, self.open_table(reads, &view));
+            match beside {
+                None => picture = picture.with_table(id, None),
+                Some(beside) if !is_there && !view.record.is_dropped() => {
+                    picture = picture.with_table(id, self.open_table(reads, &view, beside));
+                }
+                Some(_) => {}
             }
         }
         reads.set_picture(picture);
     }
 
     /// A table that was built anew is a new file, and nothing else changes.
-    fn look_for_tables(&self, following: &mut Following, reads: &Reads) {
+    fn look_for_tables(&self, following: &mut Following, reads: &Reads, said: &HeadState) {
         following.looks += 1;
         if following.looks.is_multiple_of(TABLE_LOOKS) {
             let picture = reads.picture();
             let gone = |table: &TableReader| table.is_retired();
             let mut views = picture.views.values().filter(|view| !view.record.is_dropped());
             if views.any(|view| view.table.as_ref().is_none_or(gone)) {
-                self.show(following, reads, Arc::clone(&picture.state), true);
+                self.show(following, reads, Arc::clone(&picture.state), Some(beside(said)));
             }
         }
     }
 
-    fn open_table(&self, reads: &Reads, view: &super::picture::ViewPicture) -> Option<TableReader> {
+    fn open_table(&self, reads: &Reads, view: &super::picture::ViewPicture, beside: Beside) -> Option<TableReader> {
         let path = reads.dir.join("latest").join(view.record.dir_name());
         let options = TableOptions { expected_keys: 0, reserve_bytes: self.table_reserve_bytes };
-        match TableReader::open(&*reads.disk, &path, table_shape(view, &reads.identity), &options) {
+        match TableReader::open(&*reads.disk, &path, table_shape(view, &reads.identity), &options, beside) {
             Ok(Opened::Trusted(table)) => Some(table),
             Ok(Opened::NeedsRebuild(why)) => {
                 tracing::debug!(view = view.record.dir_name(), why, "no latest table to read; history answers");
@@ -360,4 +368,9 @@ impl Follower {
             }
         }
     }
+}
+
+/// Whose tables a HEAD that is believed speaks of.
+fn beside(said: &HeadState) -> Beside {
+    if said.is_clean { Beside::Nobody { committed_seq: said.committed_seq } } else { Beside::Writer }
 }

@@ -9,6 +9,7 @@ pub mod commit;
 mod core;
 pub mod entity;
 pub mod explain;
+mod filling;
 mod follow;
 pub mod get;
 pub mod historical;

@@ -9,7 +9,7 @@ use super::outlived::is_outlived;
 use super::picture::Picture;
 use super::reads::{Reads, Source, log_place};
 use super::replay::Replay;
-use super::tables::{Found, Tables};
+use super::tables::{Tables, retire_tables};
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadState, Trust};
@@ -83,11 +83,13 @@ impl Engine {
             replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
         })?;
         let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
-        let is_cut = recovered.set_aside_bytes > 0 || trust == Trust::Untrusted;
-        let found = Found { last_seq: next_seq - 1, is_cut };
+        let last_seq = next_seq - 1;
         if trust == Trust::SameBoot && said.log_end > recovered.end() {
             return Err(Error::damaged(&place.folder, "the log ends before the place that HEAD says was committed")
                 .remedy("asof repair shows what can be saved; a backup has what cannot"));
+        }
+        if recovered.set_aside_bytes > 0 || trust == Trust::Untrusted {
+            retire_tables(&*disk, dir, &state)?;
         }
         // HEAD says "in use" before anything is written that a clean mark would hide.
         let begin = HeadState {
@@ -145,7 +147,7 @@ impl Engine {
         };
         place.remove_below(meta.log_start_segment)?;
         engine.remove_orphans()?;
-        engine.open_tables(found)?;
+        engine.open_tables(last_seq)?;
         {
             let mut core = engine.lock_core();
             engine.publish_head(&mut core);

@@ -20,7 +20,7 @@ pub enum Lookup {
     Miss,
     /// A writer stayed, or was killed, inside what had to be read: ask history.
     Busy,
-    /// A checksum disagreed: ask history, and have the table rebuilt.
+    /// A checksum disagreed: ask history. A writer that meets it counts it, and has the table built anew after it was closed.
     Untrusted,
 }
 

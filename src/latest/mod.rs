@@ -18,7 +18,8 @@
 //! | `grow` | shards that grow and split, the directory |
 //! | `space`, `heap` | where in the file things lie |
 //! | `free_list` | free space from a clean close to the next open |
-//! | `open` | create, trust at open, commit, close |
+//! | `trust` | which files are believed |
+//! | `open` | create, open, commit, close |
 //! | `walk` | every slot, for checks |
 //! | `bulk` | building from many rows, by hash range |
 
@@ -46,6 +47,7 @@ mod slot;
 mod space;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod walk;
 
 pub use bulk::BulkPart;
@@ -53,7 +55,8 @@ pub use cursor::{Begun, Cursor, Found};
 pub use insert::Upsert;
 pub use layout::{KEY_INLINE_BYTES, SLOT_HEADER_BYTES, SlotLayout, TableShape, WordField, WordRun};
 pub use lookup::{Lookup, Need};
-pub use open::{Opened, Table, TableOptions, TableStats};
+pub use open::{Table, TableOptions, TableStats};
 pub use reader::TableReader;
 pub use slot::{RowOrder, SlotCopy};
+pub use trust::{Beside, Opened};
 pub use walk::WalkedRow;

@@ -1,7 +1,7 @@
 //! A table file's life: created, opened and trusted or not, committed to, closed.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::bulk;
@@ -11,17 +11,14 @@ use super::insert::{Inserter, Shared, Storage, Upsert};
 use super::layout::{SlotLayout, TableShape};
 use super::reader::TableReader;
 use super::space::Space;
-use crate::disk::{Disk, File, MapAccess, OpenMode};
+use super::trust::{Opened, judge, map, newest_superblock};
+use crate::disk::{Disk, MapAccess, OpenMode};
 use crate::error::Result;
 use crate::format::row::RowRef;
 use crate::format::table::{
     BEHIND_NOT, BEHIND_RETIRED, BEHIND_ROWS, DirectoryWord, FORMAT_VERSION, HEADER_WORDS, LINE_WORDS, LIVE_DIRECTORY,
-    LIVE_STATE, LIVE_USED_END, LiveState, MAGIC, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock, sealed, unsealed,
-    words_of,
+    LIVE_STATE, LIVE_USED_END, LiveState, MAGIC, SUPERBLOCKS_AT, Shard, Superblock, sealed, unsealed, words_of,
 };
-
-/// How often a reader looks again while a writer replaces superblocks under it.
-const SUPERBLOCK_READS_MAX: usize = 20;
 
 /// Sizes of a table.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +33,6 @@ impl Default for TableOptions {
     fn default() -> Self {
         TableOptions { expected_keys: 0, reserve_bytes: 64 << 30 }
     }
-}
-
-/// A table, or why there is none to trust.
-#[derive(Debug)]
-pub enum Opened<T> {
-    /// Every answer it gives is checked; rows beyond its applied seq are to be replayed.
-    Trusted(T),
-    /// It is to be built anew from history, for this reason.
-    NeedsRebuild(String),
 }
 
 /// What a table takes and holds.
@@ -62,107 +50,19 @@ pub struct TableStats {
     pub damage_count: u64,
 }
 
+impl TableStats {
+    /// Whether it is time to build the table anew: a quarter of the file was left behind, or there are keys that only history
+    /// answers for.
+    pub fn is_worn(&self) -> bool {
+        self.lost_bytes > self.file_bytes / 4 || self.damage_count > 0
+    }
+}
+
 /// The table as its only writer holds it.
 #[derive(Debug)]
 pub struct Table {
     pub(super) inserter: Inserter,
     superblock: Superblock,
-}
-
-fn map_words(len_bytes: u64) -> usize {
-    usize::try_from(len_bytes / 8).unwrap_or(usize::MAX)
-}
-
-fn reader(
-    disk: &dyn Disk,
-    path: &Path,
-    file: &Arc<dyn File>,
-    layout: &Arc<SlotLayout>,
-    access: MapAccess,
-    options: &TableOptions,
-) -> Result<TableReader> {
-    let file_bytes = file.len_bytes()?;
-    let map = disk.map_shared(path, access, options.reserve_bytes.max(file_bytes.saturating_mul(2)))?;
-    let known_end = Arc::new(AtomicUsize::new(map_words(file_bytes).min(map.words().len())));
-    Ok(TableReader { map, file: Arc::clone(file), layout: Arc::clone(layout), known_end })
-}
-
-/// The newer sound superblock of a file.
-pub(super) fn newest_superblock(file: &dyn File) -> Result<Option<Superblock>> {
-    let mut bytes = [0; 2 * SUPERBLOCK_WORDS * 8];
-    if file.len_bytes()? < HEADER_WORDS as u64 * 8 {
-        return Ok(None);
-    }
-    file.read_at(0, &mut bytes)?;
-    let words = bytes.as_chunks::<8>().0;
-    let decode = |slot: usize| {
-        let mut block = [0; SUPERBLOCK_WORDS];
-        for (word, bytes) in block.iter_mut().zip(&words[SUPERBLOCKS_AT[slot]..]) {
-            *word = u64::from_le_bytes(*bytes);
-        }
-        Superblock::decode(&block, slot)
-    };
-    Ok([decode(0), decode(1)].into_iter().flatten().max_by_key(|block| block.generation))
-}
-
-/// Whether the file is a table of this shape that may be believed; why not, otherwise.
-fn judge(disk: &dyn Disk, file: &dyn File, layout: &SlotLayout, block: &Superblock) -> Result<Result<(), String>> {
-    let shape = layout.shape();
-    let expected = Superblock {
-        format_version: FORMAT_VERSION,
-        store_uuid: words_of(shape.store_uuid),
-        hash_seed: shape.hash_seed,
-        layout_digest: layout.digest,
-        ..*block
-    };
-    if block.format_version != expected.format_version {
-        return Ok(Err(format!("it has format {}, this release writes {FORMAT_VERSION}", block.format_version)));
-    }
-    if *block != expected {
-        return Ok(Err("it is a table of another store or layout".to_owned()));
-    }
-    if file.len_bytes()? / 8 < block.used_end {
-        return Ok(Err("it is cut short".to_owned()));
-    }
-    if block.behind == BEHIND_RETIRED {
-        return Ok(Err("another file took its place".to_owned()));
-    }
-    if block.is_clean == 1 {
-        return Ok(Ok(()));
-    }
-    let (device, inode) = file.identity()?;
-    if block.boot_id != words_of(disk.boot_id()) {
-        return Ok(Err("it was not closed before the machine stopped".to_owned()));
-    }
-    if block.identity != [device, inode] {
-        return Ok(Err("it is a copy of a table that was open".to_owned()));
-    }
-    Ok(Ok(()))
-}
-
-impl TableReader {
-    /// Opens a table to read, beside its writer or without one.
-    ///
-    /// # Errors
-    /// The operating system refuses; a file that is missing or wrong is [`Opened::NeedsRebuild`].
-    pub fn open(disk: &dyn Disk, path: &Path, shape: TableShape, options: &TableOptions) -> Result<Opened<Self>> {
-        let file = match disk.open(path, OpenMode::Read) {
-            Ok(file) => file,
-            Err(error) if error.is_missing_file() => return Ok(Opened::NeedsRebuild("there is no file".to_owned())),
-            Err(error) => return Err(error),
-        };
-        let layout = Arc::new(SlotLayout::new(shape));
-        for _ in 0..SUPERBLOCK_READS_MAX {
-            let Some(block) = newest_superblock(&*file)? else {
-                continue;
-            };
-            return Ok(match judge(disk, &*file, &layout, &block)? {
-                Ok(()) => Opened::Trusted(reader(disk, path, &file, &layout, MapAccess::Read, options)?),
-                Err(reason) => Opened::NeedsRebuild(reason),
-            });
-        }
-        Ok(Opened::NeedsRebuild("neither superblock is sound".to_owned()))
-    }
 }
 
 impl Table {
@@ -180,7 +80,7 @@ impl Table {
         let used_end = shards_at + shard_words * directory.len();
         let file_words = used_end.next_multiple_of(8 << 10);
         file.allocate(file_words as u64 * 8)?;
-        let reader = reader(disk, path, &file, &layout, MapAccess::Write, options)?;
+        let reader = map(&file, &layout, MapAccess::Write, options)?;
         // A lookup is two random reads: with small pages it spends most of its time on finding where they lie.
         reader.map.advise_hugepage();
         let superblock = Superblock {
@@ -231,7 +131,10 @@ impl Table {
         if let Err(reason) = judge(disk, &*file, &layout, &superblock)? {
             return Ok(Opened::NeedsRebuild(reason));
         }
-        let reader = reader(disk, path, &file, &layout, MapAccess::Write, options)?;
+        let reader = map(&file, &layout, MapAccess::Write, options)?;
+        if reader.is_retired() {
+            return Ok(Opened::NeedsRebuild("another file was to take its place".to_owned()));
+        }
         let file_words = reader.known_end.load(Ordering::Relaxed);
         let live_directory = reader.map.words()[LIVE_DIRECTORY].load(Ordering::Acquire);
         let was_clean = superblock.is_clean == 1;
@@ -309,7 +212,7 @@ impl Table {
         self.publish();
     }
 
-    /// The table has every row up to its applied seq again.
+    /// The table has every row up to its applied seq again. One that was retired stays so.
     pub fn clear_behind(&mut self) {
         self.superblock.behind = BEHIND_NOT;
         self.publish();
@@ -325,15 +228,12 @@ impl Table {
             Err(error) if error.is_missing_file() => return Ok(()),
             Err(error) => return Err(error),
         };
-        let len_bytes = file.len_bytes()?;
-        if len_bytes < HEADER_WORDS as u64 * 8 {
+        if file.len_bytes()? < HEADER_WORDS as u64 * 8 {
             return Ok(());
         }
-        let map = disk.map_shared(path, MapAccess::Write, len_bytes)?;
         let live = LiveState { applied_seq: 0, applied_log: 0, behind: BEHIND_RETIRED };
-        for (word, value) in map.words()[LIVE_STATE..].iter().zip(live.encode()) {
-            word.store(value, Ordering::Release);
-        }
+        // Where a mapping cannot be had, too: who has the file mapped sees the same pages.
+        file.write_at(LIVE_STATE as u64 * 8, live.encode().map(u64::to_le_bytes).as_flattened())?;
         Ok(())
     }
 
@@ -374,10 +274,20 @@ impl Table {
     /// Makes everything durable and calls the table clean, so that the next open trusts it after any reboot.
     ///
     /// # Errors
-    /// The operating system refuses; the table is then one that was not closed.
+    /// The operating system refuses; the table is then retired, for nobody knows what the medium has of it.
     pub fn close(mut self) -> Result<()> {
+        let closed = self.sync_and_call_clean();
+        if closed.is_err() {
+            self.superblock.is_clean = 0;
+            self.retire();
+        }
+        closed
+    }
+
+    fn sync_and_call_clean(&mut self) -> Result<()> {
         let shared = Arc::clone(&self.inserter.shared);
-        let (at, words) = free_list::store(&shared)?;
+        // Where the disk is full, what is free counts as lost.
+        let (at, words) = free_list::store(&shared).unwrap_or_default();
         (self.superblock.free_list_at, self.superblock.free_list_words) = (at as u64, words as u64);
         self.publish();
         let used_bytes = self.superblock.used_end * 8;
@@ -393,6 +303,10 @@ impl Table {
         let shared = &self.inserter.shared;
         let words = shared.words();
         let block = &mut self.superblock;
+        if shared.reader.is_retired() {
+            // For ever, whoever says that this table has every row: another bears its name and gets the commits.
+            block.behind = BEHIND_RETIRED;
+        }
         block.generation += 1;
         block.key_count = shared.key_count.load(Ordering::Relaxed);
         block.directory = words[LIVE_DIRECTORY].load(Ordering::Relaxed);

@@ -4,6 +4,7 @@ mod ahead;
 mod cursor;
 mod damage;
 mod killed;
+mod trust;
 mod walk;
 
 use std::collections::HashMap;
@@ -307,16 +308,6 @@ fn after_a_power_failure_no_superblock_still_calls_an_open_table_clean() {
             distrust(&image, shape.clone());
         }
     }
-}
-
-#[test]
-fn a_retired_table_tells_its_readers() {
-    let disk = disk();
-    let table = create(&disk, mixed());
-    let reader = table.open_reader();
-    table.retire();
-    assert_eq!(reader.state().unwrap().behind, crate::format::table::BEHIND_RETIRED);
-    assert!(distrust(&disk, mixed()).contains("took its place"));
 }
 
 #[test]

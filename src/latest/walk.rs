@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use super::lookup::Lookup;
-use super::open::newest_superblock;
 use super::probe::tag_at;
 use super::reader::TableReader;
 use super::slot::Unread;
+use super::trust::newest_superblock;
 use crate::error;
 use crate::format::table::{BEHIND_NOT, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, LIVE_EPOCH, Shard};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use asof::disk::{Disk, File, LockGuard, MapAccess, MemDisk, OpenMode, SharedMap};
+use asof::disk::{Disk, File, LockGuard, MemDisk, OpenMode};
 use asof::{Problem, Result, Severity, Store};
 use bytes::Bytes;
 
@@ -62,9 +62,6 @@ impl Disk for Looked {
     }
     fn map(&self, path: &Path) -> Result<Bytes> {
         self.at().map(path)
-    }
-    fn map_shared(&self, path: &Path, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
-        self.at().map_shared(path, access, reserve_bytes)
     }
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn LockGuard>>> {
         self.at().try_lock(path)

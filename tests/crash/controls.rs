@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use asof::Result;
-use asof::disk::{Disk, FaultyDisk, File, LockGuard, MapAccess, MemDisk, OpenMode, Operation, SharedMap, Verdict};
+use asof::disk::{Disk, FaultyDisk, File, LockGuard, MemDisk, OpenMode, Operation, Verdict};
 use bytes::Bytes;
 
 use super::image::STORE;
@@ -139,10 +139,6 @@ impl Disk for LateManifest {
     }
     fn map(&self, path: &Path) -> Result<Bytes> {
         self.inner.map(path)
-    }
-    fn map_shared(&self, path: &Path, access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
-        self.publish()?;
-        self.inner.map_shared(path, access, reserve_bytes)
     }
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn LockGuard>>> {
         self.inner.try_lock(path)

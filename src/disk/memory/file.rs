@@ -11,8 +11,8 @@ use memmap2::MmapRaw;
 use super::content::{Content, PAGE_BYTES, Page, is_zero, to_usize};
 use super::{MemDisk, io_error};
 use crate::disk::map::{SharedMap, SyncTarget};
-use crate::disk::{File, Operation};
-use crate::error::Result;
+use crate::disk::{File, MapAccess, Operation};
+use crate::error::{Error, Result};
 
 /// The least a mapping of a simulated file reserves: later mappings may ask for more than the first.
 const RESERVE_BYTES_MIN: usize = 64 << 20;
@@ -245,6 +245,19 @@ impl File for MemFile {
 
     fn identity(&self) -> Result<(u64, u64)> {
         Ok((0, self.inode.id))
+    }
+
+    fn map_shared(&self, _access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
+        self.disk.check_alive(&self.path)?;
+        let reserve_bytes = to_usize(reserve_bytes);
+        let memory = self.inode.state().map(reserve_bytes).map_err(|e| Error::io("mapping", &self.path, e))?;
+        let target = MemMapSync { disk: self.disk.clone(), inode: Arc::clone(&self.inode), path: self.path.clone() };
+        memory.share(reserve_bytes, Box::new(target)).map(Arc::new).ok_or_else(|| {
+            Error::invalid(format!(
+                "a simulated file cannot be mapped with {reserve_bytes} bytes after it was with fewer"
+            ))
+            .at(self.path.display())
+        })
     }
 }
 

@@ -15,11 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::map::SharedMap;
-use super::{Disk, File, LockGuard, MapAccess, OpenMode, Operation};
+use super::{Disk, File, LockGuard, OpenMode, Operation};
 use crate::error::{Error, ErrorKind as Kind, Result};
 pub use crash::CrashMode;
-use file::{FileState, Inode, MemFile, MemMapSync};
+use file::{FileState, Inode, MemFile};
 use names::{Names, Node, normal};
 
 /// A file system in memory. Clones are further processes on the same disk.
@@ -258,23 +257,6 @@ impl Disk for MemDisk {
         Ok(match file.map {
             Some(_) => file.snapshot().whole(),
             None => file.live.whole(),
-        })
-    }
-
-    fn map_shared(&self, path: &Path, _access: MapAccess, reserve_bytes: u64) -> Result<Arc<SharedMap>> {
-        let inode = {
-            let state = self.state();
-            state.check_alive(path)?;
-            state.file(path, "mapping")?
-        };
-        let reserve_bytes = content::to_usize(reserve_bytes);
-        let memory = inode.state().map(reserve_bytes).map_err(|e| Error::io("mapping", path, e))?;
-        let target = MemMapSync { disk: self.clone(), inode, path: path.to_owned() };
-        memory.share(reserve_bytes, Box::new(target)).map(Arc::new).ok_or_else(|| {
-            Error::invalid(format!(
-                "a simulated file cannot be mapped with {reserve_bytes} bytes after it was with fewer"
-            ))
-            .at(path.display())
         })
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::disk::MapAccess;
 use crate::disk::{FaultyDisk, Verdict, atomic_write};
 
 const DIR: &str = "/store";
@@ -89,7 +90,7 @@ fn a_rename_is_undone_or_whole() {
 fn stores_to_a_mapping_come_back_old_new_or_as_anything_until_synced() {
     let disk = new_disk();
     durable_file(&disk, "a", &[0; 4096]);
-    let map = disk.map_shared(&path("a"), MapAccess::Write, 1 << 20).unwrap();
+    let map = disk.open(&path("a"), OpenMode::Write).unwrap().map_shared(MapAccess::Write, 1 << 20).unwrap();
     map.words()[0].store(7, Ordering::Release);
     let words: HashSet<[u8; 8]> =
         random_images(&disk).map(|image| image.map(&path("a")).unwrap()[..8].try_into().unwrap()).collect();

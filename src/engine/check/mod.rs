@@ -10,6 +10,7 @@ mod log;
 mod published;
 mod tables;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ pub enum Severity {
 }
 
 /// One thing that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
@@ -109,9 +110,15 @@ pub fn check_store(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(Ch
     // What was not there to be read is not waited for.
     check.bytes_total = check.report.bytes;
     check.tell();
-    check.report.problems.sort_by(|left, right| (left.severity, &left.file).cmp(&(right.severity, &right.file)));
-    check.report.problems.dedup();
+    put_in_order(&mut check.report.problems);
     Ok(check.report)
+}
+
+/// Truth first, by file, each once: of one file as they were found.
+fn put_in_order(problems: &mut Vec<Problem>) {
+    problems.sort_by(|left, right| (left.severity, &left.file).cmp(&(right.severity, &right.file)));
+    let mut told = HashSet::new();
+    problems.retain(|problem| told.insert(problem.clone()));
 }
 
 struct Check<'a> {
@@ -130,13 +137,13 @@ impl Check<'_> {
             return Ok(());
         };
         self.read(identity::FILE_NAME.as_ref());
-        let Some(Published { state, tail, seq }) = self.published(&identity)? else { return Ok(()) };
+        let Some(Published { state, tail, seq, beside }) = self.published(&identity)? else { return Ok(()) };
         self.stored_registry(&identity, &state)?;
         let picture = Picture::new(&self.disk, &self.dir, Arc::clone(&state), None, tail);
         self.registry(&state, seq);
         self.history(&picture, &identity)?;
         self.clocks(&state)?;
-        self.tables(&picture, &identity, seq)?;
+        self.tables(&picture, &identity, seq, beside)?;
         self.leftovers(&picture)
     }
 
@@ -282,5 +289,25 @@ impl Check<'_> {
         let published = manifest::load(&*self.disk, &self.dir, &state.to_manifest().store_uuid)?;
         let newer = published.filter(|published| published.generation > state.generation());
         newer.map(RegistryState::from_manifest).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_twice_is_told_once_whatever_was_found_in_between() {
+        let problem = |severity, file: &str, what: &str| Problem {
+            severity,
+            file: file.into(),
+            what: what.to_owned(),
+            remedy: String::new(),
+        };
+        let block = |number| problem(Severity::Damage, "run", &format!("block {number}"));
+        let table = problem(Severity::Derived, "a table", "a slot");
+        let mut problems = vec![table.clone(), block(10), block(9), block(10), table.clone()];
+        put_in_order(&mut problems);
+        assert_eq!(problems, [block(10), block(9), table]);
     }
 }

@@ -9,6 +9,7 @@ use crate::engine::reads::log_place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{self, Head, HeadState, Trust};
 use crate::identity::Identity;
+use crate::latest::Beside;
 use crate::manifest;
 use crate::registry::RegistryState;
 use crate::tail::TailSegment;
@@ -25,6 +26,8 @@ pub(super) struct Published {
     pub tail: Vec<Arc<TailSegment>>,
     /// Rows up to this number are committed.
     pub seq: u64,
+    /// Whose its tables are.
+    pub beside: Beside,
 }
 
 impl Check<'_> {
@@ -50,7 +53,9 @@ impl Check<'_> {
             }
             let state = Arc::new(state);
             if let Some((tail, seq)) = self.log(identity, &state, said.as_ref())? {
-                return Ok(Some(Published { state, tail, seq }));
+                let has_writer = said.is_some_and(|said| !said.is_clean);
+                let beside = if has_writer { Beside::Writer } else { Beside::Nobody { committed_seq: seq } };
+                return Ok(Some(Published { state, tail, seq, beside }));
             }
             self.report = before.clone();
         }

@@ -11,7 +11,7 @@ use crate::history::for_each_latest;
 use crate::identity::Identity;
 use crate::join::pick::AsOf;
 use crate::key::key_hash;
-use crate::latest::{Lookup, Need, Opened, SlotCopy, TableOptions, TableReader};
+use crate::latest::{Beside, Lookup, Need, Opened, SlotCopy, TableOptions, TableReader};
 use crate::options::Sizes;
 use crate::tail::TailSegment;
 
@@ -32,15 +32,20 @@ struct Comparing<'a> {
 }
 
 impl Check<'_> {
-    pub(super) fn tables(&mut self, picture: &Picture, identity: &Identity, seq: u64) -> Result<()> {
+    pub(super) fn tables(&mut self, picture: &Picture, identity: &Identity, seq: u64, beside: Beside) -> Result<()> {
         for view in picture.views.values().filter(|view| !view.record.is_dropped()) {
             let path = self.dir.join("latest").join(view.record.dir_name());
             let options = TableOptions { expected_keys: 0, reserve_bytes: Sizes::default().table_reserve_bytes };
-            let table = match TableReader::open(&*self.disk, &path, table_shape(view, identity), &options)? {
-                Opened::Trusted(table) => table,
-                Opened::NeedsRebuild(why) => {
+            let table = match TableReader::open(&*self.disk, &path, table_shape(view, identity), &options, beside) {
+                Ok(Opened::Trusted(table)) => table,
+                Ok(Opened::NeedsRebuild(why)) => {
                     let name = view.record.definition.reference();
                     self.report.passed_over.push(format!("the latest table of {name} is made anew at need: {why}"));
+                    continue;
+                }
+                Err(error) => {
+                    let name = view.record.definition.reference();
+                    self.report.passed_over.push(format!("the latest table of {name} cannot be read: {error}"));
                     continue;
                 }
             };

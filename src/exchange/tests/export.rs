@@ -164,9 +164,6 @@ impl Disk for PlainDisk {
     fn map(&self, _: &Path) -> crate::Result<bytes::Bytes> {
         unreachable!("a quarantine maps nothing")
     }
-    fn map_shared(&self, _: &Path, _: MapAccess, _: u64) -> crate::Result<Arc<SharedMap>> {
-        unreachable!("a quarantine maps nothing")
-    }
     fn try_lock(&self, _: &Path) -> crate::Result<Option<Box<dyn LockGuard>>> {
         unreachable!("a quarantine locks nothing")
     }
@@ -199,5 +196,8 @@ impl disk::File for PlainFile {
     }
     fn identity(&self) -> crate::Result<(u64, u64)> {
         Ok((0, 0))
+    }
+    fn map_shared(&self, _: MapAccess, _: u64) -> crate::Result<Arc<SharedMap>> {
+        unreachable!("a quarantine maps nothing")
     }
 }
