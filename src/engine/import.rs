@@ -137,7 +137,7 @@ impl Import {
     /// by others while the import ran too.
     ///
     /// # Errors
-    /// The disk fails: nothing was added.
+    /// The disk is full: nothing was added. It fails: the error says where it may have been, or was.
     pub fn commit(mut self, now: Timestamp) -> Result<Imported> {
         self.batches = None;
         let mut built = self.join()?;

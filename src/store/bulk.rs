@@ -170,7 +170,7 @@ impl BulkWriter {
     /// Commits what was written: visible at once, durable on return.
     ///
     /// # Errors
-    /// The disk fails: nothing was added.
+    /// The disk is full: nothing was added. It fails: the error says where it may have been, or was.
     pub fn commit(self) -> Result<ImportReport> {
         match self.side {
             Side::Here(import) => import.commit(),
