@@ -78,7 +78,9 @@ impl BulkWriter {
                 let import = holder.import(&definition.reference().to_string(), &options)?;
                 Ok(BulkWriter { definition, side: Side::There(import) })
             }
-            Writes::Here(_) | Writes::Nowhere => BulkWriter::begin_here(store, view, options, definition),
+            Writes::Here(_) | Writes::Nowhere | Writes::Closed => {
+                BulkWriter::begin_here(store, view, options, definition)
+            }
         }
     }
 

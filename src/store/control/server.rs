@@ -242,7 +242,7 @@ mod tests {
     use crate::time::SystemClock;
 
     fn nobody() -> WeakStore {
-        WeakStore { engine: Weak::new(), clock: Arc::new(SystemClock), max_future_skew_us: 0 }
+        WeakStore { engine: Weak::new(), has_upkeep: false, clock: Arc::new(SystemClock), max_future_skew_us: 0 }
     }
 
     #[test]
@@ -273,6 +273,7 @@ mod tests {
         let store = crate::Store::temporary().unwrap();
         let weak = WeakStore {
             engine: Arc::downgrade(store.engine().unwrap()),
+            has_upkeep: false,
             clock: Arc::new(SystemClock),
             max_future_skew_us: 0,
         };
