@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::disk::{Disk, OpenMode, atomic_write};
+use crate::disk::{Disk, OpenMode, Replacement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Manifest;
 
@@ -23,7 +23,15 @@ const RETRY_AFTER: Duration = Duration::from_millis(2);
 /// # Errors
 /// The file could not be written or made durable; the MANIFEST before it may still be in place.
 pub fn publish(disk: &dyn Disk, dir: &Path, manifest: &Manifest) -> Result<()> {
-    atomic_write(disk, dir, FILE_NAME, &manifest.encode()?)
+    prepare(disk, dir, manifest)?.put_in_place()
+}
+
+/// The first half of [`publish`]: all that needs space.
+///
+/// # Errors
+/// The file could not be written, and nothing changed.
+pub fn prepare<'a>(disk: &'a dyn Disk, dir: &'a Path, manifest: &Manifest) -> Result<Replacement<'a>> {
+    Replacement::prepare(disk, dir, FILE_NAME, &manifest.encode()?)
 }
 
 /// Reads the published MANIFEST of the store `store_uuid`; `None` when there is none.

@@ -7,6 +7,7 @@ use arrow_schema::{DataType as ArrowType, Field, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, nearest};
+use crate::text::clip;
 
 /// Widest `decimal(p,s)`, in digits: what 128 bits hold.
 pub const DECIMAL_PRECISION_MAX: u8 = 38;
@@ -198,11 +199,11 @@ impl FromStr for DataType {
             };
         }
         if let Some(element) = inside("list<", '>') {
-            let element: DataType = element.parse()?;
-            if matches!(element, DataType::List(_) | DataType::Vector(_)) {
-                return Err(Error::invalid(format!("'{text}': list elements are of a scalar type")));
+            // Before it is read: nesting would be as deep as the text is long.
+            if element.starts_with("list<") || element.starts_with("vector<") {
+                return Err(Error::invalid(format!("'{}': list elements are of a scalar type", clip(text))));
             }
-            return Ok(DataType::List(Box::new(element)));
+            return Ok(DataType::List(Box::new(element.parse()?)));
         }
         if let Some(len) = inside("vector<", '>') {
             return match len.parse() {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use atomic::atomic_write;
+pub use atomic::{Replacement, atomic_write};
 pub use available::memory_available_bytes;
 pub use faulty::{FaultyDisk, Verdict};
 pub use map::SharedMap;

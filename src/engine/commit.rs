@@ -233,7 +233,6 @@ mod tests {
     use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
 
     use super::super::core::lock;
-    use super::*;
     use crate::definition::{Definitions, FeatureView};
     use crate::format::accept::{AcceptOptions, accept_batch};
     use crate::time::Timestamp;

@@ -159,8 +159,9 @@ impl Engine {
     /// gave; with any, it is a commit of its own, with a time and `what` it was.
     ///
     /// # Errors
-    /// The log cannot be synced, or the registry or MANIFEST not written: the change did not happen, or
-    /// happens whole when the store is next opened.
+    /// The change is refused, or there is no space for it: it did not take place. The disk fails while the registry is
+    /// written: it took place whole or not at all, or, where only MANIFEST could not be replaced, it did; the error says which,
+    /// and the store takes no more writes until it is opened again.
     pub(super) fn commit_registry(
         &self,
         core: &mut Core,
@@ -175,7 +176,7 @@ impl Engine {
         let ingested_at_us = core.state.ingested_at_us.max(now_us);
         let synced = core.log.synced();
         let mut given = 0;
-        let state = self.registry.commit(|changing| {
+        let proposed = self.registry.propose(|changing| {
             given = change(changing, first)?;
             let meta = changing.meta();
             meta.log_synced = synced;
@@ -192,21 +193,24 @@ impl Engine {
                 changing.put(&commit)?;
             }
             Ok(())
-        });
-        let published = state.and_then(|state| {
-            // Before anybody can know of the rows: whoever does must find the table marked.
-            if let Some(table) = effect.rows_for.and_then(|view| core.tables.get_mut(&view)) {
-                table.mark_behind();
+        })?;
+        // All that needs space comes first: a disk that is full then leaves everything as it was.
+        let manifest = manifest::prepare(&*self.reads.disk, &self.reads.dir, &proposed.after().to_manifest())?;
+        let state = proposed.commit().map_err(|error| {
+            if self.registry.takes_commits() {
+                return error;
             }
-            Self::retire_changed_tables(core, &state);
-            manifest::publish(&*self.reads.disk, &self.reads.dir, &state.to_manifest())?;
-            Ok(state)
-        });
-        let state = published.inspect_err(|error| {
-            // A change that was refused left nothing. Of one that the disk failed, nobody knows.
-            if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::NotFound) {
-                core.broken = Some(error.as_cause());
-            }
+            core.broken = Some(error.as_cause());
+            error.remedy("whether it took place shows when the store is opened again: look before doing it once more")
+        })?;
+        // Before anybody can know of the rows: whoever does must find the table marked.
+        if let Some(table) = effect.rows_for.and_then(|view| core.tables.get_mut(&view)) {
+            table.mark_behind();
+        }
+        Self::retire_changed_tables(core, &state);
+        manifest.put_in_place().map_err(|error| {
+            core.broken = Some(error.as_cause());
+            error.remedy("it took place, and shows when the store is opened again: do not do it once more")
         })?;
         let tail = effect.tail.unwrap_or_else(|| self.reads.picture().tail.clone());
         self.set_picture(Arc::clone(&state), tail);

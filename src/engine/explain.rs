@@ -234,7 +234,7 @@ impl Reads {
                 let segment = segment_of(position);
                 let file = Path::new("log").join(segment_name(segment));
                 let location = Location::Log { file, segment, offset: offset_of(position) };
-                (location, LogReader::verify(&self.log_place(), position))
+                (location, LogReader::verify(&self.log_place(), position, found.mark.seq))
             }
             Place::Run { id, row } => {
                 let run = view.runs.iter().find(|run| run.record.id == id);

@@ -11,10 +11,10 @@ use super::picture::Picture;
 use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
 use super::run_source::run_slices;
-use super::tail_source::TailGuard;
+use super::tail_source::ViewTail;
 use crate::error::{Error, Result};
 use crate::format::accept::{accept_spine_key, accept_spine_timestamp};
-use crate::join::source::Source;
+use crate::join::source::{Source, Tail};
 use crate::join::{Question, Scratch, Selected, SpineKeys, SpineTimes, Wanted, output_columns};
 use crate::request::HistoricalRequest;
 use crate::time::Timestamp;
@@ -148,7 +148,6 @@ impl HistoricalJoin {
         let times = SpineTimes { values: stamps.values().clone(), nulls: stamps.nulls().cloned() };
         let mut columns: Vec<ArrayRef> = spine.columns().to_vec();
         columns[self.timestamp] = utc_column(stamps.values().clone(), stamps.nulls().cloned());
-        let guard = TailGuard::lock(&self.picture.tail);
         let mut known_keys: HashMap<(Vec<usize>, Vec<DataType>), SpineKeys> = HashMap::new();
         for (selected, key_columns) in self.selections.iter().zip(&self.key_columns) {
             let view = self.picture.view(selected.view.id);
@@ -165,12 +164,14 @@ impl HistoricalJoin {
                     unknown.insert(SpineKeys::encode(&view.key_schema, &cells, rows, self.hash_seed, self.threads)?)
                 }
             };
-            let tail = guard.view(view.record.id, &view.layout);
+            let tail = ViewTail::new(&self.picture.tail, view.record.id, &view.layout);
             let mut sources = Vec::with_capacity(view.runs.len() + 1);
             for run in view.runs.iter().filter(|run| run.record.seq_min <= self.known_at) {
                 sources.push(Source::Run(run_slices(run.open()?, view.key_schema.columns().len())?));
             }
-            sources.push(Source::Tail(&tail));
+            if !tail.is_empty() {
+                sources.push(Source::Tail(&tail));
+            }
             let question = Question {
                 known_at: self.known_at,
                 created_cutoff: self.created_cutoff && selected.view.definition.has_created(),

@@ -137,7 +137,8 @@ impl Import {
     /// by others while the import ran too.
     ///
     /// # Errors
-    /// `Refused`: the view was dropped meanwhile. The disk fails: nothing was added.
+    /// `Refused`: the view was dropped meanwhile. The disk is full: nothing was added. It fails: the error says where it may have
+    /// been, or was.
     pub fn commit(mut self, now: Timestamp) -> Result<Imported> {
         self.batches = None;
         let mut built = self.join()?;

@@ -14,11 +14,9 @@ use crate::error::Result;
 use crate::identity::FORMAT_VERSION;
 use crate::latest::TableReader;
 use crate::registry::records::{EntityRecord, ServiceRecord, ViewRecord};
+use crate::tail::ROWS_HELD;
 use crate::time::Timestamp;
 use crate::value::DataType;
-
-/// Rows that are visited while the tail's lock is held: a commit waits no longer.
-const TAIL_ROWS_LOCKED: usize = 2_048;
 
 /// What the tail holds of a view.
 #[derive(Default)]
@@ -236,7 +234,7 @@ fn in_log(picture: &Picture, view_id: u32, seq_max: u64) -> InLog {
         loop {
             let views = segment.read();
             let before = seq;
-            let rows = views.get(&view_id).into_iter().flat_map(|rows| rows.rows_after(before, TAIL_ROWS_LOCKED));
+            let rows = views.get(&view_id).into_iter().flat_map(|rows| rows.rows_after(before, ROWS_HELD));
             for (row, _) in rows.take_while(|(row, _)| row.seq <= seq_max) {
                 seq = row.seq;
                 found.rows += 1;

@@ -15,12 +15,10 @@ use crate::format::columns::{EncodedKeys, RowColumns, encode_records};
 use crate::format::row::{RowKind, RowRef};
 use crate::history::{RunColumn, RunFile, for_each_latest};
 use crate::key::key_hash;
-use crate::tail::TailSegment;
+use crate::tail::{ROWS_HELD, TailSegment};
 
 /// Winners whose records are made together.
 const CHUNK_ROWS: usize = 4_096;
-/// Rows of the tail that are visited while its lock is held: a commit waits no longer.
-const TAIL_ROWS_LOCKED: usize = 2_048;
 
 /// Takes a row: key hash, record, number.
 pub trait Sink: FnMut(u64, &RowRef<'_>, u64) -> Result<()> {}
@@ -195,12 +193,12 @@ pub fn rows_of_tail(
         let views = segment.read();
         let Some(rows) = views.get(&view.record.id) else { return Ok(after) };
         let mut given = 0;
-        for (row, record) in rows.rows_after(after, TAIL_ROWS_LOCKED) {
+        for (row, record) in rows.rows_after(after, ROWS_HELD) {
             sink(key_hash(hash_seed, record.key), &record, row.seq)?;
             after = row.seq;
             given += 1;
         }
-        if given < TAIL_ROWS_LOCKED {
+        if given < ROWS_HELD {
             return Ok(after);
         }
     }

@@ -126,9 +126,12 @@ impl<'a> Gather<'a> {
     fn validity(&self, wanted: &Wanted, parts: &[Part<'_>]) -> Option<NullBuffer> {
         let reached: usize = parts.iter().map(|part| part.positions.len()).sum();
         let has_nulls = parts.iter().any(|part| part.array.null_count() > 0);
-        let has_marks = self.sources.iter().any(|source| match source {
-            Source::Run(run) => run.has_field_marks,
-            Source::Tail(tail) => tail.has_field_marks(),
+        let has_marks = self.sources.iter().enumerate().any(|(number, source)| {
+            let may_have = match source {
+                Source::Run(run) => run.has_field_marks,
+                Source::Tail(_) => true,
+            };
+            may_have && self.resolution.hits(number).any(|hits| !hits.rows.is_empty())
         });
         if !has_nulls && !has_marks && reached == self.resolution.hit_count() {
             return self.found.get_or_init(|| self.set_bits(parts)).clone();
@@ -165,18 +168,27 @@ impl<'a> Gather<'a> {
 
     /// Clears the bits of winners that do not speak of the field, or whose field's deadline has come.
     fn clear_gone(&self, field: usize, bits: &mut [u8]) {
+        let mut clear = |position: u32, is_absent: bool, deadline: Option<i64>| {
+            if is_absent || is_past(deadline, self.times.values[position as usize]) {
+                bits[position as usize / 8] &= !(1 << (position % 8));
+            }
+        };
         for (number, source) in self.sources.iter().enumerate() {
-            for hits in self.resolution.hits(number) {
-                for (&position, &row) in hits.positions.iter().zip(&hits.rows) {
-                    let (is_absent, deadline) = match source {
-                        Source::Run(run) if !run.has_field_marks => (false, None),
-                        Source::Run(run) => (run.file.is_absent(row, field), run.file.field_deadline(row, field)),
-                        Source::Tail(tail) => {
-                            (tail.field(row, field).0 == FieldState::Absent, tail.field_deadline(row, field))
+            for Hits { positions, rows } in self.resolution.hits(number) {
+                match source {
+                    Source::Run(run) if !run.has_field_marks => {}
+                    Source::Run(run) => {
+                        for (&position, &row) in positions.iter().zip(rows) {
+                            clear(position, run.file.is_absent(row, field), run.file.field_deadline(row, field));
                         }
-                    };
-                    if is_absent || is_past(deadline, self.times.values[position as usize]) {
-                        bits[position as usize / 8] &= !(1 << (position % 8));
+                    }
+                    Source::Tail(tail) => {
+                        let mut positions = positions.iter();
+                        tail.fields(rows, field, &mut |said| {
+                            if let Some(&position) = positions.next() {
+                                clear(position, said.state == FieldState::Absent, said.deadline);
+                            }
+                        });
                     }
                 }
             }
@@ -197,12 +209,12 @@ fn check_type(array: &ArrayRef, wanted: &Wanted) -> Result<()> {
 }
 
 fn tail_array(tail: &dyn Tail, rows: &[u32], wanted: &Wanted) -> Result<ArrayRef> {
-    let cells: Vec<Option<&[u8]>> = rows
-        .iter()
-        .map(|&row| match tail.field(row, wanted.field) {
-            (FieldState::Value, bytes) => Some(bytes),
-            _ => None,
-        })
-        .collect();
+    let (mut bytes, mut cells) = (Vec::new(), Vec::with_capacity(rows.len()));
+    tail.fields(rows, wanted.field, &mut |said| {
+        let start = bytes.len();
+        bytes.extend_from_slice(said.bytes);
+        cells.push((said.state == FieldState::Value).then_some(start..bytes.len()));
+    });
+    let cells: Vec<Option<&[u8]>> = cells.into_iter().map(|cell| cell.map(|range| &bytes[range])).collect();
     array_from_encoded(&wanted.data_type, &cells)
 }

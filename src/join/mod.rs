@@ -6,10 +6,9 @@
 //! 1. [`Partition::fill`] brings the [`spine`]'s rows into the order of their key hashes, which is the
 //!    order that [runs](source::Run) are sorted in;
 //! 2. [`Resolution::fill`] finds every row's winner over runs and tails, touching only indexes and times;
-//! 3. [`Gather::columns`] reads the winners' values column by column and scatters them to spine order;
-//!    [`statuses`](status::statuses) says why each is what it is, where somebody asks.
+//! 3. [`Gather::columns`] reads the winners' values column by column and scatters them to spine order.
 //!
-//! **Invariant**: no step knows of another view. Views that share keys share a partition.
+//! **Invariant**: no step knows of another view.
 
 mod encoded;
 mod gather;
@@ -21,7 +20,6 @@ mod scatter;
 mod search;
 pub mod source;
 pub mod spine;
-pub mod status;
 #[cfg(test)]
 mod tests;
 

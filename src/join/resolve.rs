@@ -4,12 +4,11 @@
 //!
 //! **Invariant**: what this finds is what [`pick`](super::pick::pick) finds.
 
-use super::pick::{AsOf, Mark, is_past};
+use super::pick::{AsOf, Mark};
 use super::search::resolve;
 use super::source::Source;
 use super::spine::{Partition, SpineKeys};
 use crate::error::{Error, Result};
-use crate::format::row::RowKind;
 
 /// The source of a row that nothing matches.
 pub(super) const NO_SOURCE: u16 = u16::MAX;
@@ -27,14 +26,12 @@ pub struct Question<'a> {
     pub created_cutoff: bool,
     /// The view's TTL in microseconds; 0 for none.
     pub ttl_us: i64,
-    /// Whether [`Resolution::expired`] is wanted, which only statuses need.
-    pub keep_expired: bool,
 }
 
 impl<'a> Question<'a> {
     /// Everything these sources hold, without a TTL.
     pub fn new(sources: &'a [Source<'a>]) -> Self {
-        Question { sources, truncates: &[], known_at: u64::MAX, created_cutoff: false, ttl_us: 0, keep_expired: false }
+        Question { sources, truncates: &[], known_at: u64::MAX, created_cutoff: false, ttl_us: 0 }
     }
 }
 
@@ -64,7 +61,6 @@ impl Hits {
 #[derive(Debug, Default)]
 pub(super) struct Share {
     pub hits: Vec<Hits>,
-    pub expired: Vec<Hits>,
 }
 
 /// The winners of a spine, by source. Kept between chunks for its memory.
@@ -114,11 +110,6 @@ impl Resolution {
         self.shares.iter().map(move |share| &share.hits[source])
     }
 
-    /// The winners in source `source` that are older than the TTL, in parts, where the question kept them.
-    pub fn expired(&self, source: usize) -> impl Iterator<Item = &Hits> {
-        self.shares.iter().map(move |share| &share.expired[source])
-    }
-
     /// How many sources the question had.
     pub fn source_count(&self) -> usize {
         self.source_count
@@ -156,21 +147,5 @@ impl<'a> Plan<'a> {
 
     pub(super) fn as_of(&self, at: i64) -> AsOf {
         AsOf { at, known_at: self.question.known_at, created_cutoff: self.question.created_cutoff }
-    }
-
-    pub(super) fn mark(&self, source: u16, row: u32) -> Mark {
-        match &self.question.sources[usize::from(source)] {
-            Source::Run(run) => run.mark(row as usize),
-            Source::Tail(tail) => tail.mark(row),
-        }
-    }
-
-    /// Whether the row is a value that its deadline has not overtaken.
-    pub(super) fn is_live(&self, source: u16, row: u32, at: i64) -> bool {
-        let (kind, deadline) = match &self.question.sources[usize::from(source)] {
-            Source::Run(run) => (run.kind(row as usize), run.deadline.and_then(|deadline| deadline.get(row as usize))),
-            Source::Tail(tail) => (tail.kind(row), tail.deadline(row)),
-        };
-        kind == RowKind::Value && !is_past(deadline, at)
     }
 }

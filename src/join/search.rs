@@ -7,10 +7,11 @@
 
 use std::hint::select_unpredictable;
 
-use super::pick::{Mark, oldest_in_age, pick};
+use super::pick::{Mark, is_past, oldest_in_age, pick};
 use super::resolve::{Hits, NO_SOURCE, Plan, Share};
-use super::source::{Run, Slot, Source, slot_rows};
+use super::source::{Run, Slot, Source, Tail, TailWinner, slot_rows};
 use super::spine::{Probe, bucket};
+use crate::format::row::RowKind;
 
 /// Spine rows that go through the steps together: what a block keeps must stay in the first-level cache.
 const BLOCK: usize = 512;
@@ -22,6 +23,8 @@ struct Best {
     event_ts: [i64; BLOCK],
     source: [u16; BLOCK],
     row: [u32; BLOCK],
+    /// Of rows whose best is of a tail; empty where there are no tails.
+    tail: Vec<Option<TailWinner>>,
 }
 
 /// Rows of a block whose key a run holds, and where.
@@ -37,11 +40,11 @@ struct Found {
 /// Finds the winners of `probes`, which are in bucket order, into `share`.
 pub(super) fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
     let source_count = plan.question.sources.len();
-    for hits in [&mut share.hits, &mut share.expired] {
-        hits.resize_with(source_count, Hits::default);
-        hits.iter_mut().for_each(Hits::clear);
-    }
-    let mut best = Best { event_ts: [0; BLOCK], source: [0; BLOCK], row: [0; BLOCK] };
+    share.hits.resize_with(source_count, Hits::default);
+    share.hits.iter_mut().for_each(Hits::clear);
+    let has_tails = plan.question.sources.iter().any(|source| matches!(source, Source::Tail(tail) if !tail.is_empty()));
+    let tail = vec![None; if has_tails { BLOCK } else { 0 }];
+    let mut best = Best { event_ts: [0; BLOCK], source: [0; BLOCK], row: [0; BLOCK], tail };
     let mut found =
         Found { lane: [0; BLOCK], slot: [0; BLOCK], start: [0; BLOCK], row: [0; BLOCK], len: [0; BLOCK], count: 0 };
     for block in probes.chunks(BLOCK) {
@@ -52,7 +55,7 @@ pub(super) fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
             let number = u16::try_from(source).unwrap_or(NO_SOURCE);
             match &plan.question.sources[source] {
                 Source::Tail(tail) if tail.is_empty() => {}
-                Source::Tail(_) => visit_tail(plan, number, block, &mut best),
+                Source::Tail(tail) => visit_tail(plan, number, *tail, block, &mut best),
                 Source::Run(run) => visit_run(plan, number, run, block, &mut best, &mut found),
             }
         }
@@ -63,18 +66,20 @@ pub(super) fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
     }
 }
 
-fn visit_tail(plan: &Plan<'_>, number: u16, block: &[Probe], best: &mut Best) {
-    let Source::Tail(tail) = &plan.question.sources[usize::from(number)] else { return };
-    for (lane, probe) in block.iter().enumerate() {
+fn visit_tail(plan: &Plan<'_>, number: u16, tail: &dyn Tail, block: &[Probe], best: &mut Best) {
+    let mut keys = block.iter().map(|probe| {
         let key = plan.keys.key(probe.position as usize);
-        if let Some((mark, row)) = tail.winner(probe.hash, key, plan.as_of(probe.at)) {
-            best.offer(plan, lane, number, row, mark.event_ts, || mark);
+        (probe.hash, key, plan.as_of(probe.at))
+    });
+    tail.winners(&mut keys, &mut |lane, winner| {
+        if best.offer(plan, lane, number, winner.row, winner.mark.event_ts, || winner.mark) {
+            best.tail[lane] = Some(winner);
         }
-    }
+    });
 }
 
 impl Best {
-    /// Takes a row that is later in row order than what the lane has.
+    /// Takes a row that is later in row order than what the lane has; whether it is.
     #[inline]
     fn offer(
         &mut self,
@@ -84,14 +89,39 @@ impl Best {
         row: u32,
         event_ts: i64,
         mark: impl FnOnce() -> Mark,
-    ) {
+    ) -> bool {
         let has_none = self.source[lane] == NO_SOURCE;
         let wins = has_none
             || event_ts > self.event_ts[lane]
-            || event_ts == self.event_ts[lane] && mark() > plan.mark(self.source[lane], self.row[lane]);
+            || event_ts == self.event_ts[lane] && mark() > self.mark(plan, lane);
         if wins {
             (self.event_ts[lane], self.source[lane], self.row[lane]) = (event_ts, source, row);
         }
+        wins
+    }
+
+    /// Where the lane's row stands in row order. It has one.
+    fn mark(&self, plan: &Plan<'_>, lane: usize) -> Mark {
+        match &plan.question.sources[usize::from(self.source[lane])] {
+            Source::Run(run) => run.mark(self.row[lane] as usize),
+            Source::Tail(_) => self.of_tail(lane).mark,
+        }
+    }
+
+    /// Whether the lane's row is a value that its deadline has not overtaken at `at`.
+    fn is_live(&self, plan: &Plan<'_>, lane: usize, at: i64) -> bool {
+        let (kind, deadline) = match &plan.question.sources[usize::from(self.source[lane])] {
+            Source::Run(run) => {
+                let row = self.row[lane] as usize;
+                (run.kind(row), run.deadline.and_then(|deadline| deadline.get(row)))
+            }
+            Source::Tail(_) => (self.of_tail(lane).kind, self.of_tail(lane).deadline),
+        };
+        kind == RowKind::Value && !is_past(deadline, at)
+    }
+
+    fn of_tail(&self, lane: usize) -> TailWinner {
+        self.tail[lane].expect("a row of a tail comes with what it is")
     }
 }
 
@@ -239,7 +269,7 @@ fn apply_truncates(plan: &Plan<'_>, block: &[Probe], best: &mut Best) {
         if best.source[lane] == NO_SOURCE {
             continue;
         }
-        let winner = plan.mark(best.source[lane], best.row[lane]);
+        let winner = best.mark(plan, lane);
         let truncates = plan.question.truncates;
         if pick(truncates, plan.as_of(probe.at)).is_some_and(|truncate| truncates[truncate] > winner) {
             best.source[lane] = NO_SOURCE;
@@ -252,13 +282,11 @@ fn finish(plan: &Plan<'_>, block: &[Probe], best: &Best, share: &mut Share) {
     let ttl_us = plan.question.ttl_us;
     for (lane, probe) in block.iter().enumerate() {
         let (source, row) = (best.source[lane], best.row[lane]);
-        if source == NO_SOURCE || !plan.all_values && !plan.is_live(source, row, probe.at) {
+        if source == NO_SOURCE || !plan.all_values && !best.is_live(plan, lane, probe.at) {
             continue;
         }
         if best.event_ts[lane] >= oldest_in_age(probe.at, ttl_us) {
             share.hits[usize::from(source)].push(probe.position, row);
-        } else if plan.question.keep_expired {
-            share.expired[usize::from(source)].push(probe.position, row);
         }
     }
 }

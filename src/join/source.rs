@@ -200,21 +200,42 @@ impl Candidates for RunRows<'_, '_> {
 }
 
 /// Recent rows found by key, each under a number of its own that names it until the join is done.
+///
+/// Rows are held still within a call, and no longer than for some thousands of them: whoever adds rows waits for that.
 pub trait Tail: Sync {
-    /// The winner of one key: what [`super::pick::pick_descending`] or [`super::pick::pick`] gives over its rows.
-    fn winner(&self, hash: u64, key: &[u8], question: AsOf) -> Option<(Mark, u32)>;
-    /// What a row is.
-    fn kind(&self, row: u32) -> RowKind;
-    /// Its place in row order.
-    fn mark(&self, row: u32) -> Mark;
-    /// From when on it is gone.
-    fn deadline(&self, row: u32) -> Option<i64>;
-    /// A field's state and, where it is a value, its bytes as [`crate::format::value::encode_value`] writes them.
-    fn field(&self, row: u32, field: usize) -> (FieldState, &[u8]);
-    /// From when on a field is gone.
-    fn field_deadline(&self, row: u32, field: usize) -> Option<i64>;
-    /// Whether any row has absent fields or field deadlines.
-    fn has_field_marks(&self) -> bool;
+    /// The winners of some keys: what [`super::pick::pick_descending`] or [`super::pick::pick`] gives over the rows of
+    /// each. `found` is given the position of a key that has one.
+    fn winners<'k>(
+        &self,
+        keys: &mut dyn Iterator<Item = (u64, &'k [u8], AsOf)>,
+        found: &mut dyn FnMut(usize, TailWinner),
+    );
+    /// What each of these rows says of a field, in order.
+    fn fields(&self, rows: &[u32], field: usize, visit: &mut dyn FnMut(TailField<'_>));
     /// Whether there are no rows.
     fn is_empty(&self) -> bool;
+}
+
+/// The winner of a key among a tail's rows.
+#[derive(Clone, Copy, Debug)]
+pub struct TailWinner {
+    /// Its number.
+    pub row: u32,
+    /// Its place in row order.
+    pub mark: Mark,
+    /// What it is.
+    pub kind: RowKind,
+    /// From when on it is gone.
+    pub deadline: Option<i64>,
+}
+
+/// What a row of a tail says of a field.
+#[derive(Clone, Copy, Debug)]
+pub struct TailField<'a> {
+    /// Whether it has a value.
+    pub state: FieldState,
+    /// The value as [`crate::format::value::encode_value`] writes it; empty where there is none.
+    pub bytes: &'a [u8],
+    /// From when on the field is gone.
+    pub deadline: Option<i64>,
 }

@@ -1,6 +1,6 @@
 //! The writer's side of a slot: the row it becomes, before it is stored.
 
-use super::layout::{EVENT_TS, FLAG_ASK_HISTORY, FLAG_CREATED, FLAGS, KEY_INLINE_BYTES, KEY_LEN, KIND, SEQ, STATES};
+use super::layout::{EVENT_TS, FLAG_ASK_HISTORY, FLAG_CREATED, FLAGS, KEY_LEN, KIND, SEQ, STATES};
 use super::slot::{HEAP_WORDS_MAX, SlotCopy};
 use crate::error::{Error, Result};
 use crate::format::row::{FieldState, RowKind, RowRef, set_field_state, states_len_bytes};

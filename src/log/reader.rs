@@ -1,6 +1,6 @@
 //! Following a log that another process writes, or reading one place of it again.
 
-use super::scan::{SECTOR, scan, verify_group};
+use super::scan::{SECTOR, scan, verify_row};
 use super::segment::{LogPlace, Opened, Segment, open_segment};
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
@@ -73,13 +73,13 @@ impl LogReader {
         Ok(())
     }
 
-    /// Checks the sectors of the group at `position` again, as `explain` does.
+    /// Checks the row `seq` of the group at `position` again, as `explain` does.
     ///
     /// # Errors
-    /// `Damaged`: they are not what was written. The segment was sealed and removed.
-    pub fn verify(place: &LogPlace, position: LogPosition) -> Result<()> {
+    /// `Damaged`: it is not what was written. The segment was sealed and removed.
+    pub fn verify(place: &LogPlace, position: LogPosition, seq: u64) -> Result<()> {
         match open_segment(place, segment_of(position), OpenMode::Read)? {
-            Opened::Sound(segment) => verify_group(&segment, offset_of(position)),
+            Opened::Sound(segment) => verify_row(&segment, offset_of(position), seq),
             Opened::NeverWas | Opened::BadHeader(_) => {
                 Err(Error::damaged(&place.path(segment_of(position)), "the segment's header is not what was written"))
             }

@@ -161,11 +161,12 @@ pub(super) fn witness_beyond(segment: &Segment, offset: u32) -> Result<(LogPosit
     Ok((synced, any))
 }
 
-/// Checks that the sectors of the group at `offset` are what was written.
+/// Checks that the row `seq` of the group at `offset` is what was written, with all that stands before it in the group.
+/// What a crash left of a group may end after it.
 ///
 /// # Errors
-/// `Damaged`: they are not, or no group begins there.
-pub(super) fn verify_group(segment: &Segment, offset: u32) -> Result<()> {
+/// `Damaged`: it is not, or no group begins there.
+pub(super) fn verify_row(segment: &Segment, offset: u32, seq: u64) -> Result<()> {
     if offset < SECTOR || offset >= segment.end_max() || !offset.is_multiple_of(SECTOR) {
         return Err(segment.damaged(offset, "no group begins here"));
     }
@@ -180,11 +181,12 @@ pub(super) fn verify_group(segment: &Segment, offset: u32) -> Result<()> {
     let end = u64::from(offset) + header.sector_count() * u64::from(SECTOR);
     let end = u32::try_from(end).ok().filter(|end| *end <= segment.end_max());
     let end = end.ok_or_else(|| segment.damaged(offset, "the group is longer than its segment"))?;
-    let reached = scan(segment, offset, end, |_, _| Ok(()))?;
-    if reached.offset == end {
-        return Ok(());
-    }
-    Err(segment.damaged(reached.offset, "it is not what was written"))
+    let mut is_there = false;
+    let reached = scan(segment, offset, end, |frame, _| {
+        is_there |= frame.first_seq <= seq && seq - frame.first_seq < u64::from(frame.row_count);
+        Ok(())
+    })?;
+    if is_there { Ok(()) } else { Err(segment.damaged(reached.offset, "it is not what was written")) }
 }
 
 /// Whether the sector at `offset` was never written; true at the segment's end.

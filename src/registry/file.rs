@@ -102,6 +102,11 @@ impl RegistryFile {
         Ok(opened)
     }
 
+    /// Whether no commit failed.
+    pub(super) fn takes_commits(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// Applies `changes`, which lead to `after`. Durable on return.
     ///
     /// # Errors

@@ -25,12 +25,15 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use definitions::DefinitionsView;
 pub use file::{FILE_NAME, SEAL_BYTES};
 pub use state::{Change, RegistryState};
+
+use bytes::Bytes;
 
 use self::file::RegistryFile;
 use self::records::{Meta, ProjectRecord, Record};
@@ -166,40 +169,71 @@ impl Registry {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes a change and one more generation. Durable on return, and then what [`Registry::state`] says. One change
-    /// at a time; `change` sees what every commit before it did.
+    /// Works out a change and one more generation, and keeps everybody else from making one until it is committed or
+    /// dropped. `change` sees what every commit before it did.
     ///
     /// # Errors
-    /// `change`'s own, and nothing took place; or the disk's, after which the registry takes no more commits
-    /// (`Poisoned`) unless the disk was merely full and the file is found to be as it was.
-    pub fn commit(&self, change: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Arc<RegistryState>> {
-        let mut file: MutexGuard<'_, RegistryFile> = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+    /// `change`'s own.
+    pub fn propose(&self, change: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Proposed<'_>> {
+        let file: MutexGuard<'_, RegistryFile> = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.state();
         let mut changing = Change::new(&before);
         change(&mut changing)?;
         let changes = changing.finish()?;
         let after = Arc::new(before.after(&changes)?);
-        if let Err(error) = file.commit(&changes, &after.to_manifest()) {
+        Ok(Proposed { registry: self, file, changes, before, after })
+    }
+
+    /// Whether it takes another commit: not after one that may have taken place.
+    pub fn takes_commits(&self) -> bool {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).takes_commits()
+    }
+}
+
+/// A change that was worked out, and of which nobody knows.
+#[derive(Debug)]
+pub struct Proposed<'a> {
+    registry: &'a Registry,
+    file: MutexGuard<'a, RegistryFile>,
+    changes: BTreeMap<String, Option<Bytes>>,
+    before: Arc<RegistryState>,
+    after: Arc<RegistryState>,
+}
+
+impl Proposed<'_> {
+    /// What the registry will say.
+    pub fn after(&self) -> &Arc<RegistryState> {
+        &self.after
+    }
+
+    /// Makes the change. Durable on return, and then what [`Registry::state`] says.
+    ///
+    /// # Errors
+    /// The disk's, after which nobody knows whether it took place, and the registry takes no more commits (`Poisoned`);
+    /// unless the disk was merely full and the file is found to be as it was: then [it does](Registry::takes_commits).
+    pub fn commit(mut self) -> Result<Arc<RegistryState>> {
+        if let Err(error) = self.file.commit(&self.changes, &self.after.to_manifest()) {
             if error.kind() == ErrorKind::NoSpace {
-                self.resume(&mut file, &before);
+                self.resume();
             }
             return Err(error);
         }
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&after);
-        Ok(after)
+        *self.registry.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&self.after);
+        Ok(self.after)
     }
 
     /// After a full disk: goes on with the file when it holds what it held before.
-    fn resume(&self, file: &mut RegistryFile, before: &RegistryState) {
-        match RegistryFile::open(&*self.disk, &self.dir, &before.to_manifest().store_uuid) {
-            Ok((reopened, found)) if found == before.to_manifest() => *file = reopened,
+    fn resume(&mut self) {
+        let (Registry { disk, dir, .. }, before) = (self.registry, self.before.to_manifest());
+        match RegistryFile::open(&**disk, dir, &before.store_uuid) {
+            Ok((reopened, found)) if found == before => *self.file = reopened,
             Ok(_) => tracing::warn!("the registry took a commit that it reported as failed"),
             Err(error) => tracing::warn!(%error, "the registry does not open after a full disk"),
         }
     }
 }
 
-fn json_of<R: Record>(record: &R) -> Result<(String, bytes::Bytes)> {
+fn json_of<R: Record>(record: &R) -> Result<(String, Bytes)> {
     let json = serde_json::to_vec(record)
         .map_err(|source| Error::invalid("the record cannot be written as JSON").at(record.key()).caused_by(source))?;
     Ok((record.key(), json.into()))

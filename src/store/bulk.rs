@@ -193,7 +193,8 @@ impl BulkWriter {
     /// Commits what was written: visible at once, durable on return.
     ///
     /// # Errors
-    /// An earlier error ended the import; the view was dropped meanwhile; the disk fails: nothing was added.
+    /// An earlier error ended the import; the view was dropped meanwhile; the disk is full: nothing was added. The disk fails: the
+    /// error says where it may have been, or was.
     pub fn commit(self) -> Result<ImportReport> {
         self.check_going_on()?;
         match self.side {

@@ -138,7 +138,7 @@ impl LocalImport {
     /// Commits what was written: visible at once, durable on return.
     ///
     /// # Errors
-    /// The disk fails: nothing was added.
+    /// The disk is full: nothing was added. It fails: the error says where it may have been, or was.
     pub fn commit(self) -> Result<ImportReport> {
         let imported = self.import.commit(self.store.now())?;
         let mut report = self.report;

@@ -23,6 +23,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use crate::format::commits::Commit;
 use crate::format::log::LogPosition;
 
+/// Rows that are visited while a segment is held still: a commit waits no longer.
+pub const ROWS_HELD: usize = 2_048;
+
 /// The rows of one log segment, by view. Written by the committer, read by everyone.
 #[derive(Debug)]
 pub struct TailSegment {

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use asof::ErrorKind;
+use asof::definition::{Definitions, FeatureView};
 use asof::disk::{CrashMode, FaultyDisk, MemDisk, Operation, Verdict};
+use asof::value::DataType;
+use asof::{ApplyOptions, ErrorKind, Row, Store};
 
 use super::examine::{Trouble, examine};
 use super::image::write_on;
@@ -137,4 +139,79 @@ fn a_disk_that_is_full_at_any_operation_loses_nothing_and_says_what_to_do() {
 #[test]
 fn a_disk_that_fails_at_any_operation_loses_nothing_that_was_acknowledged() {
     at_every_operation(io::ErrorKind::Other, |_| true);
+}
+
+/// What an error said of a change of the registry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Said {
+    DidNotTakePlace,
+    MayHave,
+    TookPlace,
+}
+
+/// A named snapshot on a disk that fails once, at the `number`-th operation that `matches`: what the error says is what the
+/// next process finds. `None` where there is no such operation; else what it said, and whether the store took the next
+/// write without being opened again.
+fn snapshot_on_a_failing_disk(
+    number: u64,
+    kind: io::ErrorKind,
+    matches: fn(Operation) -> bool,
+) -> Option<(Said, bool)> {
+    let (memory, seen) = (MemDisk::new(), Arc::new(AtomicU64::new(u64::MAX / 2)));
+    let counter = Arc::clone(&seen);
+    let disk = FaultyDisk::new(Arc::new(memory.clone()), move |operation, _: &Path| {
+        match matches(operation) && counter.fetch_add(1, Ordering::SeqCst) == number {
+            true => Verdict::Fail(kind),
+            false => Verdict::Proceed,
+        }
+    });
+    let builder = Store::builder().background(false);
+    let store = builder.clone().disk(Arc::new(disk)).open("/failing").unwrap();
+    let view = FeatureView::new("v").entity("thing").feature("x", DataType::Int64);
+    let definitions = Definitions::new("failing").entity("thing", [("id", DataType::Int64)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let row = |x: i64| Row::new().at(store.now()).set("id", 1).set("x", x);
+    store.write_rows("v", [row(1)]).unwrap();
+    seen.store(0, Ordering::SeqCst);
+    let failed = store.snapshot("early").err();
+    seen.store(u64::MAX / 2, Ordering::SeqCst);
+    let error = failed?;
+    let goes_on = store.write_rows("v", [row(2)]).is_ok();
+    let said = match error.way_out().unwrap_or_default() {
+        text if text.contains("it took place, and shows when") => Said::TookPlace,
+        text if text.contains("whether it took place shows when") => Said::MayHave,
+        _ => Said::DidNotTakePlace,
+    };
+    assert!(goes_on || said != Said::DidNotTakePlace || kind != io::ErrorKind::StorageFull, "{number}: {error}");
+    if goes_on {
+        store.snapshot("late").unwrap();
+    }
+    drop(store);
+    let store = builder.disk(Arc::new(memory)).open("/failing").unwrap();
+    let names: Vec<_> = store.snapshots().unwrap().into_iter().map(|snapshot| snapshot.name).collect();
+    let is_there = names.iter().any(|name| name == "early");
+    assert!(
+        said == Said::MayHave || is_there == (said == Said::TookPlace),
+        "{number}: {error:?}, and there are {names:?}"
+    );
+    assert_eq!(names.iter().any(|name| name == "late"), goes_on, "{number}: {names:?}");
+    Some((said, goes_on))
+}
+
+#[test]
+fn what_an_error_says_of_a_change_is_what_the_next_process_finds() {
+    let all = |kind, matches| -> Vec<(Said, bool)> {
+        (0..).map_while(|number| snapshot_on_a_failing_disk(number, kind, matches)).collect()
+    };
+    let failing = all(io::ErrorKind::Other, |_| true);
+    for said in [Said::DidNotTakePlace, Said::MayHave, Said::TookPlace] {
+        assert!(failing.iter().any(|(found, _)| *found == said), "{said:?} is among what was said: {failing:?}");
+    }
+    let full = all(io::ErrorKind::StorageFull, |operation| {
+        use Operation::{Allocate, Create, CreateDir, SetLen, Write};
+        matches!(operation, Allocate | Create | CreateDir | SetLen | Write)
+    });
+    assert!(full.len() > 3, "{full:?}");
+    let gone_on = full.iter().filter(|(said, goes_on)| *said == Said::DidNotTakePlace && *goes_on).count();
+    assert!(gone_on * 2 > full.len(), "once there is space again, most stores go on: {full:?}");
 }

@@ -11,10 +11,7 @@ use crate::format::row::RowKind;
 use crate::history::{Keys, RowCollector, RowColumns, RunSchema};
 use crate::join::pick::Mark;
 use crate::key::key_hash;
-use crate::tail::TailSegment;
-
-/// Rows that are visited while the tail's lock is held: a commit waits no longer.
-const TAIL_ROWS_LOCKED: usize = 2_048;
+use crate::tail::{ROWS_HELD, TailSegment};
 
 /// Where a row of the tail lies, and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +65,7 @@ impl TailRows {
             let mut seq = 0;
             loop {
                 let views = segment.read();
-                let rows = views.get(&view_id).into_iter().flat_map(|rows| rows.rows_after(seq, TAIL_ROWS_LOCKED));
+                let rows = views.get(&view_id).into_iter().flat_map(|rows| rows.rows_after(seq, ROWS_HELD));
                 let mut last = None;
                 for ((row, record), number) in rows.zip(&mut numbers) {
                     take(number, key_hash(hash_seed, record.key), mark_of(&row), record.head.kind, record.key);

@@ -8,13 +8,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampMicrosecondType, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
-use arrow_schema::{DataType as ArrowType, Field};
+use arrow_schema::Field;
 
+use super::limits::{refuse_long_keys, refuse_long_values};
 use super::{CompiledRules, Refusal, accept_column_collecting};
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result};
 use crate::format::columns::array_from_values;
-use crate::key::KEY_BYTES_MAX;
 use crate::options::MAX_FUTURE_SKEW_US_DEFAULT;
 use crate::text::{clip, parse_json_text, parse_timestamp_as, parse_value};
 use crate::time::{Timestamp, format_duration_us};
@@ -130,7 +130,7 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
         refused.extend(found);
         keys.push(column);
     }
-    refuse_long_keys(&keys, rows, &mut refused);
+    refuse_long_keys(&parts(&view.join_keys, &keys), rows, "join key", &mut refused);
 
     let event_ts = match (columns.event_ts, &view.source.event_timestamp) {
         (Some(index), _) => {
@@ -180,10 +180,15 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
         refused.extend(found);
         event_ids.push(column);
     }
+    refuse_long_keys(&parts(&view.event_id, &event_ids), rows, "event id", &mut refused);
 
     let mut features = Vec::with_capacity(view.features.len());
     for (feature, index) in view.features.iter().zip(&columns.features) {
-        let (column, found) = take(&feature.name, &feature.dtype, *index)?;
+        let (column, mut found) = take(&feature.name, &feature.dtype, *index)?;
+        let mut long = Vec::new();
+        refuse_long_values(&feature.dtype, &column, &mut long);
+        long.iter_mut().for_each(|refusal| refusal.column = Some(feature.name.clone()));
+        found.extend(long);
         if !feature.rules.is_empty() {
             let rules = CompiledRules::new(&feature.dtype, &feature.rules).map_err(|error| error.at(&feature.name))?;
             let mut broken = Vec::new();
@@ -251,6 +256,11 @@ fn row_name(batch: &RecordBatch, row: usize, first_row: u64) -> String {
     }
 }
 
+/// The columns of a key, with their types.
+fn parts<'a>(names: &'a [(String, DataType)], columns: &'a [ArrayRef]) -> Vec<(&'a DataType, &'a ArrayRef)> {
+    names.iter().map(|(_, dtype)| dtype).zip(columns).collect()
+}
+
 fn refuse_nulls(column: &ArrayRef, name: &str, reason: &str, known: &[Refusal], refused: &mut Vec<Refusal>) {
     if column.null_count() == 0 {
         return;
@@ -259,30 +269,6 @@ fn refuse_nulls(column: &ArrayRef, name: &str, reason: &str, known: &[Refusal], 
         // A value that did not convert is null here, and refused already with a better reason.
         if known.binary_search_by_key(&row, |refusal| refusal.row).is_err() {
             refused.push(Refusal { row, column: Some(name.to_owned()), reason: reason.to_owned() });
-        }
-    }
-}
-
-fn refuse_long_keys(keys: &[ArrayRef], rows: usize, refused: &mut Vec<Refusal>) {
-    let mut lengths = vec![0_usize; rows];
-    let mut is_variable = false;
-    for column in keys {
-        let mut add = |offsets: &[i32]| {
-            is_variable = true;
-            for (len, ends) in lengths.iter_mut().zip(offsets.windows(2)) {
-                *len += 4 + (ends[1] - ends[0]).unsigned_abs() as usize;
-            }
-        };
-        match column.data_type() {
-            ArrowType::Utf8 => add(column.as_string::<i32>().value_offsets()),
-            ArrowType::Binary => add(column.as_binary::<i32>().value_offsets()),
-            _ => lengths.iter_mut().for_each(|len| *len += 16),
-        }
-    }
-    if is_variable {
-        for (row, len) in lengths.iter().enumerate().filter(|(_, len)| **len > KEY_BYTES_MAX) {
-            refused
-                .push(Refusal::new(row, format!("the join key takes {len} bytes, at most {KEY_BYTES_MAX} are stored")));
         }
     }
 }

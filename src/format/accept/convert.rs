@@ -9,7 +9,9 @@ use arrow_array::types::{
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, PrimitiveArray, StringArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, Decimal128Array, FixedSizeBinaryArray, PrimitiveArray, StringArray, new_null_array,
+};
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer, i256};
 use arrow_schema::{DataType as ArrowType, TimeUnit};
 
@@ -282,6 +284,12 @@ fn date(dtype: &DataType, array: &ArrayRef, refused: &mut Vec<Refusal>) -> Resul
     }
 }
 
+/// Whether no number has more digits than `precision`.
+fn fits(column: &Decimal128Array, precision: u8) -> bool {
+    let limit = 10_u128.pow(u32::from(precision));
+    column.iter().flatten().all(|value| value.unsigned_abs() < limit)
+}
+
 fn decimal(
     dtype: &DataType,
     precision: u8,
@@ -294,7 +302,8 @@ fn decimal(
     let exact = |value: i128, from: i32| rescale(value, from, to, precision);
     let a = array.as_ref();
     match array.data_type() {
-        same if *same == dtype.to_arrow() => Ok(array.clone()),
+        // Arrow lets a column hold numbers that its own type has too few digits for.
+        same if *same == dtype.to_arrow() && fits(array.as_primitive(), precision) => Ok(array.clone()),
         ArrowType::Decimal32(_, s) => map::<Decimal32Type, T>(dtype, a, refused, |v| exact(v.into(), i32::from(*s))),
         ArrowType::Decimal64(_, s) => map::<Decimal64Type, T>(dtype, a, refused, |v| exact(v.into(), i32::from(*s))),
         ArrowType::Decimal128(_, s) => map::<Decimal128Type, T>(dtype, a, refused, |v| exact(v, i32::from(*s))),

@@ -5,6 +5,7 @@
 
 mod batch;
 mod convert;
+mod limits;
 mod nested;
 mod rules;
 mod spine;

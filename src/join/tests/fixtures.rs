@@ -8,7 +8,7 @@ use crate::format::row::{FieldState, RowKind};
 use crate::format::value::encode_value;
 use crate::join::array_from_encoded;
 use crate::join::pick::{AsOf, Mark, pick_descending};
-use crate::join::source::{Index, OptionalTimes, Run, RunFile, Slot, Tail, slot};
+use crate::join::source::{Index, OptionalTimes, Run, RunFile, Slot, Tail, TailField, TailWinner, slot};
 use crate::value::{DataType, Value};
 
 /// A row as a test states it.
@@ -172,39 +172,30 @@ impl TestTail {
 }
 
 impl Tail for TestTail {
-    fn winner(&self, hash: u64, key: &[u8], question: AsOf) -> Option<(Mark, u32)> {
-        let rows = self
-            .rows
-            .iter()
-            .zip(0..self.rows.len() as u32)
-            .rev()
-            .filter(|(row, _)| hash_of(&row.key) == hash && row.key == key);
-        pick_descending(rows.map(|(row, number)| (row.mark, number)), question)
+    fn winners<'k>(
+        &self,
+        keys: &mut dyn Iterator<Item = (u64, &'k [u8], AsOf)>,
+        found: &mut dyn FnMut(usize, TailWinner),
+    ) {
+        for (i, (hash, key, question)) in keys.enumerate() {
+            let rows = self
+                .rows
+                .iter()
+                .zip(0..self.rows.len() as u32)
+                .rev()
+                .filter(|(row, _)| hash_of(&row.key) == hash && row.key == key);
+            if let Some((mark, row)) = pick_descending(rows.map(|(row, number)| (row.mark, number)), question) {
+                let Row { kind, deadline, .. } = self.rows[row as usize];
+                found(i, TailWinner { row, mark, kind, deadline });
+            }
+        }
     }
 
-    fn kind(&self, row: u32) -> RowKind {
-        self.rows[row as usize].kind
-    }
-
-    fn mark(&self, row: u32) -> Mark {
-        self.rows[row as usize].mark
-    }
-
-    fn deadline(&self, row: u32) -> Option<i64> {
-        self.rows[row as usize].deadline
-    }
-
-    fn field(&self, row: u32, field: usize) -> (FieldState, &[u8]) {
-        let (state, bytes) = &self.cells[row as usize][field];
-        (*state, bytes)
-    }
-
-    fn field_deadline(&self, row: u32, _: usize) -> Option<i64> {
-        self.rows[row as usize].field_deadline
-    }
-
-    fn has_field_marks(&self) -> bool {
-        self.rows.iter().any(|row| row.field_deadline.is_some() || row.fields.iter().any(Option::is_none))
+    fn fields(&self, rows: &[u32], field: usize, visit: &mut dyn FnMut(TailField<'_>)) {
+        for &row in rows {
+            let (state, bytes) = &self.cells[row as usize][field];
+            visit(TailField { state: *state, bytes, deadline: self.rows[row as usize].field_deadline });
+        }
     }
 
     fn is_empty(&self) -> bool {

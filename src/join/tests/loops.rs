@@ -6,42 +6,32 @@ use proptest::prelude::*;
 
 use super::fixtures::{Row, TestRun, TestTail, hash_of};
 use crate::format::row::RowKind;
-use crate::join::pick::{AsOf, Mark, Status, pick};
+use crate::join::pick::{AsOf, Mark, pick};
 use crate::join::source::Source;
-use crate::join::status::statuses;
 use crate::join::{Question, Scratch, SpineKeys, SpineTimes, Wanted};
 use crate::value::{DataType, Value};
 
-/// The contract in words, without any of the join's code: status, value and event time of one field.
-fn oracle(
-    rows: &[Row],
-    truncates: &[Mark],
-    key: Option<&[u8]>,
-    as_of: AsOf,
-    ttl_us: i64,
-    field: usize,
-) -> (Status, Value, Option<i64>) {
+/// The contract in words, without any of the join's code: the value of one field, null unless it is PRESENT.
+fn oracle(rows: &[Row], truncates: &[Mark], key: Option<&[u8]>, as_of: AsOf, ttl_us: i64, field: usize) -> Value {
     let in_sight = |mark: &Mark| {
         mark.event_ts <= as_of.at
             && mark.seq <= as_of.known_at
             && (!as_of.created_cutoff || mark.created.is_some_and(|created| created <= as_of.at))
     };
-    let none = (Status::NotFound, Value::Null, None);
     let winner =
         rows.iter().filter(|row| Some(row.key.as_slice()) == key && in_sight(&row.mark)).max_by_key(|row| row.mark);
-    let Some(row) = winner else { return none };
+    let Some(row) = winner else { return Value::Null };
     if truncates.iter().any(|truncate| in_sight(truncate) && *truncate > row.mark) || row.kind != RowKind::Value {
-        return none;
+        return Value::Null;
     }
     let gone = [row.deadline, row.field_deadline].iter().flatten().any(|deadline| *deadline <= as_of.at);
     match &row.fields[field] {
-        None => none,
-        Some(_) if gone => none,
+        None => Value::Null,
+        Some(_) if gone => Value::Null,
         Some(_) if ttl_us > 0 && i128::from(as_of.at) - i128::from(row.mark.event_ts) > i128::from(ttl_us) => {
-            (Status::OutsideMaxAge, Value::Null, Some(row.mark.event_ts))
+            Value::Null
         }
-        Some(Value::Null) => (Status::NullValue, Value::Null, Some(row.mark.event_ts)),
-        Some(value) => (Status::Present, value.clone(), Some(row.mark.event_ts)),
+        Some(value) => value.clone(),
     }
 }
 
@@ -169,7 +159,7 @@ proptest! {
         };
         let Case { known_at, created_cutoff, ttl_us, threads, .. } = case;
         let question = Question {
-            sources: &sources, truncates: &case.truncates, known_at, created_cutoff, ttl_us, keep_expired: true,
+            sources: &sources, truncates: &case.truncates, known_at, created_cutoff, ttl_us,
         };
         let wanted: Vec<Wanted> =
             types.iter().cloned().enumerate().map(|(field, data_type)| Wanted { field, data_type }).collect();
@@ -178,13 +168,12 @@ proptest! {
         for _ in 0..2 {
             let columns = scratch.join(&keys, &times, &question, &wanted, threads).unwrap();
             for wanted in &wanted {
-                let statuses = statuses(&scratch.resolution, &sources, &times, wanted, ttl_us).unwrap();
                 for (row, (key, at)) in case.spine.iter().enumerate() {
                     let as_of = AsOf { at: at.unwrap_or(0), known_at, created_cutoff };
                     let key = key.as_deref().filter(|_| at.is_some());
                     let expected = oracle(&case.rows, &case.truncates, key, as_of, ttl_us, wanted.field);
                     let value = value_at(&wanted.data_type, &columns[wanted.field], row);
-                    prop_assert_eq!((statuses.status[row], value, statuses.event_ts[row]), expected, "spine row {}", row);
+                    prop_assert_eq!(value, expected, "spine row {}", row);
                 }
             }
         }
@@ -219,7 +208,7 @@ fn many_rows_over_many_blocks_and_uneven_entities_agree_with_the_pick() {
     let wanted = [Wanted { field: 0, data_type: DataType::Int64 }];
     let columns = Scratch::default().join(&keys, &times, &question, &wanted, 3).unwrap();
     for (row, (key, at)) in spine.iter().enumerate() {
-        let (_, expected, _) = oracle(&rows, &[], Some(key), AsOf::new(*at), 0, 0);
+        let expected = oracle(&rows, &[], Some(key), AsOf::new(*at), 0, 0);
         assert_eq!(value_at(&types[0], &columns[0], row), expected, "spine row {row}");
         // The online path asks the same rows one key at a time.
         let single = run.rows_of(hash_of(key), key).and_then(|rows| {

@@ -134,22 +134,31 @@ fn a_segment_that_is_missing_cut_or_from_elsewhere_is_damage() {
     }
 }
 
+/// Groups are of a frame of four rows and one of three.
+const GROUP_ROWS: u64 = 7;
+
 #[test]
-fn a_group_is_verified_whole() {
+fn a_row_is_verified_with_all_that_stands_before_it_in_its_group() {
     let (disk, starts, _, end) = three_groups(true);
-    for &start in &starts {
-        LogReader::verify(&place(&disk), start).unwrap();
-    }
-    for (i, &start) in starts.iter().enumerate() {
-        let group_end = starts.get(i + 1).copied().unwrap_or(end);
+    let verify = |disk: &MemDisk, start, seq| LogReader::verify(&place(disk), start, seq);
+    for (group, &start) in (0..).zip(&starts) {
+        let (first, last) = (GROUP_ROWS * group + 1, GROUP_ROWS * (group + 1));
+        (first..=last).for_each(|seq| verify(&disk, start, seq).unwrap());
+        for elsewhere in [0, first - 1, last + 1, u64::MAX] {
+            assert_eq!(verify(&disk, start, elsewhere).unwrap_err().kind(), ErrorKind::Damaged, "row {elsewhere}");
+        }
+        let group_end = starts.get(group as usize + 1).copied().unwrap_or(end);
+        let mut sound = 0;
         for at in (offset_of(start)..offset_of(group_end)).step_by(512) {
             let copy = disk.crash_image(CrashMode::KeepAll);
             overwrite(&copy, 1, at.into(), b"x");
-            assert_eq!(LogReader::verify(&place(&copy), start).unwrap_err().kind(), ErrorKind::Damaged, "{at}");
+            assert_eq!(verify(&copy, start, last).unwrap_err().kind(), ErrorKind::Damaged, "{at}");
+            sound += u64::from(verify(&copy, start, first).is_ok());
         }
+        assert!(sound > 0, "the second frame takes sectors of its own");
     }
-    assert!(LogReader::verify(&place(&disk), end).is_err());
-    assert!(LogReader::verify(&place(&disk), starts[0] + 1).is_err());
+    assert!(verify(&disk, end, GROUP_ROWS * 3 + 1).is_err());
+    assert!(verify(&disk, starts[0] + 1, 1).is_err());
 }
 
 #[test]

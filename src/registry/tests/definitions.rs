@@ -40,7 +40,7 @@ fn sample() -> Arc<RegistryState> {
     let (_, disk) = disk();
     let registry = created(&disk);
     registry
-        .commit(|change| {
+        .propose(|change| {
             change.put(&view(1, "weather", 1, 1, 10, &["temp"]))?;
             change.put(&view(1, "weather", 1, 2, 20, &["temp", "visib"]))?;
             let dropped = view(1, "weather", 1, 3, 50, &["temp", "visib"]);
@@ -59,6 +59,7 @@ fn sample() -> Arc<RegistryState> {
             };
             change.put(&entity)
         })
+        .and_then(Proposed::commit)
         .unwrap();
     // Through the bytes, as another process gets them.
     let bytes = registry.state().to_manifest().encode().unwrap();
@@ -94,11 +95,12 @@ fn the_newest_version_not_dropped_is_meant_without_a_version() {
     let (_, disk) = disk();
     let registry = created(&disk);
     registry
-        .commit(|change| {
+        .propose(|change| {
             change.put(&view(1, "weather", 1, 1, 10, &["temp"]))?;
             change.put(&view(2, "weather", 2, 1, 20, &["temp"]))?;
             change.put(&ViewRecord { dropped_seq: Some(30), ..view(2, "weather", 2, 2, 30, &["temp"]) })
         })
+        .and_then(Proposed::commit)
         .unwrap();
     let version = |seq| {
         let definitions = registry.state().definitions_at(Some(seq));

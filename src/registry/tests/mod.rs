@@ -45,10 +45,11 @@ fn open(disk: &Arc<dyn Disk>) -> Result<Opened> {
 
 /// A commit that leaves a mark: after it, meta says `seq`, and there is a snapshot of it.
 fn commit_mark(registry: &Registry, seq: u64) -> Result<Arc<RegistryState>> {
-    registry.commit(|change| {
+    let proposed = registry.propose(|change| {
         change.meta().seq_max = seq;
         change.put(&snapshot(seq))
-    })
+    })?;
+    proposed.commit()
 }
 
 fn snapshot(seq: u64) -> SnapshotRecord {
@@ -94,20 +95,22 @@ fn what_was_committed_is_there_after_opening_again() {
     let registry = created(&disk);
     let before = registry.state();
     let after = registry
-        .commit(|change| {
+        .propose(|change| {
             assert_eq!(change.before().runs().count(), 0);
             change.meta().next_run_id = 3;
             change.put(&run(1))?;
             change.put(&run(2))
         })
+        .and_then(Proposed::commit)
         .unwrap();
     assert_eq!((before.generation(), after.generation()), (1, 2));
     assert_eq!(before.runs().count(), 0, "a state does not change under who holds it");
     registry
-        .commit(|change| {
+        .propose(|change| {
             change.delete(run_key(1));
             Ok(())
         })
+        .and_then(Proposed::commit)
         .unwrap();
     publish(&disk, &registry);
     drop(registry);
@@ -124,7 +127,7 @@ fn what_was_committed_is_there_after_opening_again() {
 fn a_change_that_fails_leaves_nothing() {
     let (_, disk) = disk();
     let registry = created(&disk);
-    let refused = registry.commit(|change| {
+    let refused = registry.propose(|change| {
         change.put(&run(1))?;
         Err(Error::refused("no"))
     });
@@ -173,7 +176,11 @@ fn unknown_records_and_fields_are_kept_and_ignored() {
 fn a_misspelt_snapshot_suggests_the_nearest() {
     let (_, disk) = disk();
     let registry = created(&disk);
-    registry.commit(|change| change.put(&SnapshotRecord { name: "release".to_owned(), ..snapshot(4) })).unwrap();
+    registry
+        .propose(|change| change.put(&SnapshotRecord { name: "release".to_owned(), ..snapshot(4) }))
+        .unwrap()
+        .commit()
+        .unwrap();
     let error = registry.state().snapshot("relaese").unwrap_err();
     assert_eq!(error.to_string(), "no snapshot is called relaese; did you mean release?");
 }

@@ -232,7 +232,7 @@ fn on_a_real_disk_too_a_cut_or_lost_registry_is_rebuilt() {
     let disk: Arc<dyn Disk> = Arc::new(crate::disk::RealDisk);
     let open = || Registry::open(&disk, &base, UUID, manifest::load(&*disk, &base, &UUID));
     let registry = Registry::create(&disk, &base, UUID, &Meta::default(), &ProjectRecord::default()).unwrap();
-    registry.commit(|change| change.put(&snapshot(1))).unwrap();
+    registry.propose(|change| change.put(&snapshot(1))).unwrap().commit().unwrap();
     manifest::publish(&*disk, &base, &registry.state().to_manifest()).unwrap();
     drop(registry);
     let path = base.join(FILE_NAME);

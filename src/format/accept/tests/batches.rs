@@ -163,3 +163,104 @@ fn text_cells_are_refused_one_by_one_and_lines_are_named() {
     let accepted = accept_batch(&view(), &batch.slice(0, 1), &AcceptOptions::new(NOW)).unwrap();
     assert_eq!(values(&DataType::Float64, &accepted.features[0]), [Value::Float64(1.5)]);
 }
+
+/// A list column of `len` bools each.
+fn bools(lens: &[usize]) -> ArrayRef {
+    let mut builder = arrow_array::builder::ListBuilder::new(arrow_array::builder::BooleanBuilder::new());
+    for len in lens {
+        builder.values().append_n(*len, true);
+        builder.append(true);
+    }
+    Arc::new(builder.finish())
+}
+
+#[test]
+fn values_and_keys_of_the_greatest_length_are_taken_and_longer_ones_refused_by_row() {
+    let max = crate::format::value::VARIABLE_BYTES_MAX;
+    let key_max = crate::key::KEY_BYTES_MAX;
+    let long_bytes = |len: usize| "x".repeat(len);
+    // As many bools as a list of the greatest length has: four bytes, a bit and a byte for each.
+    let most_bools = (0..max).rev().find(|n| 4 + n.div_ceil(8) + n <= max).unwrap();
+    let texts = [long_bytes(max), long_bytes(max + 1), "short".into()];
+    let features: Vec<(DataType, ArrayRef)> = vec![
+        (DataType::String, Arc::new(StringArray::from_iter_values(&texts))),
+        (DataType::Bytes, Arc::new(arrow_array::BinaryArray::from_iter_values(&texts))),
+        (DataType::List(Box::new(DataType::Bool)), bools(&[most_bools, most_bools + 1, 2])),
+        (DataType::List(Box::new(DataType::String)), {
+            let mut builder = arrow_array::builder::ListBuilder::new(arrow_array::builder::StringBuilder::new());
+            for len in [max - 9, max - 8, 1] {
+                builder.values().append_value(long_bytes(len));
+                builder.append(true);
+            }
+            Arc::new(builder.finish())
+        }),
+    ];
+    for (dtype, column) in features {
+        let mut view = view();
+        view.features.retain(|feature| feature.name == "temp");
+        view.features[0].dtype = dtype.clone();
+        view.features[0].rules = Rules::default();
+        let batch = batch(vec![
+            ("origin", Arc::new(StringArray::from(vec!["a", "b", "c"]))),
+            ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3]))),
+            ("created", Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3]))),
+            ("temperature", Arc::clone(&column)),
+        ]);
+        let options = AcceptOptions { collect_refused: true, ..AcceptOptions::new(NOW) };
+        let accepted = accept_batch(&view, &batch, &options).unwrap();
+        let refused: Vec<_> = accepted.refused.iter().map(|r| (r.row, r.column.as_deref())).collect();
+        assert_eq!(refused, [(1, Some("temp"))], "{dtype}: {:?}", accepted.refused);
+        assert!(accepted.refused[0].reason.contains(&format!("takes {} bytes, at most {max}", max + 1)), "{dtype}");
+        // What is taken can be encoded, and what is refused could not be.
+        for (row, fits) in [(0, true), (1, false), (2, true)] {
+            let value = crate::format::columns::value_at(&*column, &dtype, row);
+            let encoded = crate::format::value::encode_value(&dtype, &value, &mut Vec::new());
+            assert_eq!(encoded.is_ok(), fits, "{dtype}, row {row}");
+        }
+    }
+
+    for parts in [1, 2] {
+        let mut view = view();
+        view.features.clear();
+        let schema = [("origin", DataType::String), ("code", DataType::String)];
+        view.join_keys = schema[..parts].iter().map(|(name, dtype)| ((*name).to_owned(), dtype.clone())).collect();
+        let most = key_max - if parts == 2 { 4 + 1 } else { 0 };
+        let keys = [long_bytes(most), long_bytes(most + 1)];
+        let batch = batch(vec![
+            ("origin", Arc::new(StringArray::from_iter_values(&keys))),
+            ("code", Arc::new(StringArray::from(vec!["c", "c"]))),
+            ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![1, 2]))),
+            ("created", Arc::new(TimestampMicrosecondArray::from(vec![1, 2]))),
+        ]);
+        let options = AcceptOptions { collect_refused: true, ..AcceptOptions::new(NOW) };
+        let accepted = accept_batch(&view, &batch, &options).unwrap();
+        let wanted = format!("the join key takes {} bytes, at most {key_max} are stored", key_max + 1);
+        let refused: Vec<_> = accepted.refused.iter().map(|r| (r.row, r.reason.clone())).collect();
+        assert_eq!(refused, [(1, wanted)], "{parts} parts");
+        let schema = crate::key::KeySchema::new(view.join_keys.clone());
+        for (key, fits) in keys.iter().zip([true, false]) {
+            let values = [crate::value::Value::String(key.clone()), crate::value::Value::String("c".into())];
+            assert_eq!(schema.encode(&values[..parts], &mut Vec::new()).is_ok(), fits);
+        }
+    }
+}
+
+#[test]
+fn a_decimal_with_more_digits_than_its_own_type_allows_is_refused() {
+    let mut view = view();
+    view.features.retain(|feature| feature.name == "temp");
+    view.features[0].dtype = DataType::Decimal { precision: 5, scale: 2 };
+    view.features[0].rules = Rules::default();
+    let decimals = arrow_array::Decimal128Array::from(vec![Some(99_999), Some(100_000), Some(-100_000), None]);
+    let batch = batch(vec![
+        ("origin", Arc::new(StringArray::from(vec!["a", "b", "c", "d"]))),
+        ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3, 4]))),
+        ("created", Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3, 4]))),
+        ("temperature", Arc::new(decimals.with_precision_and_scale(5, 2).unwrap())),
+    ]);
+    let options = AcceptOptions { collect_refused: true, ..AcceptOptions::new(NOW) };
+    let accepted = accept_batch(&view, &batch, &options).unwrap();
+    let refused: Vec<_> = accepted.refused.iter().map(|refusal| refusal.row).collect();
+    assert_eq!(refused, [1, 2], "{:?}", accepted.refused);
+    assert_eq!(accepted.row_count, 2);
+}
