@@ -25,7 +25,7 @@ pub enum ErrorKind {
     NewerFormat,
     /// The disk has no room for the write; nothing of it was kept.
     NoSpace,
-    /// An earlier write could not be made durable; this writer accepts no more.
+    /// An earlier write could not be made durable, and this writer accepts no more; or the store was closed.
     Poisoned,
     /// The operating system refused an operation.
     Io,

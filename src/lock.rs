@@ -103,9 +103,14 @@ impl WriterLock {
             }
             std::thread::sleep(WAIT_MAX / ATTEMPTS_MAX);
         }
-        Err(Error::new(ErrorKind::Locked, format!("{} holds the store for writing", read_holder(disk, &path)))
+        let holder = read_holder(disk, &path);
+        let way_out = match me.pid.is_some() && holder.pid == me.pid {
+            true => "this process has it open: close it, and drop what was made of it",
+            false => "stop it, or wait until it ends; reading works beside it",
+        };
+        Err(Error::new(ErrorKind::Locked, format!("{holder} holds the store for writing"))
             .at(path.display())
-            .remedy("stop it, or wait until it ends; reading works beside it"))
+            .remedy(way_out))
     }
 }
 

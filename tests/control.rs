@@ -100,6 +100,85 @@ fn every_writing_call_reaches_the_process_that_holds_the_store() {
 }
 
 #[test]
+fn a_new_version_takes_over_the_old_ones_rows_through_the_process_that_holds_the_store() {
+    let folder = Folder::new("version");
+    let holder = builder().open(&folder.0).unwrap();
+    let other = builder().open_or_forward(&folder.0).unwrap();
+    other.apply(&definitions(&["x", "y"]), ApplyOptions::default()).unwrap();
+    let rows = batch(0..5, 10);
+    let columns = ["id", "event_timestamp", "x", "y"].into_iter().zip([0, 1, 2, 2].map(|i| rows.column(i).clone()));
+    other.write("v", &RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+    other.delete("v", &[("id", Value::Int64(3))], &DeleteOptions::default()).unwrap();
+    let view = FeatureView::new("v").version(2).entity("thing").feature("x", DataType::Float64);
+    let second = Definitions::new("control").entity("thing", [("id", DataType::Int64)]).view(view);
+    other.apply(&second, ApplyOptions::default()).unwrap();
+    let report = other.import_version("v@2", 1).unwrap();
+    assert_eq!((report.rows_read, report.rows_written, report.rows_skipped), (6, 6, 0));
+    assert_eq!(report.ignored, ["y"]);
+    for store in [&holder, &other] {
+        assert_eq!(read(store, 2), (Status::Present, Value::Float64(2.0)));
+        assert_eq!(read(store, 3).0, Status::NotFound, "deletes come with them");
+    }
+    let again = other.import_version("v@2", 1).unwrap();
+    assert_eq!((again.rows_written, again.rows_skipped), (0, 6));
+    // What the holder refuses is refused in its words.
+    let error = other.import_version("v@2", 2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("v@2 cannot be copied into itself"), "{error}");
+    assert_eq!(other.import_version("v@2", 9).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn an_import_is_over_with_its_first_error_here_and_through_the_holder() {
+    // A refused batch was passed over once: the commit added the others, and the ledger had the whole file.
+    let folder = Folder::new("refused");
+    let holder = builder().open(&folder.0).unwrap();
+    holder.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    let other = builder().open_or_forward(&folder.0).unwrap();
+    for store in [&holder, &other] {
+        let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+        bulk.begin_file("one.parquet").unwrap();
+        bulk.write(&batch(0..10, 20)).unwrap();
+        let error = bulk.write(&batch(10..20, i64::MAX)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        for error in [
+            bulk.write(&batch(20..30, 20)).unwrap_err(),
+            bulk.end_file("its digest", 0).unwrap_err(),
+            bulk.begin_file("two.parquet").unwrap_err(),
+            bulk.skip_file("three.parquet").unwrap_err(),
+            bulk.was_imported("its digest").unwrap_err(),
+            bulk.commit().unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            assert!(error.to_string().contains("row 11: the event timestamp"), "{error}");
+        }
+        assert_eq!(read(&holder, 3).0, Status::NotFound);
+        assert!(!store.bulk_writer("v", BulkOptions::default()).unwrap().was_imported("its digest").unwrap());
+    }
+}
+
+#[test]
+fn an_import_into_a_view_that_is_dropped_meanwhile_is_refused() {
+    // It was acknowledged once, and found by nobody.
+    let folder = Folder::new("dropped");
+    let holder = builder().open(&folder.0).unwrap();
+    let other = builder().open_or_forward(&folder.0).unwrap();
+    let none = Definitions::new("control").entity("thing", [("id", DataType::Int64)]);
+    for (store, append) in [(&holder, false), (&holder, true), (&other, false)] {
+        holder.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+        let mut bulk = store.bulk_writer("v", BulkOptions { append, ..BulkOptions::default() }).unwrap();
+        bulk.write(&batch(0..10, 20)).unwrap();
+        holder.apply(&none, ApplyOptions { prune: true }).unwrap();
+        let error = bulk.commit().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.to_string().contains("v@1 was dropped meanwhile"), "{error}");
+    }
+    holder.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    holder.write("v", &batch(0..5, 10)).unwrap();
+    assert_eq!((read(&holder, 3).0, read(&holder, 7).0), (Status::Present, Status::NotFound));
+}
+
+#[test]
 fn an_import_whose_client_vanishes_leaves_nothing() {
     let folder = Folder::new("vanishes");
     let holder = builder().open(&folder.0).unwrap();

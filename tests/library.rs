@@ -444,6 +444,26 @@ fn a_run_that_is_missing_is_damage_with_a_way_out_and_entities_are_counted_by_th
 }
 
 #[test]
+fn what_was_applied_is_said_to_be_though_a_table_cannot_be_built() {
+    let (_keep, path) = filled();
+    let mut files = Vec::new();
+    ["history", "latest"].iter().for_each(|folder| files_below(&path.join(folder), &mut files));
+    let is_run_or_table = |file: &Path| file.extension().is_some_and(|ending| ending == "arrow" || ending == "idx");
+    for file in files.iter().filter(|file| is_run_or_table(file) || file.starts_with(path.join("latest"))) {
+        fs::remove_file(file).unwrap();
+    }
+    let builder = Store::builder().clock(Arc::new(ManualClock::new(second(1_000))));
+    for (is_forwarded, name) in [(false, "plane"), (true, "train")] {
+        let holder = builder.clone().background(is_forwarded).open(&path).unwrap();
+        let store = if is_forwarded { builder.clone().open_or_forward(&path).unwrap() } else { holder.clone() };
+        let view = FeatureView::new(name).entity("airport").feature("seats", DataType::Int64);
+        let plan = store.apply(&definitions(false).view(view), ApplyOptions::default()).unwrap();
+        assert!(!plan.is_empty());
+        assert!(holder.views().unwrap().iter().any(|view| view.view == name));
+    }
+}
+
+#[test]
 fn a_table_that_says_something_else_than_the_rows_is_told_of() {
     let (_keep, path) = filled();
     // The table of a store with other rows, under this store's name and marks, is not made up here: a row that

@@ -49,6 +49,8 @@ pub struct Batch {
     pub frame: FrameBuilder,
     /// One hash a row.
     pub hashes: Vec<u64>,
+    /// The view that its rows are of.
+    pub view_id: u32,
     /// Who wrote it.
     pub source: u32,
     /// The clock when it was handed in, microseconds since 1970.
@@ -59,7 +61,7 @@ impl Engine {
     /// Commits a batch, whole, with as much durability as the store was opened for.
     ///
     /// # Errors
-    /// `NoSpace`: nothing was written. Otherwise the log could not be written or synced, and takes no more writes.
+    /// `Refused`: the view was dropped meanwhile. `NoSpace`: nothing was written. Otherwise the log could not be written or synced, and takes no more writes.
     pub fn commit(&self, batch: Batch) -> Result<Committed> {
         self.relieve_tail(crate::time::Timestamp(batch.now_us))?;
         let pending = Arc::new(Pending { state: Mutex::new(PendingState::Queued(batch)) });
@@ -98,11 +100,17 @@ impl Engine {
     pub(super) fn commit_queued(&self, core: &mut Core) {
         let mut group: Vec<(Arc<Pending>, Batch)> = Vec::new();
         let mut bytes = 0;
+        let picture = self.reads.picture();
         let mut queue = lock(&self.queue);
         let mut taken = 0;
         for pending in queue.iter() {
             let mut state = lock(&pending.state);
             let PendingState::Queued(batch) = &mut *state else { break };
+            if let Err(error) = picture.check_takes_rows(batch.view_id) {
+                *state = PendingState::Done(Err(error));
+                taken += 1;
+                continue;
+            }
             if bytes > 0 && bytes + batch.frame.len_bytes() > GROUP_BYTES_MAX {
                 break;
             }
@@ -215,4 +223,63 @@ fn insert_staged(tail: &TailSegment, frame: &Frame<'_>, hashes: &[u64], position
         seq += u64::from(section.row_count);
     }
     tail.commit(Commit { ingested_at: frame.ingested_at, last_seq: frame.last_seq(), source: frame.source });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+
+    use super::super::core::lock;
+    use crate::definition::{Definitions, FeatureView};
+    use crate::format::accept::{AcceptOptions, accept_batch};
+    use crate::time::Timestamp;
+    use crate::value::DataType;
+    use crate::{ApplyOptions, ErrorKind, Features, GetOptions, Store};
+
+    const NOW: Timestamp = Timestamp(5);
+
+    #[test]
+    fn rows_of_a_view_that_was_dropped_meanwhile_are_refused_and_those_beside_them_written() {
+        // They were acknowledged once, and found by nobody.
+        let store = Store::builder().background(false).temporary().unwrap();
+        let view = |name: &str| FeatureView::new(name).entity("thing").feature("x", DataType::Int64);
+        let kept = Definitions::new("commit").entity("thing", [("id", DataType::Int64)]).view(view("kept"));
+        store.apply(&kept.clone().view(view("dropped")), ApplyOptions::default()).unwrap();
+        let engine = store.engine().unwrap();
+        // As who looked before the definitions changed.
+        let before = engine.reads().picture();
+        store.apply(&kept, ApplyOptions { prune: true }).unwrap();
+        let view = |name: &str| before.views.values().find(|view| view.record.definition.name == name).unwrap();
+        let column = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
+        let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![NOW.0]));
+        let batch = RecordBatch::try_from_iter([("id", column()), ("event_timestamp", at), ("x", column())]).unwrap();
+        let write = |name: &str| {
+            let view = view(name);
+            let accepted = accept_batch(&view.record.definition, &batch, &AcceptOptions::new(NOW)).unwrap();
+            engine.write(view, &accepted, 0, NOW)
+        };
+        // Both in one group.
+        let (dropped, written) = std::thread::scope(|scope| {
+            let core = engine.lock_core();
+            let (dropped, written) = (scope.spawn(|| write("dropped")), scope.spawn(|| write("kept")));
+            let began = Instant::now();
+            while lock(&engine.queue).len() < 2 && began.elapsed() < Duration::from_secs(60) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(core);
+            (dropped.join().unwrap(), written.join().unwrap())
+        });
+        let deleted = engine.delete(view("dropped"), &1_i64.to_be_bytes(), 1, None, NOW);
+        for error in [dropped.unwrap_err(), deleted.unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            assert!(error.to_string().contains("dropped@1 was dropped meanwhile"), "{error}");
+        }
+        written.unwrap();
+        let features = Features::list(["kept:x"]).unwrap();
+        let answer = store.get(&features, &[("id", 1_i64.into())], &GetOptions::default()).unwrap();
+        assert_eq!(answer[0].value, 1_i64.into());
+    }
 }

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::commit::Pending;
 use super::picture::Picture;
-use super::reads::{Reads, Source};
+use super::reads::{OwnHead, Reads, Source, closed};
 use super::tables::Tables;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::LogPosition;
-use crate::head::{Head, HeadState};
+use crate::head::HeadState;
 use crate::history::StagingBudget;
 use crate::lock::WriterLock;
 use crate::log::LogWriter;
@@ -58,7 +58,8 @@ pub struct Engine {
     pub(super) merging: Mutex<()>,
     /// What the imports that are under way may hold in memory together.
     pub(super) import_budget: Mutex<Weak<StagingBudget>>,
-    pub(super) _lock: WriterLock,
+    /// Reads hold it too. Until this is dropped something of the store may write, as an import that cleans up behind it.
+    pub(super) _lock: Arc<WriterLock>,
 }
 
 /// What the committer holds.
@@ -95,12 +96,14 @@ impl Core {
     /// # Errors
     /// `Poisoned`: the store was closed, or a change of the registry failed half-way.
     pub fn check_sound(&self) -> Result<()> {
-        let why = match &self.broken {
-            Some(cause) => format!("the store takes no more writes since: {cause}"),
-            None if self.is_closed => "the store was closed".to_owned(),
-            None => return Ok(()),
-        };
-        Err(Error::new(ErrorKind::Poisoned, why).remedy("reads go on; reopen the store to write"))
+        match &self.broken {
+            Some(cause) => {
+                let why = format!("the store takes no more writes since: {cause}");
+                Err(Error::new(ErrorKind::Poisoned, why).remedy("reads go on; reopen the store to write"))
+            }
+            None if self.is_closed => Err(closed()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -135,9 +138,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn head(&self) -> &Head {
+    fn own_head(&self) -> &OwnHead {
         match &self.reads.source {
-            Source::Writer(head) => head,
+            Source::Writer(own) => own,
             Source::Other(_) => unreachable!("an engine's read side has its own HEAD"),
         }
     }
@@ -225,11 +228,15 @@ impl Engine {
     pub(super) fn publish_head(&self, core: &mut Core) {
         core.state.log_end = core.log.end();
         core.state.log_synced = core.log.synced();
-        self.head().publish(&core.state);
+        self.own_head().publish(&core.state);
     }
 
     /// Begins a new log segment and its index, when the one that is written to holds anything.
+    ///
+    /// # Errors
+    /// As [`Core::check_sound`]: a segment after a clean close would make HEAD one of an earlier day. The disk fails.
     pub(super) fn rotate(&self, core: &mut Core) -> Result<()> {
+        core.check_sound()?;
         if !core.log.is_segment_empty() {
             core.log.rotate(core.next_seq, 0)?;
             self.follow_rotation(core);
@@ -280,7 +287,7 @@ impl Engine {
         core.state.log_end = core.log.end();
         core.state.log_synced = core.log.synced();
         self.close_tables(core);
-        self.head().close_clean(&core.state)
+        self.own_head().head.close_clean(&core.state)
     }
 
     /// Where the log ends now.

@@ -39,9 +39,16 @@ impl Engine {
     ///
     /// # Errors
     /// A run is damaged, or the disk is full: reads of that view go on over the as-of path, and the other views get theirs.
-    pub fn build_missing_tables(&self) -> Result<()> {
+    fn build_missing_tables(&self) -> Result<()> {
         let outcomes: Vec<Result<()>> = self.view_ids().into_iter().map(|id| self.build_missing_table(id)).collect();
         outcomes.into_iter().collect()
+    }
+
+    /// [`Engine::build_missing_tables`] for a caller who did something else: without a table reads take longer, and that is all.
+    pub fn build_tables_or_warn(&self) {
+        if let Err(error) = self.build_missing_tables() {
+            tracing::warn!(%error, "a latest table could not be built; reads take the as-of path");
+        }
     }
 
     /// [`Engine::build_missing_tables`] for one view, where its table is missing and nobody is at work on it.
@@ -161,6 +168,7 @@ impl Engine {
 fn fits(table: &Table, view: &ViewPicture) -> bool {
     !view.record.is_dropped() && table.open_reader().layout().shape().row == *view.layout
 }
+
 /// About how many keys the runs have: exact for one run, the most there can be for several.
 fn expected_keys(view: &ViewPicture) -> u64 {
     let mut by_run: BTreeMap<u64, u64> = BTreeMap::new();

@@ -137,7 +137,8 @@ impl Import {
     /// by others while the import ran too.
     ///
     /// # Errors
-    /// The disk is full: nothing was added. It fails: the error says where it may have been, or was.
+    /// `Refused`: the view was dropped meanwhile. The disk is full: nothing was added. It fails: the error says where it may have
+    /// been, or was.
     pub fn commit(mut self, now: Timestamp) -> Result<Imported> {
         self.batches = None;
         let mut built = self.join()?;
@@ -146,6 +147,7 @@ impl Import {
             let mut core = engine.lock_core();
             engine.commit_queued(&mut core);
             let picture = engine.reads.picture();
+            picture.check_takes_rows(self.view.record.id)?;
             if !self.append && has_rows_above(&picture, self.view.record.id, built.seen_seq) {
                 let seen_seq = core.state.committed_seq;
                 if recheck < RECHECKS_MAX {

@@ -37,4 +37,5 @@ mod winners;
 pub mod write;
 
 pub use core::{Engine, EngineOptions};
+pub(crate) use reads::closed;
 pub use reads::{Reads, Sight};

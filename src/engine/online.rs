@@ -140,7 +140,8 @@ impl OnlineHandle {
     /// The features of one entity at `now`: of the rows committed when the call began, over all views alike.
     ///
     /// # Errors
-    /// The key was made for other features; a feature was dropped since; a run that had to be read is damaged.
+    /// The key was made for other features; a feature was dropped since; a run that had to be read is damaged. `Poisoned`: the store
+    /// was closed.
     #[inline(always)]
     pub fn get(&mut self, key: &EntityKey, now: Timestamp) -> Result<OnlineRow<'_>> {
         let (seq, generation) = self.reads.seq_and_generation()?;

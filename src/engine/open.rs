@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use super::core::{Core, Engine, EngineOptions};
 use super::outlived::is_outlived;
 use super::picture::Picture;
-use super::reads::{Reads, Source, log_place};
+use super::reads::{OwnHead, Reads, Source, log_place};
 use super::replay::Replay;
 use super::tables::{Tables, retire_tables};
 use crate::disk::{Disk, MapAccess};
@@ -116,13 +116,15 @@ impl Engine {
                 tail
             }
         };
+        let lock = Arc::new(lock);
+        let own = OwnHead::new(head, state.generation(), Arc::clone(&lock));
         let picture = Picture::new(&disk, dir, state, None, tails);
         let engine = Engine {
             reads: Arc::new(Reads {
                 disk,
                 dir: dir.to_path_buf(),
                 identity,
-                source: Source::Writer(head),
+                source: Source::Writer(own),
                 picture: RwLock::new(Arc::new(picture)),
             }),
             options,

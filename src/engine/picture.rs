@@ -153,6 +153,19 @@ impl Picture {
         Picture { state: Arc::clone(&self.state), views, tail: self.tail.clone() }
     }
 
+    /// Under the core lock, where definitions stand still: rows of a dropped view would be found by nobody.
+    ///
+    /// # Errors
+    /// `Refused`: the view was dropped since the caller looked.
+    pub fn check_takes_rows(&self, view_id: u32) -> Result<()> {
+        let record = &self.view(view_id).record;
+        if !record.is_dropped() {
+            return Ok(());
+        }
+        Err(Error::refused(format!("view {} was dropped meanwhile", record.definition.reference()))
+            .remedy("apply definitions that have it, and write the rows again"))
+    }
+
     /// A view version by id.
     pub fn view(&self, id: u32) -> &Arc<ViewPicture> {
         self.views.get(&id).expect("a picture has every view of its registry")

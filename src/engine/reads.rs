@@ -1,14 +1,17 @@
 //! The read side of a store, the same in the process that writes and in those that only read.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::core::lock;
 use super::follow::Follower;
 use super::picture::Picture;
 use crate::disk::Disk;
-use crate::error::Result;
-use crate::head::Head;
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::{Head, HeadState};
 use crate::identity::Identity;
+use crate::lock::WriterLock;
 use crate::log::LogPlace;
 
 /// What every read starts from. The writer swaps the picture at each change of the registry.
@@ -25,9 +28,45 @@ pub struct Reads {
 #[derive(Debug)]
 pub(super) enum Source {
     /// This process, which writes: HEAD is its own, and pictures keep up with it.
-    Writer(Head),
+    Writer(OwnHead),
     /// Another process, or none: HEAD is followed, and MANIFEST and log after it.
     Other(Box<Follower>),
+}
+
+/// A generation that no registry has: the store was closed.
+const CLOSED: u64 = u64::MAX;
+
+/// HEAD, in the process that writes it.
+#[derive(Debug)]
+pub(super) struct OwnHead {
+    pub head: Head,
+    /// The generation that HEAD says, or [`CLOSED`], for which nothing was prepared: so a prepared request that must fail finds
+    /// that out where it asks for the generation anyway.
+    generation: AtomicU64,
+    /// Until the store is closed, no other writer comes while somebody reads what this one left.
+    lock: Mutex<Option<Arc<WriterLock>>>,
+}
+
+impl OwnHead {
+    pub fn new(head: Head, generation: u64, lock: Arc<WriterLock>) -> OwnHead {
+        OwnHead { head, generation: AtomicU64::new(generation), lock: Mutex::new(Some(lock)) }
+    }
+
+    /// Makes a commit visible. The generation before the number: whoever finds this number finds no older generation.
+    pub fn publish(&self, state: &HeadState) {
+        let unless_closed = |known| (known != CLOSED).then_some(state.manifest_generation);
+        let _ = self.generation.fetch_update(Ordering::Release, Ordering::Relaxed, unless_closed);
+        self.head.publish(state);
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.generation.load(Ordering::Acquire) == CLOSED { Err(closed()) } else { Ok(()) }
+    }
+}
+
+/// What everything comes to that is asked of a store that was closed.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Poisoned, "the store was closed").remedy("open it again")
 }
 
 /// A request's first step: what it may see.
@@ -43,25 +82,30 @@ impl Reads {
     /// What a request that begins now may see.
     ///
     /// # Errors
-    /// In a process that does not write: MANIFEST or the log cannot be read.
+    /// `Poisoned`: the store was closed. In a process that does not write: MANIFEST or the log cannot be read.
     pub fn sight(&self) -> Result<Sight> {
         match &self.source {
             // First the number: the picture then has all rows up to it.
-            Source::Writer(head) => Ok(Sight { seq: head.committed_seq(), picture: self.picture() }),
+            Source::Writer(own) => {
+                let seq = own.head.committed_seq();
+                own.check_open()?;
+                Ok(Sight { seq, picture: self.picture() })
+            }
             Source::Other(follower) => follower.sight(self),
         }
     }
 
     /// For a request that begins now on prepared definitions: rows up to which number it sees, and the registry's
-    /// generation that pictures are at, or will be at once.
+    /// generation that pictures are at, or will be at once. Of a store that was closed, a generation that nothing was prepared
+    /// for.
     ///
     /// # Errors
-    /// As [`Reads::sight`].
+    /// In a process that does not write: as [`Reads::sight`].
     #[inline(always)]
     pub fn seq_and_generation(&self) -> Result<(u64, u64)> {
         match &self.source {
             // First the number, as in `sight`.
-            Source::Writer(head) => Ok((head.committed_seq(), head.manifest_generation())),
+            Source::Writer(own) => Ok((own.head.committed_seq(), own.generation.load(Ordering::Acquire))),
             Source::Other(follower) => {
                 let seq = match follower.committed_seq() {
                     Some(seq) => seq,
@@ -89,6 +133,15 @@ impl Reads {
                 }
                 outcome => return outcome,
             }
+        }
+    }
+
+    /// In the process that writes: every request from now on fails, and none keeps another writer from coming any more.
+    /// What has its files open already, as a scan does, goes on.
+    pub fn close(&self) {
+        if let Source::Writer(own) = &self.source {
+            own.generation.store(CLOSED, Ordering::Release);
+            drop(lock(&own.lock).take());
         }
     }
 

@@ -101,7 +101,7 @@ impl Engine {
             features: &features,
             deleted: accepted.deleted.as_ref(),
         };
-        let mut batch = Batch { source, now_us: now.0, ..Batch::default() };
+        let mut batch = Batch { view_id: view.record.id, source, now_us: now.0, ..Batch::default() };
         let rows = u32::try_from(accepted.row_count).map_err(|_| {
             Error::invalid("a batch has at most 2^32 - 1 rows").remedy("write it in parts, or import it")
         })?;
@@ -142,7 +142,7 @@ impl Engine {
                 Some(stored.map_or(ingested_at, |stored| stored.max(ingested_at)))
             }
         };
-        let mut batch = Batch { hashes: vec![hash], now_us: now.0, ..Batch::default() };
+        let mut batch = Batch { view_id: view.record.id, hashes: vec![hash], now_us: now.0, ..Batch::default() };
         batch.frame.section(view.record.id, |out| -> Result<u32> {
             let head = RowHead { created, ..RowHead::new(RowKind::Delete, at) };
             push_record(&head, key, 0, &[], out)?;

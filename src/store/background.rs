@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,18 +29,9 @@ impl Background {
         Background { _server: server, upkeep: Mutex::new(upkeep) }
     }
 
-    fn upkeep(&self) -> MutexGuard<'_, Option<Threads>> {
-        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether somebody builds tables that are missing.
-    pub fn has_upkeep(&self) -> bool {
-        self.upkeep().is_some()
-    }
-
     /// Waits for the piece of upkeep under way; no other begins. Whoever else closes the store waits with it.
     pub fn end_upkeep(&self) {
-        drop(self.upkeep().take());
+        drop(self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -142,7 +133,7 @@ fn go_on(engine: &Weak<Engine>, bell: &Bell, every: Duration, round: impl Fn(&En
 }
 
 /// What a panic said.
-fn message(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why")
 }
@@ -254,8 +245,10 @@ mod tests {
             assert!(is_waiting, "a merge was under way");
         });
         assert_eq!(begun.load(Ordering::SeqCst), 1, "one merge was under way");
-        assert!(runs(&store)[0] < 4, "and was done");
-        assert_eq!(runs(&store)[1..], [4; 3], "no other view was taken up");
+        // A closed store does not say.
+        let runs: Vec<usize> = store.reads.picture().views.values().map(|view| view.runs.len()).collect();
+        assert!(runs[0] < 4, "and was done");
+        assert_eq!(runs[1..], [4; 3], "no other view was taken up");
     }
 
     #[test]

@@ -142,13 +142,11 @@ impl StoreBuilder {
         if self.background {
             upkeep = Some(Threads::start(&engine, &self.clock, self.durability)?);
         } else {
-            // Without a table reads take longer, and that is all.
-            if let Err(error) = engine.build_missing_tables() {
-                tracing::warn!(%error, "a latest table could not be built; reads take the as-of path");
-            }
+            engine.build_tables_or_warn();
         }
         let store = WeakStore {
             engine: Arc::downgrade(&engine),
+            has_upkeep: self.background,
             clock: Arc::clone(&self.clock),
             max_future_skew_us: self.max_future_skew_us,
         };
@@ -157,6 +155,7 @@ impl StoreBuilder {
         let has_threads = upkeep.is_some() || server.is_some();
         Ok(Store {
             background: has_threads.then(|| Arc::new(Background::new(server, upkeep))),
+            has_upkeep: self.background,
             reads: Arc::clone(engine.reads()),
             writes: Writes::Here(engine),
             clock: self.clock,
@@ -193,6 +192,7 @@ impl StoreBuilder {
         let path = &self.place(path)?;
         Ok(Store {
             background: None,
+            has_upkeep: false,
             reads: Arc::new(Reads::open(self.the_disk(), path, self.sizes.table_reserve_bytes)?),
             writes,
             clock: self.clock,
@@ -220,13 +220,13 @@ impl StoreBuilder {
         std::fs::create_dir(&folder).map_err(|source| Error::io("make a temporary folder", &folder, source))?;
         let folder = Folder(folder);
         let store = self.clone().open(folder.0.join("store"))?;
-        Ok(TemporaryStore { store: Some(store), folder, builder: self })
+        Ok(TemporaryStore { store, folder, builder: self })
     }
 }
 
-/// A store for a test, gone when it is dropped.
+/// A store for a test, gone when it is dropped: closed then, for clones and handles too.
 pub struct TemporaryStore {
-    store: Option<Store>,
+    store: Store,
     folder: Folder,
     builder: StoreBuilder,
 }
@@ -241,16 +241,24 @@ impl Drop for Folder {
 }
 
 impl TemporaryStore {
-    /// Closes the store and opens it again, as a new process would.
+    /// Closes the store and opens it again, as a new process would. Clones and handles made before fail from then on.
     ///
     /// # Errors
-    /// A clone of it is still in use; as [`Store::open`].
+    /// As [`Store::close`]. As [`Store::open`]: `Locked` while a clone or an import of it is left. After an error the store is a
+    /// closed one, and `reopen` can be tried again.
     pub fn reopen(&mut self) -> Result<()> {
-        if let Some(store) = self.store.take() {
-            store.close()?;
-        }
-        self.store = Some(self.builder.clone().open(self.path())?);
+        self.end()?;
+        self.store = self.builder.clone().open(self.path())?;
         Ok(())
+    }
+
+    /// Whatever comes of it, the store is closed then, and nothing here holds LOCK.
+    fn end(&mut self) -> Result<()> {
+        let closed = self.store.close();
+        self.store.reads.close();
+        self.store.background = None;
+        self.store.writes = Writes::Closed;
+        closed
     }
 
     /// The store's directory.
@@ -263,6 +271,13 @@ impl Deref for TemporaryStore {
     type Target = Store;
 
     fn deref(&self) -> &Store {
-        self.store.as_ref().expect("taken only while reopening, which gives it back or an error")
+        &self.store
+    }
+}
+
+impl Drop for TemporaryStore {
+    fn drop(&mut self) {
+        // What could not be closed in order goes with its folder.
+        let _ = self.end();
     }
 }

@@ -11,15 +11,18 @@ use super::local_import::LocalImport;
 use super::{Store, Writes};
 use crate::definition::FeatureView;
 use crate::engine::picture::ViewPicture;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::accept::Refusal;
 use crate::request::BulkOptions;
 
-/// An import under way: give it batches, then commit. Dropped before that, it leaves nothing.
+/// An import under way: give it batches, then commit. Dropped before that, it leaves nothing. An error ends it: whatever is asked
+/// of it afterwards fails, the commit too, and nothing is added.
 #[derive(Debug)]
 pub struct BulkWriter {
     definition: FeatureView,
     side: Side,
+    /// What ended it.
+    failed: Option<String>,
 }
 
 /// Whose engine takes the rows.
@@ -76,9 +79,11 @@ impl BulkWriter {
         match &store.writes {
             Writes::There(holder) => {
                 let import = holder.import(&definition.reference().to_string(), &options)?;
-                Ok(BulkWriter { definition, side: Side::There(import) })
+                Ok(BulkWriter { definition, side: Side::There(import), failed: None })
             }
-            Writes::Here(_) | Writes::Nowhere => BulkWriter::begin_here(store, view, options, definition),
+            Writes::Here(_) | Writes::Nowhere | Writes::Closed => {
+                BulkWriter::begin_here(store, view, options, definition)
+            }
         }
     }
 
@@ -90,7 +95,7 @@ impl BulkWriter {
         definition: FeatureView,
     ) -> Result<BulkWriter> {
         let import = LocalImport::begin(store, view, options, definition.clone())?;
-        Ok(BulkWriter { definition, side: Side::Here(Box::new(import)) })
+        Ok(BulkWriter { definition, side: Side::Here(Box::new(import)), failed: None })
     }
 
     /// The definition of the view that is imported into.
@@ -98,80 +103,100 @@ impl BulkWriter {
         &self.definition
     }
 
+    /// A step of the import, unless an earlier one failed.
+    fn step<T>(&mut self, step: impl FnOnce(&mut Side) -> Result<T>) -> Result<T> {
+        self.check_going_on()?;
+        step(&mut self.side).inspect_err(|error| self.failed = Some(error.as_cause()))
+    }
+
+    fn check_going_on(&self) -> Result<()> {
+        let Some(cause) = &self.failed else { return Ok(()) };
+        Err(Error::refused(format!("the import ended, and nothing of it was added, since: {cause}"))
+            .remedy("begin it again, without what was refused"))
+    }
+
     /// Where this import sets rows aside.
     pub(crate) fn quarantine_file(&mut self) -> Result<PathBuf> {
-        match &mut self.side {
+        self.step(|side| match side {
             Side::Here(import) => import.quarantine_file(),
             Side::There(import) => import.quarantine_file(),
-        }
+        })
     }
 
     /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before.
     ///
     /// # Errors
-    /// The process that holds the store ended.
+    /// The process that holds the store ended; an earlier error ended the import.
     pub fn was_imported(&mut self, digest: &str) -> Result<bool> {
-        match &mut self.side {
+        self.step(|side| match side {
             Side::Here(import) => Ok(import.was_imported(digest)),
             Side::There(import) => import.was_imported(digest),
-        }
+        })
     }
 
     /// What is written from here on comes from a file of its own: messages count its rows from 1. Several files add what they
     /// would if they were imported one after the other.
     ///
     /// # Errors
-    /// The process that holds the store ended.
+    /// As [`BulkWriter::was_imported`].
     pub fn begin_file(&mut self, path: impl Into<String>) -> Result<()> {
-        match &mut self.side {
-            Side::Here(import) => import.begin_file(path.into()),
-            Side::There(import) => import.begin_file(path.into())?,
-        }
-        Ok(())
+        self.step(|side| match side {
+            Side::Here(import) => {
+                import.begin_file(path.into());
+                Ok(())
+            }
+            Side::There(import) => import.begin_file(path.into()),
+        })
     }
 
     /// The file that was begun last was written whole, but for `rows_unread` rows of it that could not be read. Its digest goes
     /// into the import ledger with the commit.
     ///
     /// # Errors
-    /// The process that holds the store ended.
+    /// As [`BulkWriter::was_imported`].
     pub fn end_file(&mut self, digest: impl Into<String>, rows_unread: u64) -> Result<()> {
-        match &mut self.side {
-            Side::Here(import) => import.end_file(digest.into(), rows_unread),
-            Side::There(import) => import.end_file(digest.into(), rows_unread)?,
-        }
-        Ok(())
+        self.step(|side| match side {
+            Side::Here(import) => {
+                import.end_file(digest.into(), rows_unread);
+                Ok(())
+            }
+            Side::There(import) => import.end_file(digest.into(), rows_unread),
+        })
     }
 
     /// A file that is not read, because it was imported before, for the report.
     ///
     /// # Errors
-    /// The process that holds the store ended.
+    /// As [`BulkWriter::was_imported`].
     pub fn skip_file(&mut self, path: impl Into<String>) -> Result<()> {
-        match &mut self.side {
-            Side::Here(import) => import.skip_file(path.into()),
-            Side::There(import) => import.skip_file(path.into())?,
-        }
-        Ok(())
+        self.step(|side| match side {
+            Side::Here(import) => {
+                import.skip_file(path.into());
+                Ok(())
+            }
+            Side::There(import) => import.skip_file(path.into()),
+        })
     }
 
     /// Adds a batch; columns as in [`Store::write`]. Gives the rows left out, by their place in the batch, where the options
     /// ask for that.
     ///
     /// # Errors
-    /// A column is missing or of a wrong type, a row is refused, the disk fails: the import cannot go on.
+    /// A column is missing or of a wrong type, a row is refused, the disk fails: the import is over, and nothing of it is added.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
-        match &mut self.side {
+        self.step(|side| match side {
             Side::Here(import) => import.write(batch),
             Side::There(import) => import.write(batch),
-        }
+        })
     }
 
     /// Commits what was written: visible at once, durable on return.
     ///
     /// # Errors
-    /// The disk is full: nothing was added. It fails: the error says where it may have been, or was.
+    /// An earlier error ended the import; the view was dropped meanwhile; the disk is full: nothing was added. The disk fails: the
+    /// error says where it may have been, or was.
     pub fn commit(self) -> Result<ImportReport> {
+        self.check_going_on()?;
         match self.side {
             Side::Here(import) => import.commit(),
             Side::There(import) => import.commit(),

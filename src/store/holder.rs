@@ -16,12 +16,15 @@ pub(super) enum Writes {
     There(Arc<Client>),
     /// Nowhere: the store was opened for reading.
     Nowhere,
+    /// Nowhere: it was closed, and its engine given up.
+    Closed,
 }
 
 /// A store for its own threads, which must not keep it open.
 #[derive(Clone)]
 pub(super) struct WeakStore {
     pub engine: Weak<Engine>,
+    pub has_upkeep: bool,
     pub clock: Arc<dyn Clock>,
     pub max_future_skew_us: i64,
 }
@@ -32,6 +35,7 @@ impl WeakStore {
         let engine = self.engine.upgrade()?;
         Some(Store {
             background: None,
+            has_upkeep: self.has_upkeep,
             reads: Arc::clone(engine.reads()),
             writes: Writes::Here(engine),
             clock: Arc::clone(&self.clock),

@@ -105,7 +105,7 @@ impl LocalImport {
     /// that.
     ///
     /// # Errors
-    /// A column is missing or of a wrong type, a row is refused, the disk fails: the import cannot go on.
+    /// A column is missing or of a wrong type, a row is refused, the disk fails: the import cannot go on, which the caller sees to.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
         let mut accept = self.store.accept_options(self.options.allow_future, self.options.bad_rows);
         accept.first_row = self.rows_of_part + u64::from(!self.parts.is_empty());

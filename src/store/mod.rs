@@ -31,7 +31,7 @@ use crate::definition::{Definitions, Plan, ViewRef};
 #[cfg(feature = "parquet")]
 use crate::disk::Disk;
 use crate::engine::picture::ViewPicture;
-use crate::engine::{Engine, Reads};
+use crate::engine::{Engine, Reads, closed};
 use crate::error::{Error, Result};
 use crate::format::accept::AcceptOptions;
 use crate::registry::records::SnapshotRecord;
@@ -67,6 +67,8 @@ use crate::time::{Clock, Timestamp};
 pub struct Store {
     /// Before the engine: its threads end first.
     background: Option<Arc<Background>>,
+    /// A thread of the store's builds tables that are missing: no caller waits for that.
+    has_upkeep: bool,
     reads: Arc<Reads>,
     writes: Writes,
     clock: Arc<dyn Clock>,
@@ -133,12 +135,13 @@ impl Store {
     /// The engine, in the process that writes.
     ///
     /// # Errors
-    /// `Refused`: the store was opened for reading, or another process holds it.
+    /// `Refused`: the store was opened for reading, or another process holds it. `Poisoned`: it was closed.
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>> {
         let why = match &self.writes {
             Writes::Here(engine) => return Ok(engine),
             Writes::There(_) => "another process holds the store, and this cannot be done through it",
             Writes::Nowhere => "the store was opened for reading",
+            Writes::Closed => return Err(closed()),
         };
         Err(Error::refused(why).at(self.reads.dir().display()).remedy("open it for writing to change it"))
     }
@@ -218,8 +221,8 @@ impl Store {
         }
         let engine = self.engine()?;
         let plan = engine.apply(definitions, options.prune, self.now())?;
-        if !self.background.as_ref().is_some_and(|background| background.has_upkeep()) {
-            engine.build_missing_tables()?;
+        if !self.has_upkeep {
+            engine.build_tables_or_warn();
         }
         Ok(plan)
     }
@@ -287,18 +290,31 @@ impl Store {
     }
 
     /// Closes the store in order, so that the next open has nothing to recover; waits for the piece of upkeep under way.
-    /// Dropping the last clone does too, without saying whether it worked.
+    ///
+    /// The store is then closed for everybody in this process: clones, [`Store::online`] handles, imports under way and commands
+    /// that others send to it fail with `Poisoned`, "the store was closed"; scans and training sets that were begun go on to
+    /// their end. The socket is removed and LOCK released, so that the store can be opened again, when the last clone and the
+    /// last import are dropped. Handles need not be.
+    ///
+    /// Dropping the last clone closes the store in order too, without saying whether it worked, and handles read on then: while
+    /// there is one, LOCK is held and nobody else can open the store for writing.
+    ///
+    /// A store that was opened for reading, or beside the process that holds it, has nothing to close.
     ///
     /// # Errors
-    /// The log could not be made durable. `Poisoned`: a change failed half-way before, or a thread of the store panicked; the
-    /// next open recovers the store.
+    /// The log could not be made durable. `Poisoned`: a change failed half-way before, or a thread of the store panicked. Writes
+    /// are refused then, reads go on, and the next open recovers the store.
     pub fn close(&self) -> Result<()> {
         if let Some(background) = &self.background {
             background.end_upkeep();
         }
         match &self.writes {
-            Writes::Here(engine) => engine.close(),
-            Writes::There(_) | Writes::Nowhere => Ok(()),
+            Writes::Here(engine) => {
+                engine.close()?;
+                self.reads.close();
+                Ok(())
+            }
+            Writes::There(_) | Writes::Nowhere | Writes::Closed => Ok(()),
         }
     }
 }

@@ -44,6 +44,9 @@ impl Store {
 
     /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
     ///
+    /// A handle needs no [`Store`] beside it: while there is one, nobody else opens the store for writing. [`Store::close`] ends it:
+    /// its gets fail then.
+    ///
     /// ```
     /// # use asof::definition::{Definitions, FeatureView};
     /// # use asof::value::DataType;

@@ -7,9 +7,9 @@ use arrow_array::RecordBatch;
 use serde::de::DeserializeOwned;
 
 use super::wire::{receive_answer, send_batch, send_call};
-use super::{Call, Socket};
+use super::{Call, Hello, Socket};
 use crate::definition::Definitions;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::accept::Refusal;
 use crate::registry::records::SnapshotRecord;
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
@@ -33,17 +33,23 @@ impl Client {
         }
     }
 
+    /// A connection to a holder that speaks as this process does.
     fn stream(&self) -> Result<UnixStream> {
-        UnixStream::connect(self.socket.path()).map_err(|source| self.socket.error("connect to", source))
+        let stream = UnixStream::connect(self.socket.path());
+        let mut stream = stream.map_err(|source| self.socket.error("connect to", source))?;
+        let holder: Hello = receive_answer(&mut stream).map_err(|error| match error.kind() {
+            ErrorKind::Io => Error::new(ErrorKind::Io, "the process that holds the store ended the connection at once")
+                .remedy("nothing was done: try again"),
+            _ => error,
+        })?;
+        let ours = Hello::ours();
+        Hello::check(&holder, &ours)?;
+        send_call(&mut stream, &ours)?;
+        Ok(stream)
     }
 
     fn call<T: DeserializeOwned>(&self, call: &Call, batch: Option<&RecordBatch>) -> Result<T> {
-        let mut stream = self.stream()?;
-        send_call(&mut stream, call)?;
-        if let Some(batch) = batch {
-            send_batch(&mut stream, batch)?;
-        }
-        receive_answer(&mut stream)
+        call_on(&mut self.stream()?, call, batch)
     }
 
     pub fn apply(&self, definitions: &Definitions, prune: bool) -> Result<()> {
@@ -78,6 +84,18 @@ impl Client {
     }
 }
 
+fn call_on<T: DeserializeOwned>(stream: &mut UnixStream, call: &Call, batch: Option<&RecordBatch>) -> Result<T> {
+    let sent = send_call(stream, call).and_then(|()| batch.map_or(Ok(()), |batch| send_batch(stream, batch)));
+    match sent {
+        Ok(()) => receive_answer(stream),
+        // A holder that ends a connection in the middle of a message has said why.
+        Err(broken) if broken.kind() == ErrorKind::Io => {
+            Err(receive_answer::<()>(stream).err().filter(|why| why.kind() != ErrorKind::Io).unwrap_or(broken))
+        }
+        Err(unsent) => Err(unsent),
+    }
+}
+
 /// An import under way in the holder's process; dropped before its commit, it leaves nothing.
 #[derive(Debug)]
 pub(in crate::store) struct RemoteImport {
@@ -87,8 +105,7 @@ pub(in crate::store) struct RemoteImport {
 
 impl RemoteImport {
     fn call<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T> {
-        send_call(&mut self.stream, call)?;
-        receive_answer(&mut self.stream)
+        call_on(&mut self.stream, call, None)
     }
 
     pub fn was_imported(&mut self, digest: &str) -> Result<bool> {
@@ -115,9 +132,7 @@ impl RemoteImport {
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
-        send_call(&mut self.stream, &Call::Batch)?;
-        send_batch(&mut self.stream, batch)?;
-        receive_answer(&mut self.stream)
+        call_on(&mut self.stream, &Call::Batch, Some(batch))
     }
 
     pub fn commit(mut self) -> Result<ImportReport> {

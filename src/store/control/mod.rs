@@ -2,9 +2,15 @@
 //!
 //! What is carried are `Store` calls, not command lines: a client reads its own files under its own rights and sends
 //! rows. One call at a time a connection; whoever vanishes before the commit leaves nothing.
+//!
+//! The first message of each side is a [`Hello`], the holder's first: both must speak one [`PROTOCOL_VERSION`], so that nobody
+//! takes in half of what the other asks for. Then calls and answers follow in turns (`wire` has their bytes). What cannot be
+//! understood is answered, and ends the connection.
 
 mod client;
 mod server;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub(super) use client::{Client, RemoteImport};
@@ -23,8 +29,39 @@ use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 /// The socket's name in the store directory.
 const SOCKET_NAME: &str = "control.sock";
 
+/// Raised by every change of what is sent: a [`Call`], an answer, anything in them.
+const PROTOCOL_VERSION: u32 = 1;
+
+/// Who speaks. Every release can read that of any other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Hello {
+    protocol: u32,
+    release: String,
+}
+
+impl Hello {
+    fn ours() -> Hello {
+        Hello { protocol: PROTOCOL_VERSION, release: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+
+    /// # Errors
+    /// `Refused`: the two sides do not speak one version.
+    fn check(holder: &Hello, client: &Hello) -> Result<()> {
+        if holder.protocol == client.protocol {
+            return Ok(());
+        }
+        let side = |hello: &Hello| format!("asof {} (version {})", hello.release, hello.protocol);
+        let (holder, client) = (side(holder), side(client));
+        Err(Error::refused(format!(
+            "the store is held by {holder} and the call is of {client}, which do not understand each other; nothing was done"
+        ))
+        .remedy("use one release of asof for both, or stop the process that holds the store"))
+    }
+}
+
 /// What a client asks for.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 enum Call {
     /// Makes the store match the definitions.
     Apply { definitions: Definitions, prune: bool },

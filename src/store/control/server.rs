@@ -5,16 +5,19 @@ use std::fs::{Permissions, set_permissions};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::wire::{receive_batch, receive_call, send_answer};
-use super::{Call, SOCKET_NAME, Socket};
-use crate::error::{Error, Result};
+use super::wire::{receive_batch, receive_call, send_answer, uncertain};
+use super::{Call, Hello, SOCKET_NAME, Socket};
+use crate::engine::closed;
+use crate::error::{Error, ErrorKind, Result};
 use crate::request::ApplyOptions;
+use crate::store::background::message;
 use crate::store::{BulkWriter, Store, WeakStore};
 
 /// More connections than this are refused.
@@ -154,9 +157,7 @@ fn admit(mut stream: UnixStream, store: &WeakStore, shared: &Arc<Shared>) -> Res
     connections.threads.retain(|thread| !thread.is_finished());
     let (store, serving) = (store.clone(), Arc::clone(shared));
     let thread = std::thread::Builder::new().name("asof-control-call".to_owned()).spawn(move || {
-        if let Err(error) = serve(&mut stream, &store) {
-            tracing::debug!(%error, "a connection to control.sock ended");
-        }
+        attend(&mut stream, &store);
         serving.connections().open.remove(&number);
     });
     match thread {
@@ -171,11 +172,34 @@ fn admit(mut stream: UnixStream, store: &WeakStore, shared: &Arc<Shared>) -> Res
     }
 }
 
+/// Serves a connection to its end. Whatever that is, a client that waits for an answer gets one.
+fn attend(stream: &mut UnixStream, store: &WeakStore) {
+    let error = match catch_unwind(AssertUnwindSafe(|| serve(stream, store))) {
+        Ok(Ok(())) => return,
+        // Nothing goes either way any more.
+        Ok(Err(error)) if error.kind() == ErrorKind::Io => {
+            tracing::debug!(%error, "a connection to control.sock broke");
+            return;
+        }
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            uncertain(format!("the process that holds the store panicked over the call: {}", message(&*panic)))
+        }
+    };
+    tracing::warn!(%error, "a connection to control.sock was ended");
+    let _ = send_answer::<()>(stream, Err(error));
+}
+
 /// Answers call after call until the client ends.
 fn serve(stream: &mut UnixStream, weak: &WeakStore) -> Result<()> {
+    let ours = Hello::ours();
+    send_answer(stream, Ok(&ours))?;
+    // Whoever only asks whether somebody listens says nothing.
+    let Some(client) = receive_call(stream)? else { return Ok(()) };
+    Hello::check(&ours, &client)?;
     while let Some(call) = receive_call(stream)? {
         let Some(store) = weak.upgrade() else {
-            return send_answer::<()>(stream, Err(Error::refused("the store was closed")));
+            return Err(closed());
         };
         if let Call::Import { view, options } = call {
             match store.bulk_writer(&view, options) {
@@ -237,12 +261,16 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::time::Instant;
 
-    use super::super::wire::send_call;
+    use super::super::Client;
+    use super::super::wire::{receive_answer, send_call};
     use super::*;
+    use crate::definition::{Definitions, FeatureView};
+    use crate::disk::{FaultyDisk, MemDisk, Operation, Verdict};
     use crate::time::SystemClock;
+    use crate::value::DataType;
 
     fn nobody() -> WeakStore {
-        WeakStore { engine: Weak::new(), clock: Arc::new(SystemClock), max_future_skew_us: 0 }
+        WeakStore { engine: Weak::new(), has_upkeep: false, clock: Arc::new(SystemClock), max_future_skew_us: 0 }
     }
 
     #[test]
@@ -268,16 +296,109 @@ mod tests {
         assert!((1..=5).contains(&tries), "{tries} tries");
     }
 
+    fn weak(store: &Store) -> WeakStore {
+        WeakStore {
+            engine: Arc::downgrade(store.engine().unwrap()),
+            has_upkeep: false,
+            clock: Arc::new(SystemClock),
+            max_future_skew_us: 0,
+        }
+    }
+
+    #[test]
+    fn a_call_that_panics_is_answered_and_leaves_its_place_to_others() {
+        // The client waited for ever once, and so did one of the few places.
+        let store = Store::builder().background(false);
+        let store = store.disk(Arc::new(FaultyDisk::new(Arc::new(MemDisk::volatile()), |operation, path: &Path| {
+            if operation == Operation::CreateDir && path.ends_with("1-v@1") {
+                // A panic, without the words that a test runner would print.
+                std::panic::resume_unwind(Box::new("the hand of a test"));
+            }
+            Verdict::Proceed
+        })));
+        let store = store.open("/panics").unwrap();
+        let view = FeatureView::new("v").entity("thing").feature("x", DataType::Int64);
+        let definitions = Definitions::new("control").entity("thing", [("id", DataType::Int64)]).view(view);
+        let folder = Store::temporary().unwrap();
+        let _server = Server::start(weak(&store), &folder.path()).unwrap();
+        let client = Client::connect(&folder.path()).unwrap().unwrap();
+        client.apply(&definitions, false).unwrap();
+        client.delete("v", 1_i64.to_le_bytes().to_vec(), &Default::default()).unwrap();
+        for _ in 0..=CONNECTIONS_MAX {
+            let error = client.compact().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+            assert!(error.to_string().contains("panicked over the call: the hand of a test"), "{error}");
+            assert!(error.to_string().contains("may have been done, or not"), "{error}");
+        }
+        client.snapshot("afterwards").unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_answered_and_ends_the_connection() {
+        let store = Store::temporary().unwrap();
+        let server = Server::start(weak(&store), &store.path()).unwrap();
+        let say = |message: &serde_json::Value, is_greeted: bool| {
+            let mut client = UnixStream::connect(server.socket.path()).unwrap();
+            assert_eq!(receive_answer::<Hello>(&mut client).unwrap(), Hello::ours());
+            if is_greeted {
+                send_call(&mut client, &Hello::ours()).unwrap();
+            }
+            send_call(&mut client, message).unwrap();
+            let error = receive_answer::<()>(&mut client).unwrap_err();
+            assert_eq!(client.read(&mut [0]).unwrap(), 0, "the connection is ended");
+            error
+        };
+        for (message, expected) in [
+            (serde_json::json!({"Erase": {"key": 1}}), "unknown variant `Erase`"),
+            (serde_json::json!({"Snapshot": {"name": "a", "until": 7}}), "unknown field `until`"),
+            (serde_json::json!({"Snapshot": {}}), "missing field `name`"),
+        ] {
+            let error = say(&message, true);
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        assert!(store.snapshots().unwrap().is_empty(), "half of a call is not done");
+        // Another release may say more of itself.
+        let error = say(&serde_json::json!({"protocol": 999, "release": "9.9.9", "more": []}), false);
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.to_string().contains("the call is of asof 9.9.9 (version 999)"), "{error}");
+        let mut client = UnixStream::connect(server.socket.path()).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        receive_answer::<Hello>(&mut client).unwrap();
+        let error = receive_answer::<()>(&mut client).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    }
+
+    #[test]
+    fn a_holder_of_another_version_is_asked_for_nothing() {
+        let folder = Store::temporary().unwrap();
+        let socket = Socket::of(&folder.path()).unwrap();
+        let listener = UnixListener::bind(socket.path()).unwrap();
+        let holder = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            send_answer(&mut stream, Ok(Hello { protocol: 999, release: "9.9.9".to_owned() })).unwrap();
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said).unwrap();
+            // One that ends before it says anything.
+            drop(listener.accept().unwrap());
+            said
+        });
+        let error = Client::connect(&folder.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.to_string().contains("held by asof 9.9.9 (version 999)"), "{error}");
+        assert!(error.way_out().unwrap().contains("one release of asof"), "{error}");
+        let error = Client::connect(&folder.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert!(error.to_string().contains("nothing was done"), "{error}");
+        assert!(holder.join().unwrap().is_empty());
+    }
+
     #[test]
     fn a_client_that_takes_in_none_of_its_answers_keeps_no_thread() {
         let store = crate::Store::temporary().unwrap();
-        let weak = WeakStore {
-            engine: Arc::downgrade(store.engine().unwrap()),
-            clock: Arc::new(SystemClock),
-            max_future_skew_us: 0,
-        };
-        let server = Server::start_patient(weak, &store.path(), Duration::from_millis(50)).unwrap();
+        let server = Server::start_patient(weak(&store), &store.path(), Duration::from_millis(50)).unwrap();
         let mut client = UnixStream::connect(server.socket.path()).unwrap();
+        send_call(&mut client, &Hello::ours()).unwrap();
         // Each is refused in an answer; sooner or later nothing more goes either way.
         client.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
         let began = Instant::now();

@@ -23,16 +23,28 @@ enum Answer<T> {
 }
 
 fn broken(source: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("the connection to the process that holds the store broke: {source}"))
+    uncertain(format!("the connection to the process that holds the store broke: {source}")).caused_by(source)
+}
+
+/// Nobody knows how far the call came.
+pub(super) fn uncertain(what: String) -> Error {
+    Error::new(ErrorKind::Io, what)
         .remedy("what was sent last may have been done, or not: look before you send it again")
-        .caused_by(source)
 }
 
 fn malformed(what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Damaged, format!("a message on control.sock cannot be read: {what}"))
 }
 
-fn send(to: &mut impl Write, tag: u8, body: &[u8]) -> Result<()> {
+fn send(to: &mut impl Write, tag: u8, body: &[u8], bytes_max: u64) -> Result<()> {
+    if body.len() as u64 > bytes_max {
+        // Before a byte of it is sent: the other side would end the connection in the middle of it.
+        return Err(Error::invalid(format!(
+            "{} bytes are too many for one message on control.sock, which takes {bytes_max}",
+            body.len()
+        ))
+        .remedy("give fewer rows at once"));
+    }
     let mut head = [tag; 9];
     head[1..].copy_from_slice(&(body.len() as u64).to_le_bytes());
     to.write_all(&head).and_then(|()| to.write_all(body)).and_then(|()| to.flush()).map_err(broken)
@@ -61,7 +73,7 @@ fn receive(from: &mut impl Read, tag: u8) -> Result<Option<Vec<u8>>> {
 }
 
 pub(super) fn send_call(to: &mut impl Write, call: &impl Serialize) -> Result<()> {
-    send(to, TAG_JSON, &serde_json::to_vec(call).map_err(malformed)?)
+    send(to, TAG_JSON, &serde_json::to_vec(call).map_err(malformed)?, MESSAGE_BYTES_MAX)
 }
 
 pub(super) fn receive_call<T: DeserializeOwned>(from: &mut impl Read) -> Result<Option<T>> {
@@ -75,7 +87,8 @@ pub(super) fn send_batch(to: &mut impl Write, batch: &RecordBatch) -> Result<()>
         writer.write(batch)?;
         writer.into_inner()
     };
-    send(to, TAG_BATCH, &encoded().map_err(|error| Error::invalid(format!("the batch cannot be sent: {error}")))?)
+    let encoded = encoded().map_err(|error| Error::invalid(format!("the batch cannot be sent: {error}")))?;
+    send(to, TAG_BATCH, &encoded, MESSAGE_BYTES_MAX)
 }
 
 pub(super) fn receive_batch(from: &mut impl Read) -> Result<RecordBatch> {
@@ -89,7 +102,7 @@ pub(super) fn send_answer<T: Serialize>(to: &mut impl Write, outcome: Result<T>)
         Ok(value) => Answer::Done(value),
         Err(error) => Answer::Failed { kind: error.kind(), what: error.to_string() },
     };
-    send(to, TAG_JSON, &serde_json::to_vec(&answer).map_err(malformed)?)
+    send(to, TAG_JSON, &serde_json::to_vec(&answer).map_err(malformed)?, MESSAGE_BYTES_MAX)
 }
 
 pub(super) fn receive_answer<T: DeserializeOwned>(from: &mut impl Read) -> Result<T> {
@@ -123,6 +136,16 @@ mod tests {
         let error = receive_answer::<u64>(&mut from).unwrap_err();
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Refused, "no; ask again".to_owned()));
         assert_eq!(receive_call::<u64>(&mut from).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_message_is_not_begun() {
+        let mut bytes = Vec::new();
+        send(&mut bytes, TAG_BATCH, &[7; 10], 10).unwrap();
+        let sent = bytes.len();
+        let error = send(&mut bytes, TAG_BATCH, &[7; 11], 10).unwrap_err();
+        assert_eq!((error.kind(), bytes.len()), (ErrorKind::Invalid, sent), "{error}");
+        assert!(error.to_string().contains("11 bytes are too many") && error.way_out().is_some(), "{error}");
     }
 
     #[test]
