@@ -50,7 +50,12 @@ impl Reads {
         request: &HistoricalRequest,
         now: Timestamp,
     ) -> Result<HistoricalJoin> {
-        self.with_sight(|sight| self.historical_join_at(sight, spine, request, now))
+        // Before the sight is taken, which then has all that the answer means.
+        let known_at = match &request.known_at {
+            Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
+            None => None,
+        };
+        self.with_sight(|sight| self.historical_join_at(sight, spine, request, known_at))
     }
 
     fn historical_join_at(
@@ -58,13 +63,9 @@ impl Reads {
         sight: &Sight,
         spine: &Schema,
         request: &HistoricalRequest,
-        now: Timestamp,
+        known_at: Option<u64>,
     ) -> Result<HistoricalJoin> {
         let Sight { seq: committed, picture } = sight.clone();
-        let known_at = match &request.known_at {
-            Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
-            None => None,
-        };
         let definitions_at = if request.definitions_current { None } else { known_at };
         let selections = resolve(&request.features, &picture.state.definitions_at(definitions_at))?;
         // Once open, a run stays readable when it is merged away; the join may take longer than that.

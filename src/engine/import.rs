@@ -17,7 +17,6 @@ use crate::format::accept::Accepted;
 use crate::history::{BulkBatch, KnownRows, RunFile, RunFileMeta, merge_without};
 use crate::registry::records::{ImportRecord, RunSource};
 use crate::registry::{Change, RegistryState};
-use crate::time::Timestamp;
 
 /// Batches that wait for the builder.
 const BATCHES_WAITING_MAX: usize = 4;
@@ -138,7 +137,7 @@ impl Import {
     ///
     /// # Errors
     /// The disk fails: nothing was added.
-    pub fn commit(mut self, now: Timestamp) -> Result<Imported> {
+    pub fn commit(mut self) -> Result<Imported> {
         self.batches = None;
         let mut built = self.join()?;
         let engine = Arc::clone(&self.engine);
@@ -156,7 +155,7 @@ impl Import {
                 built = self.strike_out(built, seen_seq, Some(&picture))?;
             }
             let was_sound = core.broken.is_none();
-            let committed = self.commit_built(&mut core, &built, now);
+            let committed = self.commit_built(&mut core, &built);
             built.building.settle(&core, was_sound, &committed);
             let imported = committed?;
             // Under the same lock: a commit that came between would tell the table that it has these rows.
@@ -170,7 +169,7 @@ impl Import {
         unreachable!("the last recheck holds the lock and commits")
     }
 
-    fn commit_built(&self, core: &mut Core, built: &Built, now: Timestamp) -> Result<Imported> {
+    fn commit_built(&self, core: &mut Core, built: &Built) -> Result<Imported> {
         let engine = &self.engine;
         let known: u64 = built.known.iter().sum();
         let rows = built.rows - known;
@@ -197,13 +196,12 @@ impl Import {
         }
         engine.commit_registry(
             core,
-            now.0,
             &what,
-            |change, first| {
+            |change, first, ingested_at_us| {
                 for file in &built.files {
                     change.put(&run_record(file, view_id, first, 0, RunSource::Import))?;
                 }
-                self.put_ledger(change, first, &starts, &imported, now)?;
+                self.put_ledger(change, first, &starts, &imported, ingested_at_us)?;
                 Ok(given)
             },
             Effect { rows_for: (given > 0).then_some(view_id), ..Effect::default() },
@@ -218,7 +216,7 @@ impl Import {
         first: u64,
         starts: &[u64],
         imported: &Imported,
-        now: Timestamp,
+        at_us: i64,
     ) -> Result<()> {
         let view_id = self.view.record.id;
         let before: &RegistryState = change.before();
@@ -250,7 +248,7 @@ impl Import {
                 seq_first,
                 seq_last: (seq_first + given).saturating_sub(1),
                 source_id,
-                at_us: now.0,
+                at_us,
             })?;
         }
         Ok(())

@@ -217,7 +217,7 @@ impl Store {
             return Ok(plan);
         }
         let engine = self.engine()?;
-        let plan = engine.apply(definitions, options.prune, self.now())?;
+        let plan = engine.apply(definitions, options.prune)?;
         if !self.background.as_ref().is_some_and(|background| background.has_upkeep()) {
             engine.build_missing_tables()?;
         }
@@ -247,7 +247,7 @@ impl Store {
         if let Writes::There(holder) = &self.writes {
             return holder.snapshot(name);
         }
-        self.engine()?.snapshot(name, self.now())
+        self.engine()?.snapshot(name)
     }
 
     /// Turns the log's rows into history runs now. The store does so by itself when a segment of the log is full.
@@ -270,7 +270,7 @@ impl Store {
     /// # Errors
     /// The disk fails; the rows stay in the log.
     pub fn seal(&self) -> Result<bool> {
-        self.engine()?.seal(self.now())
+        self.engine()?.seal()
     }
 
     /// Seals the log and merges runs of like size.
@@ -281,8 +281,8 @@ impl Store {
         if let Writes::There(holder) = &self.writes {
             return holder.compact();
         }
-        self.engine()?.seal(self.now())?;
-        self.engine()?.merge(self.now())?;
+        self.engine()?.seal()?;
+        self.engine()?.merge()?;
         Ok(())
     }
 
