@@ -7,9 +7,9 @@ use arrow_buffer::NullBuffer;
 use arrow_select::filter::filter;
 
 use super::apply::{record_outcome, registered};
-use super::as_of::find_row;
 use super::commit::{Batch, Committed};
 use super::core::{Effect, Engine};
+use super::dating::CreatedAhead;
 use super::picture::ViewPicture;
 use super::reads::Reads;
 use crate::definition::{Definitions, Plan, check_name, plan};
@@ -17,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
 use crate::format::columns::{EncodedKeys, RowColumns, encode_keys, encode_records};
 use crate::format::row::{RowHead, RowKind, push_record};
-use crate::join::pick::AsOf;
 use crate::key::{KeySchema, key_hash};
 use crate::registry::Change;
 use crate::registry::records::{SnapshotRecord, SourceRecord};
@@ -92,10 +91,11 @@ impl Engine {
         let keys = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
         let ids = event_ids(view, accepted)?;
         let features = by_ordinal(view, accepted)?;
+        let created = self.created(view, accepted, Some(&keys), &mut CreatedAhead::default())?;
         let columns = RowColumns {
             keys: &keys,
             event_ts: &accepted.event_ts,
-            created: accepted.created.as_ref(),
+            created: created.as_ref(),
             event_ids: ids.as_ref(),
             features: &features,
             deleted: accepted.deleted.as_ref(),
@@ -126,12 +126,8 @@ impl Engine {
             (false, _) => None,
             (true, Some(created)) => Some(created),
             (true, None) => {
-                let ingested_at = core.state.ingested_at_us.max(self.clock.now().0);
-                let picture = self.reads.picture();
-                let newest = picture.view(view.record.id);
-                let stored = find_row(newest, &picture.tail, hash, key, AsOf::new(at))?;
-                let stored = stored.filter(|row| row.mark.event_ts == at).and_then(|row| row.mark.created);
-                Some(stored.map_or(ingested_at, |stored| stored.max(ingested_at)))
+                let (picture, ingested_at) = (self.reads.picture(), self.ingested_at_now(&core));
+                Some(self.created_of_delete(&picture, view, (hash, key), at, ingested_at)?)
             }
         };
         let mut batch = Batch { hashes: vec![hash], ..Batch::default() };
