@@ -53,16 +53,19 @@ impl Engine {
         let Some(created) = &accepted.created else { return Ok(None) };
         let is_undated =
             |row: usize| created.is_null(row) && accepted.deleted.as_ref().is_some_and(|deleted| deleted.value(row));
-        let mut core = self.lock_core();
-        let ingested_at = self.ingested_at_now(&core);
-        let is_ahead = |row: usize| created.is_valid(row) && created.value(row) > ingested_at;
+        let now = self.clock.now().0;
+        let is_ahead = |row: usize| created.is_valid(row) && created.value(row) > now;
         let rows: Vec<usize> = (0..created.len()).filter(|&row| is_undated(row) || is_ahead(row)).collect();
         if rows.is_empty() {
             return Ok(Some(created.clone()));
         }
-        // What is queued comes before, so that its created timestamps are seen.
-        self.commit_queued(&mut core);
-        drop(core);
+        let mut ingested_at = now;
+        if rows.iter().any(|&row| is_undated(row)) {
+            // What is queued comes before, so that its created timestamps are seen.
+            let mut core = self.lock_core();
+            self.commit_queued(&mut core);
+            ingested_at = self.ingested_at_now(&core);
+        }
         let encoded;
         let keys = match keys {
             Some(keys) => keys,
