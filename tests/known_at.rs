@@ -79,7 +79,8 @@ fn ask(who: &'static str, store: Store, time: Timestamp) -> JoinHandle<Answer> {
 
 #[test]
 fn a_time_asked_for_at_any_moment_of_a_commit_means_the_same_when_it_is_asked_for_again() {
-    let changes: [(&str, fn(&Store)); 4] = [
+    type Change = (&'static str, fn(&Store));
+    let changes: [Change; 4] = [
         ("write", |store| drop(store.write("v", &batch(2)).unwrap())),
         ("import", |store| import(store, 2)),
         ("apply", |store| drop(store.apply(&definitions(2), ApplyOptions::default()).unwrap())),
