@@ -1,8 +1,10 @@
 //! The one error type: what is wrong, where, and what to do about it.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
+
+use arrow_schema::ArrowError;
+use serde::{Deserialize, Serialize};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -85,6 +87,17 @@ impl Error {
         }
         error.0.source = Some(Box::new(source));
         error
+    }
+
+    /// What a reader of batches failed with: this crate's error where it is one of its own, else `what` and the reader's words.
+    pub(crate) fn of_reader(error: ArrowError, what: &str) -> Self {
+        match error {
+            ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+                Ok(error) => *error,
+                Err(other) => Error::invalid(format!("{what}: {other}")),
+            },
+            other => Error::invalid(format!("{what}: {other}")),
+        }
     }
 
     /// Says where: a file, a view, a row. A place set earlier stays, as the more exact one.

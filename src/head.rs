@@ -13,7 +13,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -54,9 +54,14 @@ mod word {
     pub const CLEAN: usize = 16;
     /// xxh3-64 of the words before it; right only after a clean close.
     pub const CHECKSUM: usize = 17;
-    pub const COUNT: usize = 18;
+    /// After the checksum: it means something only while a writer is at it.
+    pub const UNDER_WAY: usize = 18;
+    pub const COUNT: usize = 19;
 }
 const _: () = assert!((word::COUNT * 8) as u64 <= HEAD_BYTES);
+
+/// In place of the first number of a commit under way: it failed half-way, and what became of it is known only after the next open.
+pub const UNSETTLED: u64 = u64::MAX;
 
 /// What a HEAD page says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +86,8 @@ pub struct HeadState {
     pub file_identity: (u64, u64),
     /// The process that last wrote it.
     pub writer_pid: u64,
+    /// What [`Head::announce`] said last, or a writer that found unseen rows in the log when it began.
+    pub under_way: u64,
     /// Closed in order, and every word as it was then.
     pub is_clean: bool,
 }
@@ -183,6 +190,7 @@ impl Head {
             boot_id: bytes_of([self.load(word::BOOT_ID), self.load(word::BOOT_ID + 1)]),
             file_identity: (self.load(word::FILE_IDENTITY), self.load(word::FILE_IDENTITY + 1)),
             writer_pid: self.load(word::WRITER_PID),
+            under_way: self.load(word::UNDER_WAY),
             is_clean: self.load(word::CLEAN) == 1 && self.load(word::CHECKSUM) == self.checksum(),
         }
     }
@@ -235,11 +243,33 @@ impl Head {
         // Until boot id and identity stand, nothing on the page is to be trusted.
         self.store_pair(word::BOOT_ID, [0, 0]);
         self.store(word::WRITER_PID, u64::from(writer_pid));
+        self.store(word::UNDER_WAY, state.under_way);
         self.store(word::EPOCH, state.epoch);
         self.publish(state);
         self.store_pair(word::FILE_IDENTITY, [self.file_identity.0, self.file_identity.1]);
         self.store_pair(word::BOOT_ID, words_of(self.boot_id));
         self.map.sync(0, HEAD_BYTES)
+    }
+
+    /// A commit that gives numbers from `first_seq` on is about to ask the clock, for a time that rows will be known by which
+    /// nobody sees yet. 0: it gave none; [`UNSETTLED`]: nobody knows.
+    pub fn announce(&self, first_seq: u64) {
+        self.store(word::UNDER_WAY, first_seq);
+        // Before the clock is asked: whoever does not find this asked it earlier.
+        fence(Ordering::SeqCst);
+    }
+
+    /// The first number of a commit that may have its time and that nobody sees yet. Whoever finds none sees, from here on, all
+    /// that has a time of before this call.
+    pub fn under_way(&self) -> Option<u64> {
+        fence(Ordering::SeqCst);
+        let first_seq = self.load(word::UNDER_WAY);
+        (first_seq > self.committed_seq()).then_some(first_seq)
+    }
+
+    /// The greatest `ingested_at` of what was committed, in microseconds.
+    pub fn ingested_at_us(&self) -> i64 {
+        self.load(word::INGESTED_AT).cast_signed()
     }
 
     /// Makes a commit visible: all of `state` but what [`Head::begin`] fixed, `committed_seq` last.
@@ -295,127 +325,4 @@ fn bytes_of(words: [u64; 2]) -> [u8; 16] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disk::MemDisk;
-
-    const UUID: [u8; 16] = *b"0123456789abcdef";
-
-    fn store() -> (MemDisk, &'static Path) {
-        let (disk, dir) = (MemDisk::new(), Path::new("/store"));
-        disk.create_dir(dir).unwrap();
-        (disk, dir)
-    }
-
-    fn state(epoch: u64, committed_seq: u64) -> HeadState {
-        HeadState {
-            epoch,
-            committed_seq,
-            log_end: 3 << 32 | 4_096,
-            log_synced: 3 << 32 | 1_024,
-            manifest_generation: 12,
-            definitions_revision: 5,
-            ingested_at_us: -1,
-            ..HeadState::default()
-        }
-    }
-
-    fn reader(disk: &MemDisk, dir: &Path) -> Head {
-        Head::open(disk, dir, &UUID, MapAccess::Read).unwrap().unwrap()
-    }
-
-    fn trust(disk: &MemDisk, dir: &Path) -> Trust {
-        reader(disk, dir).read_trusted().1
-    }
-
-    /// The page, byte for byte, as another file on another disk.
-    fn copied(disk: &MemDisk, dir: &Path) -> (MemDisk, &'static Path) {
-        let mut page = vec![0; usize::try_from(HEAD_BYTES).unwrap()];
-        disk.open(&dir.join(FILE_NAME), OpenMode::Read).unwrap().read_at(0, &mut page).unwrap();
-        let (other, dir) = store();
-        // Takes the inode that the page's file would otherwise have here too.
-        other.open(&dir.join("LOCK"), OpenMode::Create).unwrap();
-        atomic_write(&other, dir, FILE_NAME, &page).unwrap();
-        (other, dir)
-    }
-
-    #[test]
-    fn a_reader_sees_what_the_writer_published() {
-        let (disk, dir) = store();
-        let writer = Head::create(&disk, dir, &UUID).unwrap();
-        writer.begin(&state(1, 10), 4242).unwrap();
-        let reader = reader(&disk, dir);
-        assert_eq!(reader.committed_seq(), 10);
-        writer.publish(&state(1, 20));
-        let seen = reader.read();
-        assert_eq!((seen.committed_seq, seen.epoch, seen.writer_pid), (20, 1, 4242));
-        assert_eq!((seen.log_end, seen.log_synced), (3 << 32 | 4_096, 3 << 32 | 1_024));
-        assert_eq!((seen.manifest_generation, seen.definitions_revision, seen.ingested_at_us), (12, 5, -1));
-        assert_eq!(seen.boot_id, disk.boot_id());
-    }
-
-    #[test]
-    fn a_new_page_says_nothing_and_is_not_trusted() {
-        let (disk, dir) = store();
-        assert!(Head::open(&disk, dir, &UUID, MapAccess::Read).unwrap().is_none());
-        Head::create(&disk, dir, &UUID).unwrap();
-        assert_eq!(trust(&disk, dir), Trust::Untrusted);
-    }
-
-    #[test]
-    fn a_killed_writers_page_is_trusted_within_the_boot_and_on_that_file_only() {
-        let (disk, dir) = store();
-        let writer = Head::create(&disk, dir, &UUID).unwrap();
-        writer.begin(&state(1, 10), 1).unwrap();
-        assert_eq!(trust(&disk, dir), Trust::SameBoot);
-        let (elsewhere, elsewhere_dir) = copied(&disk, dir);
-        assert_eq!(trust(&elsewhere, elsewhere_dir), Trust::Untrusted);
-        // The same file, as it was left by another boot.
-        writer.store(word::BOOT_ID, writer.load(word::BOOT_ID) ^ 1);
-        assert_eq!(trust(&disk, dir), Trust::Untrusted);
-    }
-
-    #[test]
-    fn a_clean_close_is_trusted_anywhere_until_a_writer_begins() {
-        let (disk, dir) = store();
-        let writer = Head::create(&disk, dir, &UUID).unwrap();
-        writer.begin(&state(1, 10), 1).unwrap();
-        writer.close_clean(&state(1, 11)).unwrap();
-        let (disk, dir) = copied(&disk, dir);
-        let (seen, trust) = reader(&disk, dir).read_trusted();
-        assert_eq!((seen.committed_seq, trust), (11, Trust::Clean));
-        let writer = Head::open(&disk, dir, &UUID, MapAccess::Write).unwrap().unwrap();
-        writer.begin(&state(2, 11), 2).unwrap();
-        let (seen, trust) = reader(&disk, dir).read_trusted();
-        assert_eq!((seen.is_clean, trust), (false, Trust::SameBoot));
-    }
-
-    #[test]
-    fn every_flipped_bit_of_a_clean_page_takes_the_trust_away() {
-        let (disk, dir) = store();
-        let writer = Head::create(&disk, dir, &UUID).unwrap();
-        writer.begin(&state(1, 10), 1).unwrap();
-        writer.close_clean(&state(1, 10)).unwrap();
-        assert!(writer.read().is_clean);
-        for index in 0..word::COUNT {
-            for bit in [0, 7, 31, 63] {
-                let value = writer.load(index);
-                writer.store(index, value ^ 1 << bit);
-                assert!(!writer.read().is_clean, "word {index} bit {bit}");
-                // Nor is it taken for the page of a writer that was killed.
-                assert!(index == word::CLEAN || writer.read_trusted().1 == Trust::Untrusted, "word {index} bit {bit}");
-                writer.store(index, value);
-            }
-        }
-        assert!(writer.read().is_clean);
-    }
-
-    #[test]
-    fn a_page_of_another_store_or_length_is_none() {
-        let (disk, dir) = store();
-        Head::create(&disk, dir, &UUID).unwrap();
-        assert!(Head::open(&disk, dir, &[7; 16], MapAccess::Read).unwrap().is_none());
-        disk.open(&dir.join(FILE_NAME), OpenMode::Write).unwrap().set_len(100).unwrap();
-        assert!(Head::open(&disk, dir, &UUID, MapAccess::Read).unwrap().is_none());
-    }
-}
+mod tests;

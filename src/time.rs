@@ -1,4 +1,5 @@
-//! Instants, durations and the clock. Nothing below the store facade reads the system clock.
+//! Instants, durations and the clock. Nothing below the store facade reads the system clock: what asks a clock there asks the
+//! one that the facade gave it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -194,6 +195,12 @@ pub fn format_age_us(us: i64) -> String {
 pub trait Clock: Send + Sync {
     /// The current instant.
     fn now(&self) -> Timestamp;
+}
+
+impl fmt::Debug for dyn Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a clock that shows {}", self.now())
+    }
 }
 
 /// The operating system's wall clock.

@@ -272,6 +272,7 @@ fn store_and_head_lie_as_the_document_says() {
         manifest_generation: 25,
         definitions_revision: 26,
         ingested_at_us: 27,
+        under_way: 29,
         ..HeadState::default()
     };
     page.begin(&state, 28).unwrap();
@@ -296,6 +297,7 @@ fn store_and_head_lie_as_the_document_says() {
         ("writer pid", 28),
         ("clean", 1),
         ("checksum", xxh3(&bytes[..136], 0)),
+        ("under way", 29),
     ]);
     assert!(Head::open(&disk, dir, &UUID, MapAccess::Read).unwrap().is_some());
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use asof::definition::{Definitions, Feature, FeatureView, Source};
 use asof::options::{Durability, Sizes};
 use asof::time::{ManualClock, Timestamp};
@@ -630,6 +631,65 @@ fn a_deleted_row_needs_its_key_and_its_time_alone() {
     store.write_rows("config", [Row::new().at(second(2)).deleted()]).unwrap();
     let value = &store.get(&Features::list(["config:x"]).unwrap(), &[], &GetOptions::default()).unwrap()[0];
     assert_eq!(value.status, Status::NotFound);
+}
+
+#[test]
+fn a_deleted_row_without_a_created_time_wins_at_its_event_time_however_it_came() {
+    // As `Store::delete` has it. The other two passed "none" on, which every row with a created time beats.
+    const EVENT: i64 = 500;
+    let view = || FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
+    let created = "created_timestamp";
+    let definitions = Definitions::new("flights")
+        .entity("airport", [("origin", DataType::String)])
+        .view(view().source(Source::default().created_timestamp(created)));
+    let rows = |rows: &[(&str, Option<i64>, Option<f64>)]| {
+        let created_us = rows.iter().map(|row| row.1.map(|at| at * SECOND)).collect::<TimestampMicrosecondArray>();
+        RecordBatch::try_from_iter_with_nullable([
+            ("origin", Arc::new(rows.iter().map(|row| Some(row.0)).collect::<StringArray>()) as ArrayRef, true),
+            ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![EVENT * SECOND; rows.len()])), true),
+            (created, Arc::new(created_us), true),
+            ("temp", Arc::new(rows.iter().map(|row| row.2).collect::<Float64Array>()), true),
+            ("_deleted", Arc::new(rows.iter().map(|row| Some(row.2.is_none())).collect::<BooleanArray>()), true),
+        ])
+        .unwrap()
+    };
+    for is_import in [false, true] {
+        let clock = Arc::new(ManualClock::new(second(1_000)));
+        let store = Store::builder().clock(clock).background(false).temporary().unwrap();
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let take_in = |batches: &[RecordBatch]| {
+            if is_import {
+                let mut import = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+                batches.iter().for_each(|batch| drop(import.write(batch).unwrap()));
+                import.commit().unwrap();
+            } else {
+                batches.iter().for_each(|batch| drop(store.write("weather", batch).unwrap()));
+            }
+        };
+        take_in(&[rows(&[("past", Some(505), Some(1.0)), ("ahead", Some(2_000), Some(1.0))])]);
+        let deletes = [("past", None, None), ("ahead", None, None), ("told", Some(700), None)];
+        // Rows taken in together, in one batch and in two, count as stored one before the other.
+        let together = [("together", Some(3_000), Some(1.0)), ("together", None, None)];
+        take_in(&[
+            rows(&deletes),
+            rows(&together),
+            rows(&[("apart", Some(4_000), Some(1.0))]),
+            rows(&[("apart", None, None)]),
+        ]);
+        for (origin, created) in
+            [("past", 1_000), ("ahead", 2_000), ("told", 700), ("together", 3_000), ("apart", 4_000)]
+        {
+            let explained = explain(&store, "weather:temp", origin, Some(EVENT));
+            assert_eq!(explained.status, Status::NotFound, "{origin}, import: {is_import}");
+            assert_eq!(explained.row.unwrap().created, Some(second(created)), "{origin}, import: {is_import}");
+        }
+        let by_hand = store.delete(
+            "weather",
+            &[("origin", "past".into())],
+            &DeleteOptions { at: Some(second(EVENT)), ..DeleteOptions::default() },
+        );
+        assert_eq!(by_hand.unwrap().created, Some(second(1_000)), "the same rule");
+    }
 }
 
 #[test]

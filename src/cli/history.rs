@@ -79,7 +79,8 @@ fn join_and_tell(
         GetOptions { at: None, known_at: request.known_at.clone(), definitions_current: request.definitions_current };
     // Text files do not say what their columns are; the join keys do. Digits that are a string key stay one.
     let mut types = vec![(request.timestamp_column.clone(), DataType::Timestamp)];
-    for key in store.join_keys(&request.features, &options)? {
+    // What is unknown of them is told by the join, with all else that it does not find.
+    for key in store.join_keys(&request.features, &options).unwrap_or_default() {
         if types.iter().all(|(name, _)| *name != key.column) {
             types.push((key.column, key.dtype));
         }

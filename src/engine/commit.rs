@@ -53,8 +53,6 @@ pub struct Batch {
     pub view_id: u32,
     /// Who wrote it.
     pub source: u32,
-    /// The clock when it was handed in, microseconds since 1970.
-    pub now_us: i64,
 }
 
 impl Engine {
@@ -63,7 +61,7 @@ impl Engine {
     /// # Errors
     /// `Refused`: the view was dropped meanwhile. `NoSpace`: nothing was written. Otherwise the log could not be written or synced, and takes no more writes.
     pub fn commit(&self, batch: Batch) -> Result<Committed> {
-        self.relieve_tail(crate::time::Timestamp(batch.now_us))?;
+        self.relieve_tail()?;
         let pending = Arc::new(Pending { state: Mutex::new(PendingState::Queued(batch)) });
         lock(&self.queue).push(Arc::clone(&pending));
         let mut core = self.lock_core();
@@ -150,8 +148,14 @@ impl Engine {
         let first_seq = core.next_seq;
         core.log.make_room(bytes, first_seq, first_seq + rows)?;
         self.follow_rotation(core);
-        let now_us = group.iter().map(|(_, batch)| batch.now_us).max().unwrap_or(i64::MIN);
-        let ingested_at = core.state.ingested_at_us.max(now_us);
+        let ingested_at = self.stamp(core);
+        // The log takes nothing more then, and the next open tells how much of it there is.
+        self.commit_stamped(core, group, ingested_at).inspect_err(|_| self.settle(false))?;
+        Ok(first_seq)
+    }
+
+    fn commit_stamped(&self, core: &mut Core, group: &mut [(Arc<Pending>, Batch)], ingested_at: i64) -> Result<()> {
+        let first_seq = core.next_seq;
         let mut next_seq = first_seq;
         let mut frames = Vec::with_capacity(group.len());
         for (_, batch) in group.iter_mut() {
@@ -165,7 +169,7 @@ impl Engine {
             Durability::Interval(_) => !self.options.syncs_in_background,
             Durability::Fsync => true,
         };
-        if is_synced_now && self.options.sync_beside_rows_min.is_some_and(|min| rows >= min) {
+        if is_synced_now && self.options.sync_beside_rows_min.is_some_and(|min| next_seq - first_seq >= min) {
             core.log.begin_sync();
         }
         let frames: Vec<(Frame<'_>, &[u64])> =
@@ -186,7 +190,7 @@ impl Engine {
         core.state.ingested_at_us = ingested_at;
         core.state.committed_seq = core.next_seq - 1;
         self.publish_head(core);
-        Ok(first_seq)
+        Ok(())
     }
 }
 
@@ -259,7 +263,7 @@ mod tests {
         let write = |name: &str| {
             let view = view(name);
             let accepted = accept_batch(&view.record.definition, &batch, &AcceptOptions::new(NOW)).unwrap();
-            engine.write(view, &accepted, 0, NOW)
+            engine.write(view, &accepted, 0)
         };
         // Both in one group.
         let (dropped, written) = std::thread::scope(|scope| {
@@ -272,7 +276,7 @@ mod tests {
             drop(core);
             (dropped.join().unwrap(), written.join().unwrap())
         });
-        let deleted = engine.delete(view("dropped"), &1_i64.to_be_bytes(), 1, None, NOW);
+        let deleted = engine.delete(view("dropped"), &1_i64.to_be_bytes(), 1, None);
         for error in [dropped.unwrap_err(), deleted.unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
             assert!(error.to_string().contains("dropped@1 was dropped meanwhile"), "{error}");

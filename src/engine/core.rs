@@ -14,7 +14,7 @@ use super::reads::{OwnHead, Reads, Source, closed};
 use super::tables::Tables;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::LogPosition;
-use crate::head::HeadState;
+use crate::head::{HeadState, UNSETTLED};
 use crate::history::StagingBudget;
 use crate::lock::WriterLock;
 use crate::log::LogWriter;
@@ -23,6 +23,7 @@ use crate::options::{Durability, Sizes};
 use crate::registry::records::CommitRecord;
 use crate::registry::{Change, Registry, RegistryState};
 use crate::tail::TailSegment;
+use crate::time::Clock;
 
 /// How an engine is run.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct EngineOptions {
 pub struct Engine {
     pub(super) reads: Arc<Reads>,
     pub(super) options: EngineOptions,
+    /// The store's. Commits ask it at their turn, which whoever hands one in cannot know.
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) registry: Registry,
     pub(super) queue: Mutex<Vec<Arc<Pending>>>,
     pub(super) core: Mutex<Core>,
@@ -155,8 +158,20 @@ impl Engine {
         self.reads.set_picture(Picture::new(&self.reads.disk, &self.reads.dir, state, Some(&before), tail));
     }
 
-    /// Commits a change of the registry. It may give numbers from `core.next_seq` on by saying how many it
-    /// gave; with any, it is a commit of its own, with a time and `what` it was.
+    /// The time of the commit that is now made, which is seen before any other gets one. From here until it is seen, or
+    /// [`Engine::settle`] says what became of it, a state of knowledge of that time or later waits for it.
+    pub(super) fn stamp(&self, core: &Core) -> i64 {
+        self.own_head().head.announce(core.next_seq);
+        core.state.ingested_at_us.max(self.clock.now().0)
+    }
+
+    /// What has a time gave no numbers. `is_known`: nor will it, after the next open.
+    pub(super) fn settle(&self, is_known: bool) {
+        self.own_head().head.announce(if is_known { 0 } else { UNSETTLED });
+    }
+
+    /// Commits a change of the registry, which is told the next number and the commit's time. It may give numbers from there
+    /// on by saying how many it gave; with any, it is a commit of its own, with that time and `what` it was.
     ///
     /// # Errors
     /// The change is refused, or there is no space for it: it did not take place. The disk fails while the registry is
@@ -165,19 +180,18 @@ impl Engine {
     pub(super) fn commit_registry(
         &self,
         core: &mut Core,
-        now_us: i64,
         what: &str,
-        change: impl FnOnce(&mut Change<'_>, u64) -> Result<u64>,
+        change: impl FnOnce(&mut Change<'_>, u64, i64) -> Result<u64>,
         effect: Effect,
     ) -> Result<Arc<RegistryState>> {
         core.check_sound()?;
         core.log.sync()?;
         let first = core.next_seq;
-        let ingested_at_us = core.state.ingested_at_us.max(now_us);
+        let ingested_at_us = self.stamp(core);
         let synced = core.log.synced();
         let mut given = 0;
         let proposed = self.registry.propose(|changing| {
-            given = change(changing, first)?;
+            given = change(changing, first, ingested_at_us)?;
             let meta = changing.meta();
             meta.log_synced = synced;
             meta.next_run_id = self.run_ids.load(Ordering::Relaxed);
@@ -193,11 +207,17 @@ impl Engine {
                 changing.put(&commit)?;
             }
             Ok(())
-        })?;
+        });
         // All that needs space comes first: a disk that is full then leaves everything as it was.
-        let manifest = manifest::prepare(&*self.reads.disk, &self.reads.dir, &proposed.after().to_manifest())?;
+        let prepared = proposed.and_then(|proposed| {
+            let manifest = manifest::prepare(&*self.reads.disk, &self.reads.dir, &proposed.after().to_manifest())?;
+            Ok((proposed, manifest))
+        });
+        let (proposed, manifest) = prepared.inspect_err(|_| self.settle(true))?;
         let state = proposed.commit().map_err(|error| {
-            if self.registry.takes_commits() {
+            let is_known = self.registry.takes_commits();
+            self.settle(is_known);
+            if is_known {
                 return error;
             }
             core.broken = Some(error.as_cause());
@@ -209,6 +229,7 @@ impl Engine {
         }
         Self::retire_changed_tables(core, &state);
         manifest.put_in_place().map_err(|error| {
+            self.settle(false);
             core.broken = Some(error.as_cause());
             error.remedy("it took place, and shows when the store is opened again: do not do it once more")
         })?;
@@ -218,6 +239,8 @@ impl Engine {
             core.next_seq += given;
             core.state.committed_seq = core.next_seq - 1;
             core.state.ingested_at_us = ingested_at_us;
+        } else {
+            self.settle(true);
         }
         core.state.manifest_generation = state.generation();
         core.state.definitions_revision = state.meta().definitions_revision;

@@ -147,6 +147,11 @@ impl Follower {
         (head.epoch() == self.epoch.load(Ordering::Acquire)).then_some(seq)
     }
 
+    /// The HEAD that is followed, whoever writes to it by now; `None` where the log was recovered in memory.
+    pub fn followed_head(&self) -> Option<&Head> {
+        lock(&self.inner).recovered.is_none().then(|| self.heads.current()).flatten()
+    }
+
     /// The generation that pictures should be of.
     #[inline]
     pub fn generation(&self) -> u64 {

@@ -9,7 +9,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use super::picture::Picture;
 use super::reads::{Reads, Sight};
-use super::resolve::{Resolved, resolve};
+use super::resolve::{Resolved, all_at_once, resolve_known};
 use super::run_source::run_slices;
 use super::tail_source::ViewTail;
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub struct HistoricalJoin {
     hash_seed: u64,
     threads: usize,
     scratch: Scratch,
+    /// Rows of the spine that were joined: messages count on from there.
+    rows_joined: u64,
 }
 
 impl Reads {
@@ -50,7 +52,12 @@ impl Reads {
         request: &HistoricalRequest,
         now: Timestamp,
     ) -> Result<HistoricalJoin> {
-        self.with_sight(|sight| self.historical_join_at(sight, spine, request, now))
+        // Before the sight is taken, which then has all that the answer means.
+        let known_at = match &request.known_at {
+            Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
+            None => None,
+        };
+        self.with_sight(|sight| self.historical_join_at(sight, spine, request, known_at))
     }
 
     fn historical_join_at(
@@ -58,27 +65,27 @@ impl Reads {
         sight: &Sight,
         spine: &Schema,
         request: &HistoricalRequest,
-        now: Timestamp,
+        known_at: Option<u64>,
     ) -> Result<HistoricalJoin> {
         let Sight { seq: committed, picture } = sight.clone();
-        let known_at = match &request.known_at {
-            Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
-            None => None,
-        };
         let definitions_at = if request.definitions_current { None } else { known_at };
-        let selections = resolve(&request.features, &picture.state.definitions_at(definitions_at))?;
+        let (selections, mut wrong) = resolve_known(&request.features, &picture.state.definitions_at(definitions_at));
         // Once open, a run stays readable when it is merged away; the join may take longer than that.
         for selected in &selections {
             for run in &picture.view(selected.view.id).runs {
                 run.open()?;
             }
         }
-        let mut missing = Vec::new();
+        let (mut missing, mut doubled) = (Vec::new(), Vec::new());
         let mut find = |name: &str, what: &str| {
-            spine.index_of(name).unwrap_or_else(|_| {
+            let mut columns = spine.fields().iter().enumerate().filter(|(_, field)| field.name() == name);
+            let first = columns.next().map(|(index, _)| index);
+            if first.is_none() {
                 missing.push(format!("{name} ({what})"));
-                0
-            })
+            } else if columns.next().is_some() {
+                doubled.push(format!("{name} ({what})"));
+            }
+            first.unwrap_or(0)
         };
         let timestamp = find(&request.timestamp_column, "the time of each row");
         let key_columns: Vec<Vec<usize>> = selections
@@ -91,9 +98,15 @@ impl Reads {
         if !missing.is_empty() {
             missing.dedup();
             let names: Vec<&str> = spine.fields().iter().map(|field| field.name().as_str()).collect();
-            return Err(Error::invalid(format!("the spine has no column {}", missing.join(", no column ")))
-                .remedy(format!("it has {}", names.join(", "))));
+            let error = Error::invalid(format!("the spine has no column {}", missing.join(", no column ")));
+            wrong.push(error.remedy(format!("it has {}", names.join(", "))));
         }
+        if !doubled.is_empty() {
+            doubled.dedup();
+            let error = format!("the spine has more than one column {}", doubled.join(", more than one "));
+            wrong.push(Error::invalid(error).remedy("leave one of them, or give them names of their own"));
+        }
+        all_at_once(wrong)?;
         let named: Vec<Vec<(&str, &DataType)>> = selections
             .iter()
             .map(|selected| selected.fields.iter().map(|field| (field.name.as_str(), &field.dtype)).collect())
@@ -123,6 +136,7 @@ impl Reads {
             hash_seed: self.hash_seed(),
             threads,
             scratch: Scratch::default(),
+            rows_joined: 0,
         })
     }
 }
@@ -138,12 +152,18 @@ impl HistoricalJoin {
         self.known_at
     }
 
-    /// Joins one batch of the spine.
+    /// Joins one batch of the spine. Messages count its rows from 1, those of the batches before it included.
     ///
     /// # Errors
     /// A column is of a type that cannot be compared with its join key; a run is damaged.
     pub fn join(&mut self, spine: &RecordBatch) -> Result<RecordBatch> {
-        let stamps = accept_spine_timestamp(spine.column(self.timestamp))
+        let joined = self.join_rows(spine)?;
+        self.rows_joined += spine.num_rows() as u64;
+        Ok(joined)
+    }
+
+    fn join_rows(&mut self, spine: &RecordBatch) -> Result<RecordBatch> {
+        let stamps = accept_spine_timestamp(spine.column(self.timestamp), self.rows_joined + 1)
             .map_err(|error| error.at(format!("spine column {}", self.schema.field(self.timestamp).name())))?;
         let times = SpineTimes { values: stamps.values().clone(), nulls: stamps.nulls().cloned() };
         let mut columns: Vec<ArrayRef> = spine.columns().to_vec();

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use super::building::Building;
 use super::core::{Core, Effect, Engine, lock};
+use super::dating::CreatedAhead;
 use super::import_build::{Built, Shared, build, bulk_batch};
 use super::known_rows::{Comparison, has_rows_above};
 use super::picture::{Picture, ViewPicture, history_folder, run_schema};
@@ -17,7 +18,6 @@ use crate::format::accept::Accepted;
 use crate::history::{BulkBatch, KnownRows, RunFile, RunFileMeta, merge_without};
 use crate::registry::records::{ImportRecord, RunSource};
 use crate::registry::{Change, RegistryState};
-use crate::time::Timestamp;
 
 /// Batches that wait for the builder.
 const BATCHES_WAITING_MAX: usize = 4;
@@ -73,6 +73,7 @@ pub struct Import {
     builder: Option<JoinHandle<Result<Built>>>,
     shared: Arc<Shared>,
     rows: u64,
+    created_ahead: CreatedAhead,
     files: Vec<Option<LedgerFile>>,
 }
 
@@ -99,6 +100,7 @@ impl Import {
             builder: Some(builder),
             shared,
             rows: 0,
+            created_ahead: CreatedAhead::default(),
             files: vec![None],
         })
     }
@@ -127,7 +129,8 @@ impl Import {
     /// # Errors
     /// What made the builder stop.
     pub fn push(&mut self, accepted: &Accepted) -> Result<()> {
-        let batch = bulk_batch(&self.view, accepted)?;
+        let created = self.engine.created(&self.view, accepted, None, &mut self.created_ahead)?;
+        let batch = bulk_batch(&self.view, accepted, created.as_ref())?;
         self.rows += accepted.row_count as u64;
         let sent = self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_ok());
         if sent { Ok(()) } else { Err(self.failure()) }
@@ -139,7 +142,7 @@ impl Import {
     /// # Errors
     /// `Refused`: the view was dropped meanwhile. The disk is full: nothing was added. It fails: the error says where it may have
     /// been, or was.
-    pub fn commit(mut self, now: Timestamp) -> Result<Imported> {
+    pub fn commit(mut self) -> Result<Imported> {
         self.batches = None;
         let mut built = self.join()?;
         let engine = Arc::clone(&self.engine);
@@ -158,7 +161,7 @@ impl Import {
                 built = self.strike_out(built, seen_seq, Some(&picture))?;
             }
             let was_sound = core.broken.is_none();
-            let committed = self.commit_built(&mut core, &built, now);
+            let committed = self.commit_built(&mut core, &built);
             built.building.settle(&core, was_sound, &committed);
             let imported = committed?;
             // Under the same lock: a commit that came between would tell the table that it has these rows.
@@ -172,7 +175,7 @@ impl Import {
         unreachable!("the last recheck holds the lock and commits")
     }
 
-    fn commit_built(&self, core: &mut Core, built: &Built, now: Timestamp) -> Result<Imported> {
+    fn commit_built(&self, core: &mut Core, built: &Built) -> Result<Imported> {
         let engine = &self.engine;
         let known: u64 = built.known.iter().sum();
         let rows = built.rows - known;
@@ -199,13 +202,12 @@ impl Import {
         }
         engine.commit_registry(
             core,
-            now.0,
             &what,
-            |change, first| {
+            |change, first, ingested_at_us| {
                 for file in &built.files {
                     change.put(&run_record(file, view_id, first, 0, RunSource::Import))?;
                 }
-                self.put_ledger(change, first, &starts, &imported, now)?;
+                self.put_ledger(change, first, &starts, &imported, ingested_at_us)?;
                 Ok(given)
             },
             Effect { rows_for: (given > 0).then_some(view_id), ..Effect::default() },
@@ -220,7 +222,7 @@ impl Import {
         first: u64,
         starts: &[u64],
         imported: &Imported,
-        now: Timestamp,
+        at_us: i64,
     ) -> Result<()> {
         let view_id = self.view.record.id;
         let before: &RegistryState = change.before();
@@ -252,7 +254,7 @@ impl Import {
                 seq_first,
                 seq_last: (seq_first + given).saturating_sub(1),
                 source_id,
-                at_us: now.0,
+                at_us,
             })?;
         }
         Ok(())

@@ -7,6 +7,7 @@ mod building;
 pub mod check;
 pub mod commit;
 mod core;
+mod dating;
 pub mod entity;
 pub mod explain;
 mod filling;

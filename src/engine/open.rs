@@ -20,7 +20,7 @@ use crate::manifest;
 use crate::registry::Registry;
 use crate::registry::records::{Meta, ProjectRecord};
 use crate::tail::TailSegment;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 const FOLDERS: [&str; 4] = ["log", "history", "latest", "quarantine"];
 
@@ -30,7 +30,8 @@ impl Engine {
     /// # Errors
     /// `Refused`: the folder holds something that is no store. `Locked`: another process writes to it.
     /// `NewerFormat`, `Damaged`: as they say. The disk fails.
-    pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: EngineOptions, now: Timestamp) -> Result<Engine> {
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: EngineOptions, clock: Arc<dyn Clock>) -> Result<Engine> {
+        let now = clock.now();
         let is_new = !identity::exists(&*disk, dir)?;
         if is_new {
             make_folder(&*disk, dir)?;
@@ -101,6 +102,7 @@ impl Engine {
             manifest_generation: state.generation(),
             definitions_revision: meta.definitions_revision,
             ingested_at_us,
+            under_way: next_seq - 1,
             is_clean: false,
             ..said
         };
@@ -128,6 +130,7 @@ impl Engine {
                 picture: RwLock::new(Arc::new(picture)),
             }),
             options,
+            clock,
             registry,
             queue: Mutex::default(),
             core: Mutex::new(Core {

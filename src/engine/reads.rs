@@ -95,6 +95,14 @@ impl Reads {
         }
     }
 
+    /// The HEAD that says what was seen last; `None` where the log said it, to its very end.
+    pub(super) fn followed_head(&self) -> Option<&Head> {
+        match &self.source {
+            Source::Writer(own) => Some(&own.head),
+            Source::Other(follower) => follower.followed_head(),
+        }
+    }
+
     /// For a request that begins now on prepared definitions: rows up to which number it sees, and the registry's
     /// generation that pictures are at, or will be at once. Of a store that was closed, a generation that nothing was prepared
     /// for.

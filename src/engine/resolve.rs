@@ -52,28 +52,47 @@ impl Resolved {
 /// # Errors
 /// `NotFound`, naming everything that is unknown at once.
 pub fn resolve(features: &Features, definitions: &DefinitionsView) -> Result<Vec<Resolved>> {
-    let selections: &[Selection] = match features {
-        Features::List(selections) => selections,
-        Features::Service(name) => {
-            let service = definitions.service(name)?;
-            service.definition.as_ref().map_or(&[][..], |definition| &definition.features)
-        }
-    };
+    let (resolved, unknown) = resolve_known(features, definitions);
+    all_at_once(unknown)?;
+    Ok(resolved)
+}
+
+/// What a request names that is there, and an error for everything that is unknown.
+pub(super) fn resolve_known(features: &Features, definitions: &DefinitionsView) -> (Vec<Resolved>, Vec<Error>) {
     let mut resolved = Vec::new();
     let mut unknown: Vec<Error> = Vec::new();
+    let selections: &[Selection] = match features {
+        Features::List(selections) => selections,
+        Features::Service(name) => match definitions.service(name) {
+            Ok(service) => service.definition.as_ref().map_or(&[][..], |definition| &definition.features),
+            Err(error) => {
+                unknown.push(error);
+                &[]
+            }
+        },
+    };
+    if selections.is_empty() && unknown.is_empty() {
+        unknown.push(no_features());
+    }
     for selection in selections {
         match resolve_one(selection, definitions, &mut unknown) {
             Ok(one) => resolved.push(one),
             Err(error) => unknown.push(error),
         }
     }
-    match unknown.len() {
-        0 if resolved.is_empty() => Err(no_features()),
-        0 => Ok(resolved),
-        1 => Err(unknown.swap_remove(0)),
+    (resolved, unknown)
+}
+
+/// One error that says all of these; of their kind where they have one.
+pub(super) fn all_at_once(mut errors: Vec<Error>) -> Result<()> {
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.swap_remove(0)),
         _ => {
-            let all: Vec<String> = unknown.iter().map(Error::to_string).collect();
-            Err(Error::new(ErrorKind::NotFound, all.join("\n  ")))
+            let kind = errors[0].kind();
+            let is_same = errors.iter().all(|error| error.kind() == kind);
+            let all: Vec<String> = errors.iter().map(Error::to_string).collect();
+            Err(Error::new(if is_same { kind } else { ErrorKind::Invalid }, all.join("\n  ")))
         }
     }
 }

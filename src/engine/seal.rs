@@ -15,7 +15,6 @@ use crate::history::{
 };
 use crate::registry::records::{ClockRecord, RunRecord, RunSource, ViewRecord};
 use crate::tail::TailSegment;
-use crate::time::Timestamp;
 
 /// Threads that runs are built with.
 pub(super) const BUILD_THREADS: usize = 2;
@@ -25,25 +24,25 @@ impl Engine {
     ///
     /// # Errors
     /// The disk fails: the rows stay in the log.
-    pub fn seal(&self, now: Timestamp) -> Result<bool> {
+    pub fn seal(&self) -> Result<bool> {
         let _one_at_a_time = lock(&self.sealing);
         let mut core = self.lock_core();
         self.rotate(&mut core)?;
         drop(core);
-        self.seal_full_segments(now)
+        self.seal_full_segments()
     }
 
     /// Turns the rows of log segments that take no more into runs, where there are any.
     ///
     /// # Errors
     /// The disk fails: the rows stay in the log.
-    pub fn seal_full(&self, now: Timestamp) -> Result<bool> {
+    pub fn seal_full(&self) -> Result<bool> {
         let _one_at_a_time = lock(&self.sealing);
-        self.seal_full_segments(now)
+        self.seal_full_segments()
     }
 
     /// Seals, when the log's index in memory takes more than it may: commits wait for it here.
-    pub(super) fn relieve_tail(&self, now: Timestamp) -> Result<()> {
+    pub(super) fn relieve_tail(&self) -> Result<()> {
         let bytes = || self.reads.picture().tail.iter().map(|tail| tail.bytes()).sum::<usize>();
         if bytes() <= self.options.sizes.tail_bytes_max {
             return Ok(());
@@ -54,13 +53,13 @@ impl Engine {
             let mut core = self.lock_core();
             self.rotate(&mut core)?;
             drop(core);
-            self.seal_full_segments(now)?;
+            self.seal_full_segments()?;
         }
         Ok(())
     }
 
     /// Under the sealing lock.
-    fn seal_full_segments(&self, now: Timestamp) -> Result<bool> {
+    fn seal_full_segments(&self) -> Result<bool> {
         let sealed: Vec<Arc<TailSegment>> = {
             let core = self.lock_core();
             // Before runs are built that could not be committed.
@@ -100,9 +99,8 @@ impl Engine {
         let was_sound = core.broken.is_none();
         let committed = self.commit_registry(
             &mut core,
-            now.0,
             "seal",
-            |change, _| {
+            |change, _, _| {
                 for record in &records {
                     change.put(record)?;
                 }
@@ -125,8 +123,8 @@ impl Engine {
     ///
     /// # Errors
     /// A run is damaged, or the disk fails: that view's runs stay as they were, and the other views are merged.
-    pub fn merge(&self, now: Timestamp) -> Result<()> {
-        let outcomes: Vec<Result<()>> = self.view_ids().into_iter().map(|id| self.merge_view(id, now)).collect();
+    pub fn merge(&self) -> Result<()> {
+        let outcomes: Vec<Result<()>> = self.view_ids().into_iter().map(|id| self.merge_view(id)).collect();
         outcomes.into_iter().collect()
     }
 
@@ -139,8 +137,8 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::merge`].
-    fn merge_view(&self, view_id: u32, now: Timestamp) -> Result<()> {
-        while self.merge_once(view_id, now)? {}
+    fn merge_view(&self, view_id: u32) -> Result<()> {
+        while self.merge_once(view_id)? {}
         Ok(())
     }
 
@@ -148,7 +146,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::merge`].
-    pub fn merge_once(&self, view_id: u32, now: Timestamp) -> Result<bool> {
+    pub fn merge_once(&self, view_id: u32) -> Result<bool> {
         let _one_at_a_time = lock(&self.merging);
         let picture = self.reads.picture();
         let view = picture.view(view_id);
@@ -177,9 +175,8 @@ impl Engine {
         let was_sound = core.broken.is_none();
         let committed = self.commit_registry(
             &mut core,
-            now.0,
             "merge",
-            |change, _| {
+            |change, _, _| {
                 for run in &runs {
                     change.delete(crate::registry::records::run_key(run.record.id));
                 }

@@ -7,9 +7,9 @@ use arrow_buffer::NullBuffer;
 use arrow_select::filter::filter;
 
 use super::apply::{record_outcome, registered};
-use super::as_of::find_row;
 use super::commit::{Batch, Committed};
 use super::core::{Effect, Engine};
+use super::dating::CreatedAhead;
 use super::picture::ViewPicture;
 use super::reads::Reads;
 use crate::definition::{Definitions, Plan, check_name, plan};
@@ -17,11 +17,9 @@ use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
 use crate::format::columns::{EncodedKeys, RowColumns, encode_keys, encode_records};
 use crate::format::row::{RowHead, RowKind, push_record};
-use crate::join::pick::AsOf;
 use crate::key::{KeySchema, key_hash};
 use crate::registry::Change;
 use crate::registry::records::{SnapshotRecord, SourceRecord};
-use crate::time::Timestamp;
 
 /// A delete row that was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,19 +87,20 @@ impl Engine {
     ///
     /// # Errors
     /// A value is too long to store; the batch is too large; as [`Engine::commit`].
-    pub fn write(&self, view: &ViewPicture, accepted: &Accepted, source: u32, now: Timestamp) -> Result<Committed> {
+    pub fn write(&self, view: &ViewPicture, accepted: &Accepted, source: u32) -> Result<Committed> {
         let keys = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
         let ids = event_ids(view, accepted)?;
         let features = by_ordinal(view, accepted)?;
+        let created = self.created(view, accepted, Some(&keys), &mut CreatedAhead::default())?;
         let columns = RowColumns {
             keys: &keys,
             event_ts: &accepted.event_ts,
-            created: accepted.created.as_ref(),
+            created: created.as_ref(),
             event_ids: ids.as_ref(),
             features: &features,
             deleted: accepted.deleted.as_ref(),
         };
-        let mut batch = Batch { view_id: view.record.id, source, now_us: now.0, ..Batch::default() };
+        let mut batch = Batch { view_id: view.record.id, source, ..Batch::default() };
         let rows = u32::try_from(accepted.row_count).map_err(|_| {
             Error::invalid("a batch has at most 2^32 - 1 rows").remedy("write it in parts, or import it")
         })?;
@@ -118,14 +117,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::commit`]; a run that had to be read is damaged.
-    pub fn delete(
-        &self,
-        view: &ViewPicture,
-        key: &[u8],
-        at: i64,
-        created: Option<i64>,
-        now: Timestamp,
-    ) -> Result<Deleted> {
+    pub fn delete(&self, view: &ViewPicture, key: &[u8], at: i64, created: Option<i64>) -> Result<Deleted> {
         let hash = key_hash(self.reads.hash_seed(), key);
         let mut core = self.lock_core();
         // What is queued comes before, so that its created timestamps are seen.
@@ -134,15 +126,11 @@ impl Engine {
             (false, _) => None,
             (true, Some(created)) => Some(created),
             (true, None) => {
-                let ingested_at = core.state.ingested_at_us.max(now.0);
-                let picture = self.reads.picture();
-                let newest = picture.view(view.record.id);
-                let stored = find_row(newest, &picture.tail, hash, key, AsOf::new(at))?;
-                let stored = stored.filter(|row| row.mark.event_ts == at).and_then(|row| row.mark.created);
-                Some(stored.map_or(ingested_at, |stored| stored.max(ingested_at)))
+                let (picture, ingested_at) = (self.reads.picture(), self.ingested_at_now(&core));
+                Some(self.created_of_delete(&picture, view, (hash, key), at, ingested_at)?)
             }
         };
-        let mut batch = Batch { view_id: view.record.id, hashes: vec![hash], now_us: now.0, ..Batch::default() };
+        let mut batch = Batch { view_id: view.record.id, hashes: vec![hash], ..Batch::default() };
         batch.frame.section(view.record.id, |out| -> Result<u32> {
             let head = RowHead { created, ..RowHead::new(RowKind::Delete, at) };
             push_record(&head, key, 0, &[], out)?;
@@ -159,7 +147,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Refused`: an incompatible change; nothing was applied. The disk fails.
-    pub fn apply(&self, wanted: &Definitions, prune: bool, now: Timestamp) -> Result<Plan> {
+    pub fn apply(&self, wanted: &Definitions, prune: bool) -> Result<Plan> {
         let mut core = self.lock_core();
         self.commit_queued(&mut core);
         let plan = self.reads.plan(wanted, prune)?;
@@ -169,10 +157,9 @@ impl Engine {
         }
         self.commit_registry(
             &mut core,
-            now.0,
             "apply",
-            |change, seq| {
-                record_outcome(change, &outcome, seq, now.0)?;
+            |change, seq, at_us| {
+                record_outcome(change, &outcome, seq, at_us)?;
                 Ok(1)
             },
             Effect::default(),
@@ -185,7 +172,7 @@ impl Engine {
     ///
     /// # Errors
     /// The name is none, or taken.
-    pub fn snapshot(&self, name: &str, now: Timestamp) -> Result<SnapshotRecord> {
+    pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
         check_name("snapshot", name)?;
         let mut core = self.lock_core();
         self.commit_queued(&mut core);
@@ -194,17 +181,17 @@ impl Engine {
                 Error::refused(format!("there is a snapshot {name} already")).remedy("give this one another name")
             );
         }
-        let record = SnapshotRecord {
+        let mut record = SnapshotRecord {
             name: name.to_owned(),
             seq: core.state.committed_seq,
             ingested_at_us: core.state.ingested_at_us,
-            created_at_us: now.0,
+            created_at_us: 0,
         };
         self.commit_registry(
             &mut core,
-            now.0,
             "snapshot",
-            |change, _| {
+            |change, _, at_us| {
+                record.created_at_us = at_us;
                 change.put(&record)?;
                 Ok(0)
             },
@@ -217,7 +204,7 @@ impl Engine {
     ///
     /// # Errors
     /// The registry cannot be written.
-    pub fn source_id(&self, name: Option<&str>, now: Timestamp) -> Result<u32> {
+    pub fn source_id(&self, name: Option<&str>) -> Result<u32> {
         let Some(name) = name else { return Ok(0) };
         if let Some(id) = self.reads.picture().state.source_id(name) {
             return Ok(id);
@@ -226,9 +213,8 @@ impl Engine {
         let mut id = 0;
         self.commit_registry(
             &mut core,
-            now.0,
             "source",
-            |change, _| {
+            |change, _, _| {
                 id = name_source(change, name)?;
                 Ok(0)
             },

@@ -223,13 +223,7 @@ pub(super) fn source_schema(path: &Path, options: &SourceOptions) -> Result<Sche
 
 /// This crate's error out of what a [`Source`] yields as a `RecordBatchReader`.
 pub fn source_error(error: ArrowError) -> Error {
-    match error {
-        ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
-            Ok(error) => *error,
-            Err(other) => Error::invalid(other.to_string()),
-        },
-        other => Error::invalid(other.to_string()),
-    }
+    Error::of_reader(error, "the source cannot be read")
 }
 
 impl Source {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BooleanArray, make_array};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer};
 use arrow_data::ArrayData;
+use arrow_schema::ArrowError;
 
 use crate::error::{Error, Result};
 use crate::format::value::for_each_element;
@@ -90,7 +91,15 @@ pub(super) fn offsets(lens: impl Iterator<Item = usize>) -> Result<Buffer> {
 
 /// A column of more than 2 GiB.
 pub(super) fn too_long() -> Error {
-    Error::refused("the values of one column take more than 2 GiB").remedy("join fewer spine rows at a time")
+    Error::refused("the values of one column take more than 2 GiB")
+        .remedy("join fewer spine rows at a time")
+        .caused_by(ArrowError::OffsetOverflowError(i32::MAX.unsigned_abs() as usize))
+}
+
+/// Whether a join failed because a column would take more than an Arrow array can hold: half of the rows may do.
+pub fn is_too_long(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<ArrowError>());
+    matches!(cause, Some(ArrowError::OffsetOverflowError(_)))
 }
 
 fn fixed<const N: usize>(cells: &[Option<&[u8]>]) -> Option<Vec<[u8; N]>> {

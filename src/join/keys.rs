@@ -1,12 +1,10 @@
 //! Key columns of a spine, encoded as the view's rows are.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, Date32Type, Float64Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Int64Array, PrimitiveArray};
+use arrow_array::types::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
-use arrow_schema::DataType as ArrowType;
 
-use super::spine::SpineTimes;
 use crate::error::{Error, Result};
 use crate::key::{KEY_BYTES_MAX, KeySchema, push_variable};
 use crate::value::DataType;
@@ -45,7 +43,7 @@ impl KeyBytes {
     }
 }
 
-/// Encodes every row's key; rows marked null match nothing.
+/// Encodes every row's key, out of columns of the join keys' own types; rows marked null match nothing.
 pub(super) fn encode_columns(
     schema: &KeySchema,
     columns: &[ArrayRef],
@@ -55,27 +53,21 @@ pub(super) fn encode_columns(
     if columns.len() != wanted.len() {
         return Err(Error::invalid(format!("the key has {} parts, got {} columns", wanted.len(), columns.len())));
     }
-    let mut wrong = Vec::new();
-    let mut typed = Vec::with_capacity(columns.len());
     for (column, (name, data_type)) in columns.iter().zip(wanted) {
-        match convert(column, data_type)? {
-            Some(column) => typed.push(column),
-            None => wrong.push(format!("{name} wants {data_type}, got {}", column.data_type())),
+        if *column.data_type() != data_type.to_arrow() {
+            return Err(Error::invalid(format!("{name} wants {data_type}, got {}", column.data_type())));
+        }
+        if column.len() != row_count {
+            return Err(Error::invalid(format!("a key column has {} rows, the spine {row_count}", column.len())));
         }
     }
-    if !wrong.is_empty() {
-        return Err(Error::invalid(format!("wrong types of key columns in the spine: {}", wrong.join("; "))));
-    }
-    if let Some(column) = typed.iter().find(|column| column.len() != row_count) {
-        return Err(Error::invalid(format!("a key column has {} rows, the spine {row_count}", column.len())));
-    }
-    let nulls = typed.iter().fold(None, |all, column| NullBuffer::union(all.as_ref(), column.nulls()));
-    if let ([column], [(_, DataType::Int64 | DataType::Timestamp)]) = (typed.as_slice(), wanted) {
+    let nulls = columns.iter().fold(None, |all, column| NullBuffer::union(all.as_ref(), column.nulls()));
+    if let ([column], [(_, DataType::Int64)]) = (columns, wanted) {
         let values = column.as_primitive::<Int64Type>().values();
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         return Ok((KeyBytes::Fixed { bytes, len: 8 }, nulls));
     }
-    let (bytes, too_long) = encode_rows(wanted, &typed, row_count, nulls.as_ref());
+    let (bytes, too_long) = encode_rows(wanted, columns, row_count, nulls.as_ref());
     let nulls = match too_long {
         Some(too_long) => NullBuffer::union(nulls.as_ref(), Some(&too_long)),
         None => nulls,
@@ -126,67 +118,13 @@ fn push_component(column: &ArrayRef, data_type: &DataType, row: usize, is_last: 
         DataType::Bool => out.push(u8::from(column.as_boolean().value(row))),
         DataType::Int32 => out.extend(column.as_primitive::<Int32Type>().value(row).to_le_bytes()),
         DataType::Date => out.extend(column.as_primitive::<Date32Type>().value(row).to_le_bytes()),
-        DataType::Int64 | DataType::Timestamp => {
-            out.extend(column.as_primitive::<Int64Type>().value(row).to_le_bytes())
+        DataType::Int64 => out.extend(column.as_primitive::<Int64Type>().value(row).to_le_bytes()),
+        DataType::Timestamp => {
+            out.extend(column.as_primitive::<TimestampMicrosecondType>().value(row).to_le_bytes());
         }
         DataType::Uuid => out.extend(column.as_fixed_size_binary().value(row)),
         DataType::String => push_variable(column.as_string::<i32>().value(row).as_bytes(), is_last, out),
         DataType::Bytes => push_variable(column.as_binary::<i32>().value(row), is_last, out),
         _ => unreachable!("a key schema admits only join key types"),
     }
-}
-
-/// The column as the join key's own type, timestamps as int64; `None` where the types cannot be compared. Values
-/// that the join key's type cannot hold become null.
-fn convert(column: &ArrayRef, data_type: &DataType) -> Result<Option<ArrayRef>> {
-    let from = match column.data_type() {
-        ArrowType::Dictionary(_, values) => values.as_ref().clone(),
-        ArrowType::RunEndEncoded(_, values) => values.data_type().clone(),
-        other => other.clone(),
-    };
-    let is_plain = from == *column.data_type();
-    let column = if is_plain { column.clone() } else { cast(column, &from)? };
-    let is_binary = matches!(
-        from,
-        ArrowType::Binary | ArrowType::LargeBinary | ArrowType::BinaryView | ArrowType::FixedSizeBinary(_)
-    );
-    Ok(Some(match data_type {
-        _ if from == ArrowType::Null => cast(&column, &data_type_of_key(data_type))?,
-        DataType::Int32 if from.is_floating() => whole::<Int32Type>(&column, |value| i32::try_from(value).ok())?,
-        DataType::Int64 if from.is_floating() => whole::<Int64Type>(&column, Some)?,
-        DataType::Int32 | DataType::Int64 if from.is_integer() => cast(&column, &data_type_of_key(data_type))?,
-        DataType::String if from.is_string() => cast(&column, &ArrowType::Utf8)?,
-        DataType::Bytes if is_binary => cast(&column, &ArrowType::Binary)?,
-        DataType::Timestamp if matches!(from, ArrowType::Timestamp(..)) => {
-            let times = SpineTimes::from_array(&column)?;
-            std::sync::Arc::new(Int64Array::new(times.values, times.nulls))
-        }
-        DataType::Bool | DataType::Date | DataType::Uuid if from == data_type.to_arrow() => column,
-        _ => return Ok(None),
-    }))
-}
-
-fn data_type_of_key(data_type: &DataType) -> ArrowType {
-    if *data_type == DataType::Timestamp { ArrowType::Int64 } else { data_type.to_arrow() }
-}
-
-fn cast(column: &ArrayRef, to: &ArrowType) -> Result<ArrayRef> {
-    arrow_cast::cast(column, to).map_err(|error| Error::invalid(format!("a key column cannot be read: {error}")))
-}
-
-/// Whole numbers out of floats, which is what pandas makes of integers beside a null.
-fn whole<T: ArrowPrimitiveType>(column: &ArrayRef, narrow: impl Fn(i64) -> Option<T::Native>) -> Result<ArrayRef> {
-    let floats = cast(column, &ArrowType::Float64)?;
-    let integers = floats.as_primitive::<Float64Type>().iter().map(|value| narrow(whole_i64(value?)?));
-    Ok(std::sync::Arc::new(integers.collect::<PrimitiveArray<T>>()))
-}
-
-fn whole_i64(value: f64) -> Option<i64> {
-    // 2^63 is the first float beyond i64; below it, a whole float is an i64 exactly.
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if value.fract() != 0.0 || !(-LIMIT..LIMIT).contains(&value) {
-        return None;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "whole, and within i64, as just checked")]
-    Some(value as i64)
 }

@@ -23,7 +23,7 @@ pub mod spine;
 #[cfg(test)]
 mod tests;
 
-pub use encoded::array_from_encoded;
+pub use encoded::{array_from_encoded, is_too_long};
 pub use gather::{Gather, Wanted};
 pub use naming::{Selected, output_columns};
 pub use resolve::{Hits, Question, Resolution};

@@ -1,15 +1,11 @@
 //! The spine of a join, prepared: its times, its keys encoded and hashed as one view needs them,
 //! and its rows brought into the order that runs are sorted in.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType, TimestampNanosecondType};
-use arrow_array::{Array, ArrayRef};
+use arrow_array::ArrayRef;
 use arrow_buffer::{NullBuffer, ScalarBuffer};
-use arrow_schema::{DataType as ArrowType, TimeUnit};
 
 use crate::error::{Error, Result};
 use crate::key::{KeySchema, key_hash};
-use crate::time::Timestamp;
 
 use super::keys::{KeyBytes, encode_columns};
 
@@ -25,50 +21,6 @@ pub struct SpineTimes {
     pub nulls: Option<NullBuffer>,
 }
 
-impl SpineTimes {
-    /// Reads a column of timestamps or dates. Without a zone they are UTC; nanoseconds are cut to microseconds by floor.
-    ///
-    /// # Errors
-    /// The column is of another type, or a time is out of range.
-    pub fn from_array(array: &dyn Array) -> Result<Self> {
-        let nulls = array.logical_nulls();
-        let out_of_range = |row: usize| Error::invalid("the timestamp is out of range").at(format!("row {row}"));
-        let scaled = |array: &dyn Array, per_second: i64| -> Result<ScalarBuffer<i64>> {
-            let units = arrow_cast::cast(array, &ArrowType::Int64).map_err(wrong_times)?;
-            let units = units.as_primitive::<Int64Type>();
-            let times = units.values().iter().enumerate().map(|(row, &units)| {
-                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-                    return Ok(0);
-                }
-                Timestamp::from_units(units, per_second).map(|time| time.0).ok_or_else(|| out_of_range(row))
-            });
-            times.collect::<Result<Vec<i64>>>().map(ScalarBuffer::from)
-        };
-        let values = match array.data_type() {
-            ArrowType::Timestamp(TimeUnit::Microsecond, _) => {
-                array.as_primitive::<TimestampMicrosecondType>().values().clone()
-            }
-            ArrowType::Timestamp(TimeUnit::Nanosecond, _) => {
-                let nanos = array.as_primitive::<TimestampNanosecondType>();
-                nanos.values().iter().map(|&nanos| Timestamp::from_nanos(nanos).0).collect()
-            }
-            ArrowType::Timestamp(TimeUnit::Millisecond, _) => scaled(array, 1_000)?,
-            ArrowType::Timestamp(TimeUnit::Second, _) => scaled(array, 1)?,
-            ArrowType::Date32 => {
-                let seconds = arrow_cast::cast(array, &ArrowType::Timestamp(TimeUnit::Second, None));
-                scaled(&seconds.map_err(wrong_times)?, 1)?
-            }
-            ArrowType::Null => ScalarBuffer::from(vec![0; array.len()]),
-            other => return Err(Error::invalid(format!("wants timestamps, got {other}"))),
-        };
-        Ok(SpineTimes { values, nulls })
-    }
-}
-
-fn wrong_times(error: arrow_schema::ArrowError) -> Error {
-    Error::invalid(format!("the timestamps cannot be read: {error}"))
-}
-
 /// The keys of a spine as one view encodes them, one per row.
 #[derive(Clone, Debug)]
 pub struct SpineKeys {
@@ -80,12 +32,11 @@ pub struct SpineKeys {
 }
 
 impl SpineKeys {
-    /// Encodes and hashes the key columns, given in the schema's order.
-    ///
-    /// Values are widened losslessly; a key with a null or a value out of range matches nothing.
+    /// Encodes and hashes the key columns, given in the schema's order and of the join keys' own types. A key with a null
+    /// matches nothing.
     ///
     /// # Errors
-    /// A column is of a type that its join key cannot be compared with; all such columns are named.
+    /// A column is of another type, or of another length.
     pub fn encode(
         schema: &KeySchema,
         columns: &[ArrayRef],

@@ -11,7 +11,6 @@ use super::upkeep::{Attempts, Piece, go_round};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::options::Durability;
-use crate::time::Clock;
 
 /// How often the thread looks for work that nobody told it of.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -71,12 +70,9 @@ impl Threads {
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn start(engine: &Arc<Engine>, clock: &Arc<dyn Clock>, durability: Durability) -> Result<Threads> {
+    pub fn start(engine: &Arc<Engine>, durability: Durability) -> Result<Threads> {
         let mut threads = Threads(Vec::new());
-        let clock = Arc::clone(clock);
-        threads.spawn(engine, "asof-upkeep", LOOK_AGAIN, move |engine, attempts, bell| {
-            go_round(engine, &*clock, attempts, bell);
-        })?;
+        threads.spawn(engine, "asof-upkeep", LOOK_AGAIN, go_round)?;
         // Ends last: rows that come while a piece of upkeep is waited for are synced too.
         if let Durability::Interval(every) = durability {
             threads.spawn(engine, "asof-sync", every, |engine, attempts, _| {
@@ -147,7 +143,7 @@ mod tests {
     use crate::definition::{Definitions, FeatureView};
     use crate::disk::{CrashMode, FaultyDisk, MemDisk, Operation, Verdict};
     use crate::options::Sizes;
-    use crate::time::{SystemClock, Timestamp};
+    use crate::time::Timestamp;
     use crate::value::{DataType, Value};
     use crate::{ApplyOptions, ErrorKind, Features, GetOptions, Row, Store};
 
@@ -181,8 +177,7 @@ mod tests {
     }
 
     fn start(store: &Store, durability: Durability) -> Threads {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Threads::start(store.engine().unwrap(), &clock, durability).unwrap()
+        Threads::start(store.engine().unwrap(), durability).unwrap()
     }
 
     fn wait_for(what: &str, is_so: impl Fn() -> bool) {

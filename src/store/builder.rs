@@ -137,10 +137,10 @@ impl StoreBuilder {
             command: std::env::args().collect::<Vec<_>>().join(" "),
             sizes: self.sizes.clone(),
         };
-        let engine = Arc::new(Engine::open(self.the_disk(), path, options, self.clock.now())?);
+        let engine = Arc::new(Engine::open(self.the_disk(), path, options, Arc::clone(&self.clock))?);
         let mut upkeep = None;
         if self.background {
-            upkeep = Some(Threads::start(&engine, &self.clock, self.durability)?);
+            upkeep = Some(Threads::start(&engine, self.durability)?);
         } else {
             engine.build_tables_or_warn();
         }

@@ -140,7 +140,7 @@ impl LocalImport {
     /// # Errors
     /// The disk is full: nothing was added. It fails: the error says where it may have been, or was.
     pub fn commit(self) -> Result<ImportReport> {
-        let imported = self.import.commit(self.store.now())?;
+        let imported = self.import.commit()?;
         let mut report = self.report;
         for (file, part) in report.files.iter_mut().zip(self.parts) {
             if let Some(counts) = part.and_then(|part| imported.parts.get(part)) {

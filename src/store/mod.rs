@@ -220,7 +220,7 @@ impl Store {
             return Ok(plan);
         }
         let engine = self.engine()?;
-        let plan = engine.apply(definitions, options.prune, self.now())?;
+        let plan = engine.apply(definitions, options.prune)?;
         if !self.has_upkeep {
             engine.build_tables_or_warn();
         }
@@ -250,7 +250,7 @@ impl Store {
         if let Writes::There(holder) = &self.writes {
             return holder.snapshot(name);
         }
-        self.engine()?.snapshot(name, self.now())
+        self.engine()?.snapshot(name)
     }
 
     /// Turns the log's rows into history runs now. The store does so by itself when a segment of the log is full.
@@ -273,7 +273,7 @@ impl Store {
     /// # Errors
     /// The disk fails; the rows stay in the log.
     pub fn seal(&self) -> Result<bool> {
-        self.engine()?.seal(self.now())
+        self.engine()?.seal()
     }
 
     /// Seals the log and merges runs of like size.
@@ -284,8 +284,8 @@ impl Store {
         if let Writes::There(holder) = &self.writes {
             return holder.compact();
         }
-        self.engine()?.seal(self.now())?;
-        self.engine()?.merge(self.now())?;
+        self.engine()?.seal()?;
+        self.engine()?.merge()?;
         Ok(())
     }
 

@@ -1,13 +1,16 @@
 //! The answer of a point-in-time join, batch by batch.
 
+use std::collections::VecDeque;
+
 use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 
 use crate::engine::historical::HistoricalJoin;
 use crate::error::{Error, Result};
+use crate::join::is_too_long;
 
-/// Spine rows are joined in chunks of about this many: enough to visit runs in order, few enough to stream.
+/// Spine rows are joined in chunks of this many, or fewer: enough to visit runs in order, few enough to stream.
 const CHUNK_ROWS: usize = 1 << 20;
 
 /// A training set: the spine's columns, then the features', in the spine's order. Streams: give it a spine of any length.
@@ -15,12 +18,17 @@ const CHUNK_ROWS: usize = 1 << 20;
 pub struct TrainingSet<R> {
     join: HistoricalJoin,
     spine: R,
+    chunk_rows: usize,
+    /// What is left of the batch that was read last.
+    rest: Option<RecordBatch>,
+    /// Rows that were read, in pieces that are joined one by one.
+    chunks: VecDeque<RecordBatch>,
     is_done: bool,
 }
 
 impl<R: RecordBatchReader> TrainingSet<R> {
     pub(super) fn new(join: HistoricalJoin, spine: R) -> Self {
-        TrainingSet { join, spine, is_done: false }
+        TrainingSet { join, spine, chunk_rows: CHUNK_ROWS, rest: None, chunks: VecDeque::new(), is_done: false }
     }
 
     /// The columns.
@@ -33,28 +41,67 @@ impl<R: RecordBatchReader> TrainingSet<R> {
         self.join.known_at_seq()
     }
 
-    fn chunk(&mut self) -> Result<Option<RecordBatch>> {
-        let unreadable = |error: ArrowError| Error::invalid(format!("the spine cannot be read: {error}"));
-        let mut batches = Vec::new();
+    fn read_chunk(&mut self) -> Result<()> {
+        let mut pieces = Vec::new();
         let mut rows = 0;
-        while rows < CHUNK_ROWS {
-            match self.spine.next() {
-                Some(batch) => {
-                    let batch = batch.map_err(unreadable)?;
-                    rows += batch.num_rows();
-                    batches.push(batch);
-                }
-                None => {
-                    self.is_done = true;
-                    break;
-                }
+        while rows < self.chunk_rows {
+            let batch = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.spine.next() {
+                    Some(batch) => batch.map_err(|error| Error::of_reader(error, "the spine cannot be read"))?,
+                    None => break,
+                },
+            };
+            let taken = batch.num_rows().min(self.chunk_rows - rows);
+            if taken < batch.num_rows() {
+                self.rest = Some(batch.slice(taken, batch.num_rows() - taken));
             }
+            rows += taken;
+            pieces.push(batch.slice(0, taken));
         }
-        match batches.len() {
-            0 => Ok(None),
-            1 => Ok(batches.pop()),
-            _ => concat_batches(&self.spine.schema(), &batches).map(Some).map_err(unreadable),
+        gather_pieces(&self.spine.schema(), &pieces, &mut self.chunks);
+        Ok(())
+    }
+
+    fn next_joined(&mut self) -> Result<Option<RecordBatch>> {
+        if self.chunks.is_empty() {
+            self.read_chunk()?;
         }
+        join_first(&mut self.chunks, |chunk| self.join.join(chunk))
+    }
+}
+
+/// Joins the first of the chunks, or as many of its rows as what they become fits into Arrow arrays.
+fn join_first(
+    chunks: &mut VecDeque<RecordBatch>,
+    mut join: impl FnMut(&RecordBatch) -> Result<RecordBatch>,
+) -> Result<Option<RecordBatch>> {
+    while let Some(chunk) = chunks.pop_front() {
+        match join(&chunk) {
+            Err(error) if is_too_long(&error) && chunk.num_rows() > 1 => {
+                let half = chunk.num_rows() / 2;
+                chunks.push_front(chunk.slice(half, chunk.num_rows() - half));
+                chunks.push_front(chunk.slice(0, half));
+            }
+            joined => return joined.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// Puts pieces together, as far as they fit: a dictionary's keys or a column's offsets may be too small for all of them.
+fn gather_pieces(schema: &SchemaRef, pieces: &[RecordBatch], chunks: &mut VecDeque<RecordBatch>) {
+    match pieces {
+        [] => {}
+        [piece] => chunks.push_back(piece.clone()),
+        _ => match concat_batches(schema, pieces) {
+            Ok(chunk) => chunks.push_back(chunk),
+            Err(_) => {
+                let (some, others) = pieces.split_at(pieces.len() / 2);
+                gather_pieces(schema, some, chunks);
+                gather_pieces(schema, others, chunks);
+            }
+        },
     }
 }
 
@@ -65,10 +112,164 @@ impl<R: RecordBatchReader> Iterator for TrainingSet<R> {
         if self.is_done {
             return None;
         }
-        let joined = self.chunk().and_then(|chunk| chunk.map(|chunk| self.join.join(&chunk)).transpose());
-        if joined.is_err() {
-            self.is_done = true;
-        }
+        let joined = self.next_joined();
+        self.is_done = !matches!(joined, Ok(Some(_)));
         joined.transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float64Type, Int8Type};
+    use arrow_array::{
+        ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatchIterator, StringArray,
+        TimestampMicrosecondArray,
+    };
+    use arrow_schema::{ArrowError, Field, Schema};
+
+    use super::*;
+    use crate::definition::{Definitions, FeatureView};
+    use crate::value::DataType;
+    use crate::{ApplyOptions, ErrorKind, HistoricalRequest, Store, TemporaryStore};
+
+    /// Key `n` of a thousand has x = n.
+    fn store() -> TemporaryStore {
+        let store = Store::temporary().unwrap();
+        let view = FeatureView::new("v").entity("thing").feature("x", DataType::Float64);
+        let definitions = Definitions::new("spines").entity("thing", [("id", DataType::Int64)]).view(view);
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let batch = RecordBatch::try_from_iter([
+            ("id", Arc::new((0..1_000).collect::<Int64Array>()) as ArrayRef),
+            ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0; 1_000]))),
+            ("x", Arc::new(Float64Array::from_iter_values((0..1_000).map(f64::from)))),
+        ]);
+        store.write("v", &batch.unwrap()).unwrap();
+        store
+    }
+
+    fn spine(keys: std::ops::Range<i64>, times: ArrayRef) -> RecordBatch {
+        let keys: ArrayRef = Arc::new(keys.collect::<Int64Array>());
+        RecordBatch::try_from_iter([("id", keys), ("event_timestamp", times)]).unwrap()
+    }
+
+    fn timed(keys: std::ops::Range<i64>) -> RecordBatch {
+        let count = usize::try_from(keys.end - keys.start).unwrap();
+        spine(keys, Arc::new(TimestampMicrosecondArray::from(vec![1; count])))
+    }
+
+    fn joined(
+        store: &Store,
+        batches: Vec<Result<RecordBatch, ArrowError>>,
+        chunk_rows: usize,
+    ) -> Vec<Result<RecordBatch>> {
+        let schema = batches.iter().flatten().next().unwrap().schema();
+        let request = HistoricalRequest::features(["v:x"]).unwrap();
+        let spine = RecordBatchIterator::new(batches, schema);
+        let mut set = store.get_historical_features(spine, &request).unwrap();
+        set.chunk_rows = chunk_rows;
+        set.collect()
+    }
+
+    /// How many rows each batch has; all have the x of their keys, in order.
+    fn lens_of(batches: Vec<Result<RecordBatch>>) -> Vec<usize> {
+        let batches: Vec<RecordBatch> = batches.into_iter().map(Result::unwrap).collect();
+        let x = batches.iter().flat_map(|batch| {
+            let x = batch.column_by_name("x").unwrap().as_primitive::<Float64Type>().clone();
+            (0..x.len()).map(move |row| x.value(row)).collect::<Vec<_>>()
+        });
+        assert!(x.enumerate().all(|(row, x)| x == f64::from(u32::try_from(row).unwrap())));
+        batches.iter().map(RecordBatch::num_rows).collect()
+    }
+
+    #[test]
+    fn a_batch_of_more_rows_than_a_chunk_is_joined_in_parts_and_small_ones_together() {
+        // A spine of one batch was joined at once before, whatever it took.
+        let store = store();
+        let batches = [0..10, 10..10, 10..11, 11..12, 12..13].map(|keys| Ok(timed(keys)));
+        assert_eq!(lens_of(joined(&store, batches.into(), 4)), [4, 4, 4, 1]);
+        assert!(joined(&store, vec![Ok(timed(0..0))], 4).iter().all(|batch| batch.as_ref().unwrap().num_rows() == 0));
+    }
+
+    #[test]
+    fn batches_that_do_not_fit_together_are_joined_apart() {
+        // A Parquet file has a dictionary for each row group; those of three have more words than an int8 counts.
+        let store = store();
+        let batches = (0..6_i64).map(|part| {
+            let words: Vec<String> = (0..50).map(|word| format!("{part}-{word}")).collect();
+            let words: DictionaryArray<Int8Type> = words.iter().map(String::as_str).collect();
+            let mut columns = timed(part * 50..part * 50 + 50).columns().to_vec();
+            columns.push(Arc::new(words));
+            RecordBatch::try_from_iter(["id", "event_timestamp", "word"].into_iter().zip(columns))
+                .map_err(|_| unreachable!())
+        });
+        assert_eq!(lens_of(joined(&store, batches.collect(), CHUNK_ROWS)).iter().sum::<usize>(), 300);
+    }
+
+    #[test]
+    fn rows_whose_columns_are_too_long_are_joined_in_halves() {
+        let mut chunks = VecDeque::from([timed(0..9), timed(9..10)]);
+        let mut lens = Vec::new();
+        let too_long = || Error::refused("too long").caused_by(ArrowError::OffsetOverflowError(1));
+        let mut join = |chunk: &RecordBatch| if chunk.num_rows() > 3 { Err(too_long()) } else { Ok(chunk.clone()) };
+        while let Some(chunk) = join_first(&mut chunks, &mut join).unwrap() {
+            lens.push((chunk.num_rows(), chunk.column(0).as_primitive::<arrow_array::types::Int64Type>().value(0)));
+        }
+        assert_eq!(lens, [(2, 0), (2, 2), (2, 4), (3, 6), (1, 9)]);
+        let error = join_first(&mut VecDeque::from([timed(0..1)]), |_| Err(too_long())).unwrap_err();
+        assert!(is_too_long(&error), "a row that is too long alone");
+    }
+
+    #[test]
+    fn what_a_reader_of_this_crate_failed_with_stays_what_it_is() {
+        let store = store();
+        let damaged = Error::damaged(Path::new("spine.parquet"), "a page is damaged");
+        let batches = vec![Ok(timed(0..1)), Err(ArrowError::ExternalError(Box::new(damaged)))];
+        let outcomes = joined(&store, batches, CHUNK_ROWS);
+        let error = outcomes.last().unwrap().as_ref().unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (ErrorKind::Damaged, "spine.parquet: a page is damaged")
+        );
+        let other = vec![Ok(timed(0..1)), Err(ArrowError::ParquetError("eof".into()))];
+        let error = joined(&store, other, CHUNK_ROWS).pop().unwrap().unwrap_err().to_string();
+        assert!(error.starts_with("the spine cannot be read") && error.contains("eof"), "{error}");
+    }
+
+    #[test]
+    fn messages_count_the_rows_of_the_spine_from_1() {
+        let store = store();
+        let texts = |texts: &[&str]| spine(0..3, Arc::new(StringArray::from(texts.to_vec())));
+        let good = texts(&["1970-01-02"; 3]);
+        let batches = vec![Ok(good.clone()), Ok(good), Ok(texts(&["1970-01-02", "then", "1970-01-02"]))];
+        let error = joined(&store, batches, 2).pop().unwrap().unwrap_err().to_string();
+        assert!(error.starts_with("spine column event_timestamp: row 8: 'then'"), "{error}");
+    }
+
+    #[test]
+    fn all_that_is_missing_unknown_or_doubled_is_one_error() {
+        let store = store();
+        let field = |name: &str| Field::new(name, arrow_schema::DataType::Int64, true);
+        let ask = |names: &[&str], features: &[&str]| {
+            let schema = Arc::new(Schema::new(names.iter().map(|name| field(name)).collect::<Vec<_>>()));
+            let request = HistoricalRequest::features(features).unwrap();
+            store.get_historical_features(RecordBatchIterator::new(Vec::new(), schema), &request).map(drop).unwrap_err()
+        };
+        let error = ask(&["id", "id", "other"], &["v:x", "v:y", "w:z"]).to_string();
+        for part in [
+            "feature view v has no feature y",
+            "w",
+            "no column event_timestamp (the time of each row)",
+            "more than one column id (join key of v)",
+        ] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        let error = ask(&["id", "event_timestamp", "event_timestamp"], &["v:x"]);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().starts_with("the spine has more than one column event_timestamp"), "{error}");
+        assert_eq!(ask(&["id", "event_timestamp"], &["v:y"]).kind(), ErrorKind::NotFound);
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::background::Bell;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::time::Clock;
 
 /// Rounds between two tries grow to this.
 const ROUNDS_MAX: u64 = 1_024;
@@ -24,15 +23,15 @@ pub(super) enum Piece {
 }
 
 /// Goes over all there may be to do, until there is no more of it or the bell has rung.
-pub(super) fn go_round(engine: &Engine, clock: &dyn Clock, attempts: &mut Attempts, bell: &Bell) {
+pub(super) fn go_round(engine: &Engine, attempts: &mut Attempts, bell: &Bell) {
     let tables = engine.view_ids().into_iter().map(Piece::Table);
     for piece in tables.chain([Piece::Seal]).chain(engine.view_ids().into_iter().map(Piece::Merge)) {
         let mut is_more = true;
         while is_more && !bell.has_rung() {
             is_more = attempts.attempt(piece, || match piece {
                 Piece::Table(view) => engine.build_missing_table(view).map(|()| false),
-                Piece::Seal => engine.seal_full(clock.now()).map(|_| false),
-                Piece::Merge(view) => engine.merge_once(view, clock.now()),
+                Piece::Seal => engine.seal_full().map(|_| false),
+                Piece::Merge(view) => engine.merge_once(view),
                 Piece::Sync => engine.sync().map(|()| false),
             });
         }

@@ -78,11 +78,11 @@ impl Store {
         let view = self.view(view)?;
         let accept = self.accept_options(options.allow_future, options.bad_rows);
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
-        let source = self.engine()?.source_id(options.source.as_deref(), self.now())?;
+        let source = self.engine()?.source_id(options.source.as_deref())?;
         let (rows, first_seq) = if accepted.row_count == 0 {
             (0, self.reads.sight()?.seq + 1)
         } else {
-            let committed = self.engine()?.write(&view, &accepted, source, self.now())?;
+            let committed = self.engine()?.write(&view, &accepted, source)?;
             (committed.rows.into(), committed.first_seq)
         };
         Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
@@ -155,7 +155,7 @@ impl Store {
         }
         view.key_schema.decode(key).ok_or_else(|| Error::invalid("these bytes are no entity key of the view"))?;
         let created = options.created.map(|created| created.0);
-        let Deleted { seq, created } = self.engine()?.delete(&view, key, at.0, created, now)?;
+        let Deleted { seq, created } = self.engine()?.delete(&view, key, at.0, created)?;
         Ok(DeleteReport { seq, created: created.map(Timestamp) })
     }
 }

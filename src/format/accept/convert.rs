@@ -23,8 +23,6 @@ use crate::time::{MICROS_PER_DAY, Timestamp};
 use crate::value::{DECIMAL_PRECISION_MAX, DataType};
 
 const MILLIS_PER_DAY: i64 = MICROS_PER_DAY / 1_000;
-/// Whole numbers up to here lie one apart in float64.
-const FLOAT64_INTEGER_MAX: i64 = 1 << 53;
 
 pub(super) fn convert(dtype: &DataType, array: &ArrayRef, refused: &mut Vec<Refusal>) -> Result<ArrayRef> {
     match array.data_type() {
@@ -125,8 +123,9 @@ where
     T::Native: TryFrom<i64> + TryFrom<u64> + TryFrom<i128>,
 {
     fn whole<N: TryFrom<i64>>(value: f64) -> Option<N> {
-        // Whole and within 2^53, so that the cast below is exact.
-        let is_whole = value.fract() == 0.0 && value.abs() <= FLOAT64_INTEGER_MAX as f64;
+        // 2^63 is the first float beyond i64; below it a whole one is an i64 exactly.
+        const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+        let is_whole = value.fract() == 0.0 && (-LIMIT..LIMIT).contains(&value);
         is_whole.then(|| N::try_from(value as i64).ok()).flatten()
     }
     fn from_decimal<N: TryFrom<i128>>(value: i128, scale: i8) -> Option<N> {
