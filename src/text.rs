@@ -153,10 +153,9 @@ pub fn from_json(dtype: &DataType, json: &Json) -> Result<Value> {
         (DataType::Int32 | DataType::Int64, Json::Number(number)) => return parse_value(dtype, &number.to_string()),
         (DataType::Float64, Json::Number(number)) => number.as_f64().map(Value::Float64),
         (DataType::Float32, Json::Number(number)) => parse_f32(&number.to_string()).map(Value::Float32),
-        (DataType::Float32 | DataType::Float64, Json::String(text)) => match text.as_str() {
-            NAN | INFINITY | MINUS_INFINITY => return parse_value(dtype, text),
-            _ => None,
-        },
+        (DataType::Float32 | DataType::Float64, Json::String(text)) if is_float_word(text) => {
+            return parse_value(dtype, text);
+        }
         (DataType::Decimal { precision, scale }, Json::Number(number)) => {
             let text = number.to_string();
             let is_exact = !number.is_f64() || significant_digits(&text) <= FLOAT64_DECIMAL_DIGITS;
