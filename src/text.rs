@@ -27,6 +27,7 @@ use base64::alphabet::STANDARD as STANDARD_ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chrono::{Days, NaiveDate};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
@@ -63,7 +64,7 @@ pub fn format_value(dtype: &DataType, value: &Value) -> String {
         Value::Date(v) => format_date(*v),
         Value::Decimal(v) => format_decimal(*v, scale_of(dtype)),
         Value::Uuid(v) => format_uuid(v),
-        Value::List(_) | Value::Vector(_) => to_json(dtype, value).to_string(),
+        Value::List(_) | Value::Vector(_) => json_text(dtype, value),
     }
 }
 
@@ -125,6 +126,20 @@ pub fn to_json(dtype: &DataType, value: &Value) -> Json {
     }
 }
 
+/// The JSON form of a value as text, on one line. JSON documents are in it as they are written, where [`to_json`] would
+/// read them first and lose the last digits of long numbers.
+pub fn json_text(dtype: &DataType, value: &Value) -> String {
+    match (dtype, value) {
+        // Within a document a line end can only stand between tokens.
+        (DataType::Json, Value::Json(text)) if is_json(text) => text.replace(['\n', '\r'], " "),
+        (DataType::List(element), Value::List(values)) if **element == DataType::Json => {
+            let elements: Vec<String> = values.iter().map(|value| json_text(element, value)).collect();
+            format!("[{}]", elements.join(","))
+        }
+        _ => to_json(dtype, value).to_string(),
+    }
+}
+
 /// Reads the JSON form of a value; JSON null is null. A number is not taken from a string.
 ///
 /// # Errors
@@ -138,10 +153,9 @@ pub fn from_json(dtype: &DataType, json: &Json) -> Result<Value> {
         (DataType::Int32 | DataType::Int64, Json::Number(number)) => return parse_value(dtype, &number.to_string()),
         (DataType::Float64, Json::Number(number)) => number.as_f64().map(Value::Float64),
         (DataType::Float32, Json::Number(number)) => parse_f32(&number.to_string()).map(Value::Float32),
-        (DataType::Float32 | DataType::Float64, Json::String(text)) => match text.as_str() {
-            NAN | INFINITY | MINUS_INFINITY => return parse_value(dtype, text),
-            _ => None,
-        },
+        (DataType::Float32 | DataType::Float64, Json::String(text)) if is_float_word(text) => {
+            return parse_value(dtype, text);
+        }
         (DataType::Decimal { precision, scale }, Json::Number(number)) => {
             let text = number.to_string();
             let is_exact = !number.is_f64() || significant_digits(&text) <= FLOAT64_DECIMAL_DIGITS;
@@ -182,7 +196,7 @@ pub fn from_json(dtype: &DataType, json: &Json) -> Result<Value> {
     parsed.ok_or_else(wrong)
 }
 
-/// [`from_json`] from JSON text. Decimals written as numbers and json documents keep every digit.
+/// [`from_json`] from JSON text. Decimals written as numbers and json documents keep every digit, in lists too.
 ///
 /// # Errors
 /// The text is no JSON, or not of this type.
@@ -194,6 +208,13 @@ pub fn parse_json_text(dtype: &DataType, text: &str) -> Result<Value> {
     match dtype {
         DataType::Json if is_json(trimmed) => return Ok(Value::Json(trimmed.to_owned())),
         DataType::Decimal { .. } if !trimmed.starts_with('"') => return parse_value(dtype, trimmed),
+        DataType::List(element) if matches!(**element, DataType::Json | DataType::Decimal { .. }) => {
+            let elements: Vec<&RawValue> = serde_json::from_str(trimmed).map_err(|_| unexpected(dtype, text))?;
+            let read = |(i, raw): (usize, &&RawValue)| {
+                parse_json_text(element, raw.get()).map_err(|error| error.at(format!("element {i}")))
+            };
+            return Ok(Value::List(elements.iter().enumerate().map(read).collect::<Result<_>>()?));
+        }
         _ => {}
     }
     let json: Json = serde_json::from_str(trimmed).map_err(|_| unexpected(dtype, text))?;
@@ -303,6 +324,11 @@ pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
         count += 1;
     }
     Some(std::array::from_fn(|i| nibbles[2 * i] << 4 | nibbles[2 * i + 1]))
+}
+
+/// Whether a text is how a float that is no finite number is written.
+pub(crate) fn is_float_word(text: &str) -> bool {
+    matches!(text, NAN | INFINITY | MINUS_INFINITY)
 }
 
 /// Whether a text is one JSON document.

@@ -6,10 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier, Mutex};
 
+use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator, StringArray, TimestampMicrosecondArray,
+    ArrayRef, Decimal256Array, Float64Array, Int32Array, Int64Array, ListViewArray, RecordBatch, RecordBatchIterator,
+    RunArray, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampSecondArray,
 };
-use arrow_schema::Schema;
+use arrow_buffer::i256;
+use arrow_schema::{DataType as ArrowType, Field, Schema};
 use asof::definition::{Definitions, Feature, FeatureView, Source};
 use asof::disk::{CrashMode, MemDisk, Operation};
 use asof::exchange::{create_sink, typed_field};
@@ -298,6 +301,45 @@ fn bad_rows_are_set_aside_with_their_reasons_and_the_others_imported() {
     let good = file(&store, "good.csv", "origin,event_timestamp,temp\nBOS,2024-03-01T13:00:00Z,1\n");
     assert_eq!(store.import_files("weather", &[good], &options).unwrap().quarantine, None);
     assert_eq!(fs::read_dir(store.path().join("quarantine")).unwrap().count(), 1);
+}
+
+/// Values that have no text form, or none in their range, once failed the import that should have set their rows aside.
+#[test]
+fn bad_rows_with_values_that_have_no_text_form_are_set_aside_too() {
+    let view = weather().feature("seen", DataType::Timestamp).feature("runs", DataType::Int64);
+    let view = view.feature("debt", "decimal(38,10)".parse().unwrap()).feature("parts", "list<int64>".parse().unwrap());
+    let store = store_of(view);
+    let (now, far) = (TIME / 1_000_000, i64::MAX / 1_000);
+    let runs = RunArray::<Int32Type>::try_new(&Int32Array::from(vec![2, 3]), &Int64Array::from(vec![7, 8])).unwrap();
+    let item = Arc::new(Field::new("item", ArrowType::Int64, true));
+    let elements: ArrayRef = Arc::new(Int64Array::from(vec![4, 5, 6]));
+    let parts = ListViewArray::new(item, vec![0, 1, 2].into(), vec![1, 2, 0].into(), elements, None);
+    let columns: [(&str, ArrayRef); 7] = [
+        ("origin", Arc::new(StringArray::from(vec![Some("JFK"), Some("LGA"), None]))),
+        ("event_timestamp", Arc::new(TimestampSecondArray::from(vec![now, far, now]))),
+        ("seen", Arc::new(TimestampMillisecondArray::from(vec![Some(1), None, Some(i64::MAX)]))),
+        ("temp", Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0]))),
+        ("debt", Arc::new(Decimal256Array::from_iter_values([1, 2, 3].map(i256::from)))),
+        ("runs", Arc::new(runs)),
+        ("parts", Arc::new(parts)),
+    ];
+    let rows = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+    let path = write_file(&store, "bad.arrow", &rows);
+    let options = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    let report = store.import_files("weather", &[path], &options).unwrap();
+    assert_eq!(counts(&report), (3, 1, 0, 2));
+    let text = fs::read_to_string(report.quarantine.unwrap()).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines.iter().map(|line| line["values"].clone()).collect::<Vec<_>>(),
+        [
+            serde_json::json!({ "origin": "LGA", "event_timestamp": far.to_string(), "seen": null, "temp": 2.0,
+                "debt": "0.0000000002", "runs": "7", "parts": "[5, 6]" }),
+            serde_json::json!({ "origin": null, "event_timestamp": "2024-03-01T13:00:00Z", "seen": i64::MAX.to_string(),
+                "temp": 3.0, "debt": "0.0000000003", "runs": "8", "parts": "[]" }),
+        ]
+    );
+    assert!(lines[0]["reason"].as_str().unwrap().starts_with("column event_timestamp: wants timestamp"), "{text}");
 }
 
 #[test]
@@ -624,6 +666,72 @@ fn an_export_comes_back_whole_deletes_and_all_and_once() {
     // The rows where they came from: known, the delete too.
     assert_eq!(counts(&import(&store, std::slice::from_ref(&folder))), (4, 0, 4, 0));
     assert_eq!(counts(&import(&other, &[folder])), (0, 0, 0, 0));
+}
+
+/// Two exports of a view into one folder once wrote through the same temporary names, each over the other's half.
+#[test]
+fn of_two_exports_into_one_folder_at_the_same_time_one_is_whole_and_the_other_is_refused() {
+    let store = store_of(weather());
+    let rows: Vec<(&str, i64, f64)> = (0..20_000).map(|second| ("JFK", second, 1.0)).collect();
+    store.write("weather", &batch(&rows)).unwrap();
+    for round in 0..8 {
+        let folder = store.path().with_file_name(format!("out-{round}"));
+        let partition = if round % 2 == 0 { Partition::None } else { Partition::Date };
+        let options = ExportOptions { partition, ..ExportOptions::default() };
+        let start = Barrier::new(2);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let export = || {
+                start.wait();
+                store.export("weather", &folder, &options)
+            };
+            let threads = [scope.spawn(export), scope.spawn(export)];
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let (whole, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        assert_eq!((whole.len(), refused.len()), (1, 1), "{whole:?} {refused:?}");
+        assert_eq!(whole[0].as_ref().unwrap().rows, 20_000);
+        let why = refused[0].as_ref().unwrap_err().to_string();
+        assert!(why.contains("the folder is not empty"), "{why}");
+        let names: Vec<_> =
+            fs::read_dir(folder.join("weather")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["v1"]);
+        let back = store_of(weather());
+        let path = folder.join("weather/v1");
+        assert_eq!(counts(&back.import_files("weather", &[path], &ImportOptions::default()).unwrap()).1, 20_000);
+    }
+}
+
+/// Where a clock may be in the event id, the column stands once in an export, and serves for both when it comes back.
+#[test]
+fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
+    let sources = [
+        (
+            Source::default().event_timestamp("ts"),
+            "origin,ts,temp\nJFK,2024-03-01T13:00:00Z,1\nJFK,2024-03-01T14:00:00Z,2\n",
+        ),
+        (
+            Source::default().event_timestamp("at").created_timestamp("ts"),
+            "origin,at,ts,temp\nJFK,2024-03-01T13:00:00Z,2024-03-01T13:01:00Z,1\nJFK,2024-03-01T13:00:00Z,2024-03-01T13:02:00Z,2\n",
+        ),
+        (
+            Source::default().constant_event_time(asof::time::Timestamp(TIME)).created_timestamp("ts"),
+            "origin,ts,temp\nJFK,2024-03-01T13:01:00Z,1\nJFK,2024-03-01T13:02:00Z,2\n",
+        ),
+    ];
+    for (source, csv) in sources {
+        let view = || weather().source(source.clone()).event_id("ts", DataType::Timestamp);
+        let store = store_of(view());
+        assert_eq!(counts(&import(&store, &[file(&store, "w.csv", csv)])), (2, 2, 0, 0), "{csv}");
+        let folder = store.path().with_file_name("out");
+        store.export("weather", &folder, &ExportOptions::default()).unwrap();
+        let back = store_of(view());
+        assert_eq!(counts(&import(&back, &[folder])), (2, 2, 0, 0), "{csv}");
+        let rows = |store: &Store| -> Vec<RecordBatch> {
+            store.scan("weather", &ScanOptions::default()).unwrap().map(Result::unwrap).collect()
+        };
+        let columns = |rows: &[RecordBatch]| rows.iter().flat_map(|batch| batch.columns().to_vec()).collect::<Vec<_>>();
+        assert_eq!(columns(&rows(&store)), columns(&rows(&back)), "{csv}");
+    }
 }
 
 #[test]

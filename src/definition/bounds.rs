@@ -17,8 +17,8 @@ pub(super) enum Bound {
     Bytes(Vec<u8>),
 }
 
-/// Whether `min` and `max` make sense for the type.
-pub(super) fn is_ordered(dtype: &DataType) -> bool {
+/// Whether `min` and `max` make sense for the type. Strings have too many orders.
+pub(crate) fn is_ordered(dtype: &DataType) -> bool {
     matches!(
         dtype,
         DataType::Int32

@@ -18,6 +18,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use bounds::is_ordered;
 pub use mistake::{Mistake, Mistakes};
 pub use plan::{Action, Plan, PlanItem, Registered, RegisteredService, RegisteredView, Subject, plan};
 pub use template::template;
@@ -32,7 +33,9 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const FEATURES_MAX: usize = 4_096;
 /// Columns that asof itself writes into exports and training sets: no feature or join key may be
 /// called so. Names with a leading `_` are reserved as well.
-pub const RESERVED_COLUMNS: [&str; 2] = ["event_timestamp", "created_timestamp"];
+pub const RESERVED_COLUMNS: [&str; 2] = [EVENT_TIMESTAMP_COLUMN, "created_timestamp"];
+/// The column of event times in exports of views whose source has none.
+pub const EVENT_TIMESTAMP_COLUMN: &str = "event_timestamp";
 
 /// Everything one definitions file says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -80,7 +80,11 @@ impl Cells {
         pairs.map(|(field, array)| Cells::new(field, array)).collect()
     }
 
-    fn new(field: &Field, array: &ArrayRef) -> Result<Cells> {
+    /// A column of a batch.
+    ///
+    /// # Errors
+    /// Its type has no text form, or a value has none that is of the column's canonical type.
+    pub fn new(field: &Field, array: &ArrayRef) -> Result<Cells> {
         let trouble = |what: String| Error::invalid(what).at(format!("column {}", field.name()));
         let dtype = canonical_type(field)
             .ok_or_else(|| trouble(format!("columns of Arrow type {} have no text form", field.data_type())))?;

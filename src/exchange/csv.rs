@@ -1,5 +1,6 @@
 //! CSV: a header line, then a record a row. An empty field is null, `""` the empty string.
 
+use std::collections::HashSet;
 use std::io::BufReader;
 
 use arrow_schema::SchemaRef;
@@ -7,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::csv_tokens::{CsvTokens, Fault};
 use super::file::{Cursor, SourceFile};
-use super::infer::{INFER_ROWS, TextGuess};
+use super::infer::ColumnGuesses;
 use super::kind::FileKind;
 use super::rows::RowBatcher;
 use super::source::{Part, PartReader, SourceOptions};
@@ -31,20 +32,13 @@ pub(super) struct CsvReader {
 
 impl CsvReader {
     pub fn open(file: SourceFile, options: &SourceOptions) -> Result<CsvReader> {
-        let delimiter = options.delimiter_byte()?.unwrap_or_else(|| FileKind::default_delimiter(file.path()));
-        let start = || CsvTokens::new(BufReader::with_capacity(BUFFER_BYTES, file.cursor()), delimiter);
-        let mut tokens = start();
-        let header = read_header(&file, &mut tokens)?;
-        let guesses = match options.needs_inference(&header) {
-            true => infer(&file, start(), header.len())?,
-            false => vec![TextGuess::default(); header.len()],
-        };
+        let (tokens, header) = start(&file, options)?;
         let mut targets = Vec::with_capacity(header.len());
         let mut columns: Vec<(String, DataType)> = Vec::new();
-        for (name, guess) in header.iter().zip(&guesses) {
+        for name in &header {
             targets.push(options.wants(name).then_some(columns.len()));
             if options.wants(name) {
-                columns.push((name.clone(), options.type_of(name).unwrap_or_else(|| guess.dtype())));
+                columns.push((name.clone(), options.type_of(name).unwrap_or(DataType::String)));
             }
         }
         let batcher = RowBatcher::new(file.path(), columns, options);
@@ -114,19 +108,28 @@ fn push_cell(
     builder.push(value)
 }
 
+/// The file's records after its header, and the header.
+fn start(file: &SourceFile, options: &SourceOptions) -> Result<(CsvTokens<BufReader<Cursor>>, Vec<String>)> {
+    let delimiter = options.delimiter_byte()?.unwrap_or_else(|| FileKind::default_delimiter(file.path()));
+    let mut tokens = CsvTokens::new(BufReader::with_capacity(BUFFER_BYTES, file.cursor()), delimiter);
+    let header = read_header(file, &mut tokens)?;
+    Ok((tokens, header))
+}
+
 fn read_header(file: &SourceFile, tokens: &mut CsvTokens<BufReader<Cursor>>) -> Result<Vec<String>> {
     let trouble = |what: String| Error::invalid(what).at("line 1").at(file.path().display());
     if !tokens.advance().map_err(|fault| fault_of(file, fault))? {
         return Err(trouble("the file is empty; a header line with column names comes first".to_owned()));
     }
     let mut header: Vec<String> = Vec::with_capacity(tokens.field_count());
+    let mut known = HashSet::with_capacity(tokens.field_count());
     for i in 0..tokens.field_count() {
         let name = String::from_utf8(tokens.field(i).0.to_vec())
             .map_err(|_| trouble(format!("the name of column {} is not UTF-8", i + 1)))?;
         if name.is_empty() {
             return Err(trouble(format!("column {} has no name", i + 1)));
         }
-        if header.contains(&name) {
+        if !known.insert(name.clone()) {
             return Err(trouble(format!("two columns are named '{}'", clip(&name))));
         }
         header.push(name);
@@ -134,24 +137,28 @@ fn read_header(file: &SourceFile, tokens: &mut CsvTokens<BufReader<Cursor>>) -> 
     Ok(header)
 }
 
-/// A look at the first rows; faults are left for the reading proper to report.
-fn infer(file: &SourceFile, mut tokens: CsvTokens<BufReader<Cursor>>, columns: usize) -> Result<Vec<TextGuess>> {
-    let mut guesses = vec![TextGuess::default(); columns];
-    read_header(file, &mut tokens)?;
-    for _ in 0..INFER_ROWS {
-        if !matches!(tokens.advance(), Ok(true)) {
-            break;
-        }
-        if tokens.field_count() == columns {
-            for (i, guess) in guesses.iter_mut().enumerate() {
+/// Takes note of what the columns are that nobody gave a type. Faults are left for the reading proper to report.
+pub(super) fn look(file: &SourceFile, options: &SourceOptions, guesses: &mut ColumnGuesses) -> Result<()> {
+    let (mut tokens, header) = start(file, options)?;
+    let wanted: Vec<(usize, usize)> = header
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| options.wants(name))
+        .map(|(i, name)| (i, guesses.place(name)))
+        .collect();
+    let open: Vec<(usize, usize)> =
+        wanted.into_iter().filter(|&(i, _)| options.type_of(&header[i]).is_none()).collect();
+    while !open.is_empty() && matches!(tokens.advance(), Ok(true)) {
+        if tokens.field_count() == header.len() {
+            for &(i, place) in &open {
                 let (bytes, quoted) = tokens.field(i);
                 if quoted || !bytes.is_empty() {
-                    guess.see_text(std::str::from_utf8(bytes).unwrap_or_default());
+                    guesses.guess(place).see_text(std::str::from_utf8(bytes).unwrap_or_default());
                 }
             }
         }
     }
-    Ok(guesses)
+    Ok(())
 }
 
 fn texts_of(header: &[String], tokens: &CsvTokens<BufReader<Cursor>>) -> Map<String, Json> {

@@ -6,7 +6,7 @@
 
 use std::io::BufRead;
 
-/// Longest record, in bytes: a quote left open must not swallow a whole file.
+/// Longest record, in bytes of memory: a quote left open must not swallow a whole file.
 const RECORD_BYTES_MAX: usize = 64 << 20;
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
@@ -178,10 +178,14 @@ impl<R: BufRead> CsvTokens<R> {
                 self.line += 1;
                 return Ok(true);
             }
-            if self.text.len() > RECORD_BYTES_MAX {
+            // Where fields end takes memory, too, more than a delimiter does in the file.
+            if self.text.len() + size_of_val(self.ends.as_slice()) > RECORD_BYTES_MAX {
+                let (mib, fields) = (RECORD_BYTES_MAX >> 20, self.ends.len());
                 return Err(Fault::Syntax {
                     line: self.record_line,
-                    what: format!("the record takes more than {} MiB; is a quote left open?", RECORD_BYTES_MAX >> 20),
+                    what: format!(
+                        "a record of more than {fields} fields takes more than {mib} MiB; is a quote left open?"
+                    ),
                 });
             }
         }
@@ -280,6 +284,31 @@ mod tests {
     fn a_carriage_return_alone_is_data() {
         check("a\rb,c\r\n", &[(1, &[("a\rb", false), ("c", false)])]);
         check("a\r\r\n", &[(1, &[("a\r", false)])]);
+    }
+
+    /// Gives the same bytes again and again, and counts them.
+    struct Endless<'a>(&'a [u8], &'a std::cell::Cell<usize>);
+
+    impl std::io::Read for Endless<'_> {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.1.get();
+            assert!(count < 2 * RECORD_BYTES_MAX, "a record without end is read without end");
+            self.1.set(count + out.len());
+            out.iter_mut().zip(self.0.iter().cycle()).for_each(|(byte, next)| *byte = *next);
+            Ok(out.len())
+        }
+    }
+
+    /// A line of delimiters once took 16 bytes of memory for each, without a bound.
+    #[test]
+    fn a_record_without_end_takes_no_more_memory_than_a_long_one() {
+        for (bytes, read_max) in [(",", RECORD_BYTES_MAX / 15), ("x", RECORD_BYTES_MAX + (1 << 20))] {
+            let count = std::cell::Cell::new(0);
+            let input = BufReader::with_capacity(1 << 16, Endless(bytes.as_bytes(), &count));
+            let Err(Fault::Syntax { line: 1, what }) = CsvTokens::new(input, b',').advance() else { panic!("{bytes}") };
+            assert!(what.contains("takes more than 64 MiB"), "{what}");
+            assert!(count.get() <= read_max, "{bytes}: {}", count.get());
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Arrow IPC, file and stream. What the bytes say is checked as they are read.
 //!
 //! Arrow answers some damaged files with a panic. Calls into it are therefore made within
-//! `catch_unwind`, and a panic is one more way of finding damage.
+//! `catch_unwind`, and a panic is one more way of finding damage. What would end the process instead is
+//! found before, by `ipc_lengths`.
 
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +12,7 @@ use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use super::file::SourceFile;
+use super::ipc_lengths::{check_file_lengths, check_stream_lengths};
 use super::kind::ARROW_FILE_MAGIC;
 use super::source::{Part, PartReader, SourceOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -56,67 +58,6 @@ impl PartReader for IpcReader {
         let Some(batch) = guarded(&self.file, || self.batches.next().transpose())? else { return Ok(None) };
         Ok(Some(Part::following(&mut self.next_row, batch)))
     }
-}
-
-fn beyond() -> ArrowError {
-    ArrowError::IpcError("a length in it is greater than the file".to_owned())
-}
-
-/// The bytes of the file in this range, which it must have.
-fn bytes_at(file: &SourceFile, offset: u64, len: u64) -> std::result::Result<Vec<u8>, ArrowError> {
-    if offset.checked_add(len).is_none_or(|end| end > file.len_bytes()) {
-        return Err(beyond());
-    }
-    let mut bytes = vec![0; usize::try_from(len).map_err(|_| beyond())?];
-    let read = file.read_up_to(offset, &mut bytes).map_err(|error| ArrowError::IpcError(error.to_string()))?;
-    if read == bytes.len() { Ok(bytes) } else { Err(beyond()) }
-}
-
-fn u32_of(bytes: &[u8]) -> u32 {
-    bytes.first_chunk().map_or(0, |four| u32::from_le_bytes(*four))
-}
-
-/// Arrow allocates what a footer declares, so every block is held against the file's length first.
-fn check_file_lengths(file: &SourceFile) -> std::result::Result<(), ArrowError> {
-    let len = file.len_bytes();
-    let tail = len.checked_sub(10).ok_or_else(beyond)?;
-    let footer_len = u64::from(u32_of(&bytes_at(file, tail, 4)?));
-    let footer = bytes_at(file, tail.checked_sub(footer_len).ok_or_else(beyond)?, footer_len)?;
-    let footer = arrow_ipc::root_as_footer(&footer).map_err(|error| ArrowError::IpcError(error.to_string()))?;
-    let blocks = footer.recordBatches().into_iter().flatten().chain(footer.dictionaries().into_iter().flatten());
-    for block in blocks {
-        let parts = [Some(block.offset()), Some(block.metaDataLength().into()), Some(block.bodyLength())];
-        let end = parts.into_iter().try_fold(0_u64, |end, part| end.checked_add(u64::try_from(part?).ok()?));
-        if end.is_none_or(|end| end > len) {
-            return Err(beyond());
-        }
-    }
-    Ok(())
-}
-
-/// The same for a stream, message by message.
-fn check_stream_lengths(file: &SourceFile) -> std::result::Result<(), ArrowError> {
-    const CONTINUATION: u32 = u32::MAX;
-    let mut at = 0;
-    while at + 4 <= file.len_bytes() {
-        let mut len = u32_of(&bytes_at(file, at, 4)?);
-        at += 4;
-        if len == CONTINUATION {
-            len = u32_of(&bytes_at(file, at, 4)?);
-            at += 4;
-        }
-        if len == 0 {
-            break;
-        }
-        let message = bytes_at(file, at, len.into())?;
-        let message = arrow_ipc::root_as_message(&message).map_err(|error| ArrowError::IpcError(error.to_string()))?;
-        let body = u64::try_from(message.bodyLength()).map_err(|_| beyond())?;
-        at = at.checked_add(u64::from(len)).and_then(|at| at.checked_add(body)).ok_or_else(beyond)?;
-        if at > file.len_bytes() {
-            return Err(beyond());
-        }
-    }
-    Ok(())
 }
 
 /// Indices of the columns asked for; `None` for all.

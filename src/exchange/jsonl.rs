@@ -1,11 +1,10 @@
 //! JSON Lines: one object a line. A missing key is null; blank lines are skipped.
 //!
-//! Columns: in a file of unknown types, every key of the first rows, in order of appearance; with
-//! types given, those columns first, present or not, since a key that is always null may never be
-//! written.
+//! Columns: the keys of the first rows, in order of appearance, then those that a type was given for, present
+//! or not, since a key that is always null may never be written.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{BufRead, BufReader};
 
@@ -16,16 +15,18 @@ use serde_json::{Map, Value as Json};
 
 use super::columns::ColumnBuilder;
 use super::file::{Cursor, SourceFile};
-use super::infer::{INFER_ROWS, TextGuess};
+use super::infer::ColumnGuesses;
 use super::rows::RowBatcher;
 use super::source::{Part, PartReader, SourceOptions};
 use crate::error::{Error, Result};
-use crate::text::{clip, parse_json_text, parse_timestamp_as, parse_value};
+use crate::text::{parse_json_text, parse_timestamp_as, parse_value};
 use crate::value::{DataType, Value};
 
 const BUFFER_BYTES: usize = 256 << 10;
 /// Longest line, in bytes: a file that is not made of lines must not be read into memory whole.
 const LINE_BYTES_MAX: usize = 64 << 20;
+/// In how many rows the columns that nobody spoke of are looked for.
+const SAMPLE_ROWS: usize = 10_000;
 
 /// Reads a JSON Lines file in batches.
 pub(super) struct JsonLinesReader {
@@ -33,8 +34,6 @@ pub(super) struct JsonLinesReader {
     /// Key -> column; `None` for keys known and not asked for.
     columns: HashMap<String, Option<usize>>,
     names: Vec<String>,
-    /// Whether a key that the first rows did not have is an error or ignored.
-    keys_are_settled: bool,
     batcher: RowBatcher,
     timestamp_format: Option<String>,
     /// For each column whether nobody gave it a type: then, as a string, it takes any JSON as it is written.
@@ -47,35 +46,28 @@ pub(super) struct JsonLinesReader {
 
 impl JsonLinesReader {
     pub fn open(file: SourceFile, options: &SourceOptions) -> Result<JsonLinesReader> {
-        // Columns in the order they first appear in; then those that were only spoken of.
         let mut names: Vec<String> = Vec::new();
-        let mut guesses: HashMap<String, TextGuess> = HashMap::new();
+        let mut known: HashSet<String> = HashSet::new();
         let mut sample = Lines::new(file.clone());
-        for _ in 0..INFER_ROWS {
+        for _ in 0..SAMPLE_ROWS {
             // Faults are left for the reading proper to report.
             let Ok(true) = sample.advance() else { break };
             let Ok(object) = serde_json::from_slice::<Object>(&sample.line) else { continue };
-            for (key, raw) in object.0 {
-                let guess = guesses.entry(key.to_string()).or_insert_with(|| {
-                    names.push(key.to_string());
-                    TextGuess::default()
-                });
-                if let Ok(json) = serde_json::from_str(raw.get())
-                    && options.infer_types
-                {
-                    guess.see_json(&json);
+            for (key, _) in object.0 {
+                if !known.contains(key.as_ref()) {
+                    known.insert(key.to_string());
+                    names.push(key.into_owned());
                 }
             }
         }
         let given = options.column_types.iter().flatten().map(|(name, _)| name);
-        names.extend(given.filter(|name| !guesses.contains_key(*name)).cloned());
+        names.extend(given.filter(|name| !known.contains(*name)).cloned());
         let mut columns = HashMap::new();
         let mut typed = Vec::new();
         for name in names {
             columns.insert(name.clone(), options.wants(&name).then_some(typed.len()));
             if options.wants(&name) {
-                let guess = || guesses.get(&name).map_or(DataType::String, TextGuess::dtype);
-                let dtype = options.type_of(&name).unwrap_or_else(guess);
+                let dtype = options.type_of(&name).unwrap_or(DataType::String);
                 typed.push((name, dtype));
             }
         }
@@ -87,7 +79,6 @@ impl JsonLinesReader {
             batcher: RowBatcher::new(file.path(), typed, options),
             lines: Lines::new(file),
             columns,
-            keys_are_settled: options.infer_types && options.projection.is_none(),
             timestamp_format: options.timestamp_format.clone(),
             rows: 0,
             done: false,
@@ -115,11 +106,11 @@ impl JsonLinesReader {
     }
 
     fn read_object(&mut self, object: Object<'_>) {
-        let mut unknown = None;
+        let mut trouble = None;
         for (key, raw) in object.0 {
             match self.columns.get(key.as_ref()) {
                 Some(&Some(column)) if self.seen[column] == self.rows => {
-                    unknown = Some(Error::invalid(format!("the key '{}' stands twice", self.names[column])));
+                    trouble = Some(Error::invalid(format!("the key '{}' stands twice", self.names[column])));
                 }
                 Some(&Some(column)) => {
                     self.seen[column] = self.rows;
@@ -132,10 +123,6 @@ impl JsonLinesReader {
                     };
                     self.batcher.settle(column, cell);
                 }
-                None if self.keys_are_settled => {
-                    let what = format!("the key '{}' does not occur in the first {INFER_ROWS} rows", clip(&key));
-                    unknown = Some(Error::invalid(what).remedy("write the key in an early row, with null if need be"));
-                }
                 Some(None) | None => {}
             }
         }
@@ -144,7 +131,7 @@ impl JsonLinesReader {
                 self.batcher.column(column).push_null();
             }
         }
-        if let Some(error) = unknown {
+        if let Some(error) = trouble {
             self.batcher.fail_row(error);
         }
     }
@@ -163,6 +150,30 @@ impl PartReader for JsonLinesReader {
             }
         }
         self.batcher.take()
+    }
+}
+
+/// Takes note of what the columns are that nobody gave a type. Faults are left for the reading proper to report.
+pub(super) fn look(file: &SourceFile, options: &SourceOptions, guesses: &mut ColumnGuesses) {
+    let mut lines = Lines::new(file.clone());
+    // Key -> place of its guess, and whether one is wanted; `None` for keys not asked for.
+    let mut columns: HashMap<String, Option<(usize, bool)>> = HashMap::new();
+    while let Ok(true) = lines.advance() {
+        let Ok(object) = serde_json::from_slice::<Object>(&lines.line) else { continue };
+        for (key, raw) in object.0 {
+            let column = match columns.get(key.as_ref()) {
+                Some(column) => *column,
+                None => {
+                    let is_open = options.type_of(&key).is_none();
+                    let column = options.wants(&key).then(|| (guesses.place(&key), is_open));
+                    columns.insert(key.into_owned(), column);
+                    column
+                }
+            };
+            if let Some((place, true)) = column {
+                guesses.guess(place).see_json(raw);
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod folder;
 mod import;
 mod infer;
 mod ipc;
+mod ipc_lengths;
 mod jsonl;
 mod kind;
 mod parquet_reader;

@@ -2,6 +2,7 @@
 //! `DIR/VIEW/v1/date=2026-03-01/part-00000.parquet`. The folder can be read back with `open_source`.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -12,7 +13,7 @@ use arrow_select::take::take_record_batch;
 
 use super::sink::{Sink, create_sink};
 use super::spill::DayBuffers;
-use super::temporary::{parent_of, sync_folder, temporary_name};
+use super::temporary::{create_beside, parent_of, sync_folder};
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result};
 use crate::format::accept::EVENT_TIMESTAMP_COLUMN;
@@ -95,9 +96,7 @@ impl PartitionedWriter {
     ) -> Result<PartitionedWriter> {
         let target = folder.join(&view.name).join(format!("v{}", view.version));
         if fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(Error::refused("the folder is not empty")
-                .at(target.display())
-                .remedy("export into another folder, or remove this one first"));
+            return Err(not_empty(&target));
         }
         let event_time = match &view.source.event_timestamp {
             EventTime::Column(name) => name.clone(),
@@ -106,11 +105,9 @@ impl PartitionedWriter {
         if !schema.field_with_name(&event_time).is_ok_and(|field| *field.data_type() == timestamp_arrow_type()) {
             return Err(Error::invalid(format!("an export has a column {event_time} in microseconds, UTC")));
         }
-        let temporary = temporary_name(&target)?;
-        if temporary.exists() {
-            fs::remove_dir_all(&temporary).map_err(|error| Error::io("remove", &temporary, error))?;
-        }
-        fs::create_dir_all(&temporary).map_err(|error| Error::io("create the folder", &temporary, error))?;
+        let parent = parent_of(&target);
+        fs::create_dir_all(parent).map_err(|error| Error::io("create the folder", parent, error))?;
+        let (temporary, ()) = create_beside(&target, |path| fs::create_dir(path))?;
         let layout = match partition {
             Partition::None => Layout::Whole(Parts::new(temporary.clone())),
             Partition::Date => Layout::ByDay(DayBuffers::new(&temporary, schema.clone(), buffer_bytes_max)),
@@ -172,7 +169,10 @@ impl PartitionedWriter {
         }
         let target = &self.report.folder;
         sync_folder(&self.temporary)?;
-        fs::rename(&self.temporary, target).map_err(|error| Error::io("rename into place", target, error))?;
+        fs::rename(&self.temporary, target).map_err(|error| match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => not_empty(target),
+            _ => Error::io("rename into place", target, error),
+        })?;
         self.published = true;
         sync_folder(parent_of(target))?;
         Ok(self.report.clone())
@@ -189,6 +189,11 @@ impl Drop for PartitionedWriter {
             let _ = fs::remove_dir_all(&self.temporary);
         }
     }
+}
+
+fn not_empty(folder: &Path) -> Error {
+    let error = Error::refused("the folder is not empty").at(folder.display());
+    error.remedy("export into another folder, or remove this one first")
 }
 
 /// The part files of one folder, one open at a time.

@@ -1,17 +1,20 @@
 //! Rows that an import set aside: one JSON line each, with its reason, in place before the commit.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use serde_json::{Map, Value as Json, json};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::DataType as ArrowType;
+use serde_json::{Value as Json, json};
 
 use super::cells::Cells;
 use super::source::BadRow;
 use crate::disk::{Disk, File, OpenMode};
 use crate::error::Result;
-use crate::text::to_json;
+use crate::text::json_text;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -45,17 +48,26 @@ impl QuarantineWriter {
         }
     }
 
-    /// Sets aside row `index` of a batch; `row` is its number in `file`, from 1.
+    /// Sets aside row `index` of a batch; `row` is its number in `file`, from 1. A value without a text form, which may be
+    /// why the row is bad, is shown as Arrow shows it.
     ///
     /// # Errors
-    /// A column has no text form, or the disk refuses.
+    /// The disk refuses.
     pub fn add(&mut self, file: &str, batch: &RecordBatch, index: usize, row: u64, reason: &str) -> Result<()> {
         let one = batch.slice(index, 1);
-        let mut values = Map::new();
-        for (field, cells) in batch.schema_ref().fields().iter().zip(Cells::of_batch(&one)?) {
-            values.insert(field.name().clone(), to_json(cells.dtype(), &cells.value(0)));
-        }
-        self.add_line(file, row, reason, values)
+        let columns = batch.schema_ref().fields().iter().zip(one.columns());
+        let values: BTreeMap<&str, String> = columns
+            .map(|(field, column)| {
+                let text = match Cells::new(field, column) {
+                    Ok(cells) => json_text(cells.dtype(), &cells.value(0)),
+                    Err(_) => shown(column).map_or_else(|| "null".to_owned(), |text| Json::from(text).to_string()),
+                };
+                (field.name().as_str(), text)
+            })
+            .collect();
+        let members: Vec<String> =
+            values.into_iter().map(|(name, text)| format!("{}:{text}", Json::from(name))).collect();
+        self.add_line(file, row, reason, &format!("{{{}}}", members.join(",")))
     }
 
     /// Sets aside a row that could not even be read.
@@ -63,7 +75,7 @@ impl QuarantineWriter {
     /// # Errors
     /// The disk refuses.
     pub fn add_unread(&mut self, row: &BadRow) -> Result<()> {
-        self.add_line(&row.file.to_string_lossy(), row.row, &row.reason, row.values.clone())
+        self.add_line(&row.file.to_string_lossy(), row.row, &row.reason, &json!(row.values).to_string())
     }
 
     /// How many rows were set aside.
@@ -89,10 +101,11 @@ impl QuarantineWriter {
         Ok(self.rows)
     }
 
-    fn add_line(&mut self, file: &str, row: u64, reason: &str, values: Map<String, Json>) -> Result<()> {
-        let line = json!({ "file": file, "row": row, "reason": reason, "values": values });
-        self.text.extend_from_slice(line.to_string().as_bytes());
-        self.text.push(b'\n');
+    /// `values` is a JSON object on one line.
+    fn add_line(&mut self, file: &str, row: u64, reason: &str, values: &str) -> Result<()> {
+        let (file, reason) = (Json::from(file), Json::from(reason));
+        let line = format!("{{\"file\":{file},\"reason\":{reason},\"row\":{row},\"values\":{values}}}\n");
+        self.text.extend_from_slice(line.as_bytes());
         self.rows += 1;
         if self.text.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
@@ -113,6 +126,20 @@ impl QuarantineWriter {
         self.text.clear();
         Ok(())
     }
+}
+
+/// The only value of a column as Arrow shows it; an instant beyond Arrow's calendar as its number. `None` for null, and
+/// for what cannot be shown.
+fn shown(column: &ArrayRef) -> Option<String> {
+    let options = FormatOptions::new().with_display_error(false);
+    let show = |column: &dyn Array| {
+        let formatter = ArrayFormatter::try_new(column, &options).ok()?;
+        formatter.value(0).try_to_string().ok()
+    };
+    if column.is_null(0) {
+        return None;
+    }
+    show(column).or_else(|| show(&arrow_cast::cast(column, &ArrowType::Int64).ok()?))
 }
 
 impl Drop for QuarantineWriter {

@@ -10,11 +10,12 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use serde_json::{Map, Value as Json};
 
-use super::csv::CsvReader;
+use super::csv::{self, CsvReader};
 use super::file::SourceFile;
 use super::folder::files_of_folder;
+use super::infer::ColumnGuesses;
 use super::ipc::IpcReader;
-use super::jsonl::JsonLinesReader;
+use super::jsonl::{self, JsonLinesReader};
 use super::kind::FileKind;
 use super::parquet_reader::ParquetReader;
 use crate::error::{Error, Result};
@@ -45,9 +46,11 @@ pub struct BadRow {
 #[derive(Clone)]
 pub struct SourceOptions {
     /// Types of columns, by their names in the file. Only text formats ask for them; the others say
-    /// themselves what their columns are.
+    /// themselves what their columns are. In JSON Lines, where a key that is always null may never be
+    /// written, they are columns anyway, unless types are inferred.
     pub column_types: Option<Vec<(String, DataType)>>,
-    /// Whether text columns without a type here get the one their first rows look like. Without, they are strings.
+    /// Whether text columns without a type here get the one in which all of their values keep what they say: text files are
+    /// read twice then. Without, they are strings.
     pub infer_types: bool,
     /// CSV: what stands between fields; `None` is a comma, in `.tsv` a tab. One ASCII character.
     pub delimiter: Option<char>,
@@ -84,15 +87,10 @@ impl SourceOptions {
         self.projection.as_ref().is_none_or(|names| names.iter().any(|name| name == column))
     }
 
-    /// The type given for a text column, or string where guessing is off.
+    /// The type given for a text column.
     pub(super) fn type_of(&self, column: &str) -> Option<DataType> {
         let given = self.column_types.iter().flatten().find(|(name, _)| name == column);
-        given.map(|(_, dtype)| dtype.clone()).or_else(|| (!self.infer_types).then_some(DataType::String))
-    }
-
-    /// Whether any column asked for has no type yet.
-    pub(super) fn needs_inference(&self, columns: &[String]) -> bool {
-        columns.iter().any(|name| self.wants(name) && self.type_of(name).is_none())
+        given.map(|(_, dtype)| dtype.clone())
     }
 
     pub(super) fn delimiter_byte(&self) -> Result<Option<u8>> {
@@ -185,7 +183,8 @@ pub struct Source {
 /// Opens a file, or every file of a known format below a folder in the order of their paths.
 ///
 /// Folders whose names begin with `.` or `_` are left out, as are such files; the `key=value` names
-/// of partition folders add no columns. Every file must have the columns of the first.
+/// of partition folders add no columns. Every file must have the columns of the first, but for JSON Lines whose types are
+/// inferred: they have the keys of all files together.
 ///
 /// # Errors
 /// There is no such file, its format is unknown, or it is not what its extension says.
@@ -197,8 +196,11 @@ pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> 
     let Some(first) = waiting.pop_front() else {
         return Err(Error::not_found("no file of a known format in this folder").at(path.display()));
     };
-    let reader = open_file(&first, options, &bytes_read)?;
     let mut options = options.clone();
+    if options.infer_types {
+        options.infer(&first, &waiting)?;
+    }
+    let reader = open_file(&first, &options, &bytes_read)?;
     let schema = reader.schema();
     if !waiting.is_empty() {
         options.settle_types(&schema);
@@ -309,6 +311,24 @@ impl Source {
 }
 
 impl SourceOptions {
+    /// Gives the columns of text files the types that all their rows have, in all of the files.
+    fn infer(&mut self, first: &Path, others: &VecDeque<PathBuf>) -> Result<()> {
+        let mut guesses = ColumnGuesses::default();
+        for path in std::iter::once(first).chain(others.iter().map(PathBuf::as_path)) {
+            // What is read twice counts once.
+            let file = SourceFile::open(path, Arc::default())?;
+            match FileKind::of_file(&file)? {
+                FileKind::Csv => csv::look(&file, self, &mut guesses)?,
+                FileKind::JsonLines => jsonl::look(&file, self, &mut guesses),
+                // The first file's columns hold for all of them.
+                FileKind::Parquet | FileKind::Arrow if path == first => return Ok(()),
+                FileKind::Parquet | FileKind::Arrow => {}
+            }
+        }
+        self.column_types = Some(guesses.into_types(self));
+        Ok(())
+    }
+
     /// The first file's columns and types hold for the files after it.
     fn settle_types(&mut self, schema: &Schema) {
         let mut types = self.column_types.take().unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -21,13 +22,7 @@ pub(super) struct TemporaryFile {
 impl TemporaryFile {
     /// Begins the file that will be `target`.
     pub fn create(target: &Path) -> Result<TemporaryFile> {
-        let temporary = temporary_name(target)?;
-        let file = File::create(&temporary).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                Error::not_found("no such folder").at(parent_of(target).display()).caused_by(error)
-            }
-            _ => Error::io("create", target, error),
-        })?;
+        let (temporary, file) = create_beside(target, |path| File::create_new(path))?;
         Ok(TemporaryFile {
             output: BufWriter::with_capacity(BUFFER_BYTES, file),
             temporary,
@@ -80,13 +75,26 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// A hidden name beside `target`, of this process alone.
-pub(super) fn temporary_name(target: &Path) -> Result<PathBuf> {
+/// Makes a file or folder of a hidden name beside `target`, which nobody else has: other threads may be making the same target, and
+/// a process that had this one's number before may have left something.
+pub(super) fn create_beside<T>(target: &Path, create: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = target
         .file_name()
         .ok_or_else(|| Error::invalid("is no name for a file").at(target.display()))?
         .to_string_lossy();
-    Ok(target.with_file_name(format!(".{name}.tmp-{}", std::process::id())))
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = target.with_file_name(format!(".{name}.tmp-{}-{count}", std::process::id()));
+        match create(&path) {
+            Ok(made) => return Ok((path, made)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::not_found("no such folder").at(parent_of(target).display()).caused_by(error));
+            }
+            Err(error) => return Err(Error::io("create", target, error)),
+        }
+    }
 }
 
 /// The folder a path lies in.

@@ -10,8 +10,8 @@ use super::cells::{Cells, canonical_type};
 use super::sink::{Sink, SinkReport, add_rows};
 use super::temporary::TemporaryFile;
 use crate::error::{Error, Result};
-use crate::text::{format_value, to_json};
-use crate::value::{DataType, Value};
+use crate::text::{format_value, json_text};
+use crate::value::Value;
 
 /// Writes a CSV file: a header line, then a record a row. Null is an empty field, an empty string `""`.
 pub(super) struct CsvSink {
@@ -114,13 +114,7 @@ impl Sink for JsonLinesSink {
             for (i, (key, cells)) in self.keys.iter().zip(&columns).enumerate() {
                 self.text.push(if i == 0 { b'{' } else { b',' });
                 self.text.extend_from_slice(key.as_bytes());
-                match cells.value(row) {
-                    // The document as it is written: through a parser, long numbers would lose digits.
-                    Value::Json(text) if *cells.dtype() == DataType::Json && is_one_line(&text) => {
-                        self.text.extend_from_slice(text.as_bytes());
-                    }
-                    value => self.text.extend_from_slice(to_json(cells.dtype(), &value).to_string().as_bytes()),
-                }
+                self.text.extend_from_slice(json_text(cells.dtype(), &cells.value(row)).as_bytes());
             }
             self.text.extend_from_slice(if columns.is_empty() { b"{}\n" } else { b"}\n" });
             if self.text.len() > 1 << 20 {
@@ -135,11 +129,6 @@ impl Sink for JsonLinesSink {
         write_out(&mut self.file, &mut self.text)?;
         Ok(SinkReport { rows: self.rows, bytes: self.file.publish()? })
     }
-}
-
-/// Whether a text is a JSON document that stays on its line.
-fn is_one_line(text: &str) -> bool {
-    !text.contains(['\n', '\r']) && crate::text::is_json(text)
 }
 
 fn write_out(file: &mut TemporaryFile, text: &mut Vec<u8>) -> Result<()> {

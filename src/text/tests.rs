@@ -154,3 +154,27 @@ fn a_timestamp_format_reads_zoned_naive_and_date_only_text() {
     }
     assert!(parse_timestamp_as("%Y", "1970-01-02").is_err());
 }
+
+#[test]
+fn documents_and_decimals_in_lists_keep_every_digit() {
+    let documents = dtype("list<json>");
+    let text = "[12345678901234567890123,{\"a\":1.10},null]";
+    let value = parse_json_text(&documents, text).unwrap();
+    let json = |text: &str| Value::Json(text.to_owned());
+    assert_eq!(value, Value::List(vec![json("12345678901234567890123"), json("{\"a\":1.10}"), Value::Null]));
+    assert_eq!(json_text(&documents, &value), text);
+    assert_eq!(format_value(&documents, &value), text);
+    let pretty = Value::List(vec![json("{\n  \"a\": 1.10\r\n}"), json("no json")]);
+    assert_eq!(json_text(&documents, &pretty), "[{   \"a\": 1.10  },\"no json\"]");
+    let decimals = dtype("list<decimal(38,2)>");
+    let value = parse_json_text(&decimals, "[123456789012345678901234567890.25, \"1.5\"]").unwrap();
+    assert_eq!(
+        value,
+        Value::List(vec![Value::Decimal(12_345_678_901_234_567_890_123_456_789_025), Value::Decimal(150)])
+    );
+    let error = parse_json_text(&decimals, "[1, \"x\"]").unwrap_err().to_string();
+    assert!(error.starts_with("element 1: "), "{error}");
+    for bad in ["[1", "{}", "1", "\"[]\""] {
+        assert!(parse_json_text(&documents, bad).is_err(), "{bad}");
+    }
+}

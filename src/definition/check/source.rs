@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::check_named;
 use crate::definition::mistake::{At, Mistake};
-use crate::definition::{EventTime, FeatureView, Source};
+use crate::definition::{EVENT_TIMESTAMP_COLUMN, EventTime, FeatureView, Source};
+use crate::value::DataType;
 
 pub(super) fn check_source(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &FeatureView) {
     if let EventTime::Column(column) = &source.event_timestamp {
@@ -20,8 +21,32 @@ pub(super) fn check_source(found: &mut Vec<Mistake>, at: &At, source: &Source, v
                     .remedy("leave created_timestamp out unless the source has a second clock"),
             );
         }
+    }
+    if let (EventTime::Constant(_), Some(EVENT_TIMESTAMP_COLUMN)) =
+        (&source.event_timestamp, source.created_timestamp.as_deref())
+    {
+        found.push(
+            Mistake::new(
+                at.key("created_timestamp"),
+                format!("column {EVENT_TIMESTAMP_COLUMN} is the event timestamp's"),
+            )
+            .remedy("exports call the constant event time so; name the source's column otherwise"),
+        );
+    }
+    for (clock, column) in clocks(source) {
         if view.join_keys.iter().any(|(key, _)| key == column) {
-            found.push(Mistake::new(at.key("event_timestamp"), format!("column {column} is a join key of the view")));
+            found.push(
+                Mistake::new(at.key(clock), format!("column {column} is a join key of the view"))
+                    .remedy("a row's times are kept beside its key; give the source a column for each"),
+            );
+        }
+        if let Some((_, dtype)) = view.event_id.iter().find(|(id, _)| id == column)
+            && *dtype != DataType::Timestamp
+        {
+            found.push(
+                Mistake::new(at.key(clock), format!("column {column} is {dtype} in the view's event_id"))
+                    .remedy("make it timestamp there: a column has one type"),
+            );
         }
     }
     if let Some(push) = &source.push {
@@ -45,12 +70,29 @@ pub(super) fn check_source(found: &mut Vec<Mistake>, at: &At, source: &Source, v
     }
 }
 
+/// The columns of the source's clocks, by their keys in the file.
+fn clocks(source: &Source) -> impl Iterator<Item = (&'static str, &String)> {
+    let event = match &source.event_timestamp {
+        EventTime::Column(column) => Some(("event_timestamp", column)),
+        EventTime::Constant(_) => None,
+    };
+    event.into_iter().chain(source.created_timestamp.as_ref().map(|column| ("created_timestamp", column)))
+}
+
 pub(super) fn check_rename(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &FeatureView) {
     let targets: Vec<&str> = (view.features.iter().map(|feature| feature.name.as_str()))
         .chain(view.join_keys.iter().chain(&view.event_id).map(|(column, _)| column.as_str()))
         .collect();
     let mut filled_by: BTreeMap<&str, &str> = BTreeMap::new();
     for (column, target) in &source.rename {
+        // Clocks go by the source's own names, and a column that is renamed is no longer called as it was.
+        if let Some((clock, name)) = clocks(source).find(|(_, name)| [column, target].contains(name)) {
+            found.push(
+                Mistake::new(at.key(column), format!("{name} is the source's {clock}"))
+                    .remedy("leave it out of rename: timestamps are kept beside the features"),
+            );
+            continue;
+        }
         if !targets.contains(&target.as_str()) {
             found.push(
                 Mistake::new(at.key(column), format!("the view has no feature or join key '{target}'"))

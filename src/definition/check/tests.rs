@@ -1,6 +1,7 @@
 //! The rules on definitions built in code.
 
-use crate::definition::{Definitions, Feature, FeatureService, FeatureView};
+use crate::definition::{Definitions, Feature, FeatureService, FeatureView, Source};
+use crate::time::Timestamp;
 use crate::value::DataType;
 
 fn weather() -> FeatureView {
@@ -65,4 +66,60 @@ fn the_newest_version_answers_where_none_is_named() {
     let definitions = flights().view(weather().version(2)).view(weather());
     let version = |text: &str| definitions.find_view(&text.parse().unwrap()).map(|view| view.version);
     assert_eq!((version("weather"), version("weather@1"), version("weather@3")), (Some(2), Some(1), None));
+}
+
+/// A column has one name in an export, so what fills two roles must be one column for both, or the export does not come
+/// back: some such definitions were once applied, and then refused every file or lost the created clock.
+#[test]
+fn a_clock_is_no_other_column_as_well() {
+    let weather = |source: Source| weather().feature("obs", DataType::Timestamp).source(source);
+    let source = Source::default;
+    let constant = source().constant_event_time(Timestamp(0));
+    let table = [
+        (
+            weather(source().event_timestamp("ts").rename("ts", "obs")),
+            "source.rename.ts: ts is the source's event_timestamp; leave it out of rename",
+        ),
+        (
+            weather(source().created_timestamp("ts").rename("ts", "obs")),
+            "source.rename.ts: ts is the source's created_timestamp; leave it out of rename",
+        ),
+        (
+            weather(source().event_timestamp("ts").rename("x", "ts")).event_id("ts", DataType::Timestamp),
+            "source.rename.x: ts is the source's event_timestamp; leave it out of rename",
+        ),
+        (
+            weather(constant.clone().created_timestamp("event_timestamp")),
+            "source.created_timestamp: column event_timestamp is the event timestamp's; exports call",
+        ),
+        (
+            weather(source().created_timestamp("origin")),
+            "source.created_timestamp: column origin is a join key of the view; a row's times",
+        ),
+        (
+            weather(source().event_timestamp("origin")),
+            "source.event_timestamp: column origin is a join key of the view; a row's times",
+        ),
+        (
+            weather(source().event_timestamp("ts")).event_id("ts", DataType::String),
+            "source.event_timestamp: column ts is string in the view's event_id; make it timestamp",
+        ),
+        (
+            weather(source().created_timestamp("ts")).event_id("ts", DataType::Date),
+            "source.created_timestamp: column ts is date in the view's event_id; make it timestamp",
+        ),
+    ];
+    for (view, mistake) in table {
+        let text = refusal(&flights().view(view));
+        assert!(text.starts_with(&format!("views.weather.{mistake}")), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+    let sound = [
+        weather(source().created_timestamp("event_timestamp").event_timestamp("ts")),
+        weather(constant.created_timestamp("ts")).event_id("ts", DataType::Timestamp),
+        weather(source().event_timestamp("ts").rename("x", "obs")).event_id("ts", DataType::Timestamp),
+    ];
+    for view in sound {
+        flights().view(view).check().unwrap();
+    }
 }

@@ -51,7 +51,7 @@ impl Columns {
     pub fn new(record: &ViewRecord, known_at: u64) -> Columns {
         let definition = &record.definition;
         let mut columns: Vec<(Field, Origin)> = Vec::new();
-        // A source may fill several of a view's columns from one of its own. It stands once then, for the first.
+        // One of the source's clocks may be in the event id as well. It stands once then; all other names differ.
         let mut add = |name: &str, dtype: &DataType, origin: Origin| {
             if columns.iter().all(|(field, _)| field.name() != name) {
                 columns.push((dtype.to_field(name), origin));

@@ -1,5 +1,8 @@
 use std::sync::Mutex;
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+
 use super::*;
 
 const FORMATS: [&str; 5] = ["parquet", "arrow", "csv", "tsv", "jsonl"];
@@ -31,9 +34,15 @@ fn everything() -> RecordBatch {
         ),
         ("list", "list<int64>", vec![Value::List(vec![]), Null, Value::List(vec![Value::Int64(1), Null])]),
         ("words", "list<string>", vec![Value::List(vec![Value::String("a,\"".into())]), Null, Value::List(vec![Null])]),
-        ("docs", "list<json>", vec![Value::List(vec![Value::Json("{\"a\":1}".into())]), Null, Value::List(vec![])]),
+        ("docs", "list<json>", vec![long_documents(), Null, Value::List(vec![])]),
         ("vector", "vector<2>", vec![Value::Vector(vec![0.1, 2.0]), Null, Value::Vector(vec![f32::INFINITY, -0.0])]),
     ])
+}
+
+/// Documents whose numbers no parser may round.
+fn long_documents() -> Value {
+    let texts = ["12345678901234567890123", "{\"a\":1.10,\"b\":[\"]\",null]}", "\"x\""];
+    Value::List(texts.map(|text| Value::Json(text.into())).into_iter().chain([Value::Null]).collect())
 }
 
 fn everything_typed() -> SourceOptions {
@@ -111,7 +120,7 @@ fn json_lines_write_every_column_of_every_row() {
         ])],
     );
     let text = fs::read_to_string(&path).unwrap();
-    assert_eq!(text, "{\"a \\\"b\\\"\":null,\"doc\":{\"n\":1.1}}\n{\"a \\\"b\\\"\":\"x\\n\",\"doc\":1.10}\n");
+    assert_eq!(text, "{\"a \\\"b\\\"\":null,\"doc\":{  \"n\": 1.10}}\n{\"a \\\"b\\\"\":\"x\\n\",\"doc\":1.10}\n");
 }
 
 #[test]
@@ -139,6 +148,34 @@ fn types_are_guessed_where_none_are_given() {
     assert_eq!(guess(&strings, &csv), ["string", "string", "float32", "string", "string", "string"]);
     let json = folder.file("a.jsonl", "{\"id\":1,\"at\":\"2026-03-01T13:00:00Z\"}\n\n{\"x\":[1],\"id\":2.5}\n");
     assert_eq!(guess(&SourceOptions::default(), &json), ["float64", "timestamp", "json"]);
+}
+
+/// A column was once typed by its first 10,000 rows, and the first row that did not fit failed the whole history.
+#[test]
+fn a_type_is_that_of_all_rows_in_all_files() {
+    let folder = Folder::new();
+    let shown = |path: &Path| {
+        let rows = read(path, &SourceOptions::default()).unwrap();
+        let fields = rows.schema();
+        let fields = fields.fields().iter();
+        let types: Vec<String> =
+            fields.map(|f| format!("{} {}", f.name(), super::super::cells::canonical_type(f).unwrap())).collect();
+        (types, rows)
+    };
+    let numbers: String = (0..10_000).map(|i| format!("{i},{i}\n")).collect();
+    let (types, rows) = shown(&folder.file("a.csv", format!("note,n\n{numbers}n/a,1\n")));
+    assert_eq!(types, ["note string", "n int64"]);
+    assert_eq!(rows.column(0).as_string::<i32>().value(10_000), "n/a");
+    let numbers = "{\"a\":1}\n".repeat(10_000);
+    let (types, rows) = shown(&folder.file("a.jsonl", numbers + "{\"b\":true,\"a\":1.5}\n"));
+    assert_eq!(types, ["a float64", "b bool"]);
+    assert_eq!(rows.column(1).null_count(), 10_000);
+    folder.file("csv/1.csv", "k,v\na,1\n");
+    folder.file("csv/2.csv", "v,k\n2.5,7\n");
+    assert_eq!(shown(&folder.path("csv")).0, ["k string", "v float64"]);
+    folder.file("json/1.jsonl", "{\"k\":1}\n");
+    folder.file("json/2.jsonl", "{\"late\":\"x\",\"k\":[1]}\n");
+    assert_eq!(shown(&folder.path("json")).0, ["k json", "late string"]);
 }
 
 #[test]
@@ -224,7 +261,9 @@ proptest::proptest! {
         for format in ["csv", "tsv", "jsonl"] {
             let path = folder.path(&format!("a.{format}"));
             write(&path, std::slice::from_ref(&rows));
-            let back = read(&path, &typed(&[("\u{feff}a", "string"), ("b", "string")])).unwrap();
+            // A JSON Lines file without rows has no columns but those it is said to have.
+            let options = SourceOptions { infer_types: false, ..typed(&[("\u{feff}a", "string"), ("b", "string")]) };
+            let back = read(&path, &options).unwrap();
             proptest::prop_assert_eq!(back.column(0), rows.column(0), "{}", format);
             let last = rows.num_columns() - 1;
             proptest::prop_assert_eq!(back.column(last), rows.column(last), "{}", format);

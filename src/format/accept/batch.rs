@@ -12,6 +12,7 @@ use arrow_schema::Field;
 
 use super::limits::{refuse_long_keys, refuse_long_values};
 use super::{CompiledRules, Refusal, accept_column_collecting};
+pub use crate::definition::EVENT_TIMESTAMP_COLUMN;
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result};
 use crate::format::columns::array_from_values;
@@ -31,8 +32,6 @@ pub const DELETED_COLUMN: &str = "_deleted";
 pub const NAMES_KEY: &str = "asof.names";
 /// The value of [`NAMES_KEY`].
 pub const VIEW_NAMES: &str = "view";
-/// The column of event times in exports of views whose source has none.
-pub const EVENT_TIMESTAMP_COLUMN: &str = "event_timestamp";
 
 /// What a caller decides about a batch.
 #[derive(Clone, Copy, Debug)]

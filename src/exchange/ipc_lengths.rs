@@ -1,0 +1,136 @@
+//! The lengths that an Arrow IPC file declares, held against what it has, before Arrow allocates by them.
+//!
+//! An allocation that fails is no panic but the end of the process, so nothing that Arrow allocates may
+//! come from a word that was not checked here: the footer's and the blocks' lengths, and what a
+//! compressed buffer says its length will be.
+
+use arrow_ipc::{CompressionType, Message};
+use arrow_schema::ArrowError;
+
+use super::file::SourceFile;
+
+type Result<T> = std::result::Result<T, ArrowError>;
+
+/// What one byte of LZ4 stands for at most: a byte that lengthens a match, by 255.
+const LZ4_RATIO_MAX: u64 = 255;
+/// The same of Zstandard: a block of four bytes that repeats one byte 128 Ki times.
+const ZSTD_RATIO_MAX: u64 = 32 << 10;
+/// A compressed buffer begins with its length when it is not.
+const PREFIX_BYTES: u64 = 8;
+/// What stands there instead when it was not compressed after all.
+const NOT_COMPRESSED: i64 = -1;
+
+/// Checks a file: by the blocks in its footer.
+pub(super) fn check_file_lengths(file: &SourceFile) -> Result<()> {
+    let tail = file.len_bytes().checked_sub(10).ok_or_else(beyond)?;
+    let footer_len = u64::from(u32_of(&bytes_at(file, tail, 4)?));
+    let footer = bytes_at(file, tail.checked_sub(footer_len).ok_or_else(beyond)?, footer_len)?;
+    let footer = arrow_ipc::root_as_footer(&footer).map_err(|error| ArrowError::IpcError(error.to_string()))?;
+    let blocks = footer.recordBatches().into_iter().flatten().chain(footer.dictionaries().into_iter().flatten());
+    for block in blocks {
+        let start = u64::try_from(block.offset()).map_err(|_| beyond())?;
+        let head_len = u64::try_from(block.metaDataLength()).map_err(|_| beyond())?;
+        let body_len = u64::try_from(block.bodyLength()).map_err(|_| beyond())?;
+        let body = start.checked_add(head_len).ok_or_else(beyond)?;
+        if body.checked_add(body_len).is_none_or(|end| end > file.len_bytes()) {
+            return Err(beyond());
+        }
+        let head = bytes_at(file, start, head_len)?;
+        // The length of the message, in older files without the mark before it.
+        let prefix = if head.starts_with(&CONTINUATION.to_le_bytes()) { 8 } else { 4 };
+        check_buffers(file, message_of(head.get(prefix..).ok_or_else(beyond)?)?, body, body_len)?;
+    }
+    Ok(())
+}
+
+/// Checks a stream: message by message.
+pub(super) fn check_stream_lengths(file: &SourceFile) -> Result<()> {
+    let mut at = 0;
+    while at + 4 <= file.len_bytes() {
+        let mut len = u32_of(&bytes_at(file, at, 4)?);
+        at += 4;
+        if len == CONTINUATION {
+            len = u32_of(&bytes_at(file, at, 4)?);
+            at += 4;
+        }
+        if len == 0 {
+            break;
+        }
+        let head = bytes_at(file, at, len.into())?;
+        let message = message_of(&head)?;
+        let body_len = u64::try_from(message.bodyLength()).map_err(|_| beyond())?;
+        let body = at.checked_add(u64::from(len)).ok_or_else(beyond)?;
+        at = body.checked_add(body_len).ok_or_else(beyond)?;
+        if at > file.len_bytes() {
+            return Err(beyond());
+        }
+        check_buffers(file, message, body, body_len)?;
+    }
+    Ok(())
+}
+
+const CONTINUATION: u32 = u32::MAX;
+
+fn message_of(head: &[u8]) -> Result<Message<'_>> {
+    arrow_ipc::root_as_message(head).map_err(|error| ArrowError::IpcError(error.to_string()))
+}
+
+/// Checks what the compressed buffers of a message, whose body begins at `body`, say they will be.
+fn check_buffers(file: &SourceFile, message: Message<'_>, body: u64, body_len: u64) -> Result<()> {
+    let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+    let Some(batch) = message.header_as_record_batch().or(dictionary) else { return Ok(()) };
+    let Some(compression) = batch.compression() else { return Ok(()) };
+    let ratio_max = match compression.codec() {
+        CompressionType::LZ4_FRAME => LZ4_RATIO_MAX,
+        CompressionType::ZSTD => ZSTD_RATIO_MAX,
+        // Arrow refuses it.
+        _ => return Ok(()),
+    };
+    for buffer in batch.buffers().into_iter().flatten() {
+        let start = u64::try_from(buffer.offset()).map_err(|_| beyond())?;
+        let len = u64::try_from(buffer.length()).map_err(|_| beyond())?;
+        if start.checked_add(len).is_none_or(|end| end > body_len) {
+            return Err(beyond());
+        }
+        let Some(compressed) = len.checked_sub(PREFIX_BYTES) else { continue };
+        let declared = bytes_at(file, body + start, PREFIX_BYTES)?;
+        let declared = declared.first_chunk().map_or(0, |eight| i64::from_le_bytes(*eight));
+        if declared == NOT_COMPRESSED {
+            continue;
+        }
+        let declared = u64::try_from(declared).map_err(|_| beyond())?;
+        if declared > compressed.saturating_mul(ratio_max) || !can_allocate(declared) {
+            return Err(ArrowError::IpcError(format!(
+                "a compressed buffer of {compressed} bytes declares {declared} bytes"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether so many bytes can be had at all. Asked here, the answer may be no.
+fn can_allocate(bytes: u64) -> bool {
+    let mut probe: Vec<u8> = Vec::new();
+    let is_reserved = usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
+    // Memory that nobody looks at need not be allocated by an optimizing compiler.
+    std::hint::black_box(probe.as_ptr());
+    is_reserved
+}
+
+fn beyond() -> ArrowError {
+    ArrowError::IpcError("a length in it is greater than the file".to_owned())
+}
+
+/// The bytes of the file in this range, which it must have.
+fn bytes_at(file: &SourceFile, offset: u64, len: u64) -> Result<Vec<u8>> {
+    if offset.checked_add(len).is_none_or(|end| end > file.len_bytes()) {
+        return Err(beyond());
+    }
+    let mut bytes = vec![0; usize::try_from(len).map_err(|_| beyond())?];
+    let read = file.read_up_to(offset, &mut bytes).map_err(|error| ArrowError::IpcError(error.to_string()))?;
+    if read == bytes.len() { Ok(bytes) } else { Err(beyond()) }
+}
+
+fn u32_of(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().map_or(0, |four| u32::from_le_bytes(*four))
+}
