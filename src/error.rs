@@ -234,6 +234,16 @@ mod tests {
     }
 
     #[test]
+    fn refused_permissions_have_a_way_out() {
+        for (refused, way_out) in
+            [(std::io::ErrorKind::PermissionDenied, "ls -ld"), (std::io::ErrorKind::ReadOnlyFilesystem, "another one")]
+        {
+            let error = Error::io("open", Path::new("store/LOCK"), std::io::Error::from(refused));
+            assert!(error.kind() == ErrorKind::Io && error.to_string().contains(way_out), "{error}");
+        }
+    }
+
+    #[test]
     fn the_nearest_name_is_a_slip_not_a_guess() {
         assert_eq!(nearest("wether", ["weather", "plane"]), Some("weather"));
         assert_eq!(nearest("passengers", ["weather", "plane"]), None);
