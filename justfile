@@ -1,4 +1,4 @@
-# What CI does, one recipe each. `just --list` shows them.
+# What is done often, one recipe each; `.ci/run` does everything that a change must pass. `just --list` shows them.
 
 # Format, lints, tests, docs.
 default: format lint test doc

@@ -9,6 +9,16 @@ use serde::{Deserialize, Serialize};
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What to do about a file that is damaged or missing and is never changed: a copy of any day has it.
+pub(crate) const RESTORE_FILE: &str = "put the file back from a copy of the store's folder; without one its rows are lost, \
+    and asof export saves the views that asof check does not name";
+/// What to do about damage to what goes on from commit to commit.
+pub(crate) const RESTORE_STORE: &str = "put a copy of the store's whole folder in its place and write again what came after \
+    the copy; without one, what cannot be read is lost";
+/// What to do about a MANIFEST that is lost while registry.redb is sound.
+pub(crate) const PUBLISH_AGAIN: &str =
+    "open the store for writing once, as asof apply does: MANIFEST is published again out of registry.redb";
+
 /// What sort of trouble an [`Error`] is. Callers branch on it; people read the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -84,6 +94,15 @@ impl Error {
         if kind == ErrorKind::NoSpace {
             let way_out = if is_limit { "raise the limit on the size of files (ulimit -f)" } else { "free some space" };
             error = error.remedy(format!("{way_out}; nothing of this write was kept"));
+        }
+        match source.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                error = error.remedy("look who owns it and its folder (ls -ld), and run asof as a user who may");
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                error = error.remedy("the file system takes no writes: choose a folder on another one");
+            }
+            _ => {}
         }
         error.0.source = Some(Box::new(source));
         error
@@ -225,6 +244,16 @@ mod tests {
     fn a_full_disk_has_a_kind_of_its_own() {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(Error::io("write", Path::new("log/1"), full).kind(), ErrorKind::NoSpace);
+    }
+
+    #[test]
+    fn refused_permissions_have_a_way_out() {
+        for (refused, way_out) in
+            [(std::io::ErrorKind::PermissionDenied, "ls -ld"), (std::io::ErrorKind::ReadOnlyFilesystem, "another one")]
+        {
+            let error = Error::io("open", Path::new("store/LOCK"), std::io::Error::from(refused));
+            assert!(error.kind() == ErrorKind::Io && error.to_string().contains(way_out), "{error}");
+        }
     }
 
     #[test]

@@ -180,9 +180,15 @@ impl Identity {
 /// Whether the folder is a store already.
 ///
 /// # Errors
-/// The disk would not say.
+/// `Refused` where a file stands in its place; the disk would not say.
 pub fn exists(disk: &dyn Disk, dir: &Path) -> Result<bool> {
-    disk.exists(&file_path(dir))
+    disk.exists(&file_path(dir)).map_err(|error| match error.io_kind() {
+        Some(std::io::ErrorKind::NotADirectory) => {
+            Error::refused(format!("{} is a file, and no asof store", dir.display()))
+                .remedy("choose an empty folder, or a name that is not taken")
+        }
+        _ => error,
+    })
 }
 
 /// Checks that a store may be made in `dir`: it is missing, empty, or holds only what a creation that
@@ -212,7 +218,8 @@ fn file_path(dir: &Path) -> PathBuf {
 }
 
 fn damaged(path: &Path, what: String) -> Error {
-    Error::damaged(path, what).remedy("restore STORE from a backup; the data beside it is not touched")
+    Error::damaged(path, what)
+        .remedy("put it back from a copy of the store's folder; the data beside it is not touched")
 }
 
 /// `N` bytes at `offset`, which the caller knows to be there.

@@ -97,3 +97,8 @@ pub use store::{
     BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, Row, Store, StoreBuilder, TemporaryStore, TrainingSet,
     WriteReport,
 };
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

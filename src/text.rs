@@ -254,6 +254,9 @@ fn unexpected(dtype: &DataType, text: &str) -> Error {
     let hint = match dtype {
         DataType::Bool => " (true or false)",
         DataType::Bytes => " (base64)",
+        DataType::Timestamp if parse_integer::<i64>(text.trim()).is_some() => {
+            " (such as 2026-03-01T13:00:00Z; for seconds since 1970 say timestamp_format = \"%s\" in the view's source)"
+        }
         DataType::Timestamp => " (such as 2026-03-01T13:00:00Z)",
         DataType::Date => " (YYYY-MM-DD)",
         DataType::Uuid => " (32 hexadecimal digits, with or without hyphens)",

@@ -107,7 +107,8 @@ impl FromStr for Timestamp {
             return micros(instant.with_timezone(&Utc));
         }
         // RFC 3339 wants a colon in the offset and 'T'; data out of databases has neither.
-        for format in ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z"] {
+        let zoned = ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M%#z", "%Y-%m-%dT%H:%M%#z"];
+        for format in zoned {
             if let Ok(instant) = DateTime::parse_from_str(text, format) {
                 return micros(instant.with_timezone(&Utc));
             }
@@ -123,8 +124,9 @@ impl FromStr for Timestamp {
         if let Some(us) = text.strip_suffix("us").and_then(|us| us.parse().ok()) {
             return Ok(Timestamp(us));
         }
-        Err(Error::invalid(format!("'{text}' is no timestamp"))
-            .remedy("write it as 2026-03-01T13:00:00Z; without a zone it is UTC"))
+        Err(Error::invalid(format!("'{text}' is no timestamp")).remedy(
+            "write it as 2026-03-01T13:00:00Z, without a zone it is UTC; or as microseconds since 1970, 1772370000000000us",
+        ))
     }
 }
 
@@ -258,8 +260,16 @@ mod tests {
     #[test]
     fn a_time_without_a_zone_is_utc_and_an_offset_is_converted() {
         let noon = "2026-03-01T12:00:00Z".parse::<Timestamp>().unwrap();
-        for text in ["2026-03-01 12:00:00", "2026-03-01T12:00", "2026-03-01T17:30:00+05:30", "2026-03-01 07:00:00-0500"]
-        {
+        for text in [
+            "2026-03-01 12:00:00",
+            "2026-03-01T12:00",
+            "2026-03-01 12:00",
+            "2026-03-01T17:30:00+05:30",
+            "2026-03-01 07:00:00-0500",
+            "2026-03-01T14:00+02:00",
+            "2026-03-01 07:00-0500",
+            "2026-03-01T12:00Z",
+        ] {
             assert_eq!(text.parse::<Timestamp>().unwrap(), noon, "{text}");
         }
         assert!("yesterday".parse::<Timestamp>().is_err());

@@ -371,11 +371,17 @@ fn a_constant_event_time_and_the_paths_of_all_views() {
     let source = Source::file("data/w.csv").constant_event_time(asof::time::Timestamp(0));
     apply(&project, weather().source(source));
     file(&project, "data/w.csv", "origin,temp\nJFK,39\n");
-    let reports = project.import_all(project.path().parent().unwrap(), &ImportOptions::default()).unwrap();
-    assert_eq!((reports.len(), reports[0].0.as_str(), counts(&reports[0].1)), (1, "weather", (1, 1, 0, 0)));
+    let mut reports = Vec::new();
+    let mut import_all = || {
+        let folder = project.path().with_file_name("");
+        let done = |view, report: ImportReport| reports.push((view, counts(&report)));
+        project.import_all(&folder, &ImportOptions::default(), done)
+    };
+    import_all().unwrap();
     assert_eq!(temp(&project, "JFK", 0), Value::Float64(39.0));
     fs::remove_file(project.path().with_file_name("data/w.csv")).unwrap();
-    let error = project.import_all(project.path().parent().unwrap(), &ImportOptions::default()).unwrap_err();
+    let error = import_all().unwrap_err();
+    assert_eq!(reports, [("weather".to_owned(), (1, 1, 0, 0))]);
     assert!(error.to_string().starts_with("view weather: ") && error.to_string().contains("no such file"), "{error}");
 }
 

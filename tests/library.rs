@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use asof::definition::{Definitions, Feature, FeatureView, Source};
+use asof::definition::{Definitions, Feature, FeatureView, Selection, Source};
 use asof::options::{Durability, Sizes};
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
@@ -48,6 +48,32 @@ fn store(now: i64) -> (TemporaryStore, Arc<ManualClock>) {
 
 fn row(origin: &str, at: i64, temp: f64) -> Row {
     Row::new().at(second(at)).set("origin", origin).set("temp", temp).set("sky", "a sky of more than twelve bytes")
+}
+
+/// Where a service joins a view through a column of the caller's own, the view's own key was taken when that was left out: the
+/// destination was answered with the departure's values.
+#[test]
+fn a_handle_takes_each_views_key_from_the_column_that_the_service_names() {
+    let (store, _clock) = store(1_000);
+    let there = Selection {
+        view: "weather".parse().unwrap(),
+        alias: Some("there".into()),
+        join_keys: [("origin".to_owned(), "dest".to_owned())].into(),
+        features: vec!["temp".into()],
+    };
+    let mut here = there.clone();
+    (here.alias, here.join_keys) = (None, Default::default());
+    store.write_rows("weather", [row("JFK", 1, 1.0), row("LAX", 1, 2.0)]).unwrap();
+    let mut online = store.online(&Features::List(vec![here, there.clone()])).unwrap();
+    let key = online.key(&[("origin", "JFK".into()), ("dest", "LAX".into())]).unwrap();
+    let answer = online.get(&key, second(2)).unwrap();
+    assert_eq!((answer.f64(0), answer.f64(1)), (Some(1.0), Some(2.0)));
+    let error = online.key(&[("origin", "JFK".into())]).unwrap_err().to_string();
+    assert!(error.contains("there needs the join key dest"), "{error}");
+    // And where nothing is joined through it, the view's own column is none.
+    let there_alone = store.online(&Features::List(vec![there])).unwrap();
+    let error = there_alone.key(&[("origin", "JFK".into())]).unwrap_err().to_string();
+    assert!(error.contains("no view that is asked for has a join key origin"), "{error}");
 }
 
 fn explain(store: &Store, feature: &str, origin: &str, at: Option<i64>) -> Explanation {
@@ -440,7 +466,7 @@ fn a_run_that_is_missing_is_damage_with_a_way_out_and_entities_are_counted_by_th
         let error = store.get(&features, &[("origin", "airport 1".into())], &long_ago).unwrap_err();
         assert_eq!((error.kind(), error.what()), (ErrorKind::Damaged, "the run's file is missing"));
         assert!(error.place().unwrap().ends_with(run.file_name().unwrap().to_str().unwrap()), "{error}");
-        assert!(error.way_out().unwrap().contains("backup"));
+        assert!(error.way_out().unwrap().contains("put the file back"));
     }
 }
 

@@ -70,6 +70,59 @@ fn is_test(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
+/// What a source names of the crate, each with its line: `crate::store`, and `store` and `time` of `crate::{store, time::Clock}`.
+fn used_modules(text: &str) -> Vec<(usize, String)> {
+    let code: String = text
+        .lines()
+        .map(|line| if line.trim_start().starts_with("//") { "\n".to_owned() } else { format!("{line}\n") })
+        .collect();
+    let mut used = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let number = 1 + code[..at].matches('\n').count();
+        let after = &code[at + "crate::".len()..];
+        let names = match after.strip_prefix('{') {
+            Some(group) => first_names(group),
+            None => vec![first_word(after)],
+        };
+        used.extend(names.into_iter().filter(|name| !name.is_empty()).map(|name| (number, name)));
+    }
+    used
+}
+
+/// The first word of each part of a group such as `{store::Store, time::{Clock, Timestamp}}`, its opening brace left out.
+fn first_names(group: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let (mut depth, mut begin) = (1, 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || (depth == 1 && c == ',') {
+            names.push(first_word(group[begin..at].trim_start()));
+            begin = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    names
+}
+
+fn first_word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn what_a_group_imports_counts_too() {
+    let source =
+        "use crate::{lock, manifest::{load, publish},\n    store};\n// crate::cli\nlet x = crate::time::now();\n";
+    let used = used_modules(source);
+    let used: Vec<(usize, &str)> = used.iter().map(|(number, name)| (*number, name.as_str())).collect();
+    assert_eq!(used, [(1, "lock"), (1, "manifest"), (1, "store"), (4, "time")]);
+}
+
 #[test]
 fn imports_run_downward_and_sideways_on_floor_0_alone() {
     let floors = floors();
@@ -83,24 +136,17 @@ fn imports_run_downward_and_sideways_on_floor_0_alone() {
             wrong.push(format!("{path}: module `{module}` stands on no floor of ARCHITECTURE.md"));
             continue;
         };
-        for (number, line) in without_tests(text).lines().enumerate() {
-            if line.trim_start().starts_with("//") {
+        for (number, used) in used_modules(without_tests(text)) {
+            if used == module {
                 continue;
             }
-            for part in line.split("crate::").skip(1) {
-                let used: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                if used == module || used.is_empty() {
-                    continue;
+            match floors.get(&used) {
+                Some(&other) if other < floor || (other, floor) == (0, 0) => {}
+                Some(&other) => {
+                    wrong.push(format!("{path}:{number}: `{module}` on floor {floor} uses `{used}` on floor {other}"));
                 }
-                match floors.get(&used) {
-                    Some(&other) if other < floor || (other, floor) == (0, 0) => {}
-                    Some(&other) => wrong.push(format!(
-                        "{path}:{}: `{module}` on floor {floor} uses `{used}` on floor {other}",
-                        number + 1
-                    )),
-                    None if used == "Error" || used == "Result" || used == "ErrorKind" => {}
-                    None => wrong.push(format!("{path}:{}: `crate::{used}` stands on no floor", number + 1)),
-                }
+                None if used == "Error" || used == "Result" || used == "ErrorKind" => {}
+                None => wrong.push(format!("{path}:{number}: `crate::{used}` stands on no floor")),
             }
         }
     }

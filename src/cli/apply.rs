@@ -3,10 +3,11 @@
 use serde_json::{Value as Json, json};
 
 use super::args::{Apply, Format};
-use super::context::Context;
+use super::context::{Context, DEFINITIONS_FILE};
 use super::failure::Failure;
 use super::output::Sheet;
-use crate::definition::{Plan, PlanItem, Registered, plan};
+use crate::definition::{Action, Plan, PlanItem, Registered, plan};
+use crate::error::{Error, ErrorKind};
 use crate::request::ApplyOptions;
 
 pub(super) fn run(args: &Apply, context: &mut Context) -> Result<(), Failure> {
@@ -15,18 +16,39 @@ pub(super) fn run(args: &Apply, context: &mut Context) -> Result<(), Failure> {
     let wanted = &project.definitions;
     // What cannot be applied makes no store either.
     let planned = match project.has_store()? {
-        true => project.open_for_reading()?.plan(wanted, options)?,
-        false => plan(&Registered::default(), wanted, args.prune),
+        true => match project.open_for_reading().and_then(|store| store.plan(wanted, options)) {
+            // What only a writer can mend is mended by opening for writing: the plan is then the store's own.
+            Err(error) if error.kind() == ErrorKind::Damaged && !args.dry_run => None,
+            planned => Some(planned?),
+        },
+        false => Some(plan(&Registered::default(), wanted, args.prune)),
     };
-    if args.dry_run || planned.is_refused() {
-        print(&planned, false, context)?;
-        planned.outcome()?;
-        return Ok(());
+    if let Some(planned) = planned
+        && (args.dry_run || planned.is_refused())
+    {
+        return show_only(&planned, context);
     }
     let store = project.create_or_open()?;
+    let planned = store.plan(wanted, options)?;
+    if planned.is_refused() {
+        store.close()?;
+        return show_only(&planned, context);
+    }
     let done = store.apply(wanted, options)?;
     store.close()?;
     print(&done, true, context)
+}
+
+/// Shows a plan that is not carried out. Why changes are refused stands in it.
+fn show_only(planned: &Plan, context: &mut Context) -> Result<(), Failure> {
+    print(planned, false, context)?;
+    let refused = match planned.with_action(Action::Refuse).count() {
+        0 => return Ok(()),
+        1 => "a change is refused".to_owned(),
+        changes => format!("{changes} changes are refused"),
+    };
+    let error = Error::refused(format!("nothing is applied: {refused}")).at(DEFINITIONS_FILE);
+    Err(error.remedy("the plan says why, and what to do instead").into())
 }
 
 fn print(plan: &Plan, applied: bool, context: &mut Context) -> Result<(), Failure> {

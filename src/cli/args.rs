@@ -2,8 +2,10 @@
 
 #![expect(missing_docs, reason = "the help of each command stands at its variant of `Command`")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// An embedded feature store: the latest value of every feature, and every value there ever was.
@@ -14,13 +16,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
     asof init DIR    a new project")]
 pub struct Cli {
     /// The project's folder, which holds asof.toml.
-    #[arg(long, global = true, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath, env = "ASOF_PROJECT")]
+    #[arg(long, global = true, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath, env = "ASOF_PROJECT",
+        value_parser = OsStringValueParser::new().map(project_folder), help_heading = GLOBAL)]
     pub project: PathBuf,
     /// How data is printed.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, help_heading = GLOBAL)]
     pub format: Format,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Options of every command stand apart from a command's own.
+const GLOBAL: &str = "Options of every command";
+
+/// A variable that is set to nothing, as a script may leave it, names the present folder too.
+fn project_folder(text: OsString) -> PathBuf {
+    if text.is_empty() { PathBuf::from(".") } else { PathBuf::from(text) }
 }
 
 /// How data is printed.
@@ -49,21 +60,20 @@ pub enum Command {
     /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
     #[command(after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all\n  \
         asof import weather late.csv --bad-rows quarantine\n  asof import weather@2 --from-version 1\n\n\
-        All of the files or nothing. A file imported before is skipped. Every other row is compared with those the store has, \
+        All of the files or nothing; --all goes view by view, and keeps the views that were done when one fails. A file imported before is skipped. Every other row is compared with those the store has, \
         written or imported: one that is equal in key, times and all values is left out, as often as the store has it, and counted as \
         skipped; so a file that grew adds what it gained. --append adds every row.")]
     Import(Import),
     /// The features of one entity, now or at any moment.
     #[command(after_help = "Examples:\n  asof get --features weather:temp,weather:visib origin=JFK\n  \
-        asof get --service departure_delay origin=JFK tailnum=N14228 --at 2013-06-01T12:00:00Z\n  \
+        asof get --service departure_delay origin=JFK dest=LAX tailnum=N14228 --at 2013-06-01T12:00:00Z\n  \
         asof get --features weather:temp origin=JFK --known-at before_backfill")]
     Get(Get),
     /// Joins features to the rows of a file, each as of its own time: a training set.
-    #[command(
-        after_help = "Examples:\n  asof history --spine flights.parquet --service departure_delay --out training.parquet\n  \
-        asof history --spine labels.csv --features weather:temp --timestamp asof --out training.csv\n\n\
-        Every row of the spine stays, in its order. --known-at a snapshot gives the same bytes every time."
-    )]
+    #[command(after_help = "Examples:\n  asof history --spine data/flights.parquet --service departure_delay \\\n    \
+        --timestamp scheduled_departure --full-names --out training.parquet\n  \
+        asof history --spine labels.csv --features weather:temp --timestamp asked_at --out training.csv\n\n\
+        Every row of the spine stays, in its order. --known-at a snapshot gives the same bytes every time.")]
     History(History),
     /// Deletes an entity's features from a moment on; what was before stays readable.
     #[command(after_help = "Example:\n  asof delete weather origin=JFK --at 2013-12-31T00:00:00Z")]
@@ -72,8 +82,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  asof export weather --out dump\n  \
         asof export weather --out dump --partition-by date --from 2013-01-01 --to 2013-02-01")]
     Export(Export),
-    /// What is in the store: views, entities, services, runs, the store itself, or one view in full.
-    #[command(after_help = "Examples:\n  asof show\n  asof show runs\n  asof show weather")]
+    /// What is in the store: views, entities, services, runs, the store itself, or one view or service in full.
+    #[command(
+        after_help = "Examples:\n  asof show\n  asof show runs\n  asof show weather\n  asof show departure_delay"
+    )]
     Show(Show),
     /// Where a value came from: view and revision, clocks, seq, file or log position, checksum, source.
     #[command(after_help = "Example:\n  asof explain weather:temp origin=JFK --at 2013-06-01T12:00:00Z")]
@@ -216,7 +228,7 @@ pub struct History {
     /// Call columns view__feature.
     #[arg(long)]
     pub full_names: bool,
-    /// Where the training set goes: .parquet, .arrow or .csv.
+    /// Where the training set goes: .parquet, .arrow, .csv, .tsv or .jsonl.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: PathBuf,
 }
@@ -263,7 +275,7 @@ pub struct Export {
 
 #[derive(Debug, Args)]
 pub struct Show {
-    /// views, entities, services, runs, store, or the name of a view.
+    /// views, entities, services, runs, store, or the name of a view or service.
     #[arg(default_value = "views")]
     pub what: String,
 }

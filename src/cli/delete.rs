@@ -11,6 +11,7 @@ use crate::engine::get::GetOptions;
 use crate::request::{DeleteOptions, Features};
 
 pub(super) fn run(args: &Delete, context: &mut Context) -> Result<(), Failure> {
+    inputs::view(&args.view)?;
     let pairs = inputs::pairs(&args.keys)?;
     let options = DeleteOptions {
         at: inputs::time("--at", args.at.as_deref())?,
@@ -23,6 +24,6 @@ pub(super) fn run(args: &Delete, context: &mut Context) -> Result<(), Failure> {
     store.close()?;
     let mut sheet = Sheet::new(["view", "seq", "created_timestamp"]);
     sheet.push([json!(args.view), json!(deleted.seq), json!(deleted.created.map(|time| time.to_string()))]);
-    let entity = args.keys.join(" ");
-    context.report(&format!("deleted {entity} from {} at seq {}", args.view, deleted.seq), &sheet)
+    let entity = if args.keys.is_empty() { String::new() } else { format!("{} from ", args.keys.join(" ")) };
+    context.report(&format!("deleted {entity}{} at seq {}", args.view, deleted.seq), &sheet)
 }

@@ -11,6 +11,7 @@ use super::progress::Meter;
 use crate::exchange::{ExportOptions, Partition};
 
 pub(super) fn run(args: &Export, context: &mut Context) -> Result<(), Failure> {
+    inputs::view(&args.view)?;
     let meter = Meter::new(&args.view);
     let options = ExportOptions {
         from: inputs::time("--from", args.from.as_deref())?,

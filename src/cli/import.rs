@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::args::{BadRowsArg, Format, Import};
 use super::context::Context;
 use super::failure::Failure;
+use super::inputs;
 use super::output::{Sheet, human_count};
 use super::progress::Meter;
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ use crate::store::{FileReport, ImportReport, Store};
 pub(super) type Imported = (String, ImportReport);
 
 pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
+    args.view.as_deref().map(inputs::view).transpose()?;
     let project = context.project()?;
     let store = project.open_for_writing()?;
     let meter = Meter::new("import");
@@ -31,26 +33,40 @@ pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
         progress: Some(meter.of_import()),
         ..ImportOptions::default()
     };
-    let imported = match (&args.view, args.from_version) {
-        (Some(view), Some(version)) => vec![(view.clone(), store.import_version(view, version)?)],
-        (Some(view), None) => vec![(view.clone(), store.import_files(view, &args.files, &options)?)],
-        (None, _) => import_all(&store, project.folder(), &options)?,
+    let mut imported = Vec::new();
+    let outcome = match (&args.view, args.from_version) {
+        (Some(view), Some(version)) => {
+            store.import_version(view, version).map(|report| imported.push((view.clone(), report)))
+        }
+        (Some(view), None) => {
+            store.import_files(view, &args.files, &options).map(|report| imported.push((view.clone(), report)))
+        }
+        (None, _) => import_all(&store, project.folder(), &options, &mut imported),
     };
     drop(meter);
-    store.close()?;
-    print(&imported, context)
+    let outcome = outcome.and_then(|()| store.close());
+    // Views that were imported before one failed are told of: they stay.
+    if outcome.is_ok() || !imported.is_empty() {
+        print(&imported, context)?;
+    }
+    Ok(outcome?)
 }
 
-/// The sources of all views that name one.
+/// The sources of all views that name one; `imported` is what was done, also when one failed.
 ///
 /// # Errors
 /// No view does; as [`Store::import_all`].
-pub(super) fn import_all(store: &Store, folder: &Path, options: &ImportOptions) -> Result<Vec<Imported>> {
-    let imported = store.import_all(folder, options)?;
+pub(super) fn import_all(
+    store: &Store,
+    folder: &Path,
+    options: &ImportOptions,
+    imported: &mut Vec<Imported>,
+) -> Result<()> {
+    store.import_all(folder, options, |view, report| imported.push((view, report)))?;
     if imported.is_empty() {
         return Err(Error::not_found("no view names a source path").remedy("name the files: asof import VIEW FILE..."));
     }
-    Ok(imported)
+    Ok(())
 }
 
 fn print(imported: &[Imported], context: &mut Context) -> Result<(), Failure> {
@@ -115,6 +131,15 @@ fn view_json(view: &str, report: &ImportReport) -> Json {
 /// What the counts do not say.
 fn notes(view: &str, report: &ImportReport) -> Vec<String> {
     let mut notes = Vec::new();
+    if report.files.len() > 1 {
+        let ImportReport { files, rows_read, rows_written, rows_skipped, rows_refused, .. } = report;
+        let [read, written, skipped, refused] =
+            [rows_read, rows_written, rows_skipped, rows_refused].map(|count| human_count(*count));
+        let files = human_count(files.len() as u64);
+        notes.push(format!(
+            "{view}: {files} files, {read} rows read, {written} written, {skipped} skipped, {refused} refused"
+        ));
+    }
     if !report.ignored.is_empty() {
         notes.push(format!("{view} has no column {}: ignored", report.ignored.join(", ")));
     }

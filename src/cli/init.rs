@@ -9,7 +9,7 @@ use serde_json::json;
 use super::args::Init;
 use super::context::{Context, DEFINITIONS_FILE};
 use super::failure::Failure;
-use super::output::Sheet;
+use super::output::{Sheet, quoted};
 use crate::definition::{check_name, template};
 use crate::error::{Error, Result};
 
@@ -21,7 +21,7 @@ pub(super) fn run(args: &Init, context: &mut Context) -> Result<(), Failure> {
     write_new(&file, &template(&project_name(&args.dir)))?;
     let mut sheet = Sheet::new(["file"]);
     sheet.push([json!(file.to_string_lossy())]);
-    let next = format!("wrote {}\nedit it, then: cd {} && asof apply", file.display(), args.dir.display());
+    let next = format!("wrote {}\nedit it, then: cd {} && asof apply", file.display(), quoted(&args.dir));
     context.report(&next, &sheet)
 }
 

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::args::{DefinitionsArg, EntityAt, Known, Which};
 use super::failure::Failure;
+use crate::definition::ViewRef;
 use crate::engine::get::GetOptions;
 use crate::error::{Error, Result};
 use crate::request::{Features, KnownAt};
@@ -40,6 +41,11 @@ pub(super) fn features(which: &Which) -> Result<Features, Failure> {
     }
 }
 
+/// A view's name, with its version where one is given.
+pub(super) fn view(text: &str) -> Result<ViewRef, Failure> {
+    text.parse().map_err(Failure::Usage)
+}
+
 /// `KEY=VALUE` arguments, cut at the first equals sign.
 pub(super) fn pairs(arguments: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
     let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(arguments.len());
@@ -73,9 +79,7 @@ pub(super) fn get_options(asked: &EntityAt) -> Result<GetOptions, Failure> {
 /// A value is not of its key's type.
 pub(super) fn entity<'a>(pairs: &[(&'a str, &str)], keys: &[JoinKey]) -> Result<Vec<(&'a str, Value)>> {
     let typed = |&(name, text): &(&'a str, &str)| {
-        let by_column = keys.iter().find(|key| key.column == name);
-        let key = by_column.or_else(|| keys.iter().find(|key| key.name == name));
-        let value = match key {
+        let value = match keys.iter().find(|key| key.column == name) {
             Some(key) => parse_value(&key.dtype, text).map_err(|error| error.at(format!("join key {name}")))?,
             None => Value::String(text.to_owned()),
         };

@@ -28,6 +28,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
 
 use self::args::{Cli, Command};
 use self::context::Context;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { failure::USAGE } else { failure::DONE });
         }
     };
+    tell_warnings();
     let stdout = std::io::stdout();
     let mut context = Context::new(&cli, Box::new(stdout.lock()));
     let outcome = run(&cli.command, &mut context).and_then(|()| Ok(context.out.flush()?));
@@ -57,6 +59,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
+}
+
+/// What the store warns of on its way goes to standard error: a registry that was rebuilt, a table that is behind.
+fn tell_warnings() {
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::WARN);
+    lines.with_ansi(false).with_target(false).without_time().init();
 }
 
 fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {

@@ -1,12 +1,14 @@
 //! Printing what was asked for: as a table for people, as JSON or CSV for programs.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 
 use serde_json::Value as Json;
 
 use super::args::Format;
 
-/// Rows under named columns. A cell is JSON; null prints as an empty cell in tables and CSV.
+/// Rows under named columns. A cell is JSON; null prints as an empty cell in tables, and as an empty field in CSV, where an
+/// empty string is `""`.
 #[derive(Debug)]
 pub struct Sheet {
     columns: Vec<String>,
@@ -50,19 +52,19 @@ impl Sheet {
                 writeln!(out, "{objects:#}")
             }
             Format::Csv => {
-                let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(&self.columns)?;
-                for row in &self.rows {
-                    writer.write_record(row.iter().map(plain))?;
+                let columns: Vec<Json> = self.columns.iter().map(|column| Json::from(column.as_str())).collect();
+                for row in std::iter::once(&columns).chain(&self.rows) {
+                    let fields: Vec<String> = row.iter().map(csv_field).collect();
+                    writeln!(out, "{}", fields.join(","))?;
                 }
-                writer.flush()
+                Ok(())
             }
             Format::Table => {
                 let mut table = comfy_table::Table::new();
                 table.load_style(comfy_table::presets::NOTHING);
                 table.set_header(&self.columns);
                 for row in &self.rows {
-                    table.add_row(row.iter().map(plain));
+                    table.add_row(row.iter().map(|cell| one_line(&plain(cell))));
                 }
                 for (position, column) in table.column_iter_mut().enumerate() {
                     let numeric = self.rows.iter().any(|row| row[position].is_number())
@@ -87,6 +89,44 @@ fn plain(cell: &Json) -> String {
         Json::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// A cell as CSV has it: in quotes where it needs them, and where it is an empty string, which is no null.
+fn csv_field(cell: &Json) -> String {
+    let text = plain(cell);
+    let needs_quotes = text.is_empty() || text.contains([',', '"', '\n', '\r']);
+    if cell.is_null() || !needs_quotes { text } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+}
+
+/// Longest text of a cell in a table, in characters; longer ones are cut, with what was cut counted.
+const CELL_CHARS_MAX: usize = 200;
+
+/// A text as it may go to a terminal and fits a line: control characters escaped, what is too long cut.
+pub fn one_line(text: &str) -> String {
+    let mut shown = String::new();
+    let mut chars = text.chars();
+    for c in chars.by_ref().take(CELL_CHARS_MAX) {
+        if is_control(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    match chars.count() {
+        0 => shown,
+        more => format!("{shown}... ({more} more)"),
+    }
+}
+
+/// Whether a terminal may take it for a command, or for another order of what stands beside it.
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A path or word as it can be typed into a shell.
+pub fn quoted(word: impl AsRef<OsStr>) -> String {
+    let word = word.as_ref().to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// A number of bytes for people: `1.4 MB`.
@@ -135,6 +175,36 @@ mod tests {
             json!([{"name": "weather", "rows": 26115}, {"name": "a,b", "rows": null}])
         );
         assert!(print(Format::Table).contains("weather"), "{}", print(Format::Table));
+    }
+
+    #[test]
+    fn csv_tells_null_from_an_empty_string_and_quotes_what_it_must() {
+        let mut sheet = Sheet::new(["a", "b", "c"]);
+        sheet.push([json!(""), Json::Null, json!("say \"hi\"\nnow")]);
+        let mut out = Vec::new();
+        sheet.print(Format::Csv, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "a,b,c\n\"\",,\"say \"\"hi\"\"\nnow\"\n");
+    }
+
+    #[test]
+    fn a_table_takes_neither_commands_nor_line_breaks_nor_what_is_too_long_from_a_value() {
+        let mut sheet = Sheet::new(["value"]);
+        sheet.push([json!("\u{1b}[2Jgone\nnext\u{202e}")]);
+        sheet.push([json!("x".repeat(5_000))]);
+        let mut out = Vec::new();
+        sheet.print(Format::Table, &mut out).unwrap();
+        let table = String::from_utf8(out).unwrap();
+        assert_eq!(table.lines().count(), 3, "{table}");
+        assert!(table.contains(r"\u{1b}[2Jgone\nnext\u{202e}") && !table.contains('\u{1b}'), "{table}");
+        assert!(table.contains("... (4800 more)") && table.len() < 1_000, "{}", table.len());
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_cut_them() {
+        for (word, typed) in [("a/b-1.csv", "a/b-1.csv"), ("my shop", "'my shop'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
+            assert_eq!(quoted(word), typed);
+        }
     }
 
     #[test]

@@ -5,11 +5,18 @@ use serde_json::{Value as Json, json};
 use super::args::{Format, Show};
 use super::context::Context;
 use super::failure::Failure;
-use super::output::{Sheet, human_bytes, human_count};
+use super::inputs;
+use super::output::{Sheet, human_bytes, human_count, one_line};
 use crate::definition::{Feature, Rules, Selection, ViewRef};
+use crate::engine::get::GetOptions;
 use crate::engine::summary::{ColumnSummary, EntitySummary, RunSummary, ServiceSummary, StoreSummary, ViewSummary};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, nearest};
+use crate::request::Features;
+use crate::store::Store;
 use crate::time::{Timestamp, format_duration_us};
+
+/// What can be shown beside one view or service by its name.
+const WHOLES: [&str; 5] = ["views", "entities", "services", "runs", "store"];
 
 pub(super) fn run(args: &Show, context: &mut Context) -> Result<(), Failure> {
     let store = context.project()?.open_for_reading()?;
@@ -39,27 +46,33 @@ pub(super) fn run(args: &Show, context: &mut Context) -> Result<(), Failure> {
             context.print_with(&store_sheet(&summary), &summary)
         }
         name => {
-            let views = store.views()?;
-            show_view(find_view(&views, name)?, context)
+            let wanted = inputs::view(name)?;
+            let (views, services) = (store.views()?, store.services()?);
+            match (find_view(&views, &wanted), services.iter().find(|service| service.name == name)) {
+                (Some(view), _) => show_view(view, context),
+                (None, Some(service)) => show_service(service, &store, context),
+                (None, None) => Err(unknown(name, &views, &services).into()),
+            }
         }
     }
 }
 
 /// The view of this name; its newest version where none is named.
-fn find_view<'a>(views: &'a [ViewSummary], name: &str) -> Result<&'a ViewSummary> {
-    let wanted: ViewRef = name.parse()?;
+fn find_view<'a>(views: &'a [ViewSummary], wanted: &ViewRef) -> Option<&'a ViewSummary> {
     let named = views.iter().filter(|view| view.name == wanted.name);
-    let found = match wanted.version {
+    match wanted.version {
         Some(version) => named.into_iter().find(|view| view.version == version),
         None => named.max_by_key(|view| view.version),
-    };
-    found.ok_or_else(|| {
-        let error = Error::not_found(format!("there is no feature view {name}"));
-        match nearest(name, views.iter().map(|view| view.view.as_str())) {
-            Some(near) => error.remedy(format!("did you mean {near}?")),
-            None => error.remedy("asof show lists the views; entities, services, runs and store can be shown too"),
-        }
-    })
+    }
+}
+
+fn unknown(name: &str, views: &[ViewSummary], services: &[ServiceSummary]) -> Error {
+    let error = Error::not_found(format!("there is no feature view or service {name}"));
+    let names = views.iter().map(|view| view.view.as_str()).chain(services.iter().map(|service| service.name.as_str()));
+    match nearest(name, names.chain(WHOLES)) {
+        Some(near) => error.remedy(format!("did you mean {near}?")),
+        None => error.remedy(format!("asof show lists the views; {} can be shown too", WHOLES[1..].join(", "))),
+    }
 }
 
 fn views_sheet(views: &[ViewSummary]) -> Sheet {
@@ -155,13 +168,49 @@ fn sentence(store: &StoreSummary) -> String {
     )
 }
 
+/// One service in full: for people and as JSON with the join keys that a read of it takes; as CSV its features.
+fn show_service(service: &ServiceSummary, store: &Store, context: &mut Context) -> Result<(), Failure> {
+    let keys = store.join_keys(&Features::service(&service.name), &GetOptions::default())?;
+    let mut join_keys: Vec<ColumnSummary> = Vec::new();
+    for key in keys {
+        let column = ColumnSummary { name: key.column, dtype: key.dtype };
+        if !join_keys.contains(&column) {
+            join_keys.push(column);
+        }
+    }
+    if context.format == Format::Table {
+        let tags: Vec<String> = service.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let about = [
+            ("service", format!("{} (revision {})", service.name, service.revision)),
+            ("description", service.description.clone()),
+            ("owner", service.owner.clone()),
+            ("tags", tags.join(", ")),
+            ("join keys", columns(&join_keys)),
+        ];
+        print_about(about, context)?;
+    }
+    let mut sheet = Sheet::new(["features", "as", "join keys"]);
+    for selection in &service.features {
+        let features = if selection.features.is_empty() { "*".to_owned() } else { selection.features.join(",") };
+        let features = format!("{}:{features}", selection.view);
+        sheet.push([json!(features), json!(selection.alias), json!(mapping(selection))]);
+    }
+    let mut all = json!(service);
+    all["join_keys"] = json!(join_keys);
+    context.print_with(&sheet, &all)
+}
+
+fn print_about(about: impl IntoIterator<Item = (&'static str, String)>, context: &mut Context) -> Result<(), Failure> {
+    for (what, is) in about.into_iter().filter(|(_, is)| !is.is_empty()) {
+        writeln!(context.out, "{what:>14}  {}", one_line(&is))?;
+    }
+    Ok(writeln!(context.out)?)
+}
+
 /// One view in full: for people what it is, then its features; as CSV the features.
 fn show_view(view: &ViewSummary, context: &mut Context) -> Result<(), Failure> {
     if context.format == Format::Table {
-        for (what, is) in about(view).into_iter().filter(|(_, is)| !is.is_empty()) {
-            writeln!(context.out, "{what:>14}  {is}")?;
-        }
-        writeln!(context.out)?;
+        print_about(about(view), context)?;
     }
     let mut sheet = Sheet::new(["feature", "dtype", "rules", "description"]);
     for feature in &view.features {
@@ -211,11 +260,19 @@ fn columns(columns: &[ColumnSummary]) -> String {
     columns.join(", ")
 }
 
-/// `weather:temp,visib`, and the name it goes by where that is another.
+/// `weather:temp,visib`, the name it goes by and the columns it is joined through, where those are others.
 fn selection(selection: &Selection) -> String {
     let features = if selection.features.is_empty() { "*".to_owned() } else { selection.features.join(",") };
     let alias = selection.alias.as_ref().map(|alias| format!(" as {alias}")).unwrap_or_default();
-    format!("{}:{features}{alias}", selection.view)
+    let mapping = mapping(selection);
+    let mapping = if mapping.is_empty() { mapping } else { format!(" on {mapping}") };
+    format!("{}:{features}{alias}{mapping}", selection.view)
+}
+
+/// `origin = dest`: the view's join key, and the column that a caller gives for it.
+fn mapping(selection: &Selection) -> String {
+    let mapped: Vec<String> = selection.join_keys.iter().map(|(key, column)| format!("{key} = {column}")).collect();
+    mapped.join(", ")
 }
 
 fn rules(rules: &Rules) -> String {

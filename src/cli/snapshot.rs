@@ -6,6 +6,7 @@ use super::args::Snapshot;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Sheet;
+use crate::definition::check_name;
 use crate::time::Timestamp;
 
 /// What asks for the list instead of naming a snapshot.
@@ -18,6 +19,7 @@ pub(super) fn run(args: &Snapshot, context: &mut Context) -> Result<(), Failure>
         let rows = snapshots.iter().map(|snapshot| (snapshot.name.as_str(), snapshot.seq, snapshot.created_at));
         return context.print(&sheet(rows));
     }
+    check_name("snapshot", &args.name).map_err(Failure::Usage)?;
     let store = project.open_for_writing()?;
     let made = store.snapshot(&args.name)?;
     store.close()?;

@@ -271,7 +271,7 @@ pub struct FeatureService {
 pub struct Selection {
     /// The view.
     pub view: ViewRef,
-    /// The name its columns carry in full names; the view's own when absent.
+    /// The name its columns carry in full names; the view as it is written when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     /// Join key -> spine column, where they differ.
@@ -282,9 +282,10 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The name its columns carry in full names.
-    pub fn label(&self) -> &str {
-        self.alias.as_deref().unwrap_or(&self.view.name)
+    /// The name its columns carry in full names: the alias, or the view as it is written, with a version where one is, so that
+    /// two versions side by side are told apart.
+    pub fn label(&self) -> String {
+        self.alias.clone().unwrap_or_else(|| self.view.to_string())
     }
 }
 

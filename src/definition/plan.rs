@@ -5,8 +5,8 @@
 //! holds once the plan is carried out.
 //!
 //! A reference without a version means the newest version at the time of reading, so a new version
-//! reaches every service that does not pin one. The plan refuses a version that would leave such a
-//! service without a feature it selects.
+//! reaches every service that does not pin one. The plan says so at each of them, and refuses a version that
+//! would leave such a service without a feature it selects.
 
 mod diff;
 mod planner;
@@ -26,7 +26,7 @@ use crate::error::Error;
 pub enum Action {
     /// New in the registry.
     Add,
-    /// A compatible change: a new revision.
+    /// A compatible change: a new revision; or a service that means another version of a view from now on.
     Change,
     /// As it is registered.
     Unchanged,

@@ -14,7 +14,7 @@ use super::picture::{Picture, table_shape};
 use super::reads::{Reads, Sight, Source};
 use super::replay::Replay;
 use crate::disk::{Disk, MapAccess};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::latest::{Beside, Opened, TableOptions, TableReader};
@@ -130,11 +130,13 @@ impl Reads {
 }
 
 fn load_manifest(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<Arc<RegistryState>> {
-    let manifest = manifest::load(disk, dir, &identity.uuid)?.ok_or_else(|| {
-        Error::new(ErrorKind::Damaged, "MANIFEST is missing")
-            .at(dir.join(manifest::FILE_NAME).display())
-            .remedy("open the store for writing once, as asof apply does: it is made anew")
-    })?;
+    let with_way_out = |error: Error| match error.kind() {
+        ErrorKind::Damaged => error.remedy(PUBLISH_AGAIN),
+        _ => error,
+    };
+    let manifest = manifest::load(disk, dir, &identity.uuid)
+        .map_err(with_way_out)?
+        .ok_or_else(|| with_way_out(Error::damaged(&dir.join(manifest::FILE_NAME), "it is missing")))?;
     RegistryState::from_manifest(manifest).map(Arc::new)
 }
 
@@ -278,9 +280,9 @@ impl Follower {
     fn reload(&self, following: &mut Following, reads: &Reads, said: &HeadState, is_anew: bool) -> Result<()> {
         let state = load_manifest(&*reads.disk, &reads.dir, &reads.identity)?;
         if state.generation() < said.manifest_generation {
-            return Err(Error::damaged(&reads.dir, "MANIFEST is older than what HEAD says was committed").remedy(
-                "open the store for writing once, as asof apply does: it is published again out of registry.redb",
-            ));
+            return Err(
+                Error::damaged(&reads.dir, "MANIFEST is older than what HEAD says was committed").remedy(PUBLISH_AGAIN)
+            );
         }
         let start = state.meta().log_start_segment;
         following.replay = Replay::new(Arc::clone(&state), reads.hash_seed());

@@ -7,7 +7,7 @@ use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
 use crate::error::{Error, Result, nearest};
 use crate::join::pick::{AsOf, FieldView, Status, verdict};
-use crate::key::{KeySchema, key_hash};
+use crate::key::key_hash;
 use crate::request::{Features, KnownAt};
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
@@ -15,7 +15,7 @@ use crate::value::{DataType, Value};
 /// One feature's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureValue {
-    /// The view's name, or its alias in a service.
+    /// The view as it was asked for: its name, with the version where one was written, or its alias in a service.
     pub view: String,
     /// The feature's name.
     pub feature: String,
@@ -83,7 +83,7 @@ fn get_as_of(
     for selected in &selections {
         let view = picture.view(selected.view.id);
         let mut key = Vec::new();
-        view.key_schema.encode(&entity_values(entity, selected, &view.key_schema)?, &mut key)?;
+        view.key_schema.encode(&entity_values(entity, selected)?, &mut key)?;
         let found = find_row(view, &picture.tail, key_hash(hash_seed, &key), &key, question)?;
         for field in &selected.fields {
             let about = found.as_ref().map(|found| FieldView::of_row(&found.row(), field.ordinal));
@@ -103,11 +103,12 @@ fn get_as_of(
     Ok(answers)
 }
 
-/// The values of a view's join keys, in key order: each under the caller's column of a service, or its own name.
-pub(super) fn entity_values(entity: &[(&str, Value)], selected: &Resolved, keys: &KeySchema) -> Result<Vec<Value>> {
+/// The values of a view's join keys, in key order, each out of the caller's column for it. Where a service joins a view through
+/// another column than the view's own, that one alone counts: the view's own may be another entity's.
+pub(super) fn entity_values(entity: &[(&str, Value)], selected: &Resolved) -> Result<Vec<Value>> {
     let given = |name: &str| entity.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-    let values = selected.key_columns.iter().zip(keys.columns()).map(|(column, (name, _))| {
-        given(column).or_else(|| given(name)).ok_or_else(|| {
+    let values = selected.key_columns.iter().map(|column| {
+        given(column).ok_or_else(|| {
             Error::invalid(format!("{} needs the join key {column}", selected.label))
                 .remedy(format!("give it as {column}=VALUE"))
         })
@@ -115,17 +116,12 @@ pub(super) fn entity_values(entity: &[(&str, Value)], selected: &Resolved, keys:
     values.collect()
 }
 
-/// Refuses keys that no selected view has.
+/// Refuses keys that no selected view is joined through.
 pub(super) fn check_keys<'a>(
     entity: &[(&str, Value)],
     selections: impl Iterator<Item = &'a Resolved> + Clone,
 ) -> Result<()> {
-    let known = || {
-        selections.clone().flat_map(|selected| {
-            let names = selected.view.definition.join_keys.iter().map(|(name, _)| name.as_str());
-            names.chain(selected.key_columns.iter().map(String::as_str))
-        })
-    };
+    let known = || selections.clone().flat_map(|selected| selected.key_columns.iter().map(String::as_str));
     for (name, _) in entity {
         if !known().any(|known| known == *name) {
             let error = Error::invalid(format!("no view that is asked for has a join key {name}"));

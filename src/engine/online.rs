@@ -131,7 +131,7 @@ impl OnlineHandle {
         let (mut key, mut bytes) = (EntityKey::new(*views_id), Vec::new());
         for (index, Selection { resolved, view, .. }) in selections.iter().enumerate() {
             bytes.clear();
-            view.key_schema.encode(&entity_values(entity, resolved, &view.key_schema)?, &mut bytes)?;
+            view.key_schema.encode(&entity_values(entity, resolved)?, &mut bytes)?;
             key.push(index, self.reads.hash_seed(), &bytes);
         }
         Ok(key)

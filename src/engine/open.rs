@@ -11,7 +11,7 @@ use super::reads::{OwnHead, Reads, Source, log_place};
 use super::replay::Replay;
 use super::tables::{Tables, retire_tables};
 use crate::disk::{Disk, MapAccess};
-use crate::error::{Error, Result};
+use crate::error::{Error, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::lock::{Holder, WriterLock};
@@ -62,7 +62,7 @@ impl Engine {
         let (mut said, mut trust) = head.read_trusted();
         if trust != Trust::Untrusted && said.manifest_generation > state.generation() {
             return Err(Error::damaged(dir, "registry and MANIFEST are older than what HEAD says was committed")
-                .remedy("restore them from a backup"));
+                .remedy(RESTORE_STORE));
         }
         let meta = state.meta().clone();
         let place = log_place(&disk, dir, &identity);
@@ -87,7 +87,7 @@ impl Engine {
         let last_seq = next_seq - 1;
         if trust == Trust::SameBoot && said.log_end > recovered.end() {
             return Err(Error::damaged(&place.folder, "the log ends before the place that HEAD says was committed")
-                .remedy("asof repair shows what can be saved; a backup has what cannot"));
+                .remedy(RESTORE_STORE));
         }
         if recovered.set_aside_bytes > 0 || trust == Trust::Untrusted {
             retire_tables(&*disk, dir, &state)?;

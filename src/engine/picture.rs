@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::disk::Disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, RESTORE_FILE, Result};
 use crate::format::row::RowLayout;
 use crate::history::{RunFile, RunSchema, run_path};
 use crate::identity::Identity;
@@ -86,7 +86,7 @@ impl Run {
             |error| match error.is_missing_file() {
                 // It still says that a file is missing: whoever reads may find it merged away meanwhile.
                 true => Error::damaged(Path::new(error.place().unwrap_or_default()), "the run's file is missing")
-                    .remedy("put it back, or restore the store from a backup")
+                    .remedy(RESTORE_FILE)
                     .caused_by(std::io::Error::from(std::io::ErrorKind::NotFound)),
                 false => error,
             },

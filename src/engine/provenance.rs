@@ -60,7 +60,8 @@ impl Reads {
         let path = self.dir.join(&clock.file_name);
         let bytes = self.disk.map(&path)?;
         parse_commits(&bytes).map_err(|what| {
-            Error::damaged(&path, what).remedy("ask with a seq or a snapshot, or restore the file from a backup")
+            Error::damaged(&path, what)
+                .remedy("ask with a seq or a snapshot, or put the file back from a copy of the store's folder")
         })
     }
 }

@@ -132,10 +132,5 @@ fn resolve_one(selection: &Selection, definitions: &DefinitionsView, unknown: &m
     }
     let key_columns =
         definition.join_keys.iter().map(|(name, _)| selection.join_keys.get(name).unwrap_or(name).clone());
-    Ok(Resolved {
-        label: selection.label().to_owned(),
-        view: Arc::clone(view),
-        key_columns: key_columns.collect(),
-        fields,
-    })
+    Ok(Resolved { label: selection.label(), view: Arc::clone(view), key_columns: key_columns.collect(), fields })
 }

@@ -127,22 +127,32 @@ impl Store {
         Ok(report)
     }
 
-    /// Imports the source of every view that names one, one view after the other; what became of each, by the view's name. Paths
-    /// are relative to `project`, the folder of the definitions file.
+    /// Imports the source of every view that names one, one view after the other; `done` is told of each view's name and what
+    /// became of its files once they are imported. Paths are relative to `project`, the folder of the definitions file.
     ///
     /// # Errors
-    /// As [`Store::import_files`], naming the view; the views before it are imported.
-    pub fn import_all(&self, project: &Path, options: &ImportOptions) -> Result<Vec<(String, ImportReport)>> {
-        let mut reports = Vec::new();
-        for view in self.view_definitions()? {
-            let Some(path) = &view.source.path else { continue };
+    /// A source is not there: nothing is imported then. As [`Store::import_files`], naming the view: the views that `done` was
+    /// told of are imported.
+    pub fn import_all(
+        &self,
+        project: &Path,
+        options: &ImportOptions,
+        mut done: impl FnMut(String, ImportReport),
+    ) -> Result<()> {
+        let views = self.view_definitions()?;
+        let sources = views.iter().filter_map(|view| Some((view, project.join(view.source.path.as_ref()?))));
+        let sources: Vec<_> = sources.collect();
+        for (view, path) in &sources {
+            expand(std::slice::from_ref(path)).map_err(|error| error.at(format!("view {}", view.reference_text())))?;
+        }
+        for (view, path) in sources {
             let name = view.reference_text();
             let report = self
-                .import_files(&format!("{}@{}", view.name, view.version), &[project.join(path)], options)
+                .import_files(&format!("{}@{}", view.name, view.version), &[path], options)
                 .map_err(|error| error.at(format!("view {name}")))?;
-            reports.push((name, report));
+            done(name, report);
         }
-        Ok(reports)
+        Ok(())
     }
 }
 

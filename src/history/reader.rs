@@ -13,7 +13,7 @@ use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_ipc::reader::RecordBatchDecoder;
 
 use crate::disk::Disk;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, RESTORE_FILE, Result};
 use crate::format::row::{FieldState, RowKind};
 use crate::format::run_index::{FeatureStats, IndexFault, IndexSlot, RunIndexHead, SlotMap, decode_index};
 use crate::history::columns::{Layout, Stride, read_layout, strip_prefix};
@@ -23,7 +23,7 @@ use crate::history::schema::{
     ABSENT, CREATED_TIMESTAMP, DEADLINE, EVENT_ID, EVENT_TIMESTAMP, FIELD_DEADLINES, KIND, META_FORMAT, META_KIND,
     RUN_FORMAT, RunSchema, SEQ,
 };
-use crate::history::verify::{Blocks, REMEDY, to_buffer};
+use crate::history::verify::{Blocks, to_buffer};
 use crate::value::DataType;
 
 /// A column of a run file.
@@ -105,12 +105,12 @@ impl RunFile {
         let path = index_path(dir, id);
         let index_bytes = to_buffer(disk.map(&path)?);
         let index = decode_index(&index_bytes).map_err(|fault| match fault {
-            IndexFault::Damaged(what) => Error::damaged(&path, what).remedy(REMEDY),
+            IndexFault::Damaged(what) => Error::damaged(&path, what).remedy(RESTORE_FILE),
             IndexFault::Newer(version) => newer(&path, version),
         })?;
         if let Some(expected) = index_checksum.filter(|expected| *expected != index.checksum) {
             let what = format!("checksum {:#x}, the registry says {expected:#x}", index.checksum);
-            return Err(Error::damaged(&path, what).remedy(REMEDY));
+            return Err(Error::damaged(&path, what).remedy(RESTORE_FILE));
         }
         // decode_index checked that the slots fill the rest of the file.
         let slots_start = usize::try_from(index.head.slots_start).unwrap_or(index_bytes.len());
@@ -122,7 +122,7 @@ impl RunFile {
         let file = to_buffer(disk.map(&path)?);
         if file.len() as u64 != index.head.run_bytes {
             let what = format!("is {} bytes long, its index says {}", file.len(), index.head.run_bytes);
-            return Err(Error::damaged(&path, what).remedy(REMEDY));
+            return Err(Error::damaged(&path, what).remedy(RESTORE_FILE));
         }
         let blocks = Blocks::new(&path, 0, file, index.run_checksums);
         let layout = read_layout(&blocks)?;
@@ -151,7 +151,7 @@ impl RunFile {
     /// Finds the columns, and refuses a file that is not what the schema says.
     fn bind(&mut self, schema: &RunSchema, path: &Path) -> Result<()> {
         let columns = self.layout.schema.clone();
-        let wrong = |what: String| Error::damaged(path, what).remedy(REMEDY);
+        let wrong = |what: String| Error::damaged(path, what).remedy(RESTORE_FILE);
         let format = columns.metadata().get(META_FORMAT).and_then(|text| text.parse::<u32>().ok());
         match format {
             Some(RUN_FORMAT) if columns.metadata().get(META_KIND).is_some_and(|kind| kind == "run") => {}

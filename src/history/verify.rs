@@ -7,11 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_buffer::{Buffer, MutableBuffer};
 use bytes::Bytes;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, RESTORE_FILE, Result};
 use crate::format::run_index::BLOCK_BYTES;
-
-/// What to do about a damaged run.
-pub(crate) const REMEDY: &str = "run asof check to see all that is damaged, then asof repair, or restore a backup";
 
 /// Mapped bytes with the checksums of their blocks.
 #[derive(Debug)]
@@ -59,7 +56,7 @@ impl Blocks {
     }
 
     pub(crate) fn damaged(&self, what: String) -> Error {
-        Error::damaged(&self.path, what).remedy(REMEDY)
+        Error::damaged(&self.path, what).remedy(RESTORE_FILE)
     }
 
     #[cold]

@@ -9,7 +9,7 @@ use super::scan::{SECTOR, is_unwritten, scan, witness_beyond};
 use super::segment::{LogPlace, Opened, Segment, lies_beyond, open_segment};
 use super::writer::LogWriter;
 use crate::disk::OpenMode;
-use crate::error::{Error, Result};
+use crate::error::{Error, RESTORE_STORE, Result};
 use crate::format::log::{Frame, LogPosition, offset_of, position, segment_of};
 use crate::format::sector::SectorState;
 
@@ -85,7 +85,7 @@ pub fn recover(
             &path,
             format!("the log was synced up to offset {}, and ends before", offset_of(witness)),
         )
-        .remedy("asof repair shows what can be saved; a backup has what cannot"));
+        .remedy(RESTORE_STORE));
     }
     recovered.witness = witness;
     Ok(recovered)
@@ -95,8 +95,7 @@ fn open_all(place: &LogPlace, first_segment: u32, ids: &[u32], witness: LogPosit
     let mut segments: Vec<Segment> = Vec::new();
     for (&id, expected) in ids.iter().zip(first_segment..) {
         if id != expected {
-            return Err(Error::damaged(&place.path(expected), "the log segment is missing")
-                .remedy("put the file back, or restore a backup"));
+            return Err(Error::damaged(&place.path(expected), "the log segment is missing").remedy(RESTORE_STORE));
         }
         match open_segment(place, id, OpenMode::Write).or_else(|error| match error.kind() {
             // A reader may not write; it opens what it reads.
@@ -107,12 +106,11 @@ fn open_all(place: &LogPlace, first_segment: u32, ids: &[u32], witness: LogPosit
             Opened::NeverWas if Some(&id) == ids.last() && witness <= position(id, 0) => {}
             Opened::NeverWas => {
                 return Err(
-                    Error::damaged(&place.path(id), "the log segment is empty, and was not").remedy("restore a backup")
+                    Error::damaged(&place.path(id), "the log segment is empty, and was not").remedy(RESTORE_STORE)
                 );
             }
             Opened::BadHeader(what) => {
-                return Err(Error::damaged(&place.path(id), what.to_owned())
-                    .remedy("asof repair shows what can be saved; a backup has what cannot"));
+                return Err(Error::damaged(&place.path(id), what.to_owned()).remedy(RESTORE_STORE));
             }
         }
     }

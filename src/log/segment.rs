@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, File, OpenMode};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, RESTORE_STORE, Result};
 use crate::format::log::{LOG_FORMAT_VERSION, LogPosition, SegmentHeader, offset_of, position, segment_of};
 use crate::format::sector::{PAYLOAD_BYTES, SECTOR_BYTES, SectorSeal, SectorState};
 
@@ -121,8 +121,7 @@ impl Segment {
 }
 
 pub(super) fn damaged_at(path: &Path, offset: u32, what: &str) -> Error {
-    Error::damaged(path, format!("sector at offset {offset}: {what}"))
-        .remedy("asof repair shows what can be saved; a backup has what cannot")
+    Error::damaged(path, format!("sector at offset {offset}: {what}")).remedy(RESTORE_STORE)
 }
 
 /// Opens a segment and looks at its header.

@@ -38,7 +38,7 @@ use bytes::Bytes;
 use self::file::RegistryFile;
 use self::records::{Meta, ProjectRecord, Record};
 use crate::disk::Disk;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, RESTORE_STORE, Result};
 use crate::format::manifest::{Manifest, Records};
 
 /// The writer's registry. Readers in other processes have a [`RegistryState`] alone.
@@ -134,7 +134,7 @@ impl Registry {
             (Err(reason), Ok(published)) => (published, reason),
             (Err(stored), Err(published)) => {
                 return Err(Error::damaged(dir, format!("the registry is lost twice: {stored}; and {published}"))
-                    .remedy("restore both files, or the store, from a backup"));
+                    .remedy(RESTORE_STORE));
             }
         };
         tracing::warn!(reason, "the registry is rebuilt from MANIFEST");

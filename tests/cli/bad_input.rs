@@ -77,6 +77,15 @@ fn columns_of_the_wrong_type_or_missing_are_named() {
         1,
         &["p.csv", "line 2", "age", "old", "int32"],
     );
+    // Seconds, milliseconds? Nobody guesses, but the way to say so is named.
+    refuses(
+        "p.csv",
+        text("customer_id,event_timestamp,country,age\n1,1704067200,NO,31\n"),
+        1,
+        &["line 2", "event_timestamp", "1704067200", "timestamp_format"],
+    );
+    let number = with("event_timestamp", Arc::new(Int64Array::from(vec![1_704_067_200])));
+    refuses("p.parquet", number, 1, &["event_timestamp", "Int64", "timestamp type"]);
     refuses(
         "p.jsonl",
         text("{\"customer_id\":1,\"event_timestamp\":\"2024-01-01\",\"country\":\"NO\",\"age\":\"x\"}\n"),
@@ -124,10 +133,15 @@ fn mistakes_in_the_definitions_are_shown_in_place_and_make_no_store() {
     let twice = format!("{SHOP}\n[views.profile]\nentities = [\"customer\"]\n");
     let without_entities = SHOP.replacen("entities = [\"customer\"]\n", "", 1);
     let misspelt = SHOP.replace("\"int32\"", "\"in32\"");
+    let two_types = SHOP.replace("\"basket:value\"]", "\"basket:value\", \"account:plan\"]")
+        + "[entities.account]\njoin_keys = { customer_id = \"string\" }\n[views.account]\nentities = [\"account\"]\n\
+           features.plan = \"string\"\n";
     for (definitions, texts) in [
         (twice.as_str(), &["asof.toml:", "duplicate"][..]),
         (&without_entities, &["asof.toml:", "entities"]),
         (&misspelt, &["asof.toml:", "in32", "int32"]),
+        // No row of a spine could have both.
+        (&two_types, &["asof.toml:", "churn", "customer_id as int64 for profile", "as string for account"]),
         ("[project", &["asof.toml:1:"]),
     ] {
         let project = Project::defined(definitions);
@@ -144,7 +158,9 @@ fn a_refused_change_says_why_and_changes_nothing() {
     let project = Project::shop_with_profiles();
     project.put("asof.toml", SHOP.replace("country = \"string\"", "country = \"int64\""));
     for arguments in [&["apply", "--dry-run"][..], &["apply"]] {
-        project.run(arguments).fails(3, &["country", "profile@2"]);
+        let ran = project.run(arguments).fails(3, &["nothing is applied: a change is refused", "the plan says why"]);
+        let plan = ran.stdout();
+        assert!(plan.contains("country") && plan.contains("profile@2"), "{plan}");
     }
     project.put("asof.toml", SHOP);
     assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "SE");
@@ -192,6 +208,11 @@ fn what_is_no_command_is_wrong_usage() {
         &["import", "profile"],
         &["import", "profile@2", "--from-version", "1", "--append"],
         &["--format", "xml", "snapshot", "list"],
+        &["snapshot", "1x"],
+        &["show", "1x"],
+        &["import", "profile@x", "profiles.csv"],
+        &["delete", "profile@x", "customer_id=1"],
+        &["export", "profile@x", "--out", "dump"],
     ] {
         let ran = project.run(arguments);
         assert_eq!(ran.status(), 2, "asof {}: {}", arguments.join(" "), ran.stderr());
@@ -215,6 +236,24 @@ fn a_folder_that_is_no_store_is_left_alone() {
         project.run(arguments).fails(3, &["store", "thesis.tex"]);
         assert_eq!(project.contents(), before);
     }
+}
+
+#[test]
+fn a_file_where_the_store_should_be_is_left_alone() {
+    let project = Project::defined(SHOP);
+    project.put("store", "years of work");
+    project.put("profiles.csv", PROFILES);
+    for arguments in [&["apply"][..], &["apply", "--dry-run"], &["import", "profile", "profiles.csv"], &["check"]] {
+        project.run(arguments).fails(3, &["store is a file, and no asof store", "choose"]);
+    }
+    assert_eq!(std::fs::read(project.path("store")).unwrap(), b"years of work");
+}
+
+#[test]
+fn a_variable_that_names_no_project_is_as_none() {
+    let project = Project::shop_with_profiles();
+    let shown = project.command(&["show"]).env("ASOF_PROJECT", "").output().unwrap();
+    assert_eq!(shown.status.code(), Some(0), "{}", String::from_utf8_lossy(&shown.stderr));
 }
 
 #[test]
@@ -255,7 +294,8 @@ fn a_second_writer_is_told_who_is_the_first() {
     let project = Project::shop_with_profiles();
     let store = Store::builder().listen(false).open(project.path("store")).unwrap();
     let holder = format!("pid {}", std::process::id());
-    project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, "LOCK"]);
+    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, &command, "LOCK"]);
     project.run(&["import", "profile", "profiles.csv", "--append"]).fails(3, &[&holder]);
     // Reading goes on beside it.
     assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "SE");

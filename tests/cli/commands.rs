@@ -46,6 +46,26 @@ fn an_entity_is_read_now_and_as_of_any_moment() {
     assert_eq!(service, [present(json!("SE")), present(json!(32)), absent("NOT_FOUND")]);
 }
 
+/// The shop with a second selection of profiles, of whoever sent the customer.
+const REFERRAL: &str = r#"
+[services.referral]
+features = ["profile:country", { view = "profile", as = "referrer", join_keys = { customer_id = "referrer_id" }, features = ["country"] }]
+"#;
+
+/// A referrer that was left out was answered with the customer's own profile.
+#[test]
+fn a_join_key_of_another_column_is_taken_from_that_column_alone() {
+    let project = Project::shop_with_profiles();
+    project.put("asof.toml", format!("{SHOP}{REFERRAL}"));
+    project.run(&["apply"]).done();
+    let both = project.get(&["--service", "referral", "customer_id=1", "referrer_id=2"]);
+    assert_eq!(both, [present(json!("SE")), absent("NULL_VALUE")]);
+    for moment in [&[][..], &["--at", "2024-02-01"]] {
+        let get = [&["get", "--service", "referral", "customer_id=1"], moment].concat();
+        project.run(&get).fails(1, &["referrer needs the join key referrer_id", "referrer_id=VALUE"]);
+    }
+}
+
 #[test]
 fn a_delete_hides_what_was_before_it_from_then_on() {
     let project = Project::shop_with_profiles();
@@ -169,6 +189,15 @@ fn what_is_there_is_shown() {
     }
     let table = project.run(&["show"]).done().stdout();
     assert!(table.contains("3 rows up to seq"), "{table}");
+    project.put("asof.toml", format!("{SHOP}{REFERRAL}"));
+    project.run(&["apply"]).done();
+    let table = project.run(&["show", "services"]).done().stdout();
+    assert!(table.contains("profile:country as referrer on customer_id = referrer_id"), "{table}");
+    let keys = json!([{ "name": "customer_id", "dtype": "int64" }, { "name": "referrer_id", "dtype": "int64" }]);
+    let shown = show("referral");
+    assert_eq!((&shown["name"], &shown["join_keys"]), (&json!("referral"), &keys), "{shown}");
+    let table = project.run(&["show", "referral"]).done().stdout();
+    assert!(table.contains("customer_id int64, referrer_id int64"), "{table}");
     project.run(&["show", "profil"]).fails(1, &["profil", "did you mean profile"]);
 }
 
@@ -254,6 +283,15 @@ fn a_new_version_takes_what_it_shares_with_the_older() {
     assert_eq!((&report[0]["rows_written"], &report[0]["ignored"]), (&json!(3), &json!(["age"])), "{report}");
     let answers = project.get(&["--features", "profile@2:country,profile@2:score", "customer_id=1"]);
     assert_eq!(answers, [present(json!("SE")), absent("NULL_VALUE")]);
+    // Side by side they are told apart: each as it was written.
+    let both = "profile:country,profile@1:country";
+    let answers = project.run(&["--format", "json", "get", "--features", both, "customer_id=1"]).done().json();
+    assert_eq!((&answers[0]["view"], &answers[1]["view"]), (&json!("profile"), &json!("profile@1")), "{answers}");
+    spine(&project, "spine.csv");
+    let history = ["history", "--spine", "spine.csv", "--features", both, "--full-names", "--out", "both.csv"];
+    project.run(&history).done();
+    let joined = std::fs::read_to_string(project.path("both.csv")).unwrap();
+    assert!(joined.starts_with("customer_id,event_timestamp,profile__country,profile@1__country\n"), "{joined}");
 }
 
 #[test]
@@ -334,6 +372,54 @@ fn the_sources_that_views_name_are_imported_at_once() {
     let report = elsewhere.run(&["--project", dir, "--format", "json", "import", "--all"]).done().json();
     assert_eq!(report[0]["files"][0]["was_imported"], json!(true), "{report}");
     Project::shop().run(&["import", "--all"]).fails(1, &["no view names a source"]);
+}
+
+#[test]
+fn what_an_import_of_all_views_did_is_told_when_one_of_them_fails() {
+    let sources = SHOP
+        .replace("[views.profile.features]", "source = { path = \"profiles.csv\" }\n[views.profile.features]")
+        .replace("[views.basket.features]", "source = { path = \"baskets.csv\" }\n[views.basket.features]");
+    let project = Project::defined(&sources);
+    project.put("baskets.csv", "customer_id,event_timestamp,value\n1,2024-03-10T12:00:00Z,9.5\n");
+    project.run(&["apply"]).done();
+    let value = || project.get(&["--features", "basket:value", "customer_id=1", "--at", "2024-03-10T13:00:00Z"]);
+    // A file that is not there is found before anything is imported.
+    let ran = project.run(&["import", "--all"]).fails(1, &["view profile", "profiles.csv", "no such file"]);
+    assert_eq!((ran.stdout(), value()), (String::new(), vec![absent("NOT_FOUND")]));
+    project.put("profiles.csv", PROFILES.replace("32", "old"));
+    let ran = project.run(&["--format", "json", "import", "--all"]).fails(1, &["view profile", "old"]);
+    let done = ran.json();
+    assert_eq!(done.as_array().map(Vec::len), Some(1), "{done}");
+    assert_eq!((&done[0]["view"], &done[0]["rows_written"]), (&json!("basket"), &json!(1)), "{done}");
+    assert_eq!(value(), [present(json!(9.5))]);
+}
+
+#[test]
+fn a_folder_of_files_has_a_total_and_a_view_without_keys_a_sentence() {
+    let project = Project::defined(&format!("{SHOP}[views.rates]\nentities = []\nfeatures.dollar = \"float64\"\n"));
+    project.run(&["apply"]).done();
+    std::fs::create_dir(project.path("days")).unwrap();
+    for day in 1..=3 {
+        project.put(
+            &format!("days/{day}.csv"),
+            format!("event_timestamp,dollar\n2024-01-0{day},0.9\n2024-01-0{day},0.9\n"),
+        );
+    }
+    let told = project.run(&["import", "rates", "days"]).done().stdout();
+    assert!(told.contains("rates: 3 files, 6 rows read, 6 written, 0 skipped, 0 refused"), "{told}");
+    let told = project.run(&["delete", "rates"]).done().stdout();
+    assert!(told.starts_with("deleted rates at seq "), "{told}");
+}
+
+#[test]
+fn times_in_seconds_are_read_where_the_source_says_so() {
+    let source = "source = { timestamp_format = \"%s\" }\n[views.profile.features]";
+    let project = Project::defined(&SHOP.replace("[views.profile.features]", source));
+    project.run(&["apply"]).done();
+    project.put("seconds.csv", "customer_id,event_timestamp,country,age\n1,1704067200,NO,31\n");
+    project.run(&["import", "profile", "seconds.csv"]).done();
+    let told = project.run(&["--format", "csv", "get", "--features", "profile:country", "customer_id=1"]).done();
+    assert!(told.stdout().ends_with("PRESENT,2024-01-01T00:00:00Z\n"), "{}", told.stdout());
 }
 
 #[test]

@@ -5,5 +5,7 @@
 mod bad_input;
 mod commands;
 mod demo;
+mod documents;
 mod full_disk;
+mod manifest;
 mod support;

@@ -1,7 +1,8 @@
 //! The demo's project folder: its files come with the program.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -57,18 +58,54 @@ fn is_vacant(dir: &Path) -> Result<bool> {
             let is_whole = || fs::read(dir.join(path)).is_ok_and(|found| found == *contents);
             name == *top && (top != *path || is_whole())
         };
-        if !FILES.iter().any(ours) {
+        if !FILES.iter().any(ours) && !is_leftover(dir, &name) {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
+/// Whether it is the beginning of one of the files, as a demo that was killed leaves it.
+fn is_leftover(dir: &Path, name: &OsStr) -> bool {
+    let begun = |(path, contents): &(&str, &[u8])| {
+        name == temporary(Path::new(path)).as_os_str()
+            && fs::read(dir.join(name)).is_ok_and(|found| contents.starts_with(&found))
+    };
+    FILES.iter().any(begun)
+}
+
+/// Where a file is written before it gets its name.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
 /// A file that is there whole or not at all.
 fn write(path: &Path, contents: &[u8]) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = Path::new(&temporary);
+    let temporary = temporary(path);
+    let temporary = temporary.as_path();
     fs::write(temporary, contents).map_err(|source| Error::io("write", temporary, source))?;
     fs::rename(temporary, path).map_err(|source| Error::io("rename into place", path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_demo_leaves_is_completed_and_what_is_anybodys_is_left_alone() {
+        let dir = std::env::temp_dir().join(format!("asof-demo-files-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let (name, contents) = FILES[0];
+        let begun = dir.join(format!("{name}.tmp"));
+        fs::write(&begun, &contents[..100]).unwrap();
+        assert!(is_vacant(&dir).unwrap());
+        fs::write(&begun, "somebody's own").unwrap();
+        assert!(!is_vacant(&dir).unwrap());
+        fs::remove_file(&begun).unwrap();
+        fs::write(dir.join("thesis.tmp"), "").unwrap();
+        assert!(!is_vacant(&dir).unwrap());
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

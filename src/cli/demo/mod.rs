@@ -13,7 +13,7 @@ use super::args::{Demo, Format};
 use super::context::{Context, Project};
 use super::failure::Failure;
 use super::import::{self, Imported};
-use super::output::{Sheet, human_bytes, human_count};
+use super::output::{Sheet, human_bytes, human_count, quoted};
 use super::{get, history};
 use crate::engine::get::GetOptions;
 use crate::error::Result;
@@ -32,7 +32,7 @@ const AIRCRAFT: &str = "N14228";
 const STORM: &str = "2013-06-07T23:00:00Z";
 
 pub(super) fn run(args: &Demo, context: &mut Context) -> Result<(), Failure> {
-    let mut teller = Teller { context, started: Instant::now() };
+    let mut teller = Teller { context, started: Instant::now(), is_heard: true };
     let dir = &args.dir;
     teller.say(
         "A year of flights out of New York (nycflights13, CC0), joined with what was known when each was due to leave.",
@@ -50,7 +50,8 @@ pub(super) fn run(args: &Demo, context: &mut Context) -> Result<(), Failure> {
     teller.step("asof apply", &format!("{views} feature views, {services} feature service: {change}"))?;
 
     let options = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
-    let imported = import::import_all(&store, project.folder(), &options)?;
+    let mut imported = Vec::new();
+    import::import_all(&store, project.folder(), &options, &mut imported)?;
     let import = "asof import --all --bad-rows quarantine";
     if imported.iter().any(|(_, report)| report.rows_written > 0) {
         teller.step(import, "every file whole or not at all; rows that cannot be stored are set aside")?;
@@ -112,23 +113,34 @@ fn latest(store: &Store) -> Result<(Sheet, Sheet, Sheet)> {
 struct Teller<'a> {
     context: &'a mut Context,
     started: Instant,
+    is_heard: bool,
 }
 
 impl Teller<'_> {
+    /// Prints a line. A reader that had enough, as `head` has, does not keep the demo from doing what is left.
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        if self.is_heard {
+            match writeln!(self.context.out, "{text}").and_then(|()| self.context.out.flush()) {
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.is_heard = false,
+                told => told?,
+            }
+        }
+        Ok(())
+    }
+
     fn begin(&mut self) {
         self.started = Instant::now();
     }
 
     fn say(&mut self, text: &str) -> Result<(), Failure> {
-        writeln!(self.context.out, "{text}\n")?;
+        self.line(&format!("{text}\n"))?;
         self.begin();
         Ok(())
     }
 
     fn step(&mut self, what: &str, outcome: &str) -> Result<(), Failure> {
         let seconds = self.started.elapsed().as_secs_f64();
-        writeln!(self.context.out, "{what}   ({seconds:.2} s)\n  {outcome}\n")?;
-        self.context.out.flush()?;
+        self.line(&format!("{what}   ({seconds:.2} s)\n  {outcome}\n"))?;
         self.begin();
         Ok(())
     }
@@ -137,29 +149,31 @@ impl Teller<'_> {
         let mut text = Vec::new();
         sheet.print(Format::Table, &mut text)?;
         for line in String::from_utf8_lossy(&text).lines() {
-            writeln!(self.context.out, "  {line}")?;
+            self.line(&format!("  {line}"))?;
         }
-        writeln!(self.context.out)?;
+        self.line("")?;
         self.begin();
         Ok(())
     }
 
     /// Commands to go on with, as they can be typed here.
     fn next(&mut self, dir: &Path) -> Result<(), Failure> {
-        let asof = std::env::args().next().unwrap_or_else(|| "asof".to_owned());
-        let dir = dir.display();
-        writeln!(self.context.out, "Next, for example:")?;
+        let asof = quoted(std::env::args_os().next().unwrap_or_else(|| "asof".into()));
+        let path = |name: &str| quoted(dir.join(name));
+        self.line("Next, for example:")?;
         for command in [
             "show".to_owned(),
             format!("get --service {SERVICE} origin=JFK dest=LAX tailnum={AIRCRAFT} --at {STORM}"),
             format!("explain weather:wind_speed origin=JFK --at {STORM}"),
             "snapshot before_backfill".to_owned(),
             format!(
-                "history --spine {dir}/{SPINE} --service {SERVICE} --timestamp {DUE_COLUMN} --full-names \
-                 --known-at before_backfill --out {dir}/again.parquet"
+                "history --spine {} --service {SERVICE} --timestamp {DUE_COLUMN} --full-names \
+                 --known-at before_backfill --out {}",
+                path(SPINE),
+                path("again.parquet")
             ),
         ] {
-            writeln!(self.context.out, "  {asof} --project {dir} {command}")?;
+            self.line(&format!("  {asof} --project {} {command}", quoted(dir)))?;
         }
         Ok(())
     }

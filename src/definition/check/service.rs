@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::check_named;
 use crate::definition::mistake::{At, Mistake};
 use crate::definition::{Definitions, FeatureService, FeatureView, Selection, ViewRef};
+use crate::value::DataType;
 
 pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &FeatureService, definitions: &Definitions) {
     let at = At::service(name);
@@ -15,14 +16,28 @@ pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &Feat
                 .remedy("as in features = [\"weather:temp\"]"),
         );
     }
+    // The caller's columns, and what they must be of.
+    let mut keys: BTreeMap<&str, (&DataType, String)> = BTreeMap::new();
     // A column of the answer is known by its label and feature: the same pair twice is ambiguous.
     let mut columns: BTreeMap<(String, String), ViewRef> = BTreeMap::new();
     for (i, selection) in service.features.iter().enumerate() {
         let at = at.key("features").key(i.to_string());
         let Some(view) = find_selected(found, &at, selection, definitions) else { continue };
         let selected = check_selection(found, &at, selection, view, definitions);
+        for (join_key, dtype) in &view.join_keys {
+            let column = selection.join_keys.get(join_key).unwrap_or(join_key);
+            let (first, label) = keys.entry(column).or_insert((dtype, selection.label()));
+            if !is_one_type(first, dtype) {
+                let what = format!(
+                    "service {name} reads the join key {column} as {first} for {label} and as {dtype} for {}",
+                    selection.label()
+                );
+                let remedy = format!("join one of them through another column: join_keys = {{ {join_key} = \"...\" }}");
+                found.push(Mistake::new(at.clone(), what).remedy(remedy));
+            }
+        }
         for feature in selected {
-            let column = (selection.label().to_owned(), feature.clone());
+            let column = (selection.label(), feature.clone());
             match columns.insert(column, selection.view.clone()) {
                 None => {}
                 Some(first) if first == selection.view => found.push(
@@ -48,6 +63,12 @@ pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &Feat
             }
         }
     }
+}
+
+/// Whether one column can hold join keys of both types.
+fn is_one_type(one: &DataType, other: &DataType) -> bool {
+    let is_integer = |dtype: &DataType| matches!(dtype, DataType::Int32 | DataType::Int64);
+    one == other || (is_integer(one) && is_integer(other))
 }
 
 /// The view of a selection, or a mistake that names the nearest one.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::definition::{Entity, EventTime, Feature, FeatureService, FeatureView, Rules};
+use super::Registered;
+use crate::definition::{Entity, EventTime, Feature, FeatureService, FeatureView, Rules, Selection};
 use crate::time::{Timestamp, format_duration_us};
 use crate::value::DataType;
 
@@ -160,6 +161,41 @@ pub(super) fn selected_texts(service: &FeatureService) -> Vec<String> {
         }
         texts.extend(selection.features.iter().map(|feature| format!("{}:{feature}{suffix}", selection.view)));
     }
+    texts
+}
+
+/// What a selection without a version means from now on, where that is another version than before: which, what its
+/// features are then, and how to stay.
+pub(super) fn moved_texts(selection: &Selection, before: &Registered, after: &Registered) -> Vec<String> {
+    let (Some(old), Some(new)) = (before.find_view(&selection.view), after.find_view(&selection.view)) else {
+        return Vec::new();
+    };
+    if old.id == new.id {
+        return Vec::new();
+    }
+    let (name, version) = (&selection.view.name, new.definition.version);
+    let mut meaning = format!("{name} now means {name}@{version}");
+    if before.view(name, version).is_none() {
+        meaning.push_str(", which has no rows yet");
+    }
+    if after.view(name, old.definition.version).is_some() {
+        meaning.push_str(&format!(" (write {name}@{} to stay with that one)", old.definition.version));
+    }
+    let mut texts = vec![meaning];
+    let selects = |feature: &&Feature| selection.features.is_empty() || selection.features.contains(&feature.name);
+    for feature in new.definition.features.iter().filter(selects) {
+        let what = format!("{name}:{}", feature.name);
+        match old.definition.features.iter().find(|other| other.name == feature.name) {
+            None => texts.push(format!("{what} added ({})", feature.dtype)),
+            Some(other) if other.dtype != feature.dtype => {
+                texts.push(format!("{what} {} -> {}", other.dtype, feature.dtype));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = old.definition.features.iter().filter(|feature| new.definition.feature_index(&feature.name).is_none());
+    // What a service names must be there, or the plan is refused.
+    texts.extend(gone.filter(|_| selection.features.is_empty()).map(|feature| format!("{name}:{} gone", feature.name)));
     texts
 }
 

@@ -24,6 +24,7 @@ impl<'a> Planner<'a> {
         self.plan_entities();
         self.plan_views();
         self.plan_services();
+        self.tell_moved_services();
         self.check_services_after();
         Plan { project: self.wanted.project.clone(), items: self.items, outcome: self.outcome }
     }
@@ -200,6 +201,31 @@ impl<'a> Planner<'a> {
             self.push_absent(Subject::Service, name);
             if self.prune {
                 self.outcome.services.remove(name);
+            }
+        }
+    }
+
+    /// Says which services mean another version of a view than before, for they do not say which.
+    fn tell_moved_services(&mut self) {
+        let (current, outcome) = (self.current, &self.outcome);
+        let items = self.items.iter_mut().filter(|item| item.subject == Subject::Service);
+        for item in items {
+            let (Some(before), Some(after)) = (current.services.get(&item.name), outcome.services.get(&item.name))
+            else {
+                continue;
+            };
+            let moved: Vec<String> = (after.definition.features.iter())
+                .filter(|selection| before.definition.features.iter().any(|old| old.view == selection.view))
+                .flat_map(|selection| diff::moved_texts(selection, current, outcome))
+                .collect();
+            for text in moved {
+                // One view may be selected several times.
+                if !item.details.contains(&text) {
+                    item.details.push(text);
+                }
+            }
+            if item.action == Action::Unchanged && !item.details.is_empty() {
+                item.action = Action::Change;
             }
         }
     }

@@ -23,7 +23,10 @@ impl fmt::Display for PlanItem {
             Action::Add => write!(f, "+ {subject} {name} ({})", self.details.join(", ")),
             Action::Change => write!(f, "~ {subject} {name}: {details}"),
             Action::Unchanged => write!(f, "= {subject} {name}"),
-            Action::Keep => write!(f, "  {subject} {name}: not in the file, kept (apply --prune drops it)"),
+            Action::Keep => {
+                write!(f, "  {subject} {name}: not in the file, kept (apply --prune drops it)")?;
+                if details.is_empty() { Ok(()) } else { write!(f, "; {details}") }
+            }
             Action::Drop => write!(f, "- {subject} {name}"),
             Action::Refuse => {
                 write!(f, "! refused {subject} {name}: {details}")?;

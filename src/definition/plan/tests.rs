@@ -176,7 +176,8 @@ fn two_versions_live_side_by_side() {
     let plan_both = plan(&current, &parse(&second), false);
     assert_snapshot!(plan_both, @r#"
     + view weather@2 (1 feature)
-    1 to add, 3 unchanged
+    ~ service model: weather now means weather@2, which has no rows yet (write weather@1 to stay with that one); weather:temp float64 -> float32
+    1 to add, 1 to change, 2 unchanged
     "#);
     let after = plan_both.outcome().unwrap();
     assert_eq!(after.views.iter().map(|view| view.id).collect::<Vec<_>>(), [0, 1]);
@@ -190,7 +191,8 @@ fn two_versions_live_side_by_side() {
     + view weather@5 (2 features, ttl 3h)
       view weather: not in the file, kept (apply --prune drops it)
       view weather@2: not in the file, kept (apply --prune drops it)
-    1 to add, 2 kept, 2 unchanged
+    ~ service model: weather now means weather@5, which has no rows yet (write weather@2 to stay with that one); weather:temp float32 -> float64
+    1 to add, 1 to change, 2 kept, 1 unchanged
     "#);
 }
 
@@ -246,6 +248,33 @@ fn a_version_that_a_service_pins_is_not_dropped() {
 }
 
 #[test]
+fn a_service_that_means_another_version_from_now_on_is_told_of() {
+    let pinned = "weather@1:temp\", { view = \"weather\", as = \"all\" }, \"weather:visib";
+    let first = parse(&BASE.replace("weather:temp", pinned));
+    let second =
+        "[views.\"weather@2\"]\nentities = [\"airport\"]\nfeatures = { visib = \"int32\", gust = \"float32\" }";
+    let both = parse(&format!("{}\n{second}", BASE.replace("weather:temp", pinned)));
+    assert_snapshot!(plan(&applied(&first), &both, false), @r#"
+    + view weather@2 (2 features)
+    ~ service model: weather now means weather@2, which has no rows yet (write weather@1 to stay with that one); weather:visib float64 -> int32; weather:gust added (float32); weather:temp gone
+    1 to add, 1 to change, 2 unchanged
+    "#);
+    // Told once: the next plan begins where this one ended.
+    let after = apply(&applied(&first), &both);
+    assert!(plan(&after, &both, false).is_empty());
+    // And back, where the newest is dropped.
+    let mut back = after.clone();
+    back.services.clear();
+    let unpinned = base_with(&[("weather:temp", "weather:visib")]);
+    let with_service = apply(&back, &parse(&format!("{}\n{second}", BASE.replace("weather:temp", "weather:visib"))));
+    assert_snapshot!(plan(&with_service, &unpinned, true), @r#"
+    - view weather@2
+    ~ service model: weather now means weather@1; weather:visib int32 -> float64
+    1 to change, 1 to drop, 2 unchanged
+    "#);
+}
+
+#[test]
 fn a_new_version_must_have_what_unpinned_services_select() {
     // The file no longer names the service, which is kept and follows the newest version.
     let wanted = base_with(&[(
@@ -254,7 +283,7 @@ fn a_new_version_must_have_what_unpinned_services_select() {
     )]);
     assert_snapshot!(plan(&applied(&base()), &wanted, false), @r#"
     + view weather@2 (1 feature)
-      service model: not in the file, kept (apply --prune drops it)
+      service model: not in the file, kept (apply --prune drops it); weather now means weather@2, which has no rows yet (write weather@1 to stay with that one)
     ! refused service model: it selects temp of weather, which weather@2 has not; pin the older version under [services.model]: weather@1:temp
     1 to add, 1 kept, 2 unchanged, 1 refused
     "#);

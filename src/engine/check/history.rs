@@ -1,8 +1,8 @@
 //! Runs, row by row, against their checksums, their indexes and the registry; and the files of commit times.
 
-use super::{Check, RESTORE, Severity};
+use super::{Check, Severity};
 use crate::engine::picture::{Picture, Run};
-use crate::error::{Error, Result};
+use crate::error::{Error, RESTORE_FILE, Result};
 use crate::format::commits::parse_commits;
 use crate::history::{RunAudit, index_path};
 use crate::identity::Identity;
@@ -19,7 +19,7 @@ impl Check<'_> {
                     if let Some(audit) = self.passed(run.path(), audited)? {
                         self.report.rows += audit.rows;
                         for what in differences(&audit, &run.record) {
-                            self.problem(Severity::Damage, run.path(), what, RESTORE);
+                            self.problem(Severity::Damage, run.path(), what, RESTORE_FILE);
                         }
                     }
                 }
@@ -61,7 +61,7 @@ impl Check<'_> {
                 .all(|pair| pair[0].last_seq < pair[1].last_seq && pair[0].ingested_at <= pair[1].ingested_at);
             if found != expected || !ascends || before.is_some_and(|before| before >= clock.seq_first) {
                 let what = "its commits are not those that the registry says, or not in order";
-                self.problem(Severity::Damage, &path, what, RESTORE);
+                self.problem(Severity::Damage, &path, what, RESTORE_FILE);
             }
             before = Some(clock.seq_last);
             self.read(&path);

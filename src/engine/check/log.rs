@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Check, RESTORE, Severity};
+use super::{Check, Severity};
 use crate::engine::reads::log_place;
 use crate::engine::replay::Replay;
-use crate::error::{Error, Result};
+use crate::error::{Error, RESTORE_STORE, Result};
 use crate::format::log::{Frame, LogPosition, position, segment_of};
 use crate::format::sector::SECTOR_BYTES;
 use crate::head::HeadState;
@@ -78,7 +78,7 @@ impl Check<'_> {
                         return Ok(None);
                     }
                     if !self.disk.exists(&file)? {
-                        self.problem(Severity::Damage, &file, "the log segment is missing", RESTORE);
+                        self.problem(Severity::Damage, &file, "the log segment is missing", RESTORE_STORE);
                     }
                 }
                 outcome => {

@@ -19,7 +19,7 @@ use serde::Serialize;
 use self::published::Published;
 use super::picture::Picture;
 use crate::disk::Disk;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, RESTORE_STORE, Result};
 use crate::identity::{self, Identity};
 use crate::registry::{self, RegistryState};
 use crate::{lock, manifest};
@@ -82,8 +82,6 @@ impl CheckReport {
     }
 }
 
-/// What to do about rows that are damaged.
-const RESTORE: &str = "restore the file, or the store, from a backup";
 /// What to do about what is derived.
 const MADE_ANEW: &str = "it is made anew when the store is next opened for writing";
 
@@ -218,7 +216,7 @@ impl Check<'_> {
             ));
         }
         for what in wrong {
-            self.problem(Severity::Damage, manifest::FILE_NAME, what, RESTORE);
+            self.problem(Severity::Damage, manifest::FILE_NAME, what, RESTORE_STORE);
         }
     }
 
@@ -249,11 +247,12 @@ impl Check<'_> {
     fn damage(&mut self, file: &Path, error: &Error) {
         // An index lies beside its run, and a segment is known by the one that follows it: the error knows best.
         let place = error.place().unwrap_or_default();
+        let remedy = error.way_out().unwrap_or(RESTORE_STORE);
         if Path::new(place).starts_with(&self.dir) {
-            return self.problem(Severity::Damage, place, error.what(), RESTORE);
+            return self.problem(Severity::Damage, place, error.what(), remedy);
         }
         let what = if place.is_empty() { error.what().to_owned() } else { format!("{place}: {}", error.what()) };
-        self.problem(Severity::Damage, file, what, RESTORE);
+        self.problem(Severity::Damage, file, what, remedy);
     }
 
     /// Counts a file that was read whole, by its path from here or from the store's folder.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{Check, MADE_ANEW, RESTORE, Severity};
+use super::{Check, MADE_ANEW, Severity};
 use crate::disk::MapAccess;
 use crate::engine::outlived::is_outlived;
 use crate::engine::reads::log_place;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, RESTORE_STORE, Result};
 use crate::head::{self, Head, HeadState, Trust};
 use crate::identity::Identity;
 use crate::latest::Beside;
-use crate::manifest;
-use crate::registry::RegistryState;
+use crate::registry::{self, RegistryState};
 use crate::tail::TailSegment;
+use crate::{lock, manifest};
 
 /// Writers may come and go, or seal the log, this often while it is read.
 const ATTEMPTS_MAX: usize = 20;
@@ -38,18 +38,22 @@ impl Check<'_> {
         for _ in 0..ATTEMPTS_MAX {
             let (head, loaded) = self.head_and_manifest(identity)?;
             self.note_head(head);
-            let Some(state) = self.passed(manifest::FILE_NAME, loaded)? else { return Ok(None) };
-            let Some(state) = state else {
-                let remedy = "open the store for writing once: it is published again out of registry.redb";
-                self.problem(Severity::Damage, manifest::FILE_NAME, "it is missing", remedy);
-                return Ok(None);
+            let state = match loaded {
+                Ok(Some(state)) => state,
+                Ok(None) => return self.without_manifest(identity, "it is missing"),
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    return self.without_manifest(identity, error.what());
+                }
+                Err(error) => return Err(error),
             };
             self.read(manifest::FILE_NAME.as_ref());
             let said = head.and_then(|(said, trust)| (trust != Trust::Untrusted).then_some(said));
             if said.is_some_and(|said| said.manifest_generation > state.generation()) {
                 let generation = state.generation();
                 let what = format!("it is of generation {generation}, and HEAD says that a newer one was committed");
-                self.problem(Severity::Damage, manifest::FILE_NAME, what, RESTORE);
+                let newest = said.map_or(0, |said| said.manifest_generation);
+                let remedy = self.manifest_remedy(identity, newest)?;
+                self.problem(Severity::Damage, manifest::FILE_NAME, what, remedy);
             }
             let state = Arc::new(state);
             if let Some((tail, seq)) = self.log(identity, &state, said.as_ref())? {
@@ -89,6 +93,27 @@ impl Check<'_> {
                 return Ok((Some((said, Trust::Untrusted)), loaded));
             }
             head = now;
+        }
+    }
+
+    /// Without MANIFEST nobody knows what else there should be.
+    fn without_manifest(&mut self, identity: &Identity, what: &str) -> Result<Option<Published>> {
+        let remedy = self.manifest_remedy(identity, 0)?;
+        self.problem(Severity::Damage, manifest::FILE_NAME, what, remedy);
+        Ok(None)
+    }
+
+    /// What to do about a MANIFEST that is lost, or older than `generation`: the next opening for writing publishes it again
+    /// where `registry.redb` has it. A process that holds the store does with its next change.
+    fn manifest_remedy(&self, identity: &Identity, generation: u64) -> Result<&'static str> {
+        if self.disk.is_locked(&self.dir.join(lock::FILE_NAME)).unwrap_or(true) {
+            return Ok(PUBLISH_AGAIN);
+        }
+        match registry::stored(&*self.disk, &self.dir, &identity.uuid) {
+            Ok(stored) if stored.generation >= generation => Ok(PUBLISH_AGAIN),
+            Ok(_) => Ok(RESTORE_STORE),
+            Err(error) if error.is_missing_file() || error.kind() == ErrorKind::Damaged => Ok(RESTORE_STORE),
+            Err(error) => Err(error),
         }
     }
 

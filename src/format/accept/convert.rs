@@ -69,7 +69,13 @@ pub(super) fn convert(dtype: &DataType, array: &ArrayRef, refused: &mut Vec<Refu
 
 /// The error for a column none of whose values could convert.
 pub(super) fn mismatch(dtype: &DataType, array: &dyn Array) -> Error {
-    let error = Error::invalid(format!("wants {dtype}, got {}", array.data_type()));
+    let mut error = Error::invalid(format!("wants {dtype}, got {}", array.data_type()));
+    if *dtype == DataType::Timestamp && array.data_type().is_integer() {
+        // Seconds, milliseconds or microseconds: nobody can know.
+        error = error.remedy(
+            "write the column as a timestamp type, which says its unit; or as CSV with timestamp_format = \"%s\"",
+        );
+    }
     match (0..array.len()).find(|&row| array.is_valid(row)) {
         Some(row) => error.at(format!("row {row}")),
         None => error,

@@ -91,7 +91,7 @@ fn below_the_witness_a_lost_sector_is_damage_with_its_place_and_a_remedy() {
             assert_eq!(error.kind(), ErrorKind::Damaged);
             let text = error.to_string();
             assert!(text.contains(&segment_name(1)) && text.contains(&format!("offset {at}:")), "{text}");
-            assert!(text.contains("asof repair"), "{text}");
+            assert!(text.contains("put a copy of the store"), "{text}");
             assert!(recover_all(&crashed, 1, position(1, at)).is_ok(), "up to there nothing is missing");
         }
     }

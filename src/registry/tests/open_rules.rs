@@ -122,7 +122,7 @@ fn every_combination_of_the_two_files_opens_as_the_table_says() {
                 }
                 let error = outcome.expect_err(&case);
                 assert_eq!(error.kind(), ErrorKind::Damaged, "{case}: {error}");
-                assert!(error.to_string().contains("from a backup"), "{error}");
+                assert!(error.to_string().contains("put a copy of the store"), "{error}");
                 continue;
             };
             let opened = outcome.unwrap_or_else(|error| panic!("{case}: {error}"));

@@ -284,12 +284,12 @@ fn a_feature_beside_all_features_is_twice() {
 }
 
 #[test]
-fn two_versions_of_a_view_need_two_names() {
-    assert_snapshot!(mistakes_in_service(r#""weather:temp", "weather@1:temp""#), @r#"
-    asof.toml:12:29: service model has weather:temp both from weather and from weather@1
+fn no_selection_takes_the_name_of_another_view() {
+    assert_snapshot!(mistakes_in_service(r#""weather:temp", { view = "weather@1", as = "weather", features = ["temp"] }"#), @r#"
+    asof.toml:12:79: service model has weather:temp both from weather and from weather@1
        |
-    12 | features = ["weather:temp", "weather@1:temp"]
-       |                             ^^^^^^^^^^^^^^^^ tell them apart with { view = "...", as = "..." }
+    12 | features = ["weather:temp", { view = "weather@1", as = "weather", features = ["temp"] }]
+       |                                                                               ^^^^^^ tell them apart with { view = "...", as = "..." }
     "#);
 }
 
