@@ -19,9 +19,9 @@ doc:
 demo:
     cargo run --release -- demo
 
-# The seqlock under every interleaving; a target folder of its own, because loom replaces std's atomics.
+# The seqlock under every interleaving.
 loom:
-    RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom --no-default-features --test loom
+    cargo test --release --target-dir target/loom -p asof-loom
 
 # A long crash campaign: so many images, from that life on.
 crash images="2000000" seed="1000000":

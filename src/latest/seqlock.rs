@@ -1,7 +1,7 @@
 //! The seqlock over a slot: one writer, any number of readers, none of whom waits for another.
 //!
 //! Word 0 is `checksum << 32 | version`; the version is odd while the writer is inside. Safe code
-//! on atomics; `tests/loom.rs` includes this file with loom's atomics and walks every interleaving.
+//! on atomics; `loom/tests/seqlock.rs` includes this file with loom's atomics and walks every interleaving.
 
 use super::atomics::{AtomicU64, Ordering, fence};
 

@@ -1,14 +1,13 @@
 //! The seqlock under every interleaving that loom's memory model allows.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom --no-default-features --test loom`
-#![cfg(loom)]
+//! `cargo test --release --target-dir target/loom -p asof-loom`
 
 /// Takes the place of `latest::atomics`.
 mod atomics {
     pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
-#[path = "../src/latest/seqlock.rs"]
+#[path = "../../src/latest/seqlock.rs"]
 #[expect(dead_code, reason = "the table uses more of it than this test")]
 mod seqlock;
 
