@@ -159,12 +159,17 @@ impl Engine {
     /// [`Engine::settle`] says what became of it, a state of knowledge of that time or later waits for it.
     pub(super) fn stamp(&self, core: &Core) -> i64 {
         self.head().announce(core.next_seq);
-        core.state.ingested_at_us.max(self.clock.now().0)
+        let ingested_at_us = core.state.ingested_at_us.max(self.clock.now().0);
+        self.head().date(ingested_at_us);
+        ingested_at_us
     }
 
     /// What has a time gave no numbers. `is_known`: nor will it, after the next open.
-    pub(super) fn settle(&self, is_known: bool) {
+    pub(super) fn settle(&self, core: &Core, is_known: bool) {
         self.head().announce(if is_known { 0 } else { UNSETTLED });
+        if is_known {
+            self.head().date(core.state.ingested_at_us);
+        }
     }
 
     /// Commits a change of the registry, which is told the next number and the commit's time. It may give numbers from there
@@ -216,7 +221,7 @@ impl Engine {
         let state = published.inspect_err(|error| {
             // A change that was refused left nothing. Of one that the disk failed, nobody knows.
             let is_refused = matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::NotFound);
-            self.settle(is_refused);
+            self.settle(core, is_refused || given == 0);
             if !is_refused {
                 core.broken = Some(error.as_cause());
             }
@@ -228,7 +233,7 @@ impl Engine {
             core.state.committed_seq = core.next_seq - 1;
             core.state.ingested_at_us = ingested_at_us;
         } else {
-            self.settle(true);
+            self.settle(core, true);
         }
         core.state.manifest_generation = state.generation();
         core.state.definitions_revision = state.meta().definitions_revision;
