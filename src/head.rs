@@ -259,6 +259,11 @@ impl Head {
         fence(Ordering::SeqCst);
     }
 
+    /// The time of the commit under way: what was known before it is certain. Or of the last one, where that gave no numbers.
+    pub fn date(&self, ingested_at_us: i64) {
+        self.store(word::INGESTED_AT, ingested_at_us.cast_unsigned());
+    }
+
     /// The first number of a commit that may have its time and that nobody sees yet. Whoever finds none sees, from here on, all
     /// that has a time of before this call.
     pub fn under_way(&self) -> Option<u64> {
@@ -267,7 +272,7 @@ impl Head {
         (first_seq > self.committed_seq()).then_some(first_seq)
     }
 
-    /// The greatest `ingested_at` of what was committed, in microseconds.
+    /// The greatest `ingested_at` there is, in microseconds: of the commit under way, once it has one.
     pub fn ingested_at_us(&self) -> i64 {
         self.load(word::INGESTED_AT).cast_signed()
     }

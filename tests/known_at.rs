@@ -117,7 +117,7 @@ fn a_time_asked_for_at_any_moment_of_a_commit_means_the_same_when_it_is_asked_fo
 }
 
 #[test]
-fn a_time_before_the_last_commit_is_not_waited_for() {
+fn a_time_before_that_of_the_commit_under_way_is_not_waited_for() {
     let memory = MemDisk::volatile();
     let clock = Arc::new(ManualClock::new(Timestamp(500)));
     let (is_held, is_there) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -142,13 +142,15 @@ fn a_time_before_the_last_commit_is_not_waited_for() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let early = seq_at(&store, Timestamp(999)).unwrap();
-    let later = ask("the writer", store.clone(), Timestamp(1_999));
+    assert_eq!(seq_at(&store, Timestamp(1_999)).unwrap(), 6, "the commit under way has a later time");
+    let later = ask("the writer", store.clone(), Timestamp(2_000));
     std::thread::sleep(Duration::from_millis(30));
-    assert!(!later.is_finished(), "the commit under way may have that time");
+    assert!(!later.is_finished(), "the commit under way has that time");
     is_held.store(false, Ordering::SeqCst);
     let written = writing.join().unwrap();
     assert_eq!(early, 1);
-    assert_eq!(later.join().unwrap().2.unwrap(), written.first_seq - 1, "it has a later one");
+    assert_eq!(later.join().unwrap().2.unwrap(), written.first_seq + 4);
+    assert_eq!(seq_at(&store, Timestamp(1_999)).unwrap(), 6);
     assert_eq!(seq_at(&store, Timestamp(2_000)).unwrap(), written.first_seq + 4);
 }
 
@@ -182,8 +184,8 @@ fn a_commit_whose_writer_failed_or_was_killed_within_it_keeps_its_time_open_unti
             Some(image) => builder(Arc::new(image.clone()), &clock).open_read_only(DIR).unwrap(),
             None => store.clone(),
         };
-        let early = seq_at(&left, Timestamp(999)).unwrap();
-        for time in [1_000, 2_500] {
+        let early = [999, 1_000, 1_999].map(|time| seq_at(&left, Timestamp(time)).unwrap());
+        for time in [2_000, 2_500] {
             let error = seq_at(&left, Timestamp(time)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
             assert!(error.to_string().contains("open the store for writing"), "{error}");
@@ -191,8 +193,8 @@ fn a_commit_whose_writer_failed_or_was_killed_within_it_keeps_its_time_open_unti
         drop(store);
         let disk = image.unwrap_or_else(|| memory.kill_image());
         let next = builder(Arc::new(disk), &clock).open(DIR).unwrap();
-        assert_eq!(seq_at(&next, Timestamp(999)).unwrap(), early);
-        let seqs = [1_000, 2_500].map(|time| seq_at(&next, Timestamp(time)).unwrap());
+        assert_eq!([999, 1_000, 1_999].map(|time| seq_at(&next, Timestamp(time)).unwrap()), early);
+        let seqs = [1_999, 2_500].map(|time| seq_at(&next, Timestamp(time)).unwrap());
         assert!(seqs[0] < seqs[1] || !is_kill, "what was logged is found: {seqs:?}");
         if is_kill {
             assert_eq!(seq_at(&left, Timestamp(2_500)).unwrap(), seqs[1], "whoever was refused is answered");

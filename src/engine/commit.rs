@@ -150,8 +150,11 @@ impl Engine {
         self.follow_rotation(core);
         let ingested_at = self.stamp(core);
         // The log takes nothing more then, and the next open tells how much of it there is.
-        self.commit_stamped(core, group, ingested_at).inspect_err(|_| self.settle(false))?;
-        Ok(first_seq)
+        let committed = self.commit_stamped(core, group, ingested_at);
+        if committed.is_err() {
+            self.settle(core, false);
+        }
+        committed.map(|()| first_seq)
     }
 
     fn commit_stamped(&self, core: &mut Core, group: &mut [(Arc<Pending>, Batch)], ingested_at: i64) -> Result<()> {

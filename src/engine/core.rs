@@ -162,12 +162,17 @@ impl Engine {
     /// [`Engine::settle`] says what became of it, a state of knowledge of that time or later waits for it.
     pub(super) fn stamp(&self, core: &Core) -> i64 {
         self.own_head().head.announce(core.next_seq);
-        core.state.ingested_at_us.max(self.clock.now().0)
+        let ingested_at_us = core.state.ingested_at_us.max(self.clock.now().0);
+        self.own_head().head.date(ingested_at_us);
+        ingested_at_us
     }
 
     /// What has a time gave no numbers. `is_known`: nor will it, after the next open.
-    pub(super) fn settle(&self, is_known: bool) {
+    pub(super) fn settle(&self, core: &Core, is_known: bool) {
         self.own_head().head.announce(if is_known { 0 } else { UNSETTLED });
+        if is_known {
+            self.own_head().head.date(core.state.ingested_at_us);
+        }
     }
 
     /// Commits a change of the registry, which is told the next number and the commit's time. It may give numbers from there
@@ -213,10 +218,10 @@ impl Engine {
             let manifest = manifest::prepare(&*self.reads.disk, &self.reads.dir, &proposed.after().to_manifest())?;
             Ok((proposed, manifest))
         });
-        let (proposed, manifest) = prepared.inspect_err(|_| self.settle(true))?;
+        let (proposed, manifest) = prepared.inspect_err(|_| self.settle(core, true))?;
         let state = proposed.commit().map_err(|error| {
             let is_known = self.registry.takes_commits();
-            self.settle(is_known);
+            self.settle(core, is_known || given == 0);
             if is_known {
                 return error;
             }
@@ -229,7 +234,7 @@ impl Engine {
         }
         Self::retire_changed_tables(core, &state);
         manifest.put_in_place().map_err(|error| {
-            self.settle(false);
+            self.settle(core, given == 0);
             core.broken = Some(error.as_cause());
             error.remedy("it took place, and shows when the store is opened again: do not do it once more")
         })?;
@@ -240,7 +245,7 @@ impl Engine {
             core.state.committed_seq = core.next_seq - 1;
             core.state.ingested_at_us = ingested_at_us;
         } else {
-            self.settle(true);
+            self.settle(core, true);
         }
         core.state.manifest_generation = state.generation();
         core.state.definitions_revision = state.meta().definitions_revision;

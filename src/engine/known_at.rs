@@ -66,7 +66,7 @@ impl Reads {
             let Some(under_way) = head.under_way() else { return Ok(()) };
             let awaited = *awaited.get_or_insert(under_way);
             let ingested_at = Timestamp(head.ingested_at_us());
-            // One under way has the time of the last one, or a later.
+            // One under way has that time, or will have that or a later.
             if time < ingested_at || head.committed_seq() >= awaited {
                 return Ok(());
             }
