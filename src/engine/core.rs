@@ -286,7 +286,7 @@ impl Engine {
     /// Closes the store in order, so that the next open has nothing to recover.
     ///
     /// # Errors
-    /// The log, a table or HEAD could not be made durable, now or when it was tried before: the store takes no more
+    /// The log or HEAD could not be made durable, now or when it was tried before: the store takes no more
     /// writes, and the next open recovers.
     pub fn close(&self) -> Result<()> {
         let mut core = self.lock_core();

@@ -1,5 +1,6 @@
 //! A table file's life: created, opened and trusted or not, committed to, closed.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -225,7 +226,7 @@ impl Table {
     pub fn retire_file(disk: &dyn Disk, path: &Path) -> Result<()> {
         let file = match disk.open(path, OpenMode::Write) {
             Ok(file) => file,
-            Err(error) if error.is_missing_file() => return Ok(()),
+            Err(error) if error.is_missing_file() || error.io_kind() == Some(ErrorKind::IsADirectory) => return Ok(()),
             Err(error) => return Err(error),
         };
         if file.len_bytes()? < HEADER_WORDS as u64 * 8 {

@@ -421,9 +421,9 @@ fn an_import_that_fails_while_it_strikes_out_rows_written_meanwhile_leaves_nothi
 #[test]
 fn a_close_that_failed_is_never_said_to_have_worked() {
     type Fault = fn(Operation, &Path) -> bool;
-    let faults: [(&str, Fault); 3] = [
+    // A latest table that cannot be closed is built anew, and nothing failed: see `tests/readers.rs`.
+    let faults: [(&str, Fault); 2] = [
         ("the log", |operation, path| operation == Operation::Sync && path.starts_with(STORE)),
-        ("a table", |operation, path| operation == Operation::SyncMap && path.to_string_lossy().contains("latest")),
         ("HEAD", |operation, path| operation == Operation::SyncMap && path.ends_with("HEAD")),
     ];
     for (name, fault) in faults {

@@ -116,3 +116,11 @@ fn a_table_is_worn_once_a_quarter_of_it_was_lost_to_kills_or_damage_was_met() {
     upsert(&mut table, b"k", &text(2)).unwrap();
     assert!(table.stats().is_worn());
 }
+
+#[test]
+fn a_folder_under_the_name_of_a_table_is_none_and_is_left_alone() {
+    let disk = disk();
+    disk.create_dir(Path::new(PATH)).unwrap();
+    Table::retire_file(&disk, Path::new(PATH)).unwrap();
+    assert!(Table::open(&disk, Path::new(PATH), mixed(), &OPTIONS).is_err() && disk.list(Path::new(PATH)).is_ok());
+}
