@@ -27,6 +27,10 @@ loom:
 crash images="2000000" seed="1000000":
     ASOF_CRASH_IMAGES={{images}} ASOF_CRASH_SEED={{seed}} cargo test --test crash campaign -- --nocapture
 
+# So many random lives beside the oracle.
+model cases="50000":
+    ASOF_MODEL_CASES={{cases}} cargo test --test model
+
 # Licences and banned crates, of every platform.
 deny:
     cargo fetch --quiet --locked

@@ -199,6 +199,16 @@ fn files_stay_one_idea_long() {
     assert!(wrong.is_empty(), "split by idea:\n{}", wrong.join("\n"));
 }
 
+/// An oracle that is longer is a second engine, with mistakes of its own.
+const ORACLE_LINES_MAX: usize = 60;
+
+#[test]
+fn the_oracle_of_the_model_stays_naive() {
+    let text = fs::read_to_string(root().join("tests/model/oracle.rs")).unwrap();
+    let code = text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//")).count();
+    assert!(code <= ORACLE_LINES_MAX, "tests/model/oracle.rs: {code} lines, at most {ORACLE_LINES_MAX}");
+}
+
 #[test]
 fn every_path_that_a_document_names_exists() {
     let mut documents = Vec::new();

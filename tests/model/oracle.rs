@@ -1,0 +1,66 @@
+//! The naive oracle: all rows and all definitions there ever were, and the rules in words.
+
+use std::collections::BTreeMap;
+
+use asof::Status;
+use asof::value::Value;
+
+use super::definitions::{Project, View};
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub view: usize,
+    pub key: Vec<Value>,
+    pub event_ts: i64,
+    pub created: Option<i64>,
+    pub seq: u64,
+    pub event_id: Value,
+    /// What is not null, by feature; `None` for a delete.
+    pub values: Option<BTreeMap<String, Value>>,
+}
+
+/// As of when, known by when, and whether rows must have been created by then.
+pub type Question = (i64, u64, bool);
+/// A value, what became of it, and when it was true.
+pub type Answer = (Value, Status, Option<i64>);
+
+#[derive(Default)]
+pub struct Oracle {
+    pub rows: Vec<Row>,
+    /// All that is defined from a seq on.
+    pub definitions: Vec<(u64, Project)>,
+}
+
+impl Oracle {
+    pub fn definitions_at(&self, known_at: u64) -> Project {
+        self.definitions.iter().rfind(|(seq, _)| *seq <= known_at).map(|(_, all)| all.clone()).unwrap_or_default()
+    }
+
+    pub fn answer(&self, view: &View, key: &[Value], feature: &str, (at, known_at, cutoff): Question) -> Answer {
+        let mut seen: Vec<&Row> = self.rows.iter().filter(|row| row.view == view.id && row.key == key).collect();
+        seen.retain(|row| row.event_ts <= at && row.seq <= known_at);
+        let cutoff = cutoff && view.definition.has_created();
+        seen.retain(|row| !cutoff || row.created.is_some_and(|created| created <= at));
+        let winner = seen.into_iter().max_by_key(|row| (row.event_ts, row.created, row.seq));
+        let nothing = (Value::Null, Status::NotFound, None);
+        let Some(Row { values: Some(values), event_ts, .. }) = winner else { return nothing };
+        let is_old = view.definition.ttl_us > 0 && *event_ts < at.saturating_sub(view.definition.ttl_us);
+        match values.get(feature) {
+            _ if is_old => (Value::Null, Status::OutsideMaxAge, Some(*event_ts)),
+            None => (Value::Null, Status::NullValue, Some(*event_ts)),
+            Some(value) => (value.clone(), Status::Present, Some(*event_ts)),
+        }
+    }
+
+    /// Takes each row only where it comes more often than it is stored.
+    pub fn import(&mut self, rows: Vec<Row>) {
+        let content = |row: &Row| format!("{:?}", Row { seq: 0, ..row.clone() });
+        let mut stored: Vec<String> = self.rows.iter().map(content).collect();
+        for row in rows {
+            match stored.iter().position(|stored| *stored == content(&row)) {
+                Some(at) => drop(stored.swap_remove(at)),
+                None => self.rows.push(row),
+            }
+        }
+    }
+}
