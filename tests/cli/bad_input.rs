@@ -255,7 +255,7 @@ fn a_second_writer_is_told_who_is_the_first() {
     let project = Project::shop_with_profiles();
     let store = Store::builder().listen(false).open(project.path("store")).unwrap();
     let holder = format!("pid {}", std::process::id());
-    project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, "LOCK"]);
+    project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, "store: "]);
     project.run(&["import", "profile", "profiles.csv", "--append"]).fails(3, &[&holder]);
     // Reading goes on beside it.
     assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "SE");

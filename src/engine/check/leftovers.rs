@@ -22,7 +22,7 @@ impl Check<'_> {
         for path in names.into_iter().map(|name| folder.join(name)) {
             if path.extension().is_some_and(|ending| ending == "jsonl") {
                 self.read(&path);
-            } else if !self.disk.is_locked(&self.dir.join(lock::FILE_NAME)).unwrap_or(true) {
+            } else if !self.is_written_to() {
                 self.problem(Severity::Leftover, &path, "it holds no rows that were set aside", "move it elsewhere");
             }
         }
@@ -42,7 +42,7 @@ impl Check<'_> {
             }
             known.push(folder);
         }
-        let is_written_to = self.disk.is_locked(&self.dir.join(lock::FILE_NAME)).unwrap_or(true);
+        let is_written_to = self.is_written_to();
         let mut folders = vec![self.dir.clone(), self.dir.join("history"), self.dir.join("latest")];
         folders.extend(picture.views.values().map(|view| history_folder(&self.dir, &view.record)));
         for folder in folders {
