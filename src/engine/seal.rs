@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 pub(super) const BUILD_THREADS: usize = 2;
 
 impl Engine {
-    /// Turns every committed row of the log into runs; the log is empty afterwards. Whether there was anything.
+    /// Turns every committed row of the log into runs; the log is empty afterwards. Whether there was a row.
     ///
     /// # Errors
     /// The disk fails: the rows stay in the log.
@@ -33,7 +33,8 @@ impl Engine {
         self.seal_full_segments(now)
     }
 
-    /// Turns the rows of log segments that take no more into runs, where there are any.
+    /// Turns the rows of log segments that take no more into runs, where there are any, and removes those segments. Whether
+    /// there was a row.
     ///
     /// # Errors
     /// The disk fails: the rows stay in the log.
@@ -61,15 +62,17 @@ impl Engine {
 
     /// Under the sealing lock.
     fn seal_full_segments(&self, now: Timestamp) -> Result<bool> {
-        let sealed: Vec<Arc<TailSegment>> = {
+        let (active, picture) = {
             let core = self.lock_core();
             // Before runs are built that could not be committed.
             core.check_sound()?;
-            let active = core.tail.segment();
-            self.reads.picture().tail.iter().filter(|tail| tail.segment() != active).cloned().collect()
+            (core.tail.segment(), self.reads.picture())
         };
-        let Some(last) = sealed.last().map(|tail| tail.segment()) else { return Ok(false) };
-        let picture = self.reads.picture();
+        // Segments without a row too, which writers left that came to nothing: they are not in the tail.
+        if picture.state.meta().log_start_segment == active {
+            return Ok(false);
+        }
+        let sealed: Vec<&Arc<TailSegment>> = picture.tail.iter().filter(|tail| tail.segment() < active).collect();
         let mut records = Vec::new();
         let mut buildings = Vec::new();
         for view in picture.views.values() {
@@ -94,9 +97,9 @@ impl Engine {
             records.extend(metas.iter().map(|meta| run_record(meta, view.record.id, 0, 0, RunSource::Seal)));
         }
         let commits: Vec<Commit> = sealed.iter().flat_map(|tail| tail.commits().clone()).collect();
-        let clock = self.write_clock(&commits, last)?;
+        let clock = self.write_clock(&commits, active - 1)?;
         let mut core = self.lock_core();
-        let tail = self.reads.picture().tail.iter().filter(|tail| tail.segment() > last).cloned().collect();
+        let tail = self.reads.picture().tail.iter().filter(|tail| tail.segment() >= active).cloned().collect();
         let was_sound = core.broken.is_none();
         let committed = self.commit_registry(
             &mut core,
@@ -109,7 +112,7 @@ impl Engine {
                 if let Some(clock) = &clock {
                     change.put(clock)?;
                 }
-                change.meta().log_start_segment = last + 1;
+                change.meta().log_start_segment = active;
                 Ok(0)
             },
             Effect { tail: Some(tail), ..Effect::default() },
@@ -117,8 +120,8 @@ impl Engine {
         buildings.iter().for_each(|building| building.settle(&core, was_sound, &committed));
         committed?;
         drop(core);
-        self.reads.log_place().remove_below(last + 1)?;
-        Ok(true)
+        self.reads.log_place().remove_below(active)?;
+        Ok(!sealed.is_empty())
     }
 
     /// Merges runs of like size where there are many, view by view, until none are to be merged.

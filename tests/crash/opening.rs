@@ -1,13 +1,20 @@
 //! Opening a store beside another who does, again and again, and where somebody left things in its folder.
 
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use asof::ErrorKind;
-use asof::disk::{Disk, FaultyDisk, MemDisk, Verdict};
+use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, Operation, Verdict};
+use asof::options::Durability;
+use asof::{BulkOptions, ErrorKind, Store};
 
 use super::image::{STORE, path};
 use super::windows::{apply, batch, builder, builder_on, x};
+
+fn segments(disk: &MemDisk) -> usize {
+    disk.list(&path("log")).unwrap().len()
+}
 
 /// Whether there was a store was once asked before the lock was taken, and not again: whoever waited for the lock made
 /// a new store on top of the one that another had made meanwhile.
@@ -63,4 +70,80 @@ fn a_store_whose_lock_file_was_removed_has_one_writer_all_the_same() {
     drop(store);
     let store = builder(&disk).open(STORE).unwrap();
     assert_eq!(x(&store, 3), Some(3));
+}
+
+/// Each process that was killed, and each opening that failed, once left an empty segment behind.
+#[test]
+fn a_store_that_is_opened_again_and_again_does_not_fill_the_disk() {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    let mut shown = store.write("v", &batch(0..9, 1, 1)).unwrap().first_seq + 8;
+    let mut disk = disk.kill_image();
+    for round in 0..6 {
+        let killed = builder(&disk).open(STORE).unwrap();
+        disk = disk.kill_image();
+        drop(killed);
+        let is_late = |operation, file: &Path| operation == Operation::SyncMap && file.starts_with(path("latest"));
+        let kind = io::ErrorKind::Other;
+        let failing = FaultyDisk::at(Arc::new(disk.clone()), Verdict::Fail(kind), 0, 1, is_late);
+        assert_eq!(builder_on(Arc::new(failing)).open(STORE).map(drop).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(segments(&disk), 2, "round {round}");
+    }
+    // Not one number is given twice, nor a row lost that is written to the segment they all had.
+    let store = builder(&disk).durability(Durability::Fsync).open(STORE).unwrap();
+    let written = store.write("v", &batch(0..9, 2, 2)).unwrap();
+    assert!(written.first_seq > shown, "number {} is given, and numbers up to {shown} were", written.first_seq);
+    shown = written.first_seq + 8;
+    assert_eq!(segments(&disk), 2);
+    let disk = disk.crash_image(CrashMode::DropAll);
+    let store = builder(&disk).open(STORE).unwrap();
+    assert_eq!(x(&store, 3), Some(2));
+    assert!(store.write("v", &batch(0..9, 3, 3)).unwrap().first_seq > shown);
+}
+
+/// Only a seal of rows that came after them once removed them: a store that takes imports alone kept them for ever.
+#[test]
+fn empty_segments_that_power_failures_left_go_when_the_log_is_sealed_rows_or_none() {
+    for rows_are_logged in [false, true] {
+        let mut disk = MemDisk::new();
+        let mut shown = 0;
+        for round in 1..7 {
+            let store = builder(&disk).durability(Durability::Os).open(STORE).unwrap();
+            if round == 1 {
+                apply(&store);
+                let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+                bulk.write(&batch(0..9, 1, 1)).unwrap();
+                bulk.commit().unwrap();
+                if rows_are_logged {
+                    store.write("w", &batch(0..9, 1, 1)).unwrap();
+                    store.snapshot("synced").unwrap();
+                }
+            }
+            // Rows that the power failure takes: their numbers were shown.
+            let lost = store.write("v", &batch(0..9, 2, 2)).unwrap();
+            assert!(lost.first_seq > shown, "number {} is given, and numbers up to {shown} were", lost.first_seq);
+            shown = lost.first_seq + 8;
+            disk = disk.crash_image(CrashMode::DropAll);
+        }
+        let store = builder(&disk).open(STORE).unwrap();
+        assert!(segments(&disk) > 5, "{}", segments(&disk));
+        let reader = builder(&disk).open_read_only(STORE).unwrap();
+        assert_eq!(store.seal().unwrap(), rows_are_logged, "whether there was a row");
+        assert_eq!(segments(&disk), 1);
+        assert!(!store.seal().unwrap());
+        let next = store.write("v", &batch(9..10, 3, 3)).unwrap().first_seq;
+        assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
+        assert_eq!((x(&reader, 3), x(&reader, 9)), (Some(1), Some(3)), "read beside it");
+        for image in [disk.kill_image(), disk.crash_image(CrashMode::DropAll)] {
+            let store = builder(&image).open(STORE).unwrap();
+            assert_eq!(x(&store, 3), Some(1));
+            assert!(store.write("v", &batch(0..9, 4, 4)).unwrap().first_seq > next);
+            let closed = {
+                store.close().unwrap();
+                Arc::new(image.kill_image())
+            };
+            assert_eq!(Store::builder().disk(closed).check(STORE, &mut |_| ()).unwrap().problems, []);
+        }
+    }
 }
