@@ -6,14 +6,13 @@ use std::sync::atomic::Ordering;
 
 use super::building::Building;
 use super::core::{Effect, Engine, lock};
-use super::picture::{Picture, Run, history_folder, run_schema};
-use crate::disk::atomic_write;
+use super::picture::{Run, history_folder, run_schema};
 use crate::error::Result;
-use crate::format::commits::{Commit, encode_commits};
+use crate::format::commits::Commit;
 use crate::history::{
     RowCollector, RunFileMeta, RunOutput, RunSize, choose_merge, index_path, merge_runs, run_path, seal,
 };
-use crate::registry::records::{ClockRecord, RunRecord, RunSource, ViewRecord};
+use crate::registry::records::{RunRecord, RunSource, ViewRecord};
 use crate::tail::TailSegment;
 use crate::time::Timestamp;
 
@@ -97,7 +96,9 @@ impl Engine {
             records.extend(metas.iter().map(|meta| run_record(meta, view.record.id, 0, 0, RunSource::Seal)));
         }
         let commits: Vec<Commit> = sealed.iter().flat_map(|tail| tail.commits().clone()).collect();
-        let clock = self.write_clock(&commits, active - 1)?;
+        let building = Building::new(self, self.reads.dir.join("history"));
+        let clock = building.clock(&commits, active - 1)?;
+        buildings.push(building);
         let mut core = self.lock_core();
         let tail = self.reads.picture().tail.iter().filter(|tail| tail.segment() >= active).cloned().collect();
         let was_sound = core.broken.is_none();
@@ -230,49 +231,6 @@ impl Engine {
             self.reads.disk.sync_dir(&self.reads.dir.join("history"))?;
         }
         Ok(folder)
-    }
-
-    fn write_clock(&self, commits: &[Commit], last_segment: u32) -> Result<Option<ClockRecord>> {
-        let (Some(first), Some(last)) = (commits.first(), commits.last()) else { return Ok(None) };
-        let name = format!("commits-{last_segment:010}");
-        atomic_write(&*self.reads.disk, &self.reads.dir.join("history"), &name, &encode_commits(commits))?;
-        Ok(Some(ClockRecord {
-            id: last_segment.into(),
-            file_name: format!("history/{name}"),
-            seq_first: first.last_seq,
-            seq_last: last.last_seq,
-            ingested_first_us: first.ingested_at,
-            ingested_last_us: last.ingested_at,
-        }))
-    }
-
-    /// Removes run files that no registry names: what a crash or a failed build left. Only at open, when
-    /// nothing is being built.
-    pub(super) fn remove_orphans(&self) -> Result<()> {
-        let picture: Arc<Picture> = self.reads.picture();
-        for view in picture.views.values() {
-            let folder = history_folder(&self.reads.dir, &view.record);
-            if !self.reads.disk.exists(&folder)? {
-                continue;
-            }
-            let named: Vec<PathBuf> = view
-                .runs
-                .iter()
-                .flat_map(|run| [run_path(&folder, run.record.id), index_path(&folder, run.record.id)])
-                .collect();
-            for name in self.reads.disk.list(&folder)? {
-                let path = folder.join(&name);
-                if name.starts_with("scratch-") {
-                    for piece in self.reads.disk.list(&path)? {
-                        self.reads.disk.remove(&path.join(piece))?;
-                    }
-                    self.reads.disk.remove_dir(&path)?;
-                } else if (name.ends_with(".arrow") || name.ends_with(".idx")) && !named.contains(&path) {
-                    self.reads.disk.remove(&path)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
