@@ -146,7 +146,8 @@ impl Teller<'_> {
 
     /// Commands to go on with, as they can be typed here.
     fn next(&mut self, dir: &Path) -> Result<(), Failure> {
-        let asof = std::env::args().next().unwrap_or_else(|| "asof".to_owned());
+        let asof = std::env::args_os().next().unwrap_or_else(|| "asof".into());
+        let asof = asof.to_string_lossy();
         let dir = dir.display();
         writeln!(self.context.out, "Next, for example:")?;
         for command in [
