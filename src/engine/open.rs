@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::lock::{Holder, OpenerLock};
-use crate::log::{Ended, recover};
+use crate::log::recover;
 use crate::manifest;
 use crate::registry::Registry;
 use crate::registry::records::{Meta, ProjectRecord};
@@ -105,12 +105,7 @@ impl Engine {
             ..said
         };
         head.begin(&begin, std::process::id())?;
-        let ended = match trust {
-            Trust::Clean => Ended::InOrder,
-            Trust::SameBoot => Ended::Killed,
-            Trust::Untrusted => Ended::Unknown,
-        };
-        let log = recovered.into_writer(ended, next_seq, options.sizes.segment_bytes)?;
+        let log = recovered.into_writer(is_clean, next_seq, options.sizes.segment_bytes)?;
         let next_seq =
             if is_clean { next_seq } else { next_seq.max(log.seq_limit() - crate::format::log::SEGMENT_SEQ_SPAN) };
         let tail = match tails.last() {

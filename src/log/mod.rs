@@ -13,6 +13,6 @@ mod tests;
 mod writer;
 
 pub use reader::LogReader;
-pub use recovery::{Ended, Recovered, recover};
+pub use recovery::{Recovered, recover};
 pub use segment::{LogPlace, segment_name};
 pub use writer::LogWriter;

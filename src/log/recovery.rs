@@ -13,17 +13,6 @@ use crate::error::{Error, Result};
 use crate::format::log::{Frame, LogPosition, offset_of, position, segment_of};
 use crate::format::sector::SectorState;
 
-/// How the writer before ended, as far as anybody knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It closed the store.
-    InOrder,
-    /// It was killed, or gave up; the machine goes on, and every byte it wrote is there.
-    Killed,
-    /// With the machine perhaps: what it had not synced may be gone.
-    Unknown,
-}
-
 /// A log that was read to its end.
 #[derive(Debug)]
 pub struct Recovered {
@@ -147,15 +136,13 @@ impl Recovered {
     }
 
     /// A writer that goes on. After a clean close it goes on where the log ends. Otherwise in a new
-    /// segment, numbered from where no number was ever shown, and what lies beyond the end is set aside for ever. Only where
-    /// the writer before was killed and wrote nothing to its segment does the next one have that: a process that is started again and
-    /// again must not fill the disk with them.
+    /// segment, numbered from where no number was ever shown, and what lies beyond the end is set aside for ever.
     ///
     /// # Errors
     /// The new segment could not be made.
-    pub fn into_writer(self, ended: Ended, next_seq: u64, segment_bytes: u64) -> Result<LogWriter> {
+    pub fn into_writer(self, is_clean: bool, next_seq: u64, segment_bytes: u64) -> Result<LogWriter> {
         match self.last {
-            Some((segment, offset)) if ended == Ended::InOrder => {
+            Some((segment, offset)) if is_clean => {
                 // A stale mark of a clean close would have acknowledged groups overwritten.
                 if !is_unwritten(&segment, offset)? {
                     return Err(segment.damaged(offset, "the log goes on beyond the place where it was closed"));
@@ -168,9 +155,6 @@ impl Recovered {
                 segment.file.sync()?;
                 // So may its name be, when the writer that made it was killed: the next one must not survive it.
                 self.place.disk.sync_dir(&self.place.folder)?;
-                if ended == Ended::Killed && offset == SECTOR && self.set_aside_bytes == 0 {
-                    return Ok(LogWriter::continued(self.place, segment, offset, segment_bytes));
-                }
                 let next_seq = next_seq.max(segment.header.seq_limit);
                 let prev_end = segment.position(offset);
                 LogWriter::created(self.place, segment.id() + 1, next_seq, prev_end, segment_bytes)

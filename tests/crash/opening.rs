@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verdict};
+use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Verdict};
 use asof::options::Durability;
 use asof::{BulkOptions, ErrorKind, Severity, Store};
 
@@ -70,36 +70,6 @@ fn a_store_whose_lock_file_was_removed_has_one_writer_all_the_same() {
     drop(store);
     let store = builder(&disk).open(STORE).unwrap();
     assert_eq!(x(&store, 3), Some(3));
-}
-
-/// Each process that was killed, and each opening that failed, once left an empty segment behind.
-#[test]
-fn a_store_that_is_opened_again_and_again_does_not_fill_the_disk() {
-    let disk = MemDisk::new();
-    let store = builder(&disk).open(STORE).unwrap();
-    apply(&store);
-    let mut shown = store.write("v", &batch(0..9, 1, 1)).unwrap().first_seq + 8;
-    let mut disk = disk.kill_image();
-    for round in 0..6 {
-        let killed = builder(&disk).open(STORE).unwrap();
-        disk = disk.kill_image();
-        drop(killed);
-        let is_late = |operation, file: &Path| operation == Operation::SyncMap && file.starts_with(path("latest"));
-        let kind = io::ErrorKind::Other;
-        let failing = FaultyDisk::at(Arc::new(disk.clone()), Verdict::Fail(kind), 0, 1, is_late);
-        assert_eq!(builder_on(Arc::new(failing)).open(STORE).map(drop).unwrap_err().kind(), ErrorKind::Io);
-        assert_eq!(segments(&disk), 2, "round {round}");
-    }
-    // Not one number is given twice, nor a row lost that is written to the segment they all had.
-    let store = builder(&disk).durability(Durability::Fsync).open(STORE).unwrap();
-    let written = store.write("v", &batch(0..9, 2, 2)).unwrap();
-    assert!(written.first_seq > shown, "number {} is given, and numbers up to {shown} were", written.first_seq);
-    shown = written.first_seq + 8;
-    assert_eq!(segments(&disk), 2);
-    let disk = disk.crash_image(CrashMode::DropAll);
-    let store = builder(&disk).open(STORE).unwrap();
-    assert_eq!(x(&store, 3), Some(2));
-    assert!(store.write("v", &batch(0..9, 3, 3)).unwrap().first_seq > shown);
 }
 
 /// Only a seal of rows that came after them once removed them: a store that takes imports alone kept them for ever.

@@ -27,7 +27,7 @@ fn open(disk: &MemDisk, model: &mut Model, dice: &mut Random, seed: u64) -> Opti
     if cut {
         disk.fail_after(disk.operations() + dice.below(7));
     }
-    let writer = recovered.into_writer(Ended::Unknown, 1, SEGMENT_BYTES);
+    let writer = recovered.into_writer(false, 1, SEGMENT_BYTES);
     if cut && writer.is_err() {
         return None;
     }
@@ -107,7 +107,7 @@ fn what_a_reopened_log_shows_survives_although_a_sync_failed_before() {
     let killed = disk.kill_image();
     let (recovered, shown) = recover_all(&killed, 1, 0).unwrap();
     assert_eq!(shown.len(), 2);
-    recovered.into_writer(Ended::Unknown, 1, SEGMENT_BYTES).unwrap();
+    recovered.into_writer(false, 1, SEGMENT_BYTES).unwrap();
     let (_, after) = recover_all(&killed.crash_image(CrashMode::DropAll), 1, 0).unwrap();
     assert_eq!(after, shown);
 }
@@ -120,10 +120,10 @@ fn a_header_whose_sync_failed_survives_once_the_log_was_opened_with_it() {
     let failing = FaultyDisk::at(Arc::new(disk.clone()), Verdict::Fail(std::io::ErrorKind::Other), 0, 1, is_sync);
     let failing = LogPlace { disk: Arc::new(failing), ..place(&disk) };
     let empty = recover(&failing, 1, 0, None, |_, _| Ok(())).unwrap();
-    empty.into_writer(Ended::Unknown, 1, SEGMENT_BYTES).unwrap_err();
+    empty.into_writer(false, 1, SEGMENT_BYTES).unwrap_err();
     disk.forget_unsynced(&path(1)).unwrap();
     let killed = disk.kill_image();
-    recover_all(&killed, 1, 0).unwrap().0.into_writer(Ended::Unknown, 1, SEGMENT_BYTES).unwrap();
+    recover_all(&killed, 1, 0).unwrap().0.into_writer(false, 1, SEGMENT_BYTES).unwrap();
     recover_all(&killed.crash_image(CrashMode::DropAll), 1, 0).unwrap();
 }
 
@@ -136,59 +136,7 @@ fn a_log_opened_again_and_again_without_a_write_stays_the_same() {
     for _ in 0..5 {
         let (recovered, read) = recover_all(&disk, 1, 0).unwrap();
         assert_eq!(read, written);
-        let next = recovered.into_writer(Ended::Unknown, 1, SEGMENT_BYTES).unwrap();
+        let next = recovered.into_writer(false, 1, SEGMENT_BYTES).unwrap();
         assert!(next.seq_limit() > writer.seq_limit());
     }
-}
-
-#[test]
-fn a_log_killed_again_and_again_before_a_write_goes_on_in_the_segment_it_has() {
-    let disk = new_disk();
-    let mut writer = fresh_writer(&disk);
-    let mut seq = 1;
-    let mut written = append(&mut writer, &mut seq, &[keys(5, 400)]).unwrap().1;
-    let mut disk = disk.kill_image();
-    let again = |disk: &MemDisk| recover_all(disk, 1, 0).unwrap().0.into_writer(Ended::Killed, 1, SEGMENT_BYTES);
-    // Numbers of the first segment were shown.
-    let mut next = again(&disk).unwrap();
-    assert_eq!((next.segment(), next.seq_limit()), (2, writer.seq_limit() + (1 << 32)));
-    for _ in 0..5 {
-        disk = disk.kill_image();
-        next = again(&disk).unwrap();
-        assert_eq!((next.segment(), next.seq_limit()), (2, writer.seq_limit() + (1 << 32)));
-    }
-    // What one of them was killed in the middle of making is durable before rows follow in it.
-    let mut seq = next.seq_limit() - (1 << 32);
-    written.extend(append(&mut next, &mut seq, &[keys(3, 9)]).unwrap().1);
-    next.sync().unwrap();
-    assert_eq!(recover_all(&disk.crash_image(CrashMode::DropAll), 1, next.synced()).unwrap().1, written);
-    // With anything in it, a row or a part of one, the segment is left.
-    assert_eq!(again(&disk.kill_image()).unwrap().segment(), 3);
-    let torn = new_disk();
-    fresh_writer(&torn);
-    overwrite(&torn, 1, 1024, &[0xee; 512]);
-    assert_eq!(again(&torn).unwrap().segment(), 2);
-    // After a power failure nobody knows whether rows were shown that are gone.
-    let lost = disk.crash_image(CrashMode::DropAll);
-    fresh_writer(&lost);
-    let (unknown, _) = recover_all(&lost, 1, 0).unwrap();
-    assert_eq!(unknown.into_writer(Ended::Unknown, 1, SEGMENT_BYTES).unwrap().segment(), 4);
-}
-
-#[test]
-fn a_segment_whose_making_was_cut_short_by_a_kill_is_durable_when_the_next_writer_has_rows_in_it() {
-    let disk = new_disk();
-    // Killed when the header was written, before it was synced.
-    let is_sync = |operation: Operation, _: &Path| matches!(operation, Operation::Sync | Operation::SyncDir);
-    let failing = FaultyDisk::at(Arc::new(disk.clone()), Verdict::Fail(std::io::ErrorKind::Other), 0, 9, is_sync);
-    let failing = LogPlace { disk: Arc::new(failing), ..place(&disk) };
-    let empty = recover(&failing, 1, 0, None, |_, _| Ok(())).unwrap();
-    empty.into_writer(Ended::Unknown, 1, SEGMENT_BYTES).unwrap_err();
-    let killed = disk.kill_image();
-    let mut writer = recover_all(&killed, 1, 0).unwrap().0.into_writer(Ended::Killed, 1, SEGMENT_BYTES).unwrap();
-    assert_eq!(writer.segment(), 1);
-    let mut seq = 1;
-    let written = append(&mut writer, &mut seq, &[keys(3, 9)]).unwrap().1;
-    writer.sync().unwrap();
-    assert_eq!(recover_all(&killed.crash_image(CrashMode::DropAll), 1, writer.synced()).unwrap().1, written);
 }

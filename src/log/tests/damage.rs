@@ -70,7 +70,7 @@ fn above_the_witness_a_lost_sector_ends_the_log_there() {
             let more_follows = garbage[0] != 0 || at + 512 < offset_of(end);
             assert_eq!(recovered.set_aside_bytes > 0, more_follows, "at {at}");
             // The next opening agrees, although the new segment is now a witness for what lies before.
-            let mut writer = recovered.into_writer(Ended::Unknown, 1, SEGMENT_BYTES).unwrap();
+            let mut writer = recovered.into_writer(false, 1, SEGMENT_BYTES).unwrap();
             let mut seq = writer.seq_limit() - (1 << 32);
             let added = append(&mut writer, &mut seq, &[keys(1, 3)]).unwrap().1;
             writer.sync().unwrap();

@@ -95,7 +95,7 @@ fn keys(count: usize, len: usize) -> Vec<Vec<u8>> {
 }
 
 fn fresh_writer(disk: &MemDisk) -> LogWriter {
-    recover_all(disk, 1, 0).unwrap().0.into_writer(Ended::Unknown, 1, SEGMENT_BYTES).unwrap()
+    recover_all(disk, 1, 0).unwrap().0.into_writer(false, 1, SEGMENT_BYTES).unwrap()
 }
 
 fn path(segment: u32) -> std::path::PathBuf {

@@ -44,11 +44,11 @@ fn after_a_clean_close_the_log_goes_on_in_the_same_segment_and_a_stale_mark_is_r
     writer.sync().unwrap();
     let closed_at = writer.end();
     let reopen = || recover(&place(&disk), 1, closed_at, Some(closed_at), |_, _| Ok(())).unwrap();
-    let mut writer = reopen().into_writer(Ended::InOrder, seq, SEGMENT_BYTES).unwrap();
+    let mut writer = reopen().into_writer(true, seq, SEGMENT_BYTES).unwrap();
     assert_eq!(writer.end(), closed_at);
     append(&mut writer, &mut seq, &[keys(2, 6)]).unwrap();
     assert_eq!(recover_all(&disk, 1, 0).unwrap().1.len(), 2);
-    assert_eq!(reopen().into_writer(Ended::InOrder, seq, SEGMENT_BYTES).unwrap_err().kind(), ErrorKind::Damaged);
+    assert_eq!(reopen().into_writer(true, seq, SEGMENT_BYTES).unwrap_err().kind(), ErrorKind::Damaged);
 }
 
 #[test]
