@@ -1,7 +1,9 @@
-//! The LOCK file: one writer at a time, and who it is.
+//! One writer at a time, and who it is.
 //!
-//! What counts is the advisory lock, which the system releases when its process ends however it ends. The text
-//! in the file is for people, written by whoever got the lock, and is stale when nobody holds it.
+//! What counts are advisory locks, which the system releases when their process ends however it ends. There are two. LOCK
+//! is there before the store is, and lets one process at a time make or open it. STORE, which is written once and
+//! never replaced, is locked for as long as the store is open: a LOCK that somebody removes, and another makes anew, lets
+//! nobody in. The text in LOCK is for people, written by whoever got both, and is stale when nobody holds them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use crate::time::Timestamp;
 
 /// The file's name in the store directory.
 pub const FILE_NAME: &str = "LOCK";
+/// The file that the writer locks besides.
+const STORE_NAME: &str = "STORE";
 
 /// A reader's probe takes the lock for an instant, and a command that ends is about to release it: an
 /// open waits this long before it reports a holder.
@@ -69,18 +73,25 @@ impl fmt::Display for Holder {
     }
 }
 
+/// The right to make or open a store, which one process at a time has.
+#[derive(Debug)]
+pub struct OpenerLock {
+    lock: Box<dyn LockGuard>,
+}
+
 /// The right to write to a store, until dropped.
 #[derive(Debug)]
 pub struct WriterLock {
-    _guard: Box<dyn LockGuard>,
+    _store: Box<dyn LockGuard>,
+    _lock: Box<dyn LockGuard>,
 }
 
-impl WriterLock {
-    /// Takes the lock, waiting up to 200 ms for it, and notes in the file who has it.
+impl OpenerLock {
+    /// Takes the lock on LOCK, waiting up to 200 ms for it.
     ///
     /// # Errors
     /// `Locked`, naming the holder's pid, start and command.
-    pub fn acquire(disk: &dyn Disk, dir: &Path, me: &Holder) -> Result<WriterLock> {
+    pub fn acquire(disk: &dyn Disk, dir: &Path) -> Result<OpenerLock> {
         let path = file_path(dir);
         if !disk.exists(&path)? {
             // Two may create it at once; who locks it is decided below.
@@ -90,28 +101,55 @@ impl WriterLock {
                 return Err(error);
             }
         }
-        for attempt in 1.. {
-            if let Some(guard) = disk.try_lock(&path)? {
-                if let Err(error) = note(disk, &path, me) {
-                    // A full disk must not keep out the one who comes to free it.
-                    tracing::warn!(%error, "the LOCK file does not say who holds it");
-                }
-                return Ok(WriterLock { _guard: guard });
-            }
-            if attempt == ATTEMPTS_MAX {
-                break;
-            }
-            std::thread::sleep(WAIT_MAX / ATTEMPTS_MAX);
-        }
-        let holder = read_holder(disk, &path);
-        let way_out = match me.pid.is_some() && holder.pid == me.pid {
-            true => "this process has it open: close it, and drop what was made of it",
-            false => "stop it, or wait until it ends; reading works beside it",
-        };
-        Err(Error::new(ErrorKind::Locked, format!("{holder} holds the store for writing"))
-            .at(path.display())
-            .remedy(way_out))
+        Ok(OpenerLock { lock: wait_for(disk, dir, &path)? })
     }
+
+    /// Takes the lock on STORE, which is there by now, and notes in LOCK who has it.
+    ///
+    /// # Errors
+    /// As [`OpenerLock::acquire`].
+    pub fn hold(self, disk: &dyn Disk, dir: &Path, me: &Holder) -> Result<WriterLock> {
+        let store = wait_for(disk, dir, &dir.join(STORE_NAME))?;
+        if let Err(error) = note(disk, &file_path(dir), me) {
+            // A full disk must not keep out the one who comes to free it.
+            tracing::warn!(%error, "the LOCK file does not say who holds it");
+        }
+        Ok(WriterLock { _store: store, _lock: self.lock })
+    }
+}
+
+fn wait_for(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<Box<dyn LockGuard>> {
+    for attempt in 1.. {
+        if let Some(guard) = disk.try_lock(path)? {
+            return Ok(guard);
+        }
+        if attempt == ATTEMPTS_MAX {
+            break;
+        }
+        std::thread::sleep(WAIT_MAX / ATTEMPTS_MAX);
+    }
+    let holder = read_holder(disk, &file_path(dir));
+    let way_out = match holder.pid == Some(std::process::id()) {
+        true => "this process has it open: close it, and drop what was made of it",
+        false => "stop it, or wait until it ends; reading works beside it",
+    };
+    // The store's path, not the file's: removing that would help nobody.
+    Err(Error::new(ErrorKind::Locked, format!("{holder} holds the store for writing"))
+        .at(dir.display())
+        .remedy(way_out))
+}
+
+/// Whether anybody holds the store for writing.
+///
+/// # Errors
+/// The disk would not say.
+pub fn is_held(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    for path in [file_path(dir), dir.join(STORE_NAME)] {
+        if disk.is_locked(&path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Who holds the store for writing; `None` when nobody does.
@@ -119,11 +157,7 @@ impl WriterLock {
 /// # Errors
 /// The disk would not say.
 pub fn holder(disk: &dyn Disk, dir: &Path) -> Result<Option<Holder>> {
-    let path = file_path(dir);
-    if !disk.exists(&path)? || !disk.is_locked(&path)? {
-        return Ok(None);
-    }
-    Ok(Some(read_holder(disk, &path)))
+    Ok(is_held(disk, dir)?.then(|| read_holder(disk, &file_path(dir))))
 }
 
 fn note(disk: &dyn Disk, path: &Path, me: &Holder) -> Result<()> {
@@ -154,11 +188,17 @@ fn file_path(dir: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::disk::MemDisk;
+    use crate::identity;
 
     fn store() -> (MemDisk, &'static Path) {
         let (disk, dir) = (MemDisk::new(), Path::new("/store"));
         disk.create_dir(dir).unwrap();
+        disk.open(&dir.join(identity::FILE_NAME), OpenMode::Create).unwrap();
         (disk, dir)
+    }
+
+    fn acquire(disk: &MemDisk, dir: &Path, me: &Holder) -> Result<WriterLock> {
+        OpenerLock::acquire(disk, dir)?.hold(disk, dir, me)
     }
 
     fn me(pid: u32, command: &str) -> Holder {
@@ -168,27 +208,56 @@ mod tests {
     #[test]
     fn a_second_writer_is_told_who_the_first_is() {
         let (disk, dir) = store();
-        let lock = WriterLock::acquire(&disk, dir, &me(4242, "asof serve")).unwrap();
-        let error = WriterLock::acquire(&disk, dir, &me(1, "asof import")).unwrap_err();
+        let lock = acquire(&disk, dir, &me(4242, "asof serve")).unwrap();
+        let error = acquire(&disk, dir, &me(1, "asof import")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Locked);
         assert_eq!(
             error.to_string(),
-            "/store/LOCK: pid 4242 since 2026-03-01T13:00:00Z (asof serve) holds the store for writing; \
+            "/store: pid 4242 since 2026-03-01T13:00:00Z (asof serve) holds the store for writing; \
              stop it, or wait until it ends; reading works beside it"
         );
         drop(lock);
-        WriterLock::acquire(&disk, dir, &me(1, "asof import")).unwrap();
+        acquire(&disk, dir, &me(1, "asof import")).unwrap();
+    }
+
+    /// LOCK once was all there was: removed, it let a second writer in, and the two of them destroyed the store.
+    #[test]
+    fn a_lock_file_that_is_removed_lets_nobody_in() {
+        let (disk, dir) = store();
+        let lock = acquire(&disk, dir, &me(4242, "asof serve")).unwrap();
+        disk.remove(&file_path(dir)).unwrap();
+        assert!(is_held(&disk, dir).unwrap());
+        for _ in 0..2 {
+            let error = acquire(&disk, dir, &me(1, "asof import")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Locked);
+            assert!(error.to_string().starts_with("/store: another process holds the store"), "{error}");
+            assert_eq!(holder(&disk, dir).unwrap(), Some(Holder::default()), "and not the one that was refused");
+        }
+        drop(lock);
+        assert!(!is_held(&disk, dir).unwrap());
+        acquire(&disk, dir, &me(1, "asof import")).unwrap();
+    }
+
+    #[test]
+    fn a_store_that_is_being_made_is_made_by_one() {
+        let (disk, dir) = store();
+        disk.remove(&dir.join(STORE_NAME)).unwrap();
+        let opener = OpenerLock::acquire(&disk, dir).unwrap();
+        assert_eq!(OpenerLock::acquire(&disk, dir).unwrap_err().kind(), ErrorKind::Locked);
+        assert!(is_held(&disk, dir).unwrap());
+        drop(opener);
+        assert!(!is_held(&disk, dir).unwrap());
     }
 
     #[test]
     fn a_lock_released_within_the_wait_is_taken() {
         let (disk, dir) = store();
-        let lock = WriterLock::acquire(&disk, dir, &me(1, "a")).unwrap();
+        let lock = acquire(&disk, dir, &me(1, "a")).unwrap();
         let release = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(30));
             drop(lock);
         });
-        WriterLock::acquire(&disk, dir, &me(2, "b")).unwrap();
+        acquire(&disk, dir, &me(2, "b")).unwrap();
         release.join().unwrap();
     }
 
@@ -196,7 +265,7 @@ mod tests {
     fn readers_see_a_holder_only_while_there_is_one() {
         let (disk, dir) = store();
         assert_eq!(holder(&disk, dir).unwrap(), None);
-        let lock = WriterLock::acquire(&disk, dir, &me(7, "asof serve")).unwrap();
+        let lock = acquire(&disk, dir, &me(7, "asof serve")).unwrap();
         assert_eq!(holder(&disk, dir).unwrap(), Some(me(7, "asof serve")));
         drop(lock);
         // The text is still there and says nothing any more.
@@ -207,7 +276,7 @@ mod tests {
     fn a_shorter_name_leaves_nothing_of_a_longer_one() {
         let (disk, dir) = store();
         for command in ["asof import weather a/very/long/path.parquet", "asof gc"] {
-            let _lock = WriterLock::acquire(&disk, dir, &me(7, command)).unwrap();
+            let _lock = acquire(&disk, dir, &me(7, command)).unwrap();
             assert_eq!(holder(&disk, dir).unwrap().unwrap().command, command);
         }
     }

@@ -298,3 +298,26 @@ fn a_socket_that_a_killed_process_left_is_in_nobodys_way() {
     other.write("v", &batch(0..5, 10)).unwrap();
     assert_eq!(read(&holder, 4), (Status::Present, Value::Int64(4)));
 }
+
+/// A file of LOCK's name in its place once let another process in, and the two of them destroyed the store.
+#[test]
+fn a_store_whose_lock_file_was_removed_is_still_its_holders() {
+    let folder = Folder::new("unlocked");
+    let holder = builder().open(&folder.0).unwrap();
+    holder.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
+    std::fs::remove_file(folder.0.join("LOCK")).unwrap();
+    for round in 0..2 {
+        let refused = builder().open(&folder.0).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Locked, "{refused}");
+        let other = builder().open_or_forward(&folder.0).unwrap();
+        other.write("v", &batch(0..5, 10 + round)).unwrap();
+        assert_eq!(read(&holder, 4), (Status::Present, Value::Int64(4)));
+        // Who only reads knows that there is a writer.
+        let report = builder().check(&folder.0, &mut |_| ()).unwrap();
+        assert!(report.passed_over.iter().any(|what| what.contains("in use by the process")), "{report:?}");
+    }
+    holder.close().unwrap();
+    drop(holder);
+    let store = builder().open(&folder.0).unwrap();
+    assert_eq!(read(&store, 4), (Status::Present, Value::Int64(4)));
+}

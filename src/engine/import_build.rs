@@ -10,6 +10,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, TimestampMicrosecond
 use super::building::Building;
 use super::core::{Engine, lock};
 use super::known_rows::Comparison;
+use super::orphans::scratch_name;
 use super::picture::{ViewPicture, run_schema};
 use super::write::{by_ordinal, event_ids};
 use crate::disk::memory_available_bytes;
@@ -74,7 +75,7 @@ pub(super) fn build(
 ) -> Result<Built> {
     let schema = run_schema(&view.record);
     let building = Building::new(engine, engine.make_history_folder(&view.record)?);
-    let scratch = Scratch::make(engine, building.folder().join(format!("scratch-{}", engine.next_run_id())))?;
+    let scratch = Scratch::make(engine, building.folder().join(scratch_name(engine.next_run_id())))?;
     let budget = budget(engine);
     let built = building.run(engine, |output| {
         let builder = BulkBuilder::new(&schema, engine.reads.hash_seed(), *output, &scratch.folder, budget);

@@ -20,6 +20,7 @@ mod known_at;
 mod known_rows;
 pub mod online;
 mod open;
+mod orphans;
 mod outlived;
 pub mod picture;
 pub mod provenance;

@@ -14,7 +14,7 @@ use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
-use crate::lock::{Holder, WriterLock};
+use crate::lock::{Holder, OpenerLock};
 use crate::log::recover;
 use crate::manifest;
 use crate::registry::Registry;
@@ -32,16 +32,18 @@ impl Engine {
     /// `NewerFormat`, `Damaged`: as they say. The disk fails.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: EngineOptions, clock: Arc<dyn Clock>) -> Result<Engine> {
         let now = clock.now();
-        let is_new = !identity::exists(&*disk, dir)?;
-        if is_new {
+        if !identity::exists(&*disk, dir)? {
             make_folder(&*disk, dir)?;
-            identity::check_vacant(&*disk, dir)?;
+            check_vacant(&*disk, dir)?;
         }
-        let me = Holder { pid: Some(std::process::id()), started_at: Some(now), command: options.command.clone() };
-        let lock = WriterLock::acquire(&*disk, dir, &me)?;
-        if is_new {
+        let opener = OpenerLock::acquire(&*disk, dir)?;
+        // Asked again: who waited for the lock may have waited for the one who made the store.
+        if !identity::exists(&*disk, dir)? {
+            identity::check_vacant(&*disk, dir)?;
             create(&disk, dir, now)?;
         }
+        let me = Holder { pid: Some(std::process::id()), started_at: Some(now), command: options.command.clone() };
+        let lock = opener.hold(&*disk, dir, &me)?;
         let identity = Identity::read(&*disk, dir)?;
         for folder in FOLDERS {
             disk.create_dir(&dir.join(folder))?;
@@ -180,7 +182,15 @@ fn make_folder(disk: &dyn Disk, dir: &Path) -> Result<()> {
     }
 }
 
-/// Makes a new store. STORE comes last: a creation cut short is no store, and can be repeated.
+/// Before LOCK is put into a folder: it holds nothing of anybody's, or a store that another made meanwhile.
+fn check_vacant(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    match identity::check_vacant(disk, dir) {
+        Err(_) if identity::exists(disk, dir)? => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Makes a new store, which nobody else does meanwhile. STORE comes last: a creation cut short is no store, and can be repeated.
 fn create(disk: &Arc<dyn Disk>, dir: &Path, now: Timestamp) -> Result<()> {
     let identity = Identity::random()?;
     let meta = Meta { created_at_us: now.0, next_view_id: 1, next_run_id: 1, next_source_id: 1, ..Meta::default() };

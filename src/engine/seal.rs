@@ -6,21 +6,20 @@ use std::sync::atomic::Ordering;
 
 use super::building::Building;
 use super::core::{Effect, Engine, lock};
-use super::picture::{Picture, Run, history_folder, run_schema};
-use crate::disk::atomic_write;
+use super::picture::{Run, history_folder, run_schema};
 use crate::error::Result;
-use crate::format::commits::{Commit, encode_commits};
+use crate::format::commits::Commit;
 use crate::history::{
     RowCollector, RunFileMeta, RunOutput, RunSize, choose_merge, index_path, merge_runs, run_path, seal,
 };
-use crate::registry::records::{ClockRecord, RunRecord, RunSource, ViewRecord};
+use crate::registry::records::{RunRecord, RunSource, ViewRecord};
 use crate::tail::TailSegment;
 
 /// Threads that runs are built with.
 pub(super) const BUILD_THREADS: usize = 2;
 
 impl Engine {
-    /// Turns every committed row of the log into runs; the log is empty afterwards. Whether there was anything.
+    /// Turns every committed row of the log into runs; the log is empty afterwards. Whether there was a row.
     ///
     /// # Errors
     /// The disk fails: the rows stay in the log.
@@ -32,7 +31,8 @@ impl Engine {
         self.seal_full_segments()
     }
 
-    /// Turns the rows of log segments that take no more into runs, where there are any.
+    /// Turns the rows of log segments that take no more into runs, where there are any, and removes those segments. Whether
+    /// there was a row.
     ///
     /// # Errors
     /// The disk fails: the rows stay in the log.
@@ -60,15 +60,17 @@ impl Engine {
 
     /// Under the sealing lock.
     fn seal_full_segments(&self) -> Result<bool> {
-        let sealed: Vec<Arc<TailSegment>> = {
+        let (active, picture) = {
             let core = self.lock_core();
             // Before runs are built that could not be committed.
             core.check_sound()?;
-            let active = core.tail.segment();
-            self.reads.picture().tail.iter().filter(|tail| tail.segment() != active).cloned().collect()
+            (core.tail.segment(), self.reads.picture())
         };
-        let Some(last) = sealed.last().map(|tail| tail.segment()) else { return Ok(false) };
-        let picture = self.reads.picture();
+        // Segments without a row too, which writers left that came to nothing: they are not in the tail.
+        if picture.state.meta().log_start_segment == active {
+            return Ok(false);
+        }
+        let sealed: Vec<&Arc<TailSegment>> = picture.tail.iter().filter(|tail| tail.segment() < active).collect();
         let mut records = Vec::new();
         let mut buildings = Vec::new();
         for view in picture.views.values() {
@@ -93,9 +95,11 @@ impl Engine {
             records.extend(metas.iter().map(|meta| run_record(meta, view.record.id, 0, 0, RunSource::Seal)));
         }
         let commits: Vec<Commit> = sealed.iter().flat_map(|tail| tail.commits().clone()).collect();
-        let clock = self.write_clock(&commits, last)?;
+        let building = Building::new(self, self.reads.dir.join("history"));
+        let clock = building.clock(&commits, active - 1)?;
+        buildings.push(building);
         let mut core = self.lock_core();
-        let tail = self.reads.picture().tail.iter().filter(|tail| tail.segment() > last).cloned().collect();
+        let tail = self.reads.picture().tail.iter().filter(|tail| tail.segment() >= active).cloned().collect();
         let was_sound = core.broken.is_none();
         let committed = self.commit_registry(
             &mut core,
@@ -107,7 +111,7 @@ impl Engine {
                 if let Some(clock) = &clock {
                     change.put(clock)?;
                 }
-                change.meta().log_start_segment = last + 1;
+                change.meta().log_start_segment = active;
                 Ok(0)
             },
             Effect { tail: Some(tail), ..Effect::default() },
@@ -115,8 +119,8 @@ impl Engine {
         buildings.iter().for_each(|building| building.settle(&core, was_sound, &committed));
         committed?;
         drop(core);
-        self.reads.log_place().remove_below(last + 1)?;
-        Ok(true)
+        self.reads.log_place().remove_below(active)?;
+        Ok(!sealed.is_empty())
     }
 
     /// Merges runs of like size where there are many, view by view, until none are to be merged.
@@ -224,49 +228,6 @@ impl Engine {
             self.reads.disk.sync_dir(&self.reads.dir.join("history"))?;
         }
         Ok(folder)
-    }
-
-    fn write_clock(&self, commits: &[Commit], last_segment: u32) -> Result<Option<ClockRecord>> {
-        let (Some(first), Some(last)) = (commits.first(), commits.last()) else { return Ok(None) };
-        let name = format!("commits-{last_segment:010}");
-        atomic_write(&*self.reads.disk, &self.reads.dir.join("history"), &name, &encode_commits(commits))?;
-        Ok(Some(ClockRecord {
-            id: last_segment.into(),
-            file_name: format!("history/{name}"),
-            seq_first: first.last_seq,
-            seq_last: last.last_seq,
-            ingested_first_us: first.ingested_at,
-            ingested_last_us: last.ingested_at,
-        }))
-    }
-
-    /// Removes run files that no registry names: what a crash or a failed build left. Only at open, when
-    /// nothing is being built.
-    pub(super) fn remove_orphans(&self) -> Result<()> {
-        let picture: Arc<Picture> = self.reads.picture();
-        for view in picture.views.values() {
-            let folder = history_folder(&self.reads.dir, &view.record);
-            if !self.reads.disk.exists(&folder)? {
-                continue;
-            }
-            let named: Vec<PathBuf> = view
-                .runs
-                .iter()
-                .flat_map(|run| [run_path(&folder, run.record.id), index_path(&folder, run.record.id)])
-                .collect();
-            for name in self.reads.disk.list(&folder)? {
-                let path = folder.join(&name);
-                if name.starts_with("scratch-") {
-                    for piece in self.reads.disk.list(&path)? {
-                        self.reads.disk.remove(&path.join(piece))?;
-                    }
-                    self.reads.disk.remove_dir(&path)?;
-                } else if (name.ends_with(".arrow") || name.ends_with(".idx")) && !named.contains(&path) {
-                    self.reads.disk.remove(&path)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

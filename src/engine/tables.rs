@@ -1,10 +1,12 @@
 //! Latest tables in the hands of the committer: opened, made, given up. `filling` has those on their way.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::core::{Core, Engine};
 use super::filling::Filling;
+use super::orphans::{Place, remove_unnamed};
 use super::picture::{ViewPicture, table_shape};
 use super::reads::Sight;
 use crate::disk::Disk;
@@ -38,25 +40,29 @@ impl Engine {
         let mut core = self.lock_core();
         // HEAD may say less until the tables have every row.
         let sight = Sight { seq: core.state.committed_seq, picture: self.reads.picture() };
-        let folder = self.reads.dir.join("latest");
-        let mut names: Vec<String> = Vec::new();
+        let disk = &*self.reads.disk;
+        let mut named = Vec::new();
         for (&id, view) in sight.picture.views.iter().filter(|(_, view)| !view.record.is_dropped()) {
-            names.push(view.record.dir_name());
-            let shape = table_shape(view, &self.reads.identity);
             let path = self.table_path(view);
-            let opened = Table::open(&*self.reads.disk, &path, shape, &self.table_options(0));
-            let table = match opened {
+            named.push(path.clone());
+            let shape = table_shape(view, &self.reads.identity);
+            let table = match Table::open(disk, &path, shape, &self.table_options(0)) {
                 Ok(Opened::Trusted(table)) => table,
                 Ok(Opened::NeedsRebuild(why)) => {
                     tracing::info!(view = view.record.dir_name(), why, "the latest table is built anew");
-                    Table::retire_file(&*self.reads.disk, &path)?;
+                    Table::retire_file(disk, &path)?;
+                    continue;
+                }
+                Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => {
+                    let path = path.display();
+                    tracing::warn!(%path, "it is no latest table, and is left alone; reads take the as-of path");
                     continue;
                 }
                 // Nothing is lost with it, and the store opens without.
                 Err(error) => {
                     let view = view.record.dir_name();
                     tracing::warn!(%error, view, "the latest table cannot be opened and is built anew; reads take the as-of path");
-                    Table::retire_file(&*self.reads.disk, &path)?;
+                    Table::retire_file(disk, &path)?;
                     continue;
                 }
             };
@@ -83,13 +89,10 @@ impl Engine {
                 Err(error) => give_up(filling.table, view, &error),
             }
         }
-        for name in self.reads.disk.list(&folder)? {
-            if !names.contains(&name) {
-                Table::retire_file(&*self.reads.disk, &folder.join(&name))?;
-                self.reads.disk.remove(&folder.join(name))?;
-            }
-        }
-        Ok(())
+        remove_unnamed(disk, &self.reads.dir.join("latest"), Place::Latest, &named, |path| {
+            Table::retire_file(disk, path)?;
+            disk.remove(path)
+        })
     }
 
     /// Views without a table, oldest first.

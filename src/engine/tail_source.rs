@@ -63,11 +63,7 @@ pub fn mark_of(row: &TailRow) -> Mark {
 }
 
 impl Tail for ViewTail<'_> {
-    fn winners<'k>(
-        &self,
-        keys: &mut dyn Iterator<Item = (u64, &'k [u8], AsOf)>,
-        found: &mut dyn FnMut(usize, TailWinner),
-    ) {
+    fn winners(&self, keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>, found: &mut dyn FnMut(usize, TailWinner)) {
         let parts = self.hold();
         for (i, (hash, key, question)) in keys.enumerate() {
             let winners = parts.iter().filter_map(|part| {

@@ -205,11 +205,7 @@ impl Candidates for RunRows<'_, '_> {
 pub trait Tail: Sync {
     /// The winners of some keys: what [`super::pick::pick_descending`] or [`super::pick::pick`] gives over the rows of
     /// each. `found` is given the position of a key that has one.
-    fn winners<'k>(
-        &self,
-        keys: &mut dyn Iterator<Item = (u64, &'k [u8], AsOf)>,
-        found: &mut dyn FnMut(usize, TailWinner),
-    );
+    fn winners(&self, keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>, found: &mut dyn FnMut(usize, TailWinner));
     /// What each of these rows says of a field, in order.
     fn fields(&self, rows: &[u32], field: usize, visit: &mut dyn FnMut(TailField<'_>));
     /// Whether there are no rows.

@@ -114,11 +114,6 @@ impl RegistryState {
         })
     }
 
-    /// The newest revision of a view version by name, dropped or not: whoever applies it again keeps its id.
-    pub fn view_version(&self, name: &str, version: u32) -> Option<&Arc<ViewRecord>> {
-        self.views().find(|view| view.definition.name == name && view.definition.version == version)
-    }
-
     /// The newest revision of a service, dropped or not.
     pub fn service(&self, name: &str) -> Option<&Arc<ServiceRecord>> {
         newest_of(&self.services, name)

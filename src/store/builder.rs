@@ -134,7 +134,7 @@ impl StoreBuilder {
             max_future_skew_us: self.max_future_skew_us,
             syncs_in_background: self.background,
             sync_beside_rows_min: self.sync_beside_rows_min.or(by_default),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: command_line(),
             sizes: self.sizes.clone(),
         };
         let engine = Arc::new(Engine::open(self.the_disk(), path, options, Arc::clone(&self.clock))?);
@@ -178,13 +178,21 @@ impl StoreBuilder {
     /// # Errors
     /// As [`Store::open`]; `Locked`: another process holds the store and does not listen.
     pub fn open_or_forward(self, path: impl AsRef<Path>) -> Result<Store> {
-        let path = path.as_ref();
-        match self.clone().open(path) {
-            Err(error) if error.kind() == ErrorKind::Locked && self.disk.is_none() => match Client::connect(path)? {
-                Some(holder) => self.open_beside(path, Writes::There(Arc::new(holder))),
-                None => Err(error),
-            },
-            opened => opened,
+        self.open_or_connect(path.as_ref(), Client::connect)
+    }
+
+    fn open_or_connect(self, path: &Path, mut connect: impl FnMut(&Path) -> Result<Option<Client>>) -> Result<Store> {
+        let mut is_last = false;
+        loop {
+            match self.clone().open(path) {
+                Err(error) if error.kind() == ErrorKind::Locked && self.disk.is_none() => match connect(path)? {
+                    Some(holder) => return self.open_beside(path, Writes::There(Arc::new(holder))),
+                    None if is_last => return Err(error),
+                    // Whoever held the store may have ended in between, or not have begun to listen.
+                    None => is_last = true,
+                },
+                opened => return opened,
+            }
         }
     }
 
@@ -222,6 +230,12 @@ impl StoreBuilder {
         let store = self.clone().open(folder.0.join("store"))?;
         Ok(TemporaryStore { store, folder, builder: self })
     }
+}
+
+/// How this process was started, for people: arguments need not be UTF-8.
+fn command_line() -> String {
+    let arguments: Vec<_> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    arguments.join(" ")
 }
 
 /// A store for a test, gone when it is dropped: closed then, for clones and handles too.
@@ -279,5 +293,31 @@ impl Drop for TemporaryStore {
     fn drop(&mut self) {
         // What could not be closed in order goes with its folder.
         let _ = self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_that_ends_before_it_is_asked_leaves_the_store_to_who_asks() {
+        let mut store = Store::temporary().unwrap();
+        let path = store.path();
+        let builder = Store::builder().background(false).listen(false);
+        // It ends between the refusal and the connection, of which then nobody is at the other end.
+        let mut asked = 0;
+        let opened = builder.clone().open_or_connect(&path, |_| {
+            asked += 1;
+            store.end().unwrap();
+            Ok(None)
+        });
+        assert!(matches!(opened.unwrap().writes, Writes::Here(_)));
+        assert_eq!(asked, 1);
+        // One that stays and does not listen is told of.
+        let holder = builder.clone().open(&path).unwrap();
+        let error = builder.open_or_connect(&path, |_| Ok(None)).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        drop(holder);
     }
 }

@@ -1,5 +1,7 @@
 //! Bad input: a clear error, the exit status as documented, nothing written, no panic.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use arrow_array::{
@@ -8,7 +10,7 @@ use arrow_array::{
 use asof::Store;
 use asof::identity::Identity;
 
-use crate::support::{PROFILES, Project, SHOP};
+use crate::support::{PROFILES, Project, Ran, SHOP};
 
 /// Among the expected texts: the whole file is at fault.
 const WHOLE: &str = "";
@@ -289,13 +291,35 @@ fn a_store_of_a_newer_format_is_refused() {
     }
 }
 
+/// What LOCK says of a process is how it was started: arguments that are not UTF-8 once made every writing command panic.
+#[test]
+fn a_project_whose_path_is_not_utf8_is_worked_with_like_any_other() {
+    let project = Project::empty();
+    let odd = project.dir.join(OsStr::from_bytes(b"pro\xffject"));
+    std::fs::create_dir(&odd).unwrap();
+    std::fs::write(odd.join("asof.toml"), SHOP).unwrap();
+    std::fs::write(odd.join("profiles.csv"), PROFILES).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = project.command(&[]).arg("--project").arg(&odd).args(arguments).output().unwrap();
+        Ran { what: arguments.join(" "), output }
+    };
+    run(&["apply"]).done();
+    let mut import = project.command(&[]);
+    import.arg("--project").arg(&odd).args(["import", "profile"]).arg(odd.join("profiles.csv"));
+    Ran { what: "import".to_owned(), output: import.output().unwrap() }.done();
+    assert!(run(&["get", "--features", "profile:country", "customer_id=1"]).done().stdout().contains("SE"));
+    // And is named to whoever comes meanwhile.
+    let lock = std::fs::read_to_string(odd.join("store/LOCK")).unwrap();
+    assert!(lock.contains("pro\u{fffd}ject"), "{lock}");
+}
+
 #[test]
 fn a_second_writer_is_told_who_is_the_first() {
     let project = Project::shop_with_profiles();
     let store = Store::builder().listen(false).open(project.path("store")).unwrap();
     let holder = format!("pid {}", std::process::id());
     let command = std::env::args().collect::<Vec<_>>().join(" ");
-    project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, &command, "LOCK"]);
+    project.run(&["delete", "profile", "customer_id=1"]).fails(3, &[&holder, &command, "store: "]);
     project.run(&["import", "profile", "profiles.csv", "--append"]).fails(3, &[&holder]);
     // Reading goes on beside it.
     assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "SE");

@@ -1,13 +1,16 @@
 //! `asof demo` on the whole year, as the README promises it.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::support::Project;
+use crate::support::{Project, Ran};
 
 fn training_set(project: &Project) -> Vec<RecordBatch> {
     let file = File::open(project.path("flights/training.parquet")).unwrap();
@@ -41,7 +44,8 @@ fn the_demo_joins_every_departure_with_what_was_known_when_it_was_due() {
     }
     assert_eq!(found, 4, "departures from LGA in the storm");
 
-    // Once more on the same folder: nothing is doubled, the training set is the same to the byte.
+    // Once more on the same folder: nothing is doubled, the training set is the same to the byte. By whatever name it is
+    // called, which it tells to go on with.
     let first = std::fs::read(project.path("flights/training.parquet")).unwrap();
     std::fs::remove_file(project.path("flights/training.parquet")).unwrap();
     // And where nobody listens: the work is done all the same.
@@ -49,6 +53,10 @@ fn the_demo_joins_every_departure_with_what_was_known_when_it_was_due() {
     drop(reader);
     let unheard = project.command(&["demo", "--dir", "flights"]).stdout(writer).output().unwrap();
     assert_eq!(unheard.status.code(), Some(0), "{}", String::from_utf8_lossy(&unheard.stderr));
+    assert!(std::fs::read(project.path("flights/training.parquet")).unwrap() == first, "nobody listened");
+    let output = project.command(&["demo", "--dir", "flights"]).arg0(OsStr::from_bytes(b"as\xffof")).output().unwrap();
+    let again = Ran { what: "demo".to_owned(), output }.done();
+    assert!(again.stdout().contains("as\u{fffd}of --project flights"), "{}", again.stdout());
     assert!(std::fs::read(project.path("flights/training.parquet")).unwrap() == first, "the second run differs");
 }
 

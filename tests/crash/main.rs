@@ -15,6 +15,7 @@ mod image;
 mod life;
 mod model;
 mod old_head;
+mod opening;
 mod windows;
 
 use std::io::Write;

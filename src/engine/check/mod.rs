@@ -147,7 +147,7 @@ impl Check<'_> {
 
     /// Whether `registry.redb` says what MANIFEST does.
     fn stored_registry(&mut self, identity: &Identity, state: &RegistryState) -> Result<()> {
-        if self.disk.is_locked(&self.dir.join(lock::FILE_NAME)).unwrap_or(true) {
+        if self.is_written_to() {
             self.report.passed_over.push("registry.redb is in use by the process that writes to the store".to_owned());
             return Ok(());
         }
@@ -230,6 +230,11 @@ impl Check<'_> {
         let file = file.as_ref();
         let file = file.strip_prefix(&self.dir).unwrap_or(file).to_path_buf();
         self.report.problems.push(Problem { severity, file, what: what.into(), remedy: remedy.into() });
+    }
+
+    /// Whether a process writes to the store; where nobody can say, one may.
+    fn is_written_to(&self) -> bool {
+        lock::is_held(&*self.disk, &self.dir).unwrap_or(true)
     }
 
     /// The outcome of reading a file; damage goes into the report, and gives `None`.

@@ -1,5 +1,6 @@
 //! Latest tables against log and runs: no key may be missing, no slot may say what no row says.
 
+use std::io;
 use std::sync::Arc;
 
 use super::{Check, MADE_ANEW, Severity};
@@ -38,6 +39,11 @@ impl Check<'_> {
             let options = TableOptions { expected_keys: 0, reserve_bytes: Sizes::default().table_reserve_bytes };
             let table = match TableReader::open(&*self.disk, &path, table_shape(view, identity), &options, beside) {
                 Ok(Opened::Trusted(table)) => table,
+                Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => {
+                    let remedy = format!("move it elsewhere; {MADE_ANEW}");
+                    self.problem(Severity::Derived, &path, "a folder bears the name of the latest table", remedy);
+                    continue;
+                }
                 Ok(Opened::NeedsRebuild(why)) => {
                     let name = view.record.definition.reference();
                     self.report.passed_over.push(format!("the latest table of {name} is made anew at need: {why}"));

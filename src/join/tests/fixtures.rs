@@ -172,11 +172,7 @@ impl TestTail {
 }
 
 impl Tail for TestTail {
-    fn winners<'k>(
-        &self,
-        keys: &mut dyn Iterator<Item = (u64, &'k [u8], AsOf)>,
-        found: &mut dyn FnMut(usize, TailWinner),
-    ) {
+    fn winners(&self, keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>, found: &mut dyn FnMut(usize, TailWinner)) {
         for (i, (hash, key, question)) in keys.enumerate() {
             let rows = self
                 .rows

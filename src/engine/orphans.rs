@@ -1,0 +1,134 @@
+//! What lies in the store's folders and nothing names: what a crash or a failed build left, which goes when the store is
+//! next opened for writing, and what somebody else put there, which stays.
+
+use std::path::{Path, PathBuf};
+
+use super::core::Engine;
+use super::picture::{Picture, history_folder};
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::history::{index_path, run_path};
+
+/// Sorted pieces of an import under way.
+const SCRATCH_PREFIX: &str = "scratch-";
+const CLOCK_PREFIX: &str = "commits-";
+
+/// The file in `history/` with the times of the commits in the log up to a segment.
+pub(super) fn clock_name(last_segment: u32) -> String {
+    format!("{CLOCK_PREFIX}{last_segment:010}")
+}
+
+/// A view's folder of sorted pieces, by a number that no run has.
+pub(super) fn scratch_name(number: u64) -> String {
+    format!("{SCRATCH_PREFIX}{number}")
+}
+
+/// A folder in which the registry says what counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `history/`, for its clock files.
+    History,
+    /// A view's folder there.
+    View,
+    /// `latest/`.
+    Latest,
+}
+
+impl Place {
+    /// Whether the store gives such names here: to a folder, or to a file.
+    fn gives(self, name: &str, is_folder: bool) -> bool {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match self {
+            Place::View if is_folder => name.strip_prefix(SCRATCH_PREFIX).is_some_and(is_number),
+            _ if is_folder => false,
+            Place::History => {
+                let name = name.strip_suffix(".tmp").unwrap_or(name);
+                name.strip_prefix(CLOCK_PREFIX).is_some_and(is_number)
+            }
+            Place::View => {
+                let stem = name.strip_suffix(".arrow").or_else(|| name.strip_suffix(".idx"));
+                stem.is_some_and(is_number)
+            }
+            // ID-NAME@V
+            Place::Latest => name.split_once('-').is_some_and(|(id, rest)| {
+                is_number(id) && rest.rsplit_once('@').is_some_and(|(_, version)| is_number(version))
+            }),
+        }
+    }
+}
+
+/// Something that nothing names.
+pub(super) struct Unnamed {
+    pub path: PathBuf,
+    /// The store left it; otherwise it is somebody else's.
+    pub is_orphan: bool,
+}
+
+/// What lies in a folder besides what is `named`; nothing where there is no folder.
+///
+/// # Errors
+/// The disk would not say.
+pub(super) fn unnamed(disk: &dyn Disk, folder: &Path, place: Place, named: &[PathBuf]) -> Result<Vec<Unnamed>> {
+    let names = match disk.list(folder) {
+        Err(error) if error.is_missing_file() => Vec::new(),
+        names => names?,
+    };
+    let others = names.into_iter().map(|name| (folder.join(&name), name)).filter(|(path, _)| !named.contains(path));
+    let judged = others.map(|(path, name)| {
+        let is_orphan = place.gives(&name, disk.list(&path).is_ok());
+        Unnamed { path, is_orphan }
+    });
+    Ok(judged.collect())
+}
+
+/// Removes the orphans of a folder, each by `removing`, and says what else is there.
+///
+/// # Errors
+/// The disk would not say, or one could not be removed.
+pub(super) fn remove_unnamed(
+    disk: &dyn Disk,
+    folder: &Path,
+    place: Place,
+    named: &[PathBuf],
+    removing: impl Fn(&Path) -> Result<()>,
+) -> Result<()> {
+    for Unnamed { path, is_orphan } in unnamed(disk, folder, place, named)? {
+        if is_orphan {
+            removing(&path)?;
+        } else {
+            tracing::warn!(path = %path.display(), "it is no file of the store, and is left alone");
+        }
+    }
+    Ok(())
+}
+
+/// The folders of history, and what the registry names in each.
+pub(super) fn history_folders(store: &Path, picture: &Picture) -> Vec<(PathBuf, Place, Vec<PathBuf>)> {
+    let clocks = picture.state.clocks().map(|clock| store.join(&clock.file_name));
+    let views = picture.views.values().map(|view| history_folder(store, &view.record));
+    let mut folders = vec![(store.join("history"), Place::History, clocks.chain(views).collect())];
+    for view in picture.views.values() {
+        let folder = history_folder(store, &view.record);
+        let ids = view.runs.iter().map(|run| run.record.id);
+        let named = ids.flat_map(|id| [run_path(&folder, id), index_path(&folder, id)]).collect();
+        folders.push((folder, Place::View, named));
+    }
+    folders
+}
+
+impl Engine {
+    /// Removes files of `history/` that no registry names. Only at open, when nothing is being built.
+    pub(super) fn remove_orphans(&self) -> Result<()> {
+        let disk = &*self.reads.disk;
+        for (folder, place, named) in history_folders(&self.reads.dir, &self.reads.picture()) {
+            remove_unnamed(disk, &folder, place, &named, |path| match disk.list(path) {
+                Ok(pieces) => {
+                    pieces.iter().try_for_each(|piece| disk.remove(&path.join(piece)))?;
+                    disk.remove_dir(path)
+                }
+                Err(_) => disk.remove(path),
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! Opening a store beside another who does, again and again, and where somebody left things in its folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Verdict};
+use asof::options::Durability;
+use asof::{BulkOptions, ErrorKind, Severity, Store};
+
+use super::image::{STORE, path};
+use super::windows::{apply, batch, builder, builder_on, x};
+
+fn segments(disk: &MemDisk) -> usize {
+    disk.list(&path("log")).unwrap().len()
+}
+
+/// Whether there was a store was once asked before the lock was taken, and not again: whoever waited for the lock made
+/// a new store on top of the one that another had made meanwhile.
+#[test]
+fn of_two_processes_that_make_one_store_the_second_finds_what_the_first_made() {
+    let mut made_by_other = 0;
+    for number in 0.. {
+        let disk = MemDisk::new();
+        let (others, seen) = (disk.clone(), AtomicU64::new(0));
+        let other_made: Arc<Mutex<Option<ErrorKind>>> = Arc::default();
+        let outcome = Arc::clone(&other_made);
+        let between = FaultyDisk::new(Arc::new(disk.clone()), move |_, _| {
+            if seen.fetch_add(1, Ordering::SeqCst) == number {
+                match builder(&others).open(STORE) {
+                    Ok(store) => {
+                        apply(&store);
+                        store.write("v", &batch(0..9, 1, 1)).unwrap();
+                        store.close().unwrap();
+                    }
+                    Err(error) => *outcome.lock().unwrap() = Some(error.kind()),
+                }
+            }
+            Verdict::Proceed
+        });
+        let store = builder_on(Arc::new(between)).open(STORE).unwrap();
+        if let Some(kind) = *other_made.lock().unwrap() {
+            // From here on the first one has the lock.
+            assert_eq!(kind, ErrorKind::Locked, "before operation {number}");
+            break;
+        }
+        made_by_other += 1;
+        assert_eq!(x(&store, 3), Some(1), "before operation {number}: an acknowledged row is gone");
+    }
+    assert!(made_by_other > 1, "before {made_by_other} operations of the first the second made the store");
+}
+
+/// LOCK's lock was once the only one: a file of that name that took its place let a second writer in.
+#[test]
+fn a_store_whose_lock_file_was_removed_has_one_writer_all_the_same() {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    disk.remove(&path("LOCK")).unwrap();
+    for round in 2..4 {
+        let error = builder(&disk).open(STORE).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert!(!error.to_string().contains("LOCK"), "nobody is told of a file to remove: {error}");
+        store.write("v", &batch(0..9, round, round)).unwrap();
+        store.seal().unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    let store = builder(&disk).open(STORE).unwrap();
+    assert_eq!(x(&store, 3), Some(3));
+}
+
+/// Only a seal of rows that came after them once removed them: a store that takes imports alone kept them for ever.
+#[test]
+fn empty_segments_that_power_failures_left_go_when_the_log_is_sealed_rows_or_none() {
+    for rows_are_logged in [false, true] {
+        let mut disk = MemDisk::new();
+        let mut shown = 0;
+        for round in 1..7 {
+            let store = builder(&disk).durability(Durability::Os).open(STORE).unwrap();
+            if round == 1 {
+                apply(&store);
+                let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+                bulk.write(&batch(0..9, 1, 1)).unwrap();
+                bulk.commit().unwrap();
+                if rows_are_logged {
+                    store.write("w", &batch(0..9, 1, 1)).unwrap();
+                    store.snapshot("synced").unwrap();
+                }
+            }
+            // Rows that the power failure takes: their numbers were shown.
+            let lost = store.write("v", &batch(0..9, 2, 2)).unwrap();
+            assert!(lost.first_seq > shown, "number {} is given, and numbers up to {shown} were", lost.first_seq);
+            shown = lost.first_seq + 8;
+            disk = disk.crash_image(CrashMode::DropAll);
+        }
+        let store = builder(&disk).open(STORE).unwrap();
+        assert!(segments(&disk) > 5, "{}", segments(&disk));
+        let reader = builder(&disk).open_read_only(STORE).unwrap();
+        assert_eq!(store.seal().unwrap(), rows_are_logged, "whether there was a row");
+        assert_eq!(segments(&disk), 1);
+        assert!(!store.seal().unwrap());
+        let next = store.write("v", &batch(9..10, 3, 3)).unwrap().first_seq;
+        assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
+        assert_eq!((x(&reader, 3), x(&reader, 9)), (Some(1), Some(3)), "read beside it");
+        for image in [disk.kill_image(), disk.crash_image(CrashMode::DropAll)] {
+            let store = builder(&image).open(STORE).unwrap();
+            assert_eq!(x(&store, 3), Some(1));
+            assert!(store.write("v", &batch(0..9, 4, 4)).unwrap().first_seq > next);
+            let closed = {
+                store.close().unwrap();
+                Arc::new(image.kill_image())
+            };
+            assert_eq!(Store::builder().disk(closed).check(STORE, &mut |_| ()).unwrap().problems, []);
+        }
+    }
+}
+
+/// What lies below a folder: files and folders.
+fn below(disk: &MemDisk, folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in disk.list(folder).unwrap_or_default() {
+        let path = folder.join(name);
+        found.extend(below(disk, &path));
+        found.push(path);
+    }
+    found
+}
+
+fn put(disk: &MemDisk, name: &str) {
+    let path = path(name);
+    if name.ends_with('/') {
+        disk.create_dir(&path).unwrap();
+    } else {
+        disk.open(&path, OpenMode::Create).unwrap().write_at(0, b"mine").unwrap();
+    }
+}
+
+/// A folder among the latest tables, or one named like a run's file, once made the store unopenable for writing; a file was removed.
+#[test]
+fn what_somebody_put_into_the_folders_of_a_store_is_left_alone_and_in_nobodys_way() {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    store.seal().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let theirs = [
+        "latest/notes/",
+        "latest/notes/1-v@1",
+        "latest/notes.txt",
+        "latest/3-weather@1/",
+        "history/notes.txt",
+        "history/commits-0000000099/",
+        "history/commits-of-mine",
+        "history/old.tmp",
+        "history/1-v@1/old.arrow/",
+        "history/1-v@1/0000000099.arrow/",
+        "history/1-v@1/copy of 0000000001.arrow",
+        "history/1-v@1/scratch-1",
+    ];
+    theirs.iter().for_each(|name| put(&disk, name));
+    let is_told = |disk: &MemDisk| {
+        let report = Store::builder().disk(Arc::new(disk.kill_image())).check(STORE, &mut |_| ()).unwrap();
+        let told =
+            |name: &&&str| report.problems.iter().any(|found| found.file == Path::new(name.trim_end_matches('/')));
+        // What lies in a folder of theirs is told of with the folder.
+        assert_eq!(theirs.iter().filter(told).count(), theirs.len() - 1, "{:?}", report.problems);
+        assert!(report.problems.iter().all(|found| found.severity == Severity::Leftover), "{:?}", report.problems);
+        assert!(report.problems.iter().all(|found| found.remedy.contains("elsewhere")), "{:?}", report.problems);
+    };
+    is_told(&disk);
+    let before = below(&disk, Path::new(STORE));
+    let store = builder(&disk).open(STORE).unwrap();
+    assert_eq!(x(&store, 3), Some(1));
+    store.write("v", &batch(0..9, 2, 2)).unwrap();
+    store.close().unwrap();
+    let after = below(&disk, Path::new(STORE));
+    assert_eq!(before.iter().filter(|path| !after.contains(path)).collect::<Vec<_>>(), Vec::<&PathBuf>::new());
+    is_told(&disk);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_latest_table_leaves_the_answers_to_log_and_runs() {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    store.close().unwrap();
+    drop(store);
+    disk.remove(&path("latest/1-v@1")).unwrap();
+    put(&disk, "latest/1-v@1/");
+    let check = |disk: &MemDisk| Store::builder().disk(Arc::new(disk.kill_image())).check(STORE, &mut |_| ()).unwrap();
+    assert!(check(&disk).problems.iter().any(|found| found.file == Path::new("latest/1-v@1")));
+    let store = builder(&disk).open(STORE).unwrap();
+    store.write("v", &batch(0..5, 2, 2)).unwrap();
+    let reader = builder(&disk).open_read_only(STORE).unwrap();
+    assert_eq!((x(&store, 3), x(&store, 7), x(&reader, 3), x(&reader, 7)), (Some(2), Some(1), Some(2), Some(1)));
+    store.close().unwrap();
+    drop(store);
+    disk.remove_dir(&path("latest/1-v@1")).unwrap();
+    let store = builder(&disk).open(STORE).unwrap();
+    assert_eq!(x(&store, 3), Some(2));
+    store.close().unwrap();
+    assert_eq!(check(&disk).problems, []);
+}
+
+/// `check` said so of all of these, and the next open removed only what lay in views' folders.
+#[test]
+fn what_a_crash_left_in_history_is_removed_at_the_next_open_as_a_check_says() {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    store.seal().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let before = below(&disk, Path::new(STORE));
+    let left = [
+        "history/commits-0000000099",
+        "history/commits-0000000099.tmp",
+        "history/1-v@1/0000000099.arrow",
+        "history/1-v@1/0000000099.idx",
+        "history/1-v@1/scratch-98/",
+        "history/1-v@1/scratch-98/piece",
+        "latest/99-gone@1",
+    ];
+    left.iter().for_each(|name| put(&disk, name));
+    let check = |disk: &MemDisk| Store::builder().disk(Arc::new(disk.kill_image())).check(STORE, &mut |_| ()).unwrap();
+    let report = check(&disk);
+    assert_eq!(report.problems.len(), left.len() - 1, "{:?}", report.problems);
+    assert!(report.problems.iter().all(|found| found.remedy.contains("it is removed when")), "{:?}", report.problems);
+    builder(&disk).open(STORE).unwrap().close().unwrap();
+    assert_eq!(below(&disk, Path::new(STORE)), before);
+    assert_eq!(check(&disk).problems, []);
+}
+
+#[test]
+fn a_seal_that_fails_leaves_no_file_of_the_times_of_commits() {
+    let disk = MemDisk::new();
+    let fails_after: Arc<Mutex<Option<u64>>> = Arc::default();
+    let left = Arc::clone(&fails_after);
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), move |_, file: &Path| {
+        let mut left = left.lock().unwrap();
+        let Some(before) = left.filter(|_| file.starts_with(path("history"))) else { return Verdict::Proceed };
+        *left = before.checked_sub(1);
+        if before == 0 { Verdict::Fail(io::ErrorKind::StorageFull) } else { Verdict::Proceed }
+    });
+    let store = builder_on(Arc::new(faulty)).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    store.seal().unwrap();
+    let before = below(&disk, &path("history"));
+    store.write("v", &batch(0..9, 2, 2)).unwrap();
+    let mut failed = 0;
+    let seal_failing_at = |number: u64| {
+        *fails_after.lock().unwrap() = Some(number);
+        let sealed = store.seal();
+        fails_after.lock().unwrap().take();
+        sealed
+    };
+    while let Err(error) = seal_failing_at(failed) {
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "operation {failed}: {error}");
+        assert_eq!(below(&disk, &path("history")), before, "operation {failed}");
+        failed += 1;
+    }
+    assert!(failed > 12, "{failed} seals failed");
+    assert_eq!(x(&store, 3), Some(2));
+}
