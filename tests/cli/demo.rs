@@ -56,7 +56,7 @@ fn the_demo_joins_every_departure_with_what_was_known_when_it_was_due() {
     assert!(std::fs::read(project.path("flights/training.parquet")).unwrap() == first, "nobody listened");
     let output = project.command(&["demo", "--dir", "flights"]).arg0(OsStr::from_bytes(b"as\xffof")).output().unwrap();
     let again = Ran { what: "demo".to_owned(), output }.done();
-    assert!(again.stdout().contains("as\u{fffd}of --project flights"), "{}", again.stdout());
+    assert!(again.stdout().contains("'as\u{fffd}of' --project flights"), "{}", again.stdout());
     assert!(std::fs::read(project.path("flights/training.parquet")).unwrap() == first, "the second run differs");
 }
 

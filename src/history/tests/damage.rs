@@ -68,7 +68,7 @@ fn damage_in_one_column_leaves_the_others_readable_and_says_where_it_is() {
     let error = run.verify_column(RunColumn::Feature(4)).unwrap_err().to_string();
     let block = at / (64 << 10) * (64 << 10);
     assert!(error.starts_with(&format!("{}: f4: block at offset {block}: checksum 0x", path.display())), "{error}");
-    assert!(error.contains("; run asof check"), "{error}");
+    assert!(error.contains("; put the file back from a copy"), "{error}");
 }
 
 /// Found by fuzzing: the place of a slot overflowed.
