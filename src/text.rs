@@ -140,6 +140,11 @@ pub fn json_text(dtype: &DataType, value: &Value) -> String {
     }
 }
 
+/// [`json_text`], to be part of what serde writes.
+pub fn raw_json(dtype: &DataType, value: &Value) -> Box<RawValue> {
+    RawValue::from_string(json_text(dtype, value)).expect("it is JSON")
+}
+
 /// Reads the JSON form of a value; JSON null is null. A number is not taken from a string.
 ///
 /// # Errors

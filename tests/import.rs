@@ -875,3 +875,25 @@ fn a_new_version_takes_over_what_it_shares_with_an_older_one() {
     let error = store.import_version("weather@2", 7).unwrap_err();
     assert!(error.to_string().contains("weather@7"), "{error}");
 }
+
+#[test]
+fn a_delete_far_down_a_json_lines_file_is_a_delete() {
+    let store = Store::temporary().unwrap();
+    let view = FeatureView::new("v").entity("thing").feature("x", DataType::Int64);
+    let definitions = Definitions::new("deletes").entity("thing", [("id", DataType::Int64)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let mut lines: String = (0..10_050)
+        .map(|id| format!("{{\"id\":{id},\"event_timestamp\":\"2026-01-01T00:00:00Z\",\"x\":1}}\n"))
+        .collect();
+    lines += "{\"id\":7,\"event_timestamp\":\"2026-01-02T00:00:00Z\",\"_deleted\":true}\n";
+    let folder = std::env::temp_dir().join(format!("asof-far-delete-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("rows.jsonl");
+    std::fs::write(&path, lines).unwrap();
+    let report = store.import_files("v", &[path], &ImportOptions::default());
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(report.unwrap().rows_written, 10_051);
+    let features = Features::list(["v:x"]).unwrap();
+    let status = |id: i64| store.get(&features, &[("id", id.into())], &GetOptions::default()).unwrap()[0].status;
+    assert_eq!((status(7), status(8)), (Status::NotFound, Status::Present));
+}

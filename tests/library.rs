@@ -16,8 +16,8 @@ use asof::options::{Durability, Sizes};
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
 use asof::{
-    ApplyOptions, BulkOptions, CheckProgress, CheckReport, Checksum, DeleteOptions, ErrorKind, Explanation, Features,
-    GetOptions, KnownAt, Location, Row, ScanOptions, Severity, Status, Store, TableVerdict, TemporaryStore,
+    ApplyOptions, BadRows, BulkOptions, CheckProgress, CheckReport, Checksum, DeleteOptions, ErrorKind, Explanation,
+    Features, GetOptions, KnownAt, Location, Row, ScanOptions, Severity, Status, Store, TableVerdict, TemporaryStore,
     WriteOptions,
 };
 
@@ -661,8 +661,8 @@ fn a_deleted_row_needs_its_key_and_its_time_alone() {
 }
 
 #[test]
-fn a_deleted_row_without_a_created_time_wins_at_its_event_time_however_it_came() {
-    // As `Store::delete` has it. The other two passed "none" on, which every row with a created time beats.
+fn a_deleted_row_without_a_created_time_wins_at_its_event_time_where_it_is_written_and_is_refused_in_an_import() {
+    // As `Store::delete` has it: "none" is what every row with a created time beats.
     const EVENT: i64 = 500;
     let view = || FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
     let created = "created_timestamp";
@@ -680,43 +680,40 @@ fn a_deleted_row_without_a_created_time_wins_at_its_event_time_however_it_came()
         ])
         .unwrap()
     };
-    for is_import in [false, true] {
-        let clock = Arc::new(ManualClock::new(second(1_000)));
-        let store = Store::builder().clock(clock).background(false).temporary().unwrap();
-        store.apply(&definitions, ApplyOptions::default()).unwrap();
-        let take_in = |batches: &[RecordBatch]| {
-            if is_import {
-                let mut import = store.bulk_writer("weather", BulkOptions::default()).unwrap();
-                batches.iter().for_each(|batch| drop(import.write(batch).unwrap()));
-                import.commit().unwrap();
-            } else {
-                batches.iter().for_each(|batch| drop(store.write("weather", batch).unwrap()));
-            }
-        };
-        take_in(&[rows(&[("past", Some(505), Some(1.0)), ("ahead", Some(2_000), Some(1.0))])]);
-        let deletes = [("past", None, None), ("ahead", None, None), ("told", Some(700), None)];
-        // Rows taken in together, in one batch and in two, count as stored one before the other.
-        let together = [("together", Some(3_000), Some(1.0)), ("together", None, None)];
-        take_in(&[
-            rows(&deletes),
-            rows(&together),
-            rows(&[("apart", Some(4_000), Some(1.0))]),
-            rows(&[("apart", None, None)]),
-        ]);
-        for (origin, created) in
-            [("past", 1_000), ("ahead", 2_000), ("told", 700), ("together", 3_000), ("apart", 4_000)]
-        {
-            let explained = explain(&store, "weather:temp", origin, Some(EVENT));
-            assert_eq!(explained.status, Status::NotFound, "{origin}, import: {is_import}");
-            assert_eq!(explained.row.unwrap().created, Some(second(created)), "{origin}, import: {is_import}");
-        }
-        let by_hand = store.delete(
-            "weather",
-            &[("origin", "past".into())],
-            &DeleteOptions { at: Some(second(EVENT)), ..DeleteOptions::default() },
-        );
-        assert_eq!(by_hand.unwrap().created, Some(second(1_000)), "the same rule");
+    let clock = Arc::new(ManualClock::new(second(1_000)));
+    let store = Store::builder().clock(clock).background(false).temporary().unwrap();
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let write = |batches: &[RecordBatch]| batches.iter().for_each(|batch| drop(store.write("weather", batch).unwrap()));
+    write(&[rows(&[("past", Some(505), Some(1.0)), ("ahead", Some(2_000), Some(1.0))])]);
+    let deletes = [("past", None, None), ("ahead", None, None), ("told", Some(700), None)];
+    // Rows taken in together, in one batch and in two, count as stored one before the other.
+    let together = [("together", Some(3_000), Some(1.0)), ("together", None, None)];
+    write(&[
+        rows(&deletes),
+        rows(&together),
+        rows(&[("apart", Some(4_000), Some(1.0))]),
+        rows(&[("apart", None, None)]),
+    ]);
+    for (origin, created) in [("past", 1_000), ("ahead", 2_000), ("told", 700), ("together", 3_000), ("apart", 4_000)] {
+        let explained = explain(&store, "weather:temp", origin, Some(EVENT));
+        assert_eq!(explained.status, Status::NotFound, "{origin}");
+        assert_eq!(explained.row.unwrap().created, Some(second(created)), "{origin}");
     }
+    let by_hand = store.delete(
+        "weather",
+        &[("origin", "past".into())],
+        &DeleteOptions { at: Some(second(EVENT)), ..DeleteOptions::default() },
+    );
+    assert_eq!(by_hand.unwrap().created, Some(second(1_000)), "the same rule");
+
+    let mut import = store.bulk_writer("weather", BulkOptions::default()).unwrap();
+    let error = import.write(&rows(&[("told", Some(900), None), ("past", None, None)])).unwrap_err();
+    assert!(error.to_string().contains("row 1: a delete needs a created timestamp in an import"), "{error}");
+    let options = BulkOptions { bad_rows: BadRows::Quarantine, ..BulkOptions::default() };
+    let mut import = store.bulk_writer("weather", options).unwrap();
+    let refused = import.write(&rows(&[("told", Some(900), None), ("past", None, None)])).unwrap();
+    assert_eq!(refused.iter().map(|refusal| refusal.row).collect::<Vec<_>>(), [1]);
+    assert_eq!(import.commit().unwrap().rows_written, 1);
 }
 
 #[test]

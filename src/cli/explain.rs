@@ -6,10 +6,10 @@ use super::args::Explain;
 use super::context::Context;
 use super::failure::Failure;
 use super::inputs;
-use super::output::Sheet;
+use super::output::{Cell, Sheet};
 use crate::engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict};
 use crate::request::Features;
-use crate::text::to_json;
+use crate::text::raw_json;
 use crate::time::Timestamp;
 
 pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> {
@@ -28,9 +28,10 @@ pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> 
 
 fn sheet(explained: &Explanation) -> Sheet {
     let mut sheet = Sheet::new(["what", "is"]);
-    let mut say = |what: &str, is: Json| sheet.push([json!(what), is]);
-    say("feature", json!(format!("{}:{}", explained.view, explained.feature)));
-    say("value", to_json(&explained.value.dtype, &explained.value.value));
+    let mut add = |what: &str, is: Cell| sheet.push([json!(what).into(), is]);
+    add("feature", json!(format!("{}:{}", explained.view, explained.feature)).into());
+    add("value", raw_json(&explained.value.dtype, &explained.value.value).into());
+    let mut say = |what: &str, is: Json| add(what, is.into());
     say("status", json!(explained.status.name()));
     say("why", json!(explained.why));
     say("as of", json!(explained.at));

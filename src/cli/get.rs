@@ -1,14 +1,14 @@
 //! `asof get`: the features of one entity.
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::args::Get;
 use super::context::Context;
 use super::failure::Failure;
 use super::inputs;
-use super::output::Sheet;
+use super::output::{Cell, Sheet};
 use crate::engine::get::FeatureValue;
-use crate::text::to_json;
+use crate::text::raw_json;
 
 pub(super) fn run(args: &Get, context: &mut Context) -> Result<(), Failure> {
     let features = inputs::features(&args.which)?;
@@ -25,12 +25,12 @@ pub(super) fn sheet(answers: &[FeatureValue]) -> Sheet {
     let mut sheet = Sheet::new(["view", "feature", "dtype", "value", "status", "event_timestamp"]);
     for answer in answers {
         sheet.push([
-            json!(answer.view),
-            json!(answer.feature),
-            json!(answer.dtype.to_string()),
-            to_json(&answer.dtype, &answer.value),
-            json!(answer.status.name()),
-            answer.event_ts.map_or(Json::Null, |time| json!(time.to_string())),
+            json!(answer.view).into(),
+            json!(answer.feature).into(),
+            json!(answer.dtype.to_string()).into(),
+            Cell::from(raw_json(&answer.dtype, &answer.value)),
+            json!(answer.status.name()).into(),
+            json!(answer.event_ts.map(|time| time.to_string())).into(),
         ]);
     }
     sheet

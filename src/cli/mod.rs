@@ -64,7 +64,8 @@ pub fn main() -> ExitCode {
 /// What the store warns of on its way goes to standard error: a registry that was rebuilt, a table that is behind.
 fn tell_warnings() {
     let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::WARN);
-    lines.with_ansi(false).with_target(false).without_time().init();
+    // Where standard error cannot be written to, a warning is lost, and nothing else.
+    lines.with_ansi(false).with_target(false).without_time().log_internal_errors(false).init();
 }
 
 fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {

@@ -3,16 +3,89 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use super::args::Format;
 
-/// Rows under named columns. A cell is JSON; null prints as an empty cell in tables, and as an empty field in CSV, where an
-/// empty string is `""`.
+/// Rows under named columns. Null prints as an empty cell in tables, and as an empty field in CSV, where an empty string is
+/// `""`.
 #[derive(Debug)]
 pub struct Sheet {
     columns: Vec<String>,
-    rows: Vec<Vec<Json>>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// What a sheet holds in one place.
+#[derive(Debug)]
+pub enum Cell {
+    /// A number, a text, null.
+    Plain(Json),
+    /// A JSON document, printed as it is written: read, it would lose digits of long numbers and the order of its members.
+    Document(Box<RawValue>),
+}
+
+impl From<Json> for Cell {
+    fn from(value: Json) -> Cell {
+        Cell::Plain(value)
+    }
+}
+
+impl From<Box<RawValue>> for Cell {
+    fn from(document: Box<RawValue>) -> Cell {
+        // What a text, a number or null is, is told by their JSON.
+        match serde_json::from_str(document.get()) {
+            Ok(value @ (Json::Null | Json::String(_))) => Cell::Plain(value),
+            Ok(Json::Number(number)) if number.to_string() == document.get() => Cell::Plain(Json::Number(number)),
+            _ => Cell::Document(document),
+        }
+    }
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cell::Plain(value) => value.serialize(serializer),
+            Cell::Document(document) => document.serialize(serializer),
+        }
+    }
+}
+
+impl Cell {
+    fn is_null(&self) -> bool {
+        matches!(self, Cell::Plain(Json::Null))
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Cell::Plain(Json::Number(_)))
+    }
+
+    /// Without quotes around it.
+    fn text(&self) -> String {
+        match self {
+            Cell::Plain(Json::Null) => String::new(),
+            Cell::Plain(Json::String(text)) => text.clone(),
+            Cell::Plain(other) => other.to_string(),
+            Cell::Document(document) => document.get().to_owned(),
+        }
+    }
+}
+
+/// A row as a JSON object.
+struct Object<'a> {
+    columns: &'a [String],
+    row: &'a [Cell],
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.columns.len()))?;
+        for (column, cell) in self.columns.iter().zip(self.row) {
+            map.serialize_entry(column, cell)?;
+        }
+        map.end()
+    }
 }
 
 impl Sheet {
@@ -22,8 +95,8 @@ impl Sheet {
     }
 
     /// Adds a row, one cell per column.
-    pub fn push(&mut self, row: impl IntoIterator<Item = Json>) {
-        let row: Vec<Json> = row.into_iter().collect();
+    pub fn push<T: Into<Cell>>(&mut self, row: impl IntoIterator<Item = T>) {
+        let row: Vec<Cell> = row.into_iter().map(Into::into).collect();
         assert_eq!(row.len(), self.columns.len(), "one cell per column");
         self.rows.push(row);
     }
@@ -34,11 +107,12 @@ impl Sheet {
     /// `out` cannot be written to.
     pub fn print_object(&self, out: &mut impl Write) -> io::Result<()> {
         let [row] = self.rows.as_slice() else { unreachable!("a report has one row") };
-        writeln!(out, "{:#}", self.object(row))
+        serde_json::to_writer_pretty(&mut *out, &self.object(row))?;
+        writeln!(out)
     }
 
-    fn object(&self, row: &[Json]) -> Json {
-        Json::Object(self.columns.iter().cloned().zip(row.iter().cloned()).collect())
+    fn object<'a>(&'a self, row: &'a [Cell]) -> Object<'a> {
+        Object { columns: &self.columns, row }
     }
 
     /// Prints the sheet on `out`. JSON is an array of objects, one a row.
@@ -48,11 +122,12 @@ impl Sheet {
     pub fn print(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
         match format {
             Format::Json => {
-                let objects: Json = self.rows.iter().map(|row| self.object(row)).collect();
-                writeln!(out, "{objects:#}")
+                let objects: Vec<Object<'_>> = self.rows.iter().map(|row| self.object(row)).collect();
+                serde_json::to_writer_pretty(&mut *out, &objects)?;
+                writeln!(out)
             }
             Format::Csv => {
-                let columns: Vec<Json> = self.columns.iter().map(|column| Json::from(column.as_str())).collect();
+                let columns: Vec<Cell> = self.columns.iter().map(|column| Json::from(column.as_str()).into()).collect();
                 for row in std::iter::once(&columns).chain(&self.rows) {
                     let fields: Vec<String> = row.iter().map(csv_field).collect();
                     writeln!(out, "{}", fields.join(","))?;
@@ -64,7 +139,7 @@ impl Sheet {
                 table.load_style(comfy_table::presets::NOTHING);
                 table.set_header(&self.columns);
                 for row in &self.rows {
-                    table.add_row(row.iter().map(|cell| one_line(&plain(cell))));
+                    table.add_row(row.iter().map(|cell| one_line(&cell.text())));
                 }
                 for (position, column) in table.column_iter_mut().enumerate() {
                     let numeric = self.rows.iter().any(|row| row[position].is_number())
@@ -82,18 +157,9 @@ impl Sheet {
     }
 }
 
-/// A cell without quotes around it.
-fn plain(cell: &Json) -> String {
-    match cell {
-        Json::Null => String::new(),
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 /// A cell as CSV has it: in quotes where it needs them, and where it is an empty string, which is no null.
-fn csv_field(cell: &Json) -> String {
-    let text = plain(cell);
+fn csv_field(cell: &Cell) -> String {
+    let text = cell.text();
     let needs_quotes = text.is_empty() || text.contains([',', '"', '\n', '\r']);
     if cell.is_null() || !needs_quotes { text } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }

@@ -125,6 +125,10 @@ impl Engine {
         self.core.lock().unwrap_or_else(|poisoned| {
             let mut core = poisoned.into_inner();
             core.broken.get_or_insert_with(|| PANICKED.to_owned());
+            // Of a commit that had its time nobody knows what became of it.
+            if self.own_head().head.under_way().is_some() {
+                self.settle(&core, false);
+            }
             core
         })
     }

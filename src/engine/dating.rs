@@ -1,4 +1,4 @@
-//! The created timestamp of a delete whose caller gives none: one that makes it win at its event time, as of when it is taken in.
+//! The created timestamp of a delete whose caller gives none: one that makes it win at its event time.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,12 @@ use arrow_array::{Array, Int64Array};
 use super::as_of::find_row;
 use super::core::{Core, Engine};
 use super::picture::{Picture, ViewPicture};
+use super::reads::Sight;
 use crate::error::Result;
 use crate::format::accept::Accepted;
-use crate::format::columns::{EncodedKeys, encode_keys};
+use crate::format::columns::EncodedKeys;
 use crate::join::pick::AsOf;
 use crate::key::key_hash;
-
-/// Of rows that were taken in together, and that nobody can find yet: created timestamps ahead of the clock, by key and event
-/// time. A delete that follows is not to lose against them.
-pub(super) type CreatedAhead = HashMap<(Vec<u8>, i64), i64>;
 
 impl Engine {
     /// The time that a commit made now would get.
@@ -38,8 +35,8 @@ impl Engine {
         Ok(stored.map_or(ingested_at, |stored| stored.max(ingested_at)))
     }
 
-    /// The created timestamps of accepted rows, those of deletes too: the caller's, or as [`Engine::delete`] gives them. `ahead`
-    /// is of the rows before these.
+    /// The created timestamps of accepted rows, those of deletes too: the caller's, or as [`Engine::delete`] gives them. Rows of
+    /// the batch count as stored one before the other.
     ///
     /// # Errors
     /// A run that had to be read is damaged.
@@ -47,8 +44,7 @@ impl Engine {
         &self,
         view: &ViewPicture,
         accepted: &Accepted,
-        keys: Option<&EncodedKeys>,
-        ahead: &mut CreatedAhead,
+        keys: &EncodedKeys,
     ) -> Result<Option<Int64Array>> {
         let Some(created) = &accepted.created else { return Ok(None) };
         let is_undated =
@@ -66,25 +62,18 @@ impl Engine {
             self.commit_queued(&mut core);
             ingested_at = self.ingested_at_now(&core);
         }
-        let encoded;
-        let keys = match keys {
-            Some(keys) => keys,
-            None => {
-                encoded = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
-                &encoded
-            }
-        };
         let mut dated: Vec<Option<i64>> = created.iter().collect();
+        // Ahead of the clock, by key and event time: a delete that follows is not to lose against them.
+        let mut ahead: HashMap<(&[u8], i64), i64> = HashMap::new();
         for row in rows {
             let (key, at) = (keys.get(row), accepted.event_ts[row]);
-            let before = ahead.get(&(key.to_vec(), at)).copied().unwrap_or(i64::MIN);
+            let before = ahead.get(&(key, at)).copied().unwrap_or(i64::MIN);
             if is_undated(row) {
                 let key = (key_hash(self.reads.hash_seed(), key), key);
-                let of_store =
-                    |sight: &super::reads::Sight| self.created_of_delete(&sight.picture, view, key, at, ingested_at);
+                let of_store = |sight: &Sight| self.created_of_delete(&sight.picture, view, key, at, ingested_at);
                 dated[row] = Some(before.max(self.reads.with_sight(of_store)?));
             } else {
-                ahead.insert((key.to_vec(), at), before.max(created.value(row)));
+                ahead.insert((key, at), before.max(created.value(row)));
             }
         }
         Ok(Some(Int64Array::from(dated)))

@@ -23,7 +23,7 @@ use crate::key::key_hash;
 use crate::latest::Need;
 use crate::log::{LogReader, segment_name};
 use crate::request::Features;
-use crate::text::to_json;
+use crate::text::raw_json;
 use crate::time::{Timestamp, format_age_us, format_duration_us};
 use crate::value::{DataType, Value};
 
@@ -139,7 +139,7 @@ impl Serialize for TypedValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
         let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("value", &to_json(&self.dtype, &self.value))?;
+        map.serialize_entry("value", &raw_json(&self.dtype, &self.value))?;
         map.serialize_entry("dtype", &self.dtype)?;
         map.end()
     }

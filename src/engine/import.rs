@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 
 use super::building::Building;
 use super::core::{Core, Effect, Engine, lock};
-use super::dating::CreatedAhead;
 use super::import_build::{Built, Shared, build, bulk_batch};
 use super::known_rows::{Comparison, has_rows_above};
 use super::picture::{Picture, ViewPicture, history_folder, run_schema};
@@ -73,7 +72,6 @@ pub struct Import {
     builder: Option<JoinHandle<Result<Built>>>,
     shared: Arc<Shared>,
     rows: u64,
-    created_ahead: CreatedAhead,
     files: Vec<Option<LedgerFile>>,
 }
 
@@ -100,7 +98,6 @@ impl Import {
             builder: Some(builder),
             shared,
             rows: 0,
-            created_ahead: CreatedAhead::default(),
             files: vec![None],
         })
     }
@@ -129,8 +126,7 @@ impl Import {
     /// # Errors
     /// What made the builder stop.
     pub fn push(&mut self, accepted: &Accepted) -> Result<()> {
-        let created = self.engine.created(&self.view, accepted, None, &mut self.created_ahead)?;
-        let batch = bulk_batch(&self.view, accepted, created.as_ref())?;
+        let batch = bulk_batch(&self.view, accepted)?;
         self.rows += accepted.row_count as u64;
         let sent = self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_ok());
         if sent { Ok(()) } else { Err(self.failure()) }

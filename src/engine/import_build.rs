@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
-use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, TimestampMicrosecondArray, UInt8Array};
+use arrow_array::{Array, ArrayRef, BinaryArray, TimestampMicrosecondArray, UInt8Array};
 
 use super::building::Building;
 use super::core::{Engine, lock};
@@ -132,13 +132,13 @@ impl Drop for Scratch<'_> {
     }
 }
 
-/// Accepted rows as the builder takes them, with these created timestamps.
-pub(super) fn bulk_batch(view: &ViewPicture, accepted: &Accepted, created: Option<&Int64Array>) -> Result<BulkBatch> {
+/// Accepted rows as the builder takes them.
+pub(super) fn bulk_batch(view: &ViewPicture, accepted: &Accepted) -> Result<BulkBatch> {
     let kind = accepted.deleted.as_ref().map(|deleted| {
         let kinds = deleted.iter().map(|deleted| if deleted { RowKind::Delete as u8 } else { RowKind::Value as u8 });
         Arc::new(UInt8Array::from_iter_values(kinds)) as ArrayRef
     });
-    let created = created.map(|created| {
+    let created = accepted.created.as_ref().map(|created| {
         let times = TimestampMicrosecondArray::new(created.values().clone(), created.nulls().cloned());
         Arc::new(times.with_timezone("UTC")) as ArrayRef
     });

@@ -9,7 +9,6 @@ use arrow_select::filter::filter;
 use super::apply::{record_outcome, registered};
 use super::commit::{Batch, Committed};
 use super::core::{Effect, Engine};
-use super::dating::CreatedAhead;
 use super::picture::ViewPicture;
 use super::reads::Reads;
 use crate::definition::{Definitions, Plan, check_name, plan};
@@ -91,7 +90,7 @@ impl Engine {
         let keys = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
         let ids = event_ids(view, accepted)?;
         let features = by_ordinal(view, accepted)?;
-        let created = self.created(view, accepted, Some(&keys), &mut CreatedAhead::default())?;
+        let created = self.created(view, accepted, &keys)?;
         let columns = RowColumns {
             keys: &keys,
             event_ts: &accepted.event_ts,

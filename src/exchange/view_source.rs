@@ -1,10 +1,13 @@
 //! How a file is read for a view: which of its columns, as which types.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+use super::file::SourceFile;
+use super::kind::FileKind;
 use super::source::{SourceOptions, source_schema};
 use crate::definition::{EventTime, FeatureView};
 use crate::error::Result;
@@ -33,7 +36,8 @@ impl ViewSource {
             ..options
         };
         let found = source_schema(path, &options)?;
-        options.column_types = Some(column_types(view, &found));
+        let kind = FileKind::of_file(&SourceFile::open(path, Arc::default())?)?;
+        options.column_types = Some(column_types(view, &found, kind));
         let schema = source_schema(path, &options)?;
         let accept = AcceptOptions::new(Timestamp(0));
         let taken = accept_batch(view, &RecordBatch::new_empty(schema.clone()), &accept)
@@ -48,7 +52,7 @@ impl ViewSource {
 
 /// The types of the view's columns, as they are called in a file of these columns. Files that say themselves what their columns are do
 /// not ask.
-fn column_types(view: &FeatureView, found: &SchemaRef) -> Vec<(String, DataType)> {
+fn column_types(view: &FeatureView, found: &SchemaRef, kind: FileKind) -> Vec<(String, DataType)> {
     let is_there = |name: &str| found.column_with_name(name).is_some();
     let mut types: Vec<(String, DataType)> = Vec::new();
     let mut add = |target: &str, dtype: &DataType| {
@@ -66,6 +70,11 @@ fn column_types(view: &FeatureView, found: &SchemaRef) -> Vec<(String, DataType)
         add(name, &DataType::Timestamp);
     }
     view.features.iter().for_each(|feature| add(&feature.name, &feature.dtype));
+    let is_constant = matches!(view.source.event_timestamp, EventTime::Constant(_));
+    if matches!(kind, FileKind::JsonLines) && !is_constant {
+        // The first delete may stand far below the rows that a file's columns are looked for in.
+        add(DELETED_COLUMN, &DataType::Bool);
+    }
     if is_there(DELETED_COLUMN) {
         // What an export writes: its deletes may lie elsewhere in time than a constant event time says.
         add(DELETED_COLUMN, &DataType::Bool);

@@ -82,7 +82,7 @@ impl BulkWriter {
                 Ok(BulkWriter { definition, side: Side::There(import), failed: None })
             }
             Writes::Here(_) | Writes::Nowhere | Writes::Closed => {
-                BulkWriter::begin_here(store, view, options, definition)
+                BulkWriter::begin_here(store, view, options, definition, false)
             }
         }
     }
@@ -93,8 +93,9 @@ impl BulkWriter {
         view: &Arc<ViewPicture>,
         options: BulkOptions,
         definition: FeatureView,
+        copies_version: bool,
     ) -> Result<BulkWriter> {
-        let import = LocalImport::begin(store, view, options, definition.clone())?;
+        let import = LocalImport::begin(store, view, options, definition.clone(), copies_version)?;
         Ok(BulkWriter { definition, side: Side::Here(Box::new(import)), failed: None })
     }
 

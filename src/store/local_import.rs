@@ -25,6 +25,8 @@ pub(super) struct LocalImport {
     definition: FeatureView,
     options: BulkOptions,
     options_digest: String,
+    /// Rows come with the clocks that they have in another version.
+    copies_version: bool,
     import: Import,
     report: ImportReport,
     /// Rows of the file, or of the import where no file was begun, given so far.
@@ -41,6 +43,7 @@ impl LocalImport {
         view: &Arc<ViewPicture>,
         options: BulkOptions,
         definition: FeatureView,
+        copies_version: bool,
     ) -> Result<LocalImport> {
         let import = Import::begin(store.engine()?, view, options.append, options.source.as_deref())?;
         let options_digest = options_digest(&definition, &options)?;
@@ -49,6 +52,7 @@ impl LocalImport {
             definition,
             options,
             options_digest,
+            copies_version,
             import,
             report: ImportReport::default(),
             rows_of_part: 0,
@@ -108,6 +112,7 @@ impl LocalImport {
     /// A column is missing or of a wrong type, a row is refused, the disk fails: the import cannot go on, which the caller sees to.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<Vec<Refusal>> {
         let mut accept = self.store.accept_options(self.options.allow_future, self.options.bad_rows);
+        accept.refuse_undated_deletes = !self.copies_version;
         accept.first_row = self.rows_of_part + u64::from(!self.parts.is_empty());
         let accepted = accept_batch(&self.definition, batch, &accept)?;
         let rows_before = usize::try_from(self.report.rows_read).unwrap_or(usize::MAX);

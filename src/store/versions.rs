@@ -42,7 +42,7 @@ impl Store {
                 .remedy("declare created_timestamp in the new version's source, so that rows keep their order"));
         }
         let options = BulkOptions { allow_future: true, source: Some(from.to_string()), ..BulkOptions::default() };
-        let mut writer = BulkWriter::begin_here(self, &target, options, on_the_way(definition))?;
+        let mut writer = BulkWriter::begin_here(self, &target, options, on_the_way(definition), true)?;
         for batch in scan {
             writer.write(&translate(&batch?, &old, definition)?)?;
         }

@@ -467,6 +467,52 @@ fn one_answer_prints_as_table_json_and_csv() {
 }
 
 #[test]
+fn a_document_is_shown_as_it_was_written() {
+    let project = Project::defined(
+        r#"
+        [project]
+        name = "shop"
+        [entities.customer]
+        join_keys = { customer_id = "int64" }
+        [views.profile]
+        entities = ["customer"]
+        features = { basket = "json", seen = "list<json>" }
+    "#,
+    );
+    project.run(&["apply"]).done();
+    // Digits that no float64 has, members out of order, one of them twice; and a document deeper than most parsers go.
+    let basket = r#"{"z":12345678901234567890123,"y":1.10,"y":2}"#;
+    let deep = format!("{}7{}", "[".repeat(200), "]".repeat(200));
+    let row = |id: u32, basket: &str| {
+        format!(
+            r#"{{"customer_id":{id},"event_timestamp":"2024-01-01T00:00:00Z","basket":{basket},"seen":[{basket},null]}}"#
+        )
+    };
+    project.put("profile.jsonl", format!("{}\n{}\n", row(1, basket), row(2, &deep)));
+    project.run(&["import", "profile", "profile.jsonl"]).done();
+    for (id, document) in [("customer_id=1", basket), ("customer_id=2", deep.as_str())] {
+        let get = |format: &str| {
+            let features = "profile:basket,profile:seen";
+            project.run(&["--format", format, "get", "--features", features, id]).done().stdout()
+        };
+        let list = format!("[{document},null]");
+        for whole in [document, &list] {
+            assert!(get("json").contains(&format!("\"value\": {whole},\n")), "{}", get("json"));
+            let field = format!("\"{}\"", whole.replace('"', "\"\""));
+            let is_quoted = whole.contains([',', '"']);
+            assert!(
+                get("csv").contains(&format!(",{},PRESENT", if is_quoted { &field } else { whole })),
+                "{}",
+                get("csv")
+            );
+        }
+        let explain = project.run(&["--format", "json", "explain", "profile:basket", id]).done().stdout();
+        assert!(explain.contains(&format!("\"value\": {document},\n")), "{explain}");
+    }
+    assert!(project.run(&["get", "--features", "profile:basket", "customer_id=1"]).done().stdout().contains(basket));
+}
+
+#[test]
 fn a_reader_that_went_away_is_no_failure() {
     let project = Project::shop_with_profiles();
     for arguments in [&["completions", "bash"][..], &["get", "--service", "churn", "customer_id=1"]] {

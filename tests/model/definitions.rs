@@ -228,9 +228,10 @@ impl Project {
             let renamed = definition.join_keys.iter().filter(|_| new.renames_keys);
             let has_bit = |at: &usize| new.features >> at & 1 == 1;
             let features = definition.features.iter().enumerate().filter(|(at, _)| has_bit(at));
-            let is_taken = selections.iter().any(|other| other.label() == definition.name);
+            let view = ViewRef { version: new.pins_version.then_some(definition.version), ..definition.reference() };
+            let is_taken = selections.iter().any(|other| other.label() == view.to_string());
             selections.push(Selection {
-                view: ViewRef { version: new.pins_version.then_some(definition.version), ..definition.reference() },
+                view,
                 alias: (new.has_alias || is_taken).then(|| format!("alias{number}")),
                 join_keys: renamed.map(|(name, _)| (name.clone(), format!("other_{name}"))).collect(),
                 features: features.map(|(_, feature)| feature.name.clone()).collect(),
@@ -260,7 +261,7 @@ impl Project {
         if selection.join_keys.keys().any(|key| view.definition.join_keys.iter().all(|(name, _)| name != key)) {
             return None;
         }
-        Some(Resolved { view: view.clone(), label: selection.label().to_owned(), columns, features })
+        Some(Resolved { view: view.clone(), label: selection.label(), columns, features })
     }
 }
 

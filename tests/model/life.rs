@@ -203,7 +203,7 @@ impl Life {
 
     fn write(&mut self, view: u8, rows: &[NewRow], allow_future: bool, row_by_row: bool) {
         let Some(view) = self.project.pick(view).cloned() else { return };
-        let rows: Vec<Row> = rows.iter().map(|row| row_of(&view, row, &self.keys)).collect();
+        let mut rows: Vec<Row> = rows.iter().map(|row| row_of(&view, row, &self.keys)).collect();
         let options = WriteOptions { allow_future, ..WriteOptions::default() };
         let name = self.name_of(&view);
         let written = if row_by_row {
@@ -217,8 +217,24 @@ impl Life {
         }
         let report = written.unwrap();
         assert_eq!(report.rows, rows.len() as u64);
+        if view.definition.has_created() {
+            self.date_deletes(&mut rows);
+        }
         let rows = self.numbered(rows, report.first_seq);
         self.oracle.rows.extend(rows);
+    }
+
+    /// Deletes without a created time get one that wins at their event time, over the rows before them too.
+    fn date_deletes(&self, rows: &mut [Row]) {
+        for at in 0..rows.len() {
+            let (before, [row, ..]) = rows.split_at_mut(at) else { return };
+            if row.values.is_none() && row.created.is_none() {
+                let is_alike =
+                    |other: &&Row| (other.view, other.event_ts, &other.key) == (row.view, row.event_ts, &row.key);
+                let alike = self.oracle.rows.iter().chain(&*before).filter(is_alike).filter_map(|row| row.created);
+                row.created = alike.chain([self.ingested_at()]).max();
+            }
+        }
     }
 
     fn delete(&mut self, view: u8, key: &[u8; KEY_COLUMNS], at: Option<i64>, created: Option<i64>) {
@@ -247,6 +263,11 @@ impl Life {
         let mut files: Vec<Vec<Row>> = files.iter().map(|file| file.iter().map(row).collect()).collect();
         let stored = self.oracle.rows.iter().rev().filter(|row| row.view == id).take(stored).cloned();
         files.last_mut().unwrap().extend(stored);
+        if definition.has_created() {
+            // An import wants to be told when a delete was created.
+            let deletes = files.iter_mut().flatten().filter(|row| row.values.is_none());
+            deletes.for_each(|row| row.created = row.created.or(Some(row.event_ts)));
+        }
         let options = BulkOptions { allow_future: true, append, ..BulkOptions::default() };
         let mut bulk = self.store().bulk_writer(&self.name_of(picked), options).unwrap();
         for (number, file) in files.iter().enumerate() {

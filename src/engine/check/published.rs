@@ -10,9 +10,9 @@ use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, RESTORE_STORE, Result};
 use crate::head::{self, Head, HeadState, Trust};
 use crate::identity::Identity;
 use crate::latest::Beside;
+use crate::manifest;
 use crate::registry::{self, RegistryState};
 use crate::tail::TailSegment;
-use crate::{lock, manifest};
 
 /// Writers may come and go, or seal the log, this often while it is read.
 const ATTEMPTS_MAX: usize = 20;
@@ -106,7 +106,7 @@ impl Check<'_> {
     /// What to do about a MANIFEST that is lost, or older than `generation`: the next opening for writing publishes it again
     /// where `registry.redb` has it. A process that holds the store does with its next change.
     fn manifest_remedy(&self, identity: &Identity, generation: u64) -> Result<&'static str> {
-        if self.disk.is_locked(&self.dir.join(lock::FILE_NAME)).unwrap_or(true) {
+        if self.is_written_to() {
             return Ok(PUBLISH_AGAIN);
         }
         match registry::stored(&*self.disk, &self.dir, &identity.uuid) {

@@ -44,6 +44,8 @@ pub struct AcceptOptions {
     pub allow_future: bool,
     /// Drops and reports refused rows, where otherwise the first is an error.
     pub collect_refused: bool,
+    /// Refuses deletes without a created timestamp in a view that declares one.
+    pub refuse_undated_deletes: bool,
     /// The batch's first row in its source, for messages; lines are numbered by [`LINE_COLUMN`] where it is there.
     pub first_row: u64,
 }
@@ -56,6 +58,7 @@ impl AcceptOptions {
             max_future_skew_us: MAX_FUTURE_SKEW_US_DEFAULT,
             allow_future: false,
             collect_refused: false,
+            refuse_undated_deletes: false,
             first_row: 0,
         }
     }
@@ -169,6 +172,13 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
         }
     };
 
+    if let (Some((name, _)), Some(created), true) = (&columns.created, &created, options.refuse_undated_deletes) {
+        // A column of values that did not convert is null there, and refused already.
+        let known: Vec<usize> = refused.iter().map(|refusal| refusal.row).collect();
+        let undated = (0..rows).filter(|&row| is_deleted(row) && created.is_null(row) && !known.contains(&row));
+        refused.extend(undated.map(|row| Refusal { row, column: Some(name.clone()), reason: UNDATED.to_owned() }));
+    }
+
     let mut event_ids = Vec::with_capacity(view.event_id.len());
     for ((name, dtype), index) in view.event_id.iter().zip(&columns.event_ids) {
         let (column, found) = take(name, dtype, *index)?;
@@ -254,6 +264,9 @@ fn row_name(batch: &RecordBatch, row: usize, first_row: u64) -> String {
         None => format!("row {}", first_row + row as u64),
     }
 }
+
+/// A created timestamp that an import made up would be another each time, and the file never be known again.
+const UNDATED: &str = "a delete needs a created timestamp in an import, as in an export; asof delete gives it one";
 
 /// The columns of a key, with their types.
 fn parts<'a>(names: &'a [(String, DataType)], columns: &'a [ArrayRef]) -> Vec<(&'a DataType, &'a ArrayRef)> {
