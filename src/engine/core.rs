@@ -1,8 +1,8 @@
 //! The writer's state, and the one order in which a change becomes visible.
 //!
-//! Whoever holds the [`Core`] lock is the committer. A change of the registry goes: log synced, registry
-//! committed, MANIFEST published, picture swapped, HEAD. So nobody finds a name in HEAD's generation that
-//! MANIFEST does not have, and no picture lacks rows that HEAD calls committed.
+//! Whoever holds the [`Core`] lock is the committer. A change of the registry goes: log synced, its time announced, MANIFEST
+//! written beside the old one, registry committed, tables marked, MANIFEST in place, picture swapped, HEAD. So nobody finds a
+//! name in HEAD's generation that MANIFEST does not have, and no picture lacks rows that HEAD calls committed.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -25,7 +25,8 @@ impl Reads {
     ///
     /// # Errors
     /// It lies in the future, or before what retention left; no snapshot has that name. Whether a commit has a time up to the
-    /// one that is asked for is not known, because its writer ended or failed within it.
+    /// one that is asked for is not known, because its writer ended or failed within it. `Locked`: a commit of that time takes
+    /// longer than is waited for.
     pub fn resolve_known_at(&self, known_at: &KnownAt, now: Timestamp) -> Result<u64> {
         if let KnownAt::Time(time) = known_at
             && *time <= now
