@@ -44,17 +44,17 @@ impl Engine {
         outcomes.into_iter().collect()
     }
 
-    /// [`Engine::build_missing_tables`] for a caller who did something else: without a table reads take longer, and that is all.
+    /// Builds the tables that are missing, for a caller who did something else: without a table reads take longer, and that is all.
     pub fn build_tables_or_warn(&self) {
         if let Err(error) = self.build_missing_tables() {
             tracing::warn!(%error, "a latest table could not be built; reads take the as-of path");
         }
     }
 
-    /// [`Engine::build_missing_tables`] for one view, where its table is missing and nobody is at work on it.
+    /// Builds the table of one view, where it is missing and nobody is at work on it. Commits and reads go on meanwhile.
     ///
     /// # Errors
-    /// As [`Engine::build_missing_tables`].
+    /// A run is damaged, or the disk is full: reads of the view go on over the as-of path.
     pub fn build_missing_table(&self, id: u32) -> Result<()> {
         let view = {
             let mut core = self.lock_core();

@@ -230,7 +230,7 @@ impl RegistryState {
     }
 }
 
-/// A change under way. Nothing of it counts until [`super::Registry::commit`] returns.
+/// A change under way. Nothing of it counts until [`super::Proposed::commit`] returns.
 #[derive(Debug)]
 pub struct Change<'a> {
     before: &'a RegistryState,
