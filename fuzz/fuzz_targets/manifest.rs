@@ -53,7 +53,6 @@ fn touch(manifest: Manifest) {
     state.definitions_at(Some(1));
     for view in state.views() {
         state.view(view.id);
-        state.view_version(&view.definition.name, view.definition.version);
         state.runs_of(view.id).count();
     }
     let _ = state.snapshot("nightly");
