@@ -216,3 +216,24 @@ fn a_change_that_was_refused_leaves_no_time_open() {
     store.compact().unwrap();
     assert_eq!(seq_at(&store, Timestamp(1_000)).unwrap(), seq);
 }
+
+#[test]
+fn a_change_for_which_there_was_no_space_leaves_no_time_open() {
+    let memory = MemDisk::volatile();
+    let clock = Arc::new(ManualClock::new(Timestamp(500)));
+    let is_full = Arc::new(AtomicBool::new(false));
+    let full = Arc::clone(&is_full);
+    let store = store_on(&memory, &clock, move |operation, path| {
+        match full.load(Ordering::SeqCst) && operation == Operation::Create && path.ends_with("MANIFEST.tmp") {
+            true => Verdict::Fail(std::io::ErrorKind::StorageFull),
+            false => Verdict::Proceed,
+        }
+    });
+    let seq = seq_at(&store, Timestamp(1_000)).unwrap();
+    is_full.store(true, Ordering::SeqCst);
+    // It had its time when it failed.
+    store.snapshot("there").unwrap_err();
+    assert_eq!(seq_at(&store, Timestamp(1_000)).unwrap(), seq, "answered at once");
+    is_full.store(false, Ordering::SeqCst);
+    store.snapshot("there").unwrap();
+}

@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// Fills a table that is told of in `Core::filling`, and hands it to the committer. It is told of there no more when this
-    /// returns, whatever came of it.
+    /// returns, with an error too.
     fn finish_filling(&self, filling: Result<Filling>, view_id: u32) -> Result<()> {
         let nearly = filling.and_then(|filling| self.go_over(filling, view_id));
         let mut core = self.lock_core();
@@ -106,6 +106,8 @@ impl Engine {
         // told, and another beside it.
         assert!(core.filling.remove(&view_id), "a table was filled by one who was not told of");
         let mut filling = nearly?;
+        // A table that came after the others were closed would stay as it is, written to after HEAD was marked clean.
+        core.check_sound()?;
         let sight = self.reads.sight()?;
         if !fits(&filling.table, sight.picture.view(view_id)) {
             // Its definition changed meanwhile; whoever looks for missing tables finds it missing.

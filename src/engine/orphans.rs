@@ -38,16 +38,18 @@ impl Place {
     /// Whether the store gives such names here: to a folder, or to a file.
     fn gives(self, name: &str, is_folder: bool) -> bool {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // Of ten digits and more: one of fewer is somebody's.
+        let is_padded = |text: &str| text.len() >= 10 && is_number(text);
         match self {
             Place::View if is_folder => name.strip_prefix(SCRATCH_PREFIX).is_some_and(is_number),
             _ if is_folder => false,
             Place::History => {
                 let name = name.strip_suffix(".tmp").unwrap_or(name);
-                name.strip_prefix(CLOCK_PREFIX).is_some_and(is_number)
+                name.strip_prefix(CLOCK_PREFIX).is_some_and(is_padded)
             }
             Place::View => {
                 let stem = name.strip_suffix(".arrow").or_else(|| name.strip_suffix(".idx"));
-                stem.is_some_and(is_number)
+                stem.is_some_and(is_padded)
             }
             // ID-NAME@V
             Place::Latest => name.split_once('-').is_some_and(|(id, rest)| {

@@ -58,7 +58,7 @@ impl Engine {
                     tracing::warn!(%path, "it is no latest table, and is left alone; reads take the as-of path");
                     continue;
                 }
-                // Nothing is lost with it, and the store opens without.
+                // Nothing is lost with it, and the store opens without, once nobody takes it for the one of today.
                 Err(error) => {
                     let view = view.record.dir_name();
                     tracing::warn!(%error, view, "the latest table cannot be opened and is built anew; reads take the as-of path");

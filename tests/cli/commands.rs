@@ -116,18 +116,19 @@ fn a_training_set_goes_to_parquet_arrow_and_csv() {
     assert_eq!(known_at.value.as_ref(), Some(&said), "the state of knowledge stands in the file");
 }
 
+const DOCUMENTS: &str = r#"
+    [project]
+    name = "shop"
+    [entities.customer]
+    join_keys = { customer_id = "int64" }
+    [views.profile]
+    entities = ["customer"]
+    features = { basket = "json", seen = "list<json>" }
+"#;
+
 #[test]
 fn documents_of_a_training_set_are_documents_in_json_lines() {
-    let documents = r#"
-        [project]
-        name = "shop"
-        [entities.customer]
-        join_keys = { customer_id = "int64" }
-        [views.profile]
-        entities = ["customer"]
-        features = { basket = "json", seen = "list<json>" }
-    "#;
-    let project = Project::defined(documents);
+    let project = Project::defined(DOCUMENTS);
     project.run(&["apply"]).done();
     let row =
         r#"{"customer_id":1,"event_timestamp":"2024-01-01T00:00:00Z","basket":{"a":[1,2]},"seen":[{"b":3},null]}"#;
@@ -468,17 +469,7 @@ fn one_answer_prints_as_table_json_and_csv() {
 
 #[test]
 fn a_document_is_shown_as_it_was_written() {
-    let project = Project::defined(
-        r#"
-        [project]
-        name = "shop"
-        [entities.customer]
-        join_keys = { customer_id = "int64" }
-        [views.profile]
-        entities = ["customer"]
-        features = { basket = "json", seen = "list<json>" }
-    "#,
-    );
+    let project = Project::defined(DOCUMENTS);
     project.run(&["apply"]).done();
     // Digits that no float64 has, members out of order, one of them twice; and a document deeper than most parsers go.
     let basket = r#"{"z":12345678901234567890123,"y":1.10,"y":2}"#;
