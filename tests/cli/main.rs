@@ -9,3 +9,4 @@ mod documents;
 mod full_disk;
 mod manifest;
 mod support;
+mod types;
