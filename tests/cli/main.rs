@@ -8,5 +8,6 @@ mod demo;
 mod documents;
 mod full_disk;
 mod manifest;
+mod misspelt;
 mod support;
 mod types;
