@@ -63,7 +63,8 @@ impl CsvReader {
             )));
         }
         let (header, tokens) = (&self.header, &self.tokens);
-        self.batcher.end_row(tokens.record_line(), tokens.record_bytes(), || texts_of(header, tokens))
+        self.batcher
+            .end_row(tokens.record_line(), tokens.record_bytes(), || Json::Object(texts_of(header, tokens)).to_string())
     }
 }
 

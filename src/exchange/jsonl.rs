@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader};
 
 use arrow_schema::SchemaRef;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value as Json};
 
 use super::columns::ColumnBuilder;
 use super::file::{Cursor, SourceFile};
@@ -95,9 +95,14 @@ impl JsonLinesReader {
                 self.batcher.settle_row(error);
             }
         }
-        let values = || match serde_json::from_slice(&line) {
-            Ok(Json::Object(values)) => values,
-            _ => Map::from_iter([("line".to_owned(), String::from_utf8_lossy(&line).into())]),
+        // As it is written: read into values, numbers would lose digits.
+        let values = || {
+            let text = String::from_utf8_lossy(&line);
+            match serde_json::from_str::<Object>(&text) {
+                // Within an object a line end can only stand between tokens.
+                Ok(_) => text.trim().replace('\r', " "),
+                Err(_) => json!({ "line": text }).to_string(),
+            }
         };
         self.batcher.end_row(self.lines.number, line.len(), values)?;
         // Its memory serves the next line.

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use serde_json::{Map, Value as Json};
 
 use super::csv::{self, CsvReader};
 use super::file::SourceFile;
@@ -38,8 +37,9 @@ pub struct BadRow {
     pub row: u64,
     /// What is wrong with it: line, column, what was wanted and what was found.
     pub reason: String,
-    /// What the file holds there: texts out of CSV, values as they are out of JSON Lines.
-    pub values: Map<String, Json>,
+    /// What the file holds there, as a JSON object on one line: texts out of CSV; out of JSON Lines the line as it is written, or as the
+    /// text `line` where that is no object.
+    pub values: String,
 }
 
 /// How a source is read. The default reads every column and guesses types where the format has none.
