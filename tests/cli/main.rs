@@ -9,5 +9,6 @@ mod documents;
 mod full_disk;
 mod manifest;
 mod misspelt;
+mod shown;
 mod support;
 mod types;
