@@ -152,6 +152,17 @@ fn a_row_set_aside_is_as_it_was_written() {
 }
 
 #[test]
+fn json_lines_whose_keys_are_no_columns_are_refused_when_their_types_are_asked_for() {
+    let folder = Folder::new();
+    let rows: String = (0..10_001).map(|key| format!("{{\"id\":1,\"key{key}\":1}}\n")).collect();
+    let path = folder.file("a.jsonl", rows);
+    let Err(error) = open_source(&path, &SourceOptions::default()) else { panic!("10,001 columns") };
+    let text = folder.text_of(&error);
+    assert!(text.starts_with("a.jsonl: line 10000: more than 10000 different keys up to here"), "{text}");
+    assert!(text.contains("into one object"), "{text}");
+}
+
+#[test]
 fn a_sink_dropped_midway_leaves_nothing_and_harms_nothing() {
     let folder = Folder::new();
     let rows = batch(&[("a", "int64", vec![Value::Int64(1)])]);
