@@ -94,7 +94,9 @@ fn check_alike(old: &FeatureView, new: &FeatureView) -> Result<()> {
 
 fn by_hand(old: &FeatureView, new: &FeatureView) -> String {
     let (from, to) = (old.reference(), new.reference());
-    format!("nothing was copied; write what asof export {from} gives as {to} takes it, and import that into {to}")
+    format!(
+        "nothing was copied; asof export {from} --out DIR writes its rows: make of them what {to} takes, and import that"
+    )
 }
 
 /// The type of what a view has under this name.

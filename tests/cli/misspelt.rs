@@ -32,6 +32,9 @@ fn misspelt_names_are_found_out_in_every_format() {
         project.run(&["import", "profile", file]).done();
         assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "NO");
     }
+    // A time that is called like no time.
+    let text = "customer_id,foo,country,age\n1,2024-01-01T00:00:00Z,NO,31\n";
+    refuses("p.csv", text, &["missing column: event_timestamp", "source = { event_timestamp = \"...\" } in the view"]);
     // One feature by its own name, the other all but.
     let row = r#"{"customer_id":1,"event_timestamp":"2024-01-01","age":31,"cuontry":"NO"}"#;
     refuses("p.jsonl", row, &["missing column: country", "rename = { cuontry = \"country\" }", "\"country\": null"]);

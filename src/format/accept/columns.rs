@@ -126,6 +126,9 @@ pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColu
     let there_are = format!("the columns there are: {}", found.join(", "));
     error.remedy(match mapping(view, schema, missing) {
         Some(mapping) => format!("did you mean {mapping} in the view? {there_are}"),
+        None if missing.iter().any(|column| column.role == ColumnRole::EventTimestamp) => {
+            format!("source = {{ event_timestamp = \"...\" }} in the view says which column is the time; {there_are}")
+        }
         None => there_are,
     })
 }
