@@ -995,5 +995,5 @@ fn a_table_lies_as_the_document_says() {
     let free: u64 = body[2..].chunks(2).map(|pair| pair[1]).sum();
     assert_eq!(free, told("free words"));
     assert!(body[2..].chunks(2).all(|pair| pair[0] + pair[1] <= told("used end")));
-    assert!(matches!(Table::open(&disk, path, table_shape(), &options).unwrap(), Opened::Trusted(_)));
+    assert!(matches!(Table::open(&disk, path, table_shape(), &options, 0).unwrap(), Opened::Trusted(_)));
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Verdict};
+use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verdict};
 use asof::options::Durability;
 use asof::{BulkOptions, ErrorKind, Severity, Store};
 
@@ -269,4 +269,29 @@ fn a_seal_that_fails_leaves_no_file_of_the_times_of_commits() {
     }
     assert!(failed > 12, "{failed} seals failed");
     assert_eq!(x(&store, 3), Some(2));
+}
+
+/// What could fail came after the new segment was made once: each opening that failed left one, of 64 MiB.
+#[test]
+fn openings_that_fail_leave_no_segment_behind() {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    let killed = disk.kill_image();
+    let orphan = path("history/commits-0000000099");
+    killed.open(&orphan, OpenMode::Create).unwrap();
+    let before = segments(&killed);
+    for _ in 0..5 {
+        let kind = io::ErrorKind::PermissionDenied;
+        let faulty = FaultyDisk::at(Arc::new(killed.clone()), Verdict::Fail(kind), 0, 1, move |operation, _| {
+            operation == Operation::Remove
+        });
+        let error = builder_on(Arc::new(faulty)).open(STORE).map(drop).unwrap_err();
+        assert!(error.to_string().contains("commits-0000000099"), "{error}");
+        assert_eq!(segments(&killed), before);
+        assert_eq!(x(&builder(&killed).open_read_only(STORE).unwrap(), 3), Some(1));
+    }
+    assert_eq!(x(&builder(&killed).open(STORE).unwrap(), 3), Some(1));
+    assert!(!killed.exists(&orphan).unwrap());
 }

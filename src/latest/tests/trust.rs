@@ -122,5 +122,5 @@ fn a_folder_under_the_name_of_a_table_is_none_and_is_left_alone() {
     let disk = disk();
     disk.create_dir(Path::new(PATH)).unwrap();
     Table::retire_file(&disk, Path::new(PATH)).unwrap();
-    assert!(Table::open(&disk, Path::new(PATH), mixed(), &OPTIONS).is_err() && disk.list(Path::new(PATH)).is_ok());
+    assert!(Table::open(&disk, Path::new(PATH), mixed(), &OPTIONS, 0).is_err() && disk.list(Path::new(PATH)).is_ok());
 }
