@@ -12,7 +12,7 @@ pub use row::OnlineRow;
 
 use prepared::{Prepared, Selection};
 
-use super::get::{check_keys, entity_values};
+use super::get::{check_keys, encode_entity};
 use super::reads::{Edition, Reads};
 use super::winner::{Winner, judge};
 use crate::error::{Error, Result};
@@ -124,14 +124,15 @@ impl OnlineHandle {
     /// Encodes an entity's join keys, for this handle and its clones.
     ///
     /// # Errors
-    /// A join key is missing, null, unknown or of another type.
+    /// A join key is missing, null, unknown or of another type. Integers are of one type, whatever their width, and a string can be
+    /// a uuid's text: what the view's own type does not hold finds nothing.
     pub fn key(&self, entity: &[(&str, Value)]) -> Result<EntityKey> {
         let Prepared { selections, views_id, .. } = &*self.prepared;
         check_keys(entity, selections.iter().map(|selection| &selection.resolved))?;
         let (mut key, mut bytes) = (EntityKey::new(*views_id), Vec::new());
         for (index, Selection { resolved, view, .. }) in selections.iter().enumerate() {
             bytes.clear();
-            view.key_schema.encode(&entity_values(entity, resolved)?, &mut bytes)?;
+            encode_entity(&view.key_schema, entity, resolved, &mut bytes)?;
             key.push(index, self.reads.hash_seed(), &bytes);
         }
         Ok(key)
