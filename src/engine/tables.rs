@@ -212,3 +212,6 @@ fn apply_section(table: &mut Table, records: &[u8], hashes: &[u64], first_seq: u
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
