@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchIterator, TimestampMicrosecondArray};
 use asof::definition::{Definitions, FeatureView};
 use asof::disk::{Disk, FaultyDisk, MemDisk, Operation, Verdict};
+use asof::format::manifest::VALUE_BYTES_MAX;
 use asof::options::Sizes;
 use asof::time::{Clock, ManualClock, Timestamp};
 use asof::value::DataType;
@@ -208,13 +209,16 @@ fn a_change_that_was_refused_leaves_no_time_open() {
     let clock = Arc::new(ManualClock::new(Timestamp(500)));
     let store = store_on(&memory, &clock, |_, _| Verdict::Proceed);
     let seq = seq_at(&store, Timestamp(1_000)).unwrap();
+    // Refused when its record is made, which has the change's time in it: longer than the registry takes.
+    let mut long = definitions(2);
+    long.views[0].description = "x".repeat(VALUE_BYTES_MAX);
+    let error = store.apply(&long, ApplyOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("too long for the registry"), "{error}");
+    assert_eq!(seq_at(&store, Timestamp(1_000)).unwrap(), seq, "answered at once");
+    // And one that took place and gave no number.
     store.snapshot("here").unwrap();
-    store.snapshot("here").unwrap_err();
-    let other = FeatureView::new("v").entity("thing").feature("x", DataType::String);
-    let other = Definitions::new("known").entity("thing", [("id", DataType::Int64)]).view(other);
-    store.apply(&other, ApplyOptions::default()).unwrap_err();
-    store.compact().unwrap();
-    assert_eq!(seq_at(&store, Timestamp(1_000)).unwrap(), seq);
+    assert_eq!(seq_at(&store, Timestamp(1_000)).unwrap(), seq, "answered at once");
+    store.apply(&definitions(2), ApplyOptions::default()).unwrap();
 }
 
 #[test]
@@ -232,8 +236,72 @@ fn a_change_for_which_there_was_no_space_leaves_no_time_open() {
     let seq = seq_at(&store, Timestamp(1_000)).unwrap();
     is_full.store(true, Ordering::SeqCst);
     // It had its time when it failed.
-    store.snapshot("there").unwrap_err();
+    store.apply(&definitions(2), ApplyOptions::default()).unwrap_err();
     assert_eq!(seq_at(&store, Timestamp(1_000)).unwrap(), seq, "answered at once");
     is_full.store(false, Ordering::SeqCst);
-    store.snapshot("there").unwrap();
+    store.apply(&definitions(2), ApplyOptions::default()).unwrap();
+}
+
+#[test]
+fn a_change_that_panicked_within_its_time_keeps_it_open_and_lets_nobody_wait() {
+    let memory = MemDisk::volatile();
+    let clock = Arc::new(ManualClock::new(Timestamp(500)));
+    let is_ill = Arc::new(AtomicBool::new(false));
+    let ill = Arc::clone(&is_ill);
+    let store = store_on(&memory, &clock, move |operation, path| {
+        if ill.load(Ordering::SeqCst) && operation == Operation::Rename && path.ends_with("MANIFEST.tmp") {
+            // A panic, without the words that a test runner would print.
+            std::panic::resume_unwind(Box::new("the hand of a test"));
+        }
+        Verdict::Proceed
+    });
+    let early = seq_at(&store, Timestamp(1_000)).unwrap();
+    clock.set(Timestamp(2_000));
+    is_ill.store(true, Ordering::SeqCst);
+    let applying = store.clone();
+    std::thread::spawn(move || applying.apply(&definitions(2), ApplyOptions::default())).join().unwrap_err();
+    assert_eq!(store.write("v", &batch(2)).unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(seq_at(&store, Timestamp(2_000)).unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(seq_at(&store, Timestamp(1_999)).unwrap(), early);
+}
+
+#[test]
+fn a_change_that_gives_no_numbers_is_not_waited_for() {
+    // Every seal and merge had everybody wait who asked for what is known now.
+    let memory = MemDisk::volatile();
+    let clock = Arc::new(ManualClock::new(Timestamp(500)));
+    let (is_held, is_there) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (held, there) = (Arc::clone(&is_held), Arc::clone(&is_there));
+    let store = store_on(&memory, &clock, move |operation, path| {
+        while operation == Operation::Rename && path.ends_with("MANIFEST.tmp") && held.load(Ordering::SeqCst) {
+            there.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Verdict::Proceed
+    });
+    let seq = seq_at(&store, Timestamp(1_000)).unwrap();
+    clock.set(Timestamp(2_000));
+    type Change = fn(&Store);
+    let seal: Change = |store| assert!(store.seal().unwrap());
+    let snapshot: Change = |store| drop(store.snapshot("here").unwrap());
+    for change in [seal, snapshot] {
+        is_there.store(false, Ordering::SeqCst);
+        is_held.store(true, Ordering::SeqCst);
+        let changed = store.clone();
+        let changing = std::thread::spawn(move || change(&changed));
+        let began = Instant::now();
+        while !is_there.load(Ordering::SeqCst) {
+            assert!(began.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let asked = ask("the writer", store.clone(), Timestamp(2_000));
+        while !asked.is_finished() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let is_answered = asked.is_finished();
+        is_held.store(false, Ordering::SeqCst);
+        changing.join().unwrap();
+        assert!(is_answered, "it waited for what gives no numbers");
+        assert_eq!(asked.join().unwrap().2.unwrap(), seq);
+    }
 }

@@ -69,8 +69,8 @@ pub fn find_row(
     for segment in tail.iter().rev() {
         let views = segment.read();
         let Some(rows) = views.get(&view.record.id) else { continue };
-        let marked =
-            rows.descending(hash, key, question.at).map(|(number, row, record)| (mark_of(&row), (number, record)));
+        let known = rows.descending(hash, key, question.at, question.known_at);
+        let marked = known.map(|(number, row, record)| (mark_of(&row), (number, record)));
         if let Some((mark, (number, record))) = pick_descending(marked, question)
             && best.as_ref().is_none_or(|best| best.mark < mark)
         {

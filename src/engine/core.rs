@@ -1,8 +1,8 @@
 //! The writer's state, and the one order in which a change becomes visible.
 //!
-//! Whoever holds the [`Core`] lock is the committer. A change of the registry goes: log synced, its time announced, MANIFEST
-//! written beside the old one, registry committed, tables marked, MANIFEST in place, picture swapped, HEAD. So nobody finds a
-//! name in HEAD's generation that MANIFEST does not have, and no picture lacks rows that HEAD calls committed.
+//! Whoever holds the [`Core`] lock is the committer. A change of the registry goes: log synced, its time announced if it gives
+//! numbers, MANIFEST written beside the old one, registry committed, tables marked, MANIFEST in place, picture swapped, HEAD. So
+//! nobody finds a name in HEAD's generation that MANIFEST does not have, and no picture lacks rows that HEAD calls committed.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,6 +93,8 @@ pub(super) struct Effect {
     pub tail: Option<Vec<Arc<TailSegment>>>,
     /// The view that gets rows which its latest table does not have.
     pub rows_for: Option<u32>,
+    /// How many numbers it gives.
+    pub numbers: u64,
 }
 
 impl Core {
@@ -179,8 +181,8 @@ impl Engine {
         }
     }
 
-    /// Commits a change of the registry, which is told the next number and the commit's time. It may give numbers from there
-    /// on by saying how many it gave; with any, it is a commit of its own, with that time and `what` it was.
+    /// Commits a change of the registry, which is told the first of the numbers that it gives, as many as `effect` says, and its
+    /// time. With any, it is a commit of its own, and it is kept `what` it was.
     ///
     /// # Errors
     /// The change is refused, or there is no space for it: it did not take place. The disk fails while the registry is
@@ -190,17 +192,22 @@ impl Engine {
         &self,
         core: &mut Core,
         what: &str,
-        change: impl FnOnce(&mut Change<'_>, u64, i64) -> Result<u64>,
+        change: impl FnOnce(&mut Change<'_>, u64, i64) -> Result<()>,
         effect: Effect,
     ) -> Result<Arc<RegistryState>> {
         core.check_sound()?;
         core.log.sync()?;
-        let first = core.next_seq;
-        let ingested_at_us = self.stamp(core);
+        let (first, given) = (core.next_seq, effect.numbers);
+        // What gives no numbers is no commit that a time could mean: nobody has to wait for it.
+        let ingested_at_us = if given > 0 { self.stamp(core) } else { self.ingested_at_now(core) };
+        let settle = |core: &Core, is_known: bool| {
+            if given > 0 {
+                self.settle(core, is_known);
+            }
+        };
         let synced = core.log.synced();
-        let mut given = 0;
         let proposed = self.registry.propose(|changing| {
-            given = change(changing, first, ingested_at_us)?;
+            change(changing, first, ingested_at_us)?;
             let meta = changing.meta();
             meta.log_synced = synced;
             meta.next_run_id = self.run_ids.load(Ordering::Relaxed);
@@ -222,10 +229,10 @@ impl Engine {
             let manifest = manifest::prepare(&*self.reads.disk, &self.reads.dir, &proposed.after().to_manifest())?;
             Ok((proposed, manifest))
         });
-        let (proposed, manifest) = prepared.inspect_err(|_| self.settle(core, true))?;
+        let (proposed, manifest) = prepared.inspect_err(|_| settle(core, true))?;
         let state = proposed.commit().map_err(|error| {
             let is_known = self.registry.takes_commits();
-            self.settle(core, is_known || given == 0);
+            settle(core, is_known);
             if is_known {
                 return error;
             }
@@ -238,7 +245,7 @@ impl Engine {
         }
         Self::retire_changed_tables(core, &state);
         manifest.put_in_place().map_err(|error| {
-            self.settle(core, given == 0);
+            settle(core, false);
             core.broken = Some(error.as_cause());
             error.remedy("it took place, and shows when the store is opened again: do not do it once more")
         })?;
@@ -248,8 +255,6 @@ impl Engine {
             core.next_seq += given;
             core.state.committed_seq = core.next_seq - 1;
             core.state.ingested_at_us = ingested_at_us;
-        } else {
-            self.settle(core, true);
         }
         core.state.manifest_generation = state.generation();
         core.state.definitions_revision = state.meta().definitions_revision;

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::core::{Core, Engine};
+use super::core::{Core, Engine, lock};
 use super::picture::ViewPicture;
 use super::reads::Sight;
 use super::seal::BUILD_THREADS;
@@ -66,8 +66,10 @@ impl Engine {
             core.filling.insert(id);
             view
         };
-        let table = self.create_table(&view, expected_keys(&view));
-        self.finish_filling(table.map(|table| Filling { table, applied_seq: 0 }), id)
+        self.fill(id, || {
+            let table = self.create_table(&view, expected_keys(&view))?;
+            Ok(Filling { table, applied_seq: 0 })
+        })
     }
 
     /// Takes a table that is behind from commits, to be filled: by [`Engine::fill_after_import`], and nobody else meanwhile. `None`
@@ -81,27 +83,31 @@ impl Engine {
 
     /// An import has been committed: its rows go into the view's table.
     pub(super) fn fill_after_import(&self, view_id: u32, table: Table) {
-        let (applied_seq, _) = table.applied();
-        let picture = self.reads.picture();
-        let view = picture.view(view_id);
-        let filling = if expected_keys(view) > 2 * table.stats().keys.max(SMALL_KEYS_MAX) {
+        let filled = self.fill(view_id, || {
+            let (applied_seq, _) = table.applied();
+            let picture = self.reads.picture();
+            let view = picture.view(view_id);
+            if expected_keys(view) <= 2 * table.stats().keys.max(SMALL_KEYS_MAX) {
+                return Ok(Filling { table, applied_seq });
+            }
             // Growing to many times its size costs more than a table of the right size: rows come in hash order and crowd the groups that
             // are there.
             table.retire();
-            self.create_table(view, expected_keys(view)).map(|table| Filling { table, applied_seq: 0 })
-        } else {
-            Ok(Filling { table, applied_seq })
-        };
-        if let Err(error) = self.finish_filling(filling, view_id) {
+            let table = self.create_table(view, expected_keys(view))?;
+            Ok(Filling { table, applied_seq: 0 })
+        });
+        if let Err(error) = filled {
             tracing::warn!(%error, "the latest table is behind; reads take the as-of path until it is built anew");
         }
     }
 
     /// Fills a table that is told of in `Core::filling`, and hands it to the committer. It is told of there no more when this
-    /// returns, with an error too.
-    fn finish_filling(&self, filling: Result<Filling>, view_id: u32) -> Result<()> {
-        let nearly = filling.and_then(|filling| self.go_over(filling, view_id));
+    /// ends, with an error or a panic too.
+    fn fill(&self, view_id: u32, begin: impl FnOnce() -> Result<Filling>) -> Result<()> {
+        let told_of = ToldOf { engine: self, view_id };
+        let nearly = begin().and_then(|filling| self.go_over(filling, view_id));
         let mut core = self.lock_core();
+        std::mem::forget(told_of);
         // Under the lock that makes the table the committer's: an import that found it there and here would fill it with nobody
         // told, and another beside it.
         assert!(core.filling.remove(&view_id), "a table was filled by one who was not told of");
@@ -154,7 +160,7 @@ impl Engine {
         let newer: Vec<_> = view.runs.iter().filter(|run| run.record.seq_max > filling.applied_seq).collect();
         let files: Vec<&RunFile> = newer.iter().map(|run| run.open()).collect::<Result<_>>()?;
         let mut rows = newer.iter().map(|run| run.record.entities).sum();
-        fill(&mut filling.table, &files, view, rows)?;
+        store_winners(&mut filling.table, &files, view, rows)?;
         for segment in &sight.picture.tail {
             rows_of_tail(segment, view, self.reads.hash_seed(), filling.applied_seq, |hash, row, seq| {
                 rows += 1;
@@ -163,6 +169,18 @@ impl Engine {
         }
         filling.applied_seq = sight.seq;
         Ok(rows)
+    }
+}
+
+/// A view whose table is being filled. Whoever panics over that tells of it no more, so that another may fill one.
+struct ToldOf<'a> {
+    engine: &'a Engine,
+    view_id: u32,
+}
+
+impl Drop for ToldOf<'_> {
+    fn drop(&mut self) {
+        lock(&self.engine.core).filling.remove(&self.view_id);
     }
 }
 
@@ -182,7 +200,7 @@ fn expected_keys(view: &ViewPicture) -> u64 {
     sum.min(largest + largest / 4)
 }
 
-fn fill(table: &mut Table, files: &[&RunFile], view: &ViewPicture, rows: u64) -> Result<()> {
+fn store_winners(table: &mut Table, files: &[&RunFile], view: &ViewPicture, rows: u64) -> Result<()> {
     if rows < PARALLEL_ROWS_MIN {
         for file in files {
             winners_of_run(file, view, 0..=u64::MAX, |hash, row, seq| table.upsert(hash, row, seq).map(|_| ()))?;

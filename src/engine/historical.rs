@@ -184,7 +184,7 @@ impl HistoricalJoin {
                     unknown.insert(SpineKeys::encode(&view.key_schema, &cells, rows, self.hash_seed, self.threads)?)
                 }
             };
-            let tail = ViewTail::new(&self.picture.tail, view.record.id, &view.layout);
+            let tail = ViewTail::new(&self.picture.tail, view.record.id, &view.layout, self.known_at);
             let mut sources = Vec::with_capacity(view.runs.len() + 1);
             for run in view.runs.iter().filter(|run| run.record.seq_min <= self.known_at) {
                 sources.push(Source::Run(run_slices(run.open()?, view.key_schema.columns().len())?));

@@ -203,10 +203,9 @@ impl Import {
                 for file in &built.files {
                     change.put(&run_record(file, view_id, first, 0, RunSource::Import))?;
                 }
-                self.put_ledger(change, first, &starts, &imported, ingested_at_us)?;
-                Ok(given)
+                self.put_ledger(change, first, &starts, &imported, ingested_at_us)
             },
-            Effect { rows_for: (given > 0).then_some(view_id), ..Effect::default() },
+            Effect { rows_for: (given > 0).then_some(view_id), numbers: given, ..Effect::default() },
         )?;
         Ok(imported)
     }

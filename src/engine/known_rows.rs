@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::core::Engine;
 use super::picture::{Picture, Run, run_schema};
+use super::winners::rows_of_tail;
 use crate::error::Result;
 use crate::history::{KnownRows, RowCollector, RunFile};
 
@@ -37,13 +38,10 @@ impl Comparison<'_> {
         let mut known = KnownRows::new(&schema, &runs, self.seqs.clone(), self.row_count, self.part_starts)?;
         for tail in &picture.tail {
             let mut collector = RowCollector::new(&schema, engine.reads().hash_seed());
-            let views = tail.read();
-            for (row, record) in views.get(&self.view_id).into_iter().flat_map(|rows| rows.rows()) {
-                if self.seqs.contains(&row.seq) {
-                    collector.push(row.seq, &record)?;
-                }
-            }
-            drop(views);
+            let before = self.seqs.start().saturating_sub(1);
+            rows_of_tail(tail, view, engine.reads().hash_seed(), before, |_, record, seq| {
+                if seq <= *self.seqs.end() { collector.push(seq, record) } else { Ok(()) }
+            })?;
             if !collector.is_empty() {
                 known.add(&collector.finish()?)?;
             }

@@ -112,7 +112,7 @@ impl Engine {
                     change.put(clock)?;
                 }
                 change.meta().log_start_segment = active;
-                Ok(0)
+                Ok(())
             },
             Effect { tail: Some(tail), ..Effect::default() },
         );
@@ -187,7 +187,7 @@ impl Engine {
                 for meta in &metas {
                     change.put(&run_record(meta, view_id, 0, level, RunSource::Merge))?;
                 }
-                Ok(0)
+                Ok(())
             },
             Effect::default(),
         );

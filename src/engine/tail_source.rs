@@ -8,8 +8,8 @@ use crate::join::pick::{AsOf, Mark, pick_descending};
 use crate::join::source::{Tail, TailField, TailWinner};
 use crate::tail::{ROWS_HELD, TailRow, TailSegment, TailView};
 
-/// One view's rows of the tail, numbered through all segments. Rows that come later have no number here, and a question
-/// must not see them.
+/// One view's rows of the tail that a question may know of, numbered through all segments. Later ones have no number here,
+/// nor have those that come while it is asked.
 pub struct ViewTail<'a> {
     view_id: u32,
     /// Oldest first.
@@ -18,42 +18,85 @@ pub struct ViewTail<'a> {
 }
 
 /// What a segment has of the view.
+#[derive(Clone, Copy)]
 struct Part<'a> {
     first: u32,
+    row_count: u32,
     segment: &'a TailSegment,
 }
 
-/// A part, held still.
+/// The parts, held still for [`ROWS_HELD`] visits: then a commit that waits goes before the next.
 struct Held<'a> {
-    first: u32,
-    view_id: u32,
-    views: RwLockReadGuard<'a, HashMap<u32, TailView>>,
+    tail: &'a ViewTail<'a>,
+    segments: Vec<RwLockReadGuard<'a, HashMap<u32, TailView>>>,
+    visits_left: usize,
 }
 
-impl Held<'_> {
-    fn rows(&self) -> &TailView {
-        self.views.get(&self.view_id).expect("a view stays in a segment that has rows of it")
+impl<'a> Held<'a> {
+    fn new(tail: &'a ViewTail<'a>) -> Held<'a> {
+        let mut held = Held { tail, segments: Vec::with_capacity(tail.parts.len()), visits_left: 0 };
+        held.count(0);
+        held
+    }
+
+    /// After so many visits, of at most those that were left.
+    fn count(&mut self, visits: usize) {
+        self.visits_left -= visits;
+        if self.visits_left == 0 {
+            self.segments.clear();
+            self.segments.extend(self.tail.parts.iter().map(|part| part.segment.read()));
+            self.visits_left = ROWS_HELD;
+        }
+    }
+
+    fn rows(&self, part: usize) -> &TailView {
+        self.segments[part].get(&self.tail.view_id).expect("a view stays in a segment that has rows of it")
+    }
+
+    /// The winner of a key among the rows of a part.
+    fn winner(&mut self, part: usize, hash: u64, key: &[u8], question: AsOf) -> Option<TailWinner> {
+        let Part { first, row_count, .. } = self.tail.parts[part];
+        let mut end = TailRow::after(question.at);
+        loop {
+            let (mut visits, mut lowest) = (0, None);
+            let rows = self.rows(part);
+            let visited = rows.numbers_before(hash, end).take(self.visits_left).inspect(|&number| {
+                visits += 1;
+                lowest = Some(number);
+            });
+            let marked = visited.filter(|&number| number < row_count).filter_map(|number| {
+                let (row, record) = rows.row(number);
+                (record.key == key).then_some((mark_of(&row), (first + number, record)))
+            });
+            let winner = pick_descending(marked, question).map(|(mark, (row, record))| TailWinner {
+                row,
+                mark,
+                kind: record.head.kind,
+                deadline: record.head.deadline,
+            });
+            let broken_off = lowest.filter(|_| winner.is_none() && visits == self.visits_left);
+            end = broken_off.map_or(end, |number| rows.row(number).0);
+            // A key without rows was looked for, too.
+            self.count(visits.max(1));
+            if broken_off.is_none() {
+                return winner;
+            }
+        }
     }
 }
 
 impl<'a> ViewTail<'a> {
-    /// The rows that there are now.
-    pub fn new(tail: &'a [Arc<TailSegment>], view_id: u32, layout: &'a RowLayout) -> Self {
+    /// The rows that there are now with a seq of at most `known_at`. No question sees later ones.
+    pub fn new(tail: &'a [Arc<TailSegment>], view_id: u32, layout: &'a RowLayout, known_at: u64) -> Self {
         let (mut parts, mut first) = (Vec::new(), 0);
         for segment in tail {
-            if let Some(rows) = segment.read().get(&view_id).filter(|rows| rows.row_count() > 0) {
-                parts.push(Part { first, segment });
-                first += u32::try_from(rows.row_count()).expect("the tail is bounded far below 2^32 rows");
+            let row_count = segment.read().get(&view_id).map_or(0, |rows| rows.row_count_up_to(known_at));
+            if row_count > 0 {
+                parts.push(Part { first, row_count, segment });
+                first += row_count;
             }
         }
         ViewTail { view_id, parts, layout }
-    }
-
-    fn hold(&self) -> Vec<Held<'_>> {
-        self.parts
-            .iter()
-            .map(|part| Held { first: part.first, view_id: self.view_id, views: part.segment.read() })
-            .collect()
     }
 }
 
@@ -64,31 +107,24 @@ pub fn mark_of(row: &TailRow) -> Mark {
 
 impl Tail for ViewTail<'_> {
     fn winners(&self, keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>, found: &mut dyn FnMut(usize, TailWinner)) {
-        let parts = self.hold();
+        let mut held = Held::new(self);
         for (i, (hash, key, question)) in keys.enumerate() {
-            let winners = parts.iter().filter_map(|part| {
-                let rows = part.rows().descending(hash, key, question.at);
-                pick_descending(
-                    rows.map(|(number, row, record)| (mark_of(&row), (part.first + number, record))),
-                    question,
-                )
-            });
-            if let Some((mark, (row, record))) = winners.max_by_key(|(mark, _)| *mark) {
-                found(i, TailWinner { row, mark, kind: record.head.kind, deadline: record.head.deadline });
+            let winners = (0..self.parts.len()).filter_map(|part| held.winner(part, hash, key, question));
+            if let Some(winner) = winners.max_by_key(|winner| winner.mark) {
+                found(i, winner);
             }
         }
     }
 
     fn fields(&self, rows: &[u32], field: usize, visit: &mut dyn FnMut(TailField<'_>)) {
-        for rows in rows.chunks(ROWS_HELD) {
-            let parts = self.hold();
-            for &row in rows {
-                let part = parts.iter().rev().find(|part| part.first <= row).expect("numbers come from winners");
-                let (_, record) = part.rows().row(row - part.first);
-                let state = record.state(field);
-                let bytes = if state == FieldState::Value { record.field_bytes(self.layout, field) } else { &[] };
-                visit(TailField { state, bytes, deadline: record.field_deadline(field) });
-            }
+        let mut held = Held::new(self);
+        for &row in rows {
+            let part = self.parts.iter().rposition(|part| part.first <= row).expect("numbers come from winners");
+            let (_, record) = held.rows(part).row(row - self.parts[part].first);
+            let state = record.state(field);
+            let bytes = if state == FieldState::Value { record.field_bytes(self.layout, field) } else { &[] };
+            visit(TailField { state, bytes, deadline: record.field_deadline(field) });
+            held.count(1);
         }
     }
 
@@ -110,15 +146,22 @@ mod tests {
 
     const VIEW: u32 = 3;
 
-    /// Adds rows of key "k", at these times, numbered likewise.
-    fn insert(segment: &TailSegment, times: std::ops::Range<i64>) {
+    /// Adds rows of a key, at these event and created times, numbered from `first_seq` on.
+    fn insert_rows(segment: &TailSegment, key: &[u8], first_seq: u64, rows: &[(i64, Option<i64>)]) {
         let (mut records, mut hashes) = (Vec::new(), Vec::new());
-        for at in times.clone() {
-            push_record(&RowHead::new(RowKind::Delete, at), b"k", 0, &[], &mut records).unwrap();
-            hashes.push(key_hash(7, b"k"));
+        for &(event_ts, created) in rows {
+            let head = RowHead { created, ..RowHead::new(RowKind::Delete, event_ts) };
+            push_record(&head, key, 0, &[], &mut records).unwrap();
+            hashes.push(key_hash(7, key));
         }
         let place = segment.stage(VIEW, &records, &hashes);
-        segment.insert(VIEW, place, &records, &hashes, times.start.unsigned_abs(), 512);
+        segment.insert(VIEW, place, &records, &hashes, first_seq, 512);
+    }
+
+    /// Adds rows of key "k", at these times, numbered likewise.
+    fn insert(segment: &TailSegment, times: std::ops::Range<i64>) {
+        let first_seq = times.start.unsigned_abs();
+        insert_rows(segment, b"k", first_seq, &times.map(|at| (at, None)).collect::<Vec<_>>());
     }
 
     #[test]
@@ -127,7 +170,7 @@ mod tests {
         insert(&tail[0], 1..4);
         insert(&tail[1], 4..6);
         let layout = RowLayout::new([DataType::Int64]);
-        let view = ViewTail::new(&tail, VIEW, &layout);
+        let view = ViewTail::new(&tail, VIEW, &layout, 5);
         let winner = |at| {
             let mut winner = None;
             let question = AsOf { known_at: 5, ..AsOf::new(at) };
@@ -151,7 +194,7 @@ mod tests {
         let tail = [Arc::new(TailSegment::new(1))];
         insert(&tail[0], 1..2);
         let layout = RowLayout::new([DataType::Int64]);
-        let view = ViewTail::new(&tail, VIEW, &layout);
+        let view = ViewTail::new(&tail, VIEW, &layout, u64::MAX);
         let is_written = AtomicBool::new(false);
         thread::scope(|scope| {
             let (mut row, mut before_the_end) = (0, false);
@@ -171,5 +214,75 @@ mod tests {
             });
             assert!(before_the_end, "the commit waited for all rows");
         });
+    }
+
+    /// A key's rows that are seen only by whoever does not ask when they were created, but for the one with this seq.
+    fn rows_seen_at(seq: usize) -> Vec<(i64, Option<i64>)> {
+        (1..=MANY_ROWS).map(|other| (other as i64 / 1_000, Some(if other == seq { 0 } else { i64::MAX }))).collect()
+    }
+
+    const MANY_ROWS: usize = 3 * ROWS_HELD + 7;
+
+    #[test]
+    fn many_rows_of_a_key_that_a_question_does_not_see_are_not_held_still_at_once() {
+        // A join for what was known before a hot key got all its rows had commits wait until it had gone by them, spine row by
+        // spine row.
+        let tail = [Arc::new(TailSegment::new(1))];
+        insert_rows(&tail[0], b"k", 1, &rows_seen_at(1));
+        let layout = RowLayout::new([DataType::Int64]);
+        let view = ViewTail::new(&tail, VIEW, &layout, MANY_ROWS as u64);
+        let is_written = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (mut asked, mut before_the_end) = (0, false);
+            let question = AsOf { created_cutoff: true, ..AsOf::new(100) };
+            let mut keys = std::iter::from_fn(|| {
+                if asked == 0 {
+                    scope.spawn(|| {
+                        insert(&tail[0], 100_000..100_001);
+                        is_written.store(true, Ordering::SeqCst);
+                    });
+                }
+                if !is_written.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                before_the_end |= is_written.load(Ordering::SeqCst);
+                asked += 1;
+                (asked <= 200).then_some((key_hash(7, b"k"), b"k".as_slice(), question))
+            });
+            let mut winners = 0;
+            view.winners(&mut keys, &mut |_, winner| winners += usize::from(winner.mark.seq == 1));
+            assert!(before_the_end, "the commit waited for all rows");
+            assert_eq!(winners, 200);
+        });
+    }
+
+    #[test]
+    fn a_walk_that_lets_others_in_finds_what_it_would_have_found() {
+        let tail = [Arc::new(TailSegment::new(1))];
+        let seen = [1, 2, ROWS_HELD - 1, ROWS_HELD, ROWS_HELD + 1, 2 * ROWS_HELD, MANY_ROWS - 1, MANY_ROWS];
+        let keys: Vec<String> = seen.iter().map(|seq| format!("key {seq}")).collect();
+        for (i, (&seen, key)) in seen.iter().zip(&keys).enumerate() {
+            insert_rows(&tail[0], key.as_bytes(), (i * MANY_ROWS + 1) as u64, &rows_seen_at(seen));
+        }
+        let layout = RowLayout::new([DataType::Int64]);
+        let view = ViewTail::new(&tail, VIEW, &layout, u64::MAX);
+        let question = AsOf { created_cutoff: true, ..AsOf::new(100) };
+        let mut asked = keys.iter().map(|key| (key_hash(7, key.as_bytes()), key.as_bytes(), question));
+        let mut found = Vec::new();
+        view.winners(&mut asked, &mut |i, winner| found.push((i, winner.mark.seq as usize - i * MANY_ROWS)));
+        assert_eq!(found, seen.into_iter().enumerate().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn rows_that_no_question_may_know_of_are_not_there() {
+        let tail = [Arc::new(TailSegment::new(1)), Arc::new(TailSegment::new(2))];
+        insert(&tail[0], 1..4);
+        insert(&tail[1], 4..6);
+        let layout = RowLayout::new([DataType::Int64]);
+        for (known_at, rows) in [(0, vec![]), (2, vec![2]), (3, vec![3]), (4, vec![3, 1]), (9, vec![3, 2])] {
+            let view = ViewTail::new(&tail, VIEW, &layout, known_at);
+            assert_eq!(view.parts.iter().map(|part| part.row_count).collect::<Vec<_>>(), rows, "known at {known_at}");
+            assert_eq!(view.is_empty(), rows.is_empty());
+        }
     }
 }

@@ -157,11 +157,8 @@ impl Engine {
         self.commit_registry(
             &mut core,
             "apply",
-            |change, seq, at_us| {
-                record_outcome(change, &outcome, seq, at_us)?;
-                Ok(1)
-            },
-            Effect::default(),
+            |change, seq, at_us| record_outcome(change, &outcome, seq, at_us),
+            Effect { numbers: 1, ..Effect::default() },
         )?;
         self.make_empty_tables(&mut core);
         Ok(plan)
@@ -191,8 +188,7 @@ impl Engine {
             "snapshot",
             |change, _, at_us| {
                 record.created_at_us = at_us;
-                change.put(&record)?;
-                Ok(0)
+                change.put(&record)
             },
             Effect::default(),
         )?;
@@ -215,7 +211,7 @@ impl Engine {
             "source",
             |change, _, _| {
                 id = name_source(change, name)?;
-                Ok(0)
+                Ok(())
             },
             Effect::default(),
         )?;

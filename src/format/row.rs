@@ -15,10 +15,12 @@
 //! bytes, when they are at most 12, or its first 4 bytes and a u64 position within the variable
 //! part, which a slot keeps in its heap block.
 
-use crate::error::{Error, Result};
+mod encode;
+
+pub use encode::{push_image, push_record};
+
 pub use crate::format::row_kind::{RowKind, keyspace};
-use crate::format::value::{decode_value, encode_value};
-use crate::key::check_key_len;
+use crate::format::value::decode_value;
 use crate::value::{DataType, Value};
 
 /// Most features a view version may have.
@@ -208,14 +210,14 @@ impl<'a> RowRef<'a> {
     ///
     /// # Errors
     /// What is wrong with the bytes, without a place.
-    pub fn parse(bytes: &'a [u8], layout: &RowLayout) -> std::result::Result<(RowRef<'a>, &'a [u8]), &'static str> {
+    pub fn parse(bytes: &'a [u8], layout: &RowLayout) -> Result<(RowRef<'a>, &'a [u8]), &'static str> {
         let (row, rest) = Self::parse_unchecked_image(bytes)?;
         row.check_image(layout)?;
         Ok((row, rest))
     }
 
     /// [`RowRef::parse`] without a look at the image: for bytes that were checked before.
-    pub fn parse_unchecked_image(bytes: &'a [u8]) -> std::result::Result<(RowRef<'a>, &'a [u8]), &'static str> {
+    pub fn parse_unchecked_image(bytes: &'a [u8]) -> Result<(RowRef<'a>, &'a [u8]), &'static str> {
         let (len, body) = bytes.split_first_chunk::<4>().ok_or("row cut short")?;
         let (mut body, rest) =
             body.split_at_checked(u32::from_le_bytes(*len) as usize).ok_or("row longer than its frame")?;
@@ -245,7 +247,7 @@ impl<'a> RowRef<'a> {
         Ok((RowRef { head, key, field_count, image: body }, rest))
     }
 
-    fn check_image(&self, layout: &RowLayout) -> std::result::Result<(), &'static str> {
+    fn check_image(&self, layout: &RowLayout) -> Result<(), &'static str> {
         if self.head.kind != RowKind::Value {
             return if self.image.is_empty() { Ok(()) } else { Err("a row without values has an image") };
         }
@@ -320,7 +322,7 @@ impl<'a> RowRef<'a> {
     }
 }
 
-fn take_front<'a>(bytes: &mut &'a [u8], len: usize) -> std::result::Result<&'a [u8], &'static str> {
+fn take_front<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], &'static str> {
     let (front, rest) = bytes.split_at_checked(len).ok_or("row cut short")?;
     *bytes = rest;
     Ok(front)
@@ -330,83 +332,6 @@ fn read_i64(bytes: &[u8]) -> i64 {
     let mut array = [0; 8];
     array.copy_from_slice(bytes);
     i64::from_le_bytes(array)
-}
-
-/// Appends the record of a row whose image is already encoded.
-///
-/// # Errors
-/// The key, the event id or the field deadlines are too long.
-pub fn push_record(head: &RowHead<'_>, key: &[u8], field_count: usize, image: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    check_key_len(key.len())?;
-    let too_long = |what: &str| Error::invalid(format!("{what} is too long to store"));
-    let key_len = u16::try_from(key.len()).map_err(|_| too_long("the entity key"))?;
-    let field_count = u16::try_from(field_count).map_err(|_| too_long("the list of features"))?;
-    let start = out.len();
-    let mut flags = 0;
-    out.extend([0; 4]);
-    out.extend([head.kind as u8, 0]);
-    out.extend(key_len.to_le_bytes());
-    out.extend(field_count.to_le_bytes());
-    out.extend([0, 0]);
-    out.extend(head.event_ts.to_le_bytes());
-    if let Some(created) = head.created {
-        flags |= FLAG_CREATED;
-        out.extend(created.to_le_bytes());
-    }
-    if let Some(deadline) = head.deadline {
-        flags |= FLAG_ROW_DEADLINE;
-        out.extend(deadline.to_le_bytes());
-    }
-    if !head.field_deadlines.is_empty() {
-        flags |= FLAG_FIELD_DEADLINES;
-        let count = u16::try_from(head.field_deadlines.len() / 10).map_err(|_| too_long("the list of deadlines"))?;
-        out.extend(count.to_le_bytes());
-        out.extend(head.field_deadlines);
-    }
-    if !head.event_id.is_empty() {
-        flags |= FLAG_EVENT_ID;
-        out.extend(u16::try_from(head.event_id.len()).map_err(|_| too_long("the event id"))?.to_le_bytes());
-        out.extend(head.event_id);
-    }
-    out[start + 5] = flags;
-    out.extend(key);
-    out.extend(image);
-    let len = u32::try_from(out.len() - start - 4).map_err(|_| too_long("the row"))?;
-    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
-    Ok(())
-}
-
-/// Encodes the image of a row of `values` onto `out`, one value per field of the layout.
-///
-/// # Errors
-/// A value is not of its field's type, or too long; the error names the field by position.
-pub fn push_image(layout: &RowLayout, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
-    let field_count = layout.field_count();
-    assert_eq!(values.len(), field_count, "one value per field");
-    let start = out.len();
-    let variable_start = layout.variable_start(field_count);
-    out.resize(start + variable_start, 0);
-    let mut encoded = Vec::new();
-    for (field, value) in values.iter().enumerate() {
-        if value.is_null() {
-            set_field_state(&mut out[start..], field, FieldState::Null);
-            continue;
-        }
-        set_field_state(&mut out[start..], field, FieldState::Value);
-        encoded.clear();
-        encode_value(&layout.types[field], value, &mut encoded).map_err(|error| error.at(format!("field {field}")))?;
-        let range = layout.fixed_range(field_count, field);
-        if layout.types[field].is_variable() {
-            let position = (out.len() - start - variable_start) as u64;
-            if encoded.len() > INLINE_BYTES_MAX {
-                out.extend(&encoded);
-            }
-            Reference::write(&encoded, position, &mut out[start + range.start..start + range.end]);
-        } else {
-            out[start + range.start..start + range.end].copy_from_slice(&encoded);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -298,6 +298,8 @@ impl Drop for TemporaryStore {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     #[test]
@@ -319,5 +321,22 @@ mod tests {
         let error = builder.open_or_connect(&path, |_| Ok(None)).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Locked);
         drop(holder);
+    }
+
+    #[test]
+    fn a_holder_that_ends_while_it_is_spoken_to_leaves_the_store_to_who_asks() {
+        // It got an error of the connection, of a store that anybody could open.
+        let mut store = Store::temporary().unwrap();
+        let path = store.path();
+        let listener = UnixListener::bind(path.join("control.sock")).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let spoken_to = listener.accept().unwrap();
+                store.end().unwrap();
+                drop(spoken_to);
+            });
+            let opened = Store::builder().background(false).listen(false).open_or_forward(&path);
+            assert!(matches!(opened.unwrap().writes, Writes::Here(_)));
+        });
     }
 }

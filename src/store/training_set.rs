@@ -18,6 +18,7 @@ const CHUNK_ROWS: usize = 1 << 20;
 pub struct TrainingSet<R> {
     join: HistoricalJoin,
     spine: R,
+    /// At most so many rows are joined at once: what was too many is not tried again.
     chunk_rows: usize,
     /// What is left of the batch that was read last.
     rest: Option<RecordBatch>,
@@ -67,26 +68,30 @@ impl<R: RecordBatchReader> TrainingSet<R> {
         if self.chunks.is_empty() {
             self.read_chunk()?;
         }
-        join_first(&mut self.chunks, |chunk| self.join.join(chunk))
+        join_first(&mut self.chunks, &mut self.chunk_rows, |rows| self.join.join(rows))
     }
 }
 
-/// Joins the first of the chunks, or as many of its rows as what they become fits into Arrow arrays.
+/// Joins the first rows of the chunks: `rows_max` of them, which is halved for as long as what they become does not fit into Arrow
+/// arrays.
 fn join_first(
     chunks: &mut VecDeque<RecordBatch>,
+    rows_max: &mut usize,
     mut join: impl FnMut(&RecordBatch) -> Result<RecordBatch>,
 ) -> Result<Option<RecordBatch>> {
-    while let Some(chunk) = chunks.pop_front() {
-        match join(&chunk) {
-            Err(error) if is_too_long(&error) && chunk.num_rows() > 1 => {
-                let half = chunk.num_rows() / 2;
-                chunks.push_front(chunk.slice(half, chunk.num_rows() - half));
-                chunks.push_front(chunk.slice(0, half));
+    let Some(chunk) = chunks.pop_front() else { return Ok(None) };
+    loop {
+        let taken = chunk.num_rows().min(*rows_max);
+        match join(&chunk.slice(0, taken)) {
+            Err(error) if is_too_long(&error) && taken > 1 => *rows_max = taken / 2,
+            joined => {
+                if taken < chunk.num_rows() {
+                    chunks.push_front(chunk.slice(taken, chunk.num_rows() - taken));
+                }
+                return joined.map(Some);
             }
-            joined => return joined.map(Some),
         }
     }
-    Ok(None)
 }
 
 /// Puts pieces together, as far as they fit: a dictionary's keys or a column's offsets may be too small for all of them.
@@ -210,16 +215,25 @@ mod tests {
     }
 
     #[test]
-    fn rows_whose_columns_are_too_long_are_joined_in_halves() {
-        let mut chunks = VecDeque::from([timed(0..9), timed(9..10)]);
-        let mut lens = Vec::new();
+    fn rows_whose_columns_are_too_long_are_joined_in_halves_and_as_many_are_not_tried_again() {
+        // Every chunk was joined whole first, and in vain: of long texts a join did most of its work several times.
+        let mut chunks = VecDeque::from([timed(0..9), timed(9..10), timed(10..20)]);
+        let (mut lens, mut rows_max, mut in_vain) = (Vec::new(), 100, 0);
         let too_long = || Error::refused("too long").caused_by(ArrowError::OffsetOverflowError(1));
-        let mut join = |chunk: &RecordBatch| if chunk.num_rows() > 3 { Err(too_long()) } else { Ok(chunk.clone()) };
-        while let Some(chunk) = join_first(&mut chunks, &mut join).unwrap() {
+        let mut join = |chunk: &RecordBatch| {
+            in_vain += usize::from(chunk.num_rows() > 3);
+            if chunk.num_rows() > 3 { Err(too_long()) } else { Ok(chunk.clone()) }
+        };
+        while let Some(chunk) = join_first(&mut chunks, &mut rows_max, &mut join).unwrap() {
             lens.push((chunk.num_rows(), chunk.column(0).as_primitive::<arrow_array::types::Int64Type>().value(0)));
         }
-        assert_eq!(lens, [(2, 0), (2, 2), (2, 4), (3, 6), (1, 9)]);
-        let error = join_first(&mut VecDeque::from([timed(0..1)]), |_| Err(too_long())).unwrap_err();
+        let of_last = (10..20).step_by(2).map(|first| (2, first));
+        assert_eq!(
+            lens,
+            [(2, 0), (2, 2), (2, 4), (2, 6), (1, 8), (1, 9)].into_iter().chain(of_last).collect::<Vec<_>>()
+        );
+        assert_eq!((in_vain, rows_max), (2, 2));
+        let error = join_first(&mut VecDeque::from([timed(0..1)]), &mut rows_max, |_| Err(too_long())).unwrap_err();
         assert!(is_too_long(&error), "a row that is too long alone");
     }
 

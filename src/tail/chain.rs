@@ -12,8 +12,8 @@ const CHAIN_ROWS_MIN: usize = 4;
 /// What a chain takes beside its rows: where it lies, and what the allocator keeps of it.
 const CHAIN_BYTES: usize = size_of::<Vec<u32>>() + 16;
 
-/// Where a row stands in row order.
-#[derive(Clone, Copy, Debug)]
+/// Where a row stands in row order. `Ord` is row order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TailRow {
     /// When it was true, microseconds since 1970.
     pub event_ts: i64,
@@ -21,6 +21,13 @@ pub struct TailRow {
     pub created: Option<i64>,
     /// Its number.
     pub seq: u64,
+}
+
+impl TailRow {
+    /// After every row with an event time of at most `event_ts`, before all others.
+    pub fn after(event_ts: i64) -> TailRow {
+        TailRow { event_ts, created: Some(i64::MAX), seq: u64::MAX }
+    }
 }
 
 /// What is kept of a row beside its record.
@@ -108,30 +115,51 @@ impl TailView {
         self.chain_room += chain.capacity() - room;
     }
 
-    /// Rows of `key` with an event time of at most `event_ts_max`, from the greatest in row order downwards,
-    /// each with its number.
+    /// Rows of `key` with an event time of at most `event_ts_max` and a seq of at most `seq_max`, from the greatest in row order
+    /// downwards, each with its number.
     pub fn descending<'a>(
         &'a self,
         hash: u64,
         key: &'a [u8],
         event_ts_max: i64,
+        seq_max: u64,
     ) -> impl Iterator<Item = (u32, TailRow, RowRef<'a>)> + 'a {
+        let count = self.row_count_up_to(seq_max);
+        let known = self.numbers_before(hash, TailRow::after(event_ts_max)).filter(move |&number| number < count);
+        known.filter_map(move |number| {
+            let (row, record) = self.row(number);
+            (record.key == key).then_some((number, row, record))
+        })
+    }
+
+    /// Numbers of the rows of a hash, whatever their keys, that come before `end`: from the greatest in row order downwards.
+    pub fn numbers_before(&self, hash: u64, end: TailRow) -> impl Iterator<Item = u32> + '_ {
         let head = self.heads.get(hash);
         let only = head.filter(|head| head & CHAIN == 0);
         let chain: &[u32] = match head {
             Some(head) if only.is_none() => &self.chains[(head & !CHAIN) as usize],
             _ => &[],
         };
-        let is_in_sight = |number: u32| self.rows[number as usize].event_ts <= event_ts_max;
-        let end = match chain.last() {
-            Some(&last) if !is_in_sight(last) => chain.partition_point(|&number| is_in_sight(number)),
+        let is_before = |number: u32| {
+            let event_ts = self.rows[number as usize].event_ts;
+            // Its record is only read where that may decide.
+            event_ts < end.event_ts || event_ts == end.event_ts && self.row(number).0 < end
+        };
+        let len = match chain.last() {
+            Some(&last) if !is_before(last) => chain.partition_point(|&number| is_before(number)),
             _ => chain.len(),
         };
-        let only = only.filter(|&number| is_in_sight(number));
-        chain[..end].iter().rev().copied().chain(only).filter_map(move |number| {
-            let (row, record) = self.row(number);
-            (record.key == key).then_some((number, row, record))
-        })
+        let only = only.filter(|&number| is_before(number));
+        chain[..len].iter().rev().copied().chain(only)
+    }
+
+    /// How many rows have a seq of at most `seq`: those whose numbers here are below this.
+    pub fn row_count_up_to(&self, seq: u64) -> u32 {
+        let count = match self.rows.last() {
+            Some(last) if last.seq > seq => self.rows.partition_point(|row| row.seq <= seq),
+            _ => self.rows.len(),
+        };
+        u32::try_from(count).expect("there are never 2^31 rows")
     }
 
     /// The row of a number below [`TailView::row_count`].
@@ -207,20 +235,32 @@ mod tests {
             }
         }
         for key in [b"a", b"b"] {
-            let rows: Vec<_> =
-                tail.descending(42, key, i64::MAX).map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
+            let rows: Vec<_> = tail
+                .descending(42, key, i64::MAX, u64::MAX)
+                .map(|(_, row, _)| (row.event_ts, row.created, row.seq))
+                .collect();
             let mut sorted = rows.clone();
             sorted.sort();
             sorted.reverse();
             assert_eq!((rows.len(), &rows), (7, &sorted));
             for bound in 0..10 {
-                let below: Vec<_> =
-                    tail.descending(42, key, bound).map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
-                assert_eq!(below, sorted.iter().copied().filter(|row| row.0 <= bound).collect::<Vec<_>>());
+                for seq_max in [0, 1, 6, 7, u64::MAX] {
+                    let rows = tail.descending(42, key, bound, seq_max);
+                    let below: Vec<_> = rows.map(|(_, row, _)| (row.event_ts, row.created, row.seq)).collect();
+                    let in_sight = sorted.iter().copied().filter(|row| row.0 <= bound && row.2 <= seq_max);
+                    assert_eq!(below, in_sight.collect::<Vec<_>>());
+                }
             }
         }
-        assert_eq!(tail.descending(42, b"c", i64::MAX).count(), 0);
-        assert_eq!(tail.descending(43, b"a", i64::MAX).count(), 0);
+        // A walk that is broken off goes on where it was.
+        let whole: Vec<u32> = tail.numbers_before(42, TailRow::after(7)).collect();
+        for (at, &number) in whole.iter().enumerate() {
+            let (row, _) = tail.row(number);
+            assert_eq!(tail.numbers_before(42, row).collect::<Vec<_>>(), whole[at + 1..]);
+        }
+        assert_eq!(whole.len(), 12);
+        assert_eq!(tail.descending(42, b"c", i64::MAX, u64::MAX).count(), 0);
+        assert_eq!(tail.descending(43, b"a", i64::MAX, u64::MAX).count(), 0);
     }
 
     #[test]

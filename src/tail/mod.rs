@@ -121,7 +121,7 @@ mod tests {
         let rows = || {
             let views = tail.read();
             let rows = views.get(&3).map_or(0, TailView::row_count);
-            (rows, views.get(&3).map_or(0, |view| view.descending(42, b"a", i64::MAX).count()))
+            (rows, views.get(&3).map_or(0, |view| view.descending(42, b"a", i64::MAX, u64::MAX).count()))
         };
         assert_eq!(rows(), (0, 0));
         tail.insert(3, place, &record, &[42], 1, 7);

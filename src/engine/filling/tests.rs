@@ -52,7 +52,8 @@ fn a_table_that_is_taken_as_soon_as_it_was_handed_over_is_filled_by_one_and_no_o
     let engine = store.engine().unwrap();
     let id = engine.view_ids()[0];
 
-    engine.finish_filling(Ok(take(engine, id)), id).unwrap();
+    let first = take(engine, id);
+    engine.fill(id, || Ok(first)).unwrap();
     let second = take(engine, id);
     let mapped = second.table.open_reader();
     assert!(engine.lock_core().filling.contains(&id), "a table is filled, and nobody is told");
@@ -60,7 +61,7 @@ fn a_table_that_is_taken_as_soon_as_it_was_handed_over_is_filled_by_one_and_no_o
     assert!(engine.lock_core().tables.is_empty() && !mapped.is_retired(), "another table was made beside it");
     store.write_rows("v", [row(2)]).unwrap();
     assert_eq!(x(&store), (Some(2), false), "while it is filled");
-    engine.finish_filling(Ok(second), id).unwrap();
+    engine.fill(id, || Ok(second)).unwrap();
     assert!(engine.lock_core().filling.is_empty() && mapped.is_current());
     store.write_rows("v", [row(3)]).unwrap();
     assert_eq!(x(&store), (Some(3), true), "out of the table that was filled last");
@@ -82,4 +83,42 @@ fn a_table_that_another_replaces_is_retired() {
     assert!(first.is_retired());
     store.write_rows("v", [row(1)]).unwrap();
     assert_eq!(x(&store), (Some(1), true));
+}
+
+#[test]
+fn a_panic_over_the_filling_leaves_the_table_to_others() {
+    // The view was told of as being filled for as long as the process lived, and nobody made its table anew.
+    let store = store();
+    store.write_rows("v", [row(1)]).unwrap();
+    let engine = store.engine().unwrap();
+    let id = engine.view_ids()[0];
+    let taken = take(engine, id);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        engine.fill(id, || {
+            drop(taken);
+            // A panic, without the words that a test runner would print.
+            std::panic::resume_unwind(Box::new("the hand of a test"))
+        })
+    }));
+    panicked.unwrap_err();
+    assert!(engine.lock_core().filling.is_empty());
+    store.write_rows("v", [row(2)]).unwrap();
+    assert_eq!(x(&store), (Some(2), false), "the table that was given up");
+    engine.build_missing_table(id).unwrap();
+    assert_eq!(x(&store), (Some(2), true));
+}
+
+#[test]
+fn a_table_that_was_filled_when_the_store_was_closed_is_not_handed_over() {
+    let store = store();
+    store.write_rows("v", [row(1)]).unwrap();
+    let engine = store.engine().unwrap();
+    let id = engine.view_ids()[0];
+    let filling = take(engine, id);
+    // As far as the close of a store has come when its tables and HEAD are closed.
+    engine.close().unwrap();
+    let error = engine.fill(id, || Ok(filling)).unwrap_err();
+    assert_eq!(error.to_string(), "the store was closed; open it again");
+    let core = engine.lock_core();
+    assert!(core.tables.is_empty() && core.filling.is_empty());
 }

@@ -54,8 +54,9 @@ impl TailRows {
             };
             if let Some((hash, key)) = only {
                 let views = segment.read();
+                let rows = views.get(&view_id);
                 for (number, row, record) in
-                    views.get(&view_id).iter().flat_map(|rows| rows.descending(hash, key, i64::MAX))
+                    rows.iter().flat_map(|rows| rows.descending(hash, key, i64::MAX, sight.known_at))
                 {
                     take(number, hash, mark_of(&row), record.head.kind, record.key);
                 }

@@ -1,5 +1,6 @@
 //! The side of a process that found the store held by another.
 
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -22,30 +23,42 @@ pub(in crate::store) struct Client {
 }
 
 impl Client {
-    /// A client of whoever holds the store in `dir`; `None` where nobody listens.
+    /// A client of whoever holds the store in `dir`; `None` where nobody listens, or nobody any more.
     pub fn connect(dir: &Path) -> Result<Option<Client>> {
         let client = Client { socket: Socket::of(dir)? };
-        match client.stream() {
-            Ok(_) => Ok(Some(client)),
-            Err(error) if error.io_kind() == Some(std::io::ErrorKind::ConnectionRefused) => Ok(None),
-            Err(error) if error.is_missing_file() => Ok(None),
+        let is_heard = client.greet()?.is_some();
+        Ok(is_heard.then_some(client))
+    }
+
+    /// A connection to a holder that speaks as this process does. `None` where nobody listens, or whoever did ended before the
+    /// connection was taken up.
+    fn greet(&self) -> Result<Option<UnixStream>> {
+        let mut stream = match UnixStream::connect(self.socket.path()) {
+            Ok(stream) => stream,
+            Err(source) if matches!(source.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+                return Ok(None);
+            }
+            Err(source) => return Err(self.socket.error("connect to", source)),
+        };
+        let ours = Hello::ours();
+        let greeted = receive_answer(&mut stream).and_then(|holder: Hello| {
+            Hello::check(&holder, &ours)?;
+            send_call(&mut stream, &ours)
+        });
+        match greeted {
+            Ok(()) => Ok(Some(stream)),
+            // The connection broke; what a holder says of its own comes without a cause.
+            Err(error) if error.io_kind().is_some() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// A connection to a holder that speaks as this process does.
     fn stream(&self) -> Result<UnixStream> {
-        let stream = UnixStream::connect(self.socket.path());
-        let mut stream = stream.map_err(|source| self.socket.error("connect to", source))?;
-        let holder: Hello = receive_answer(&mut stream).map_err(|error| match error.kind() {
-            ErrorKind::Io => Error::new(ErrorKind::Io, "the process that holds the store ended the connection at once")
-                .remedy("nothing was done: try again"),
-            _ => error,
-        })?;
-        let ours = Hello::ours();
-        Hello::check(&holder, &ours)?;
-        send_call(&mut stream, &ours)?;
-        Ok(stream)
+        self.greet()?.ok_or_else(|| {
+            Error::new(ErrorKind::Io, "the process that held the store has ended, or takes no more calls")
+                .at(self.socket.dir.display())
+                .remedy("nothing was done: open the store again")
+        })
     }
 
     fn call<T: DeserializeOwned>(&self, call: &Call, batch: Option<&RecordBatch>) -> Result<T> {

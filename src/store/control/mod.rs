@@ -7,6 +7,7 @@
 //! takes in half of what the other asks for. Then calls and answers follow in turns (`wire` has their bytes). What cannot be
 //! understood is answered, and ends the connection.
 
+mod calls;
 mod client;
 mod server;
 #[cfg(test)]

@@ -5,20 +5,19 @@ use std::fs::{Permissions, set_permissions};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::wire::{receive_batch, receive_call, send_answer, uncertain};
-use super::{Call, Hello, SOCKET_NAME, Socket};
-use crate::engine::closed;
-use crate::error::{Error, ErrorKind, Result};
-use crate::request::ApplyOptions;
-use crate::store::background::message;
-use crate::store::{BulkWriter, Store, WeakStore};
+use rustix::process::Uid;
+
+use super::calls::attend;
+use super::wire::send_answer;
+use super::{SOCKET_NAME, Socket};
+use crate::error::{Error, Result};
+use crate::store::WeakStore;
 
 /// More connections than this are refused.
 const CONNECTIONS_MAX: usize = 32;
@@ -39,6 +38,8 @@ pub(in crate::store) struct Server {
 
 #[derive(Debug)]
 struct Shared {
+    /// Whose commands are served.
+    owner: Uid,
     is_over: AtomicBool,
     answer_wait: Duration,
     connections: Mutex<Connections>,
@@ -47,11 +48,16 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Connections {
     next: u64,
-    open: BTreeMap<u64, UnixStream>,
+    open: BTreeMap<u64, Arc<UnixStream>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Shared {
+    fn new(answer_wait: Duration) -> Shared {
+        let owner = rustix::process::geteuid();
+        Shared { owner, is_over: AtomicBool::new(false), answer_wait, connections: Mutex::default() }
+    }
+
     fn connections(&self) -> MutexGuard<'_, Connections> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,7 +84,7 @@ impl Server {
         let listened = UnixListener::bind(&path).map_err(refused)?;
         set_permissions(&path, Permissions::from_mode(0o600)).map_err(refused)?;
         let accepted = listened.try_clone().map_err(refused)?;
-        let shared = Arc::new(Shared { is_over: AtomicBool::new(false), answer_wait, connections: Mutex::default() });
+        let shared = Arc::new(Shared::new(answer_wait));
         let accepting = Arc::clone(&shared);
         let listener = std::thread::Builder::new()
             .name("asof-control".to_owned())
@@ -121,9 +127,7 @@ fn listen(mut accept: impl FnMut() -> std::io::Result<UnixStream>, store: &WeakS
         match accepted {
             Ok(stream) => {
                 failed = false;
-                if let Err(error) = admit(stream, store, shared) {
-                    tracing::warn!(%error, "a connection to control.sock was refused");
-                }
+                admit(stream, store, shared);
             }
             Err(error) => {
                 if !failed {
@@ -137,120 +141,45 @@ fn listen(mut accept: impl FnMut() -> std::io::Result<UnixStream>, store: &WeakS
     }
 }
 
-/// Serves a connection of the same user on a thread of its own.
-fn admit(mut stream: UnixStream, store: &WeakStore, shared: &Arc<Shared>) -> Result<()> {
-    let peer = rustix::net::sockopt::socket_peercred(&stream)
-        .map_err(|source| Error::io("ask who connects to", Path::new(SOCKET_NAME), source.into()))?;
-    if peer.uid != rustix::process::geteuid() {
-        return Err(Error::refused(format!("user {} is not the one who holds the store", peer.uid.as_raw())));
+/// Serves a connection of the same user on a thread of its own. Who is not served is told why.
+fn admit(stream: UnixStream, store: &WeakStore, shared: &Arc<Shared>) {
+    let stream = Arc::new(stream);
+    let admitted = check(&stream, shared).and_then(|()| begin_to_serve(&stream, store, shared));
+    if let Err(error) = admitted {
+        tracing::warn!(%error, "a connection to control.sock was refused");
+        let _ = send_answer::<()>(&mut &*stream, Err(error));
     }
+}
+
+fn check(stream: &UnixStream, shared: &Shared) -> Result<()> {
     let unset = |source| Error::io("set a time limit on", Path::new(SOCKET_NAME), source);
     stream.set_write_timeout(Some(shared.answer_wait)).map_err(unset)?;
-    let mut connections = shared.connections();
-    if connections.open.len() >= CONNECTIONS_MAX {
-        return send_answer::<()>(&mut stream, Err(Error::refused("too many commands are sent to the store at once")));
-    }
-    let number = connections.next;
-    connections.next += 1;
-    let watched = stream.try_clone().map_err(|source| Error::io("accept on", Path::new(SOCKET_NAME), source))?;
-    connections.open.insert(number, watched);
-    connections.threads.retain(|thread| !thread.is_finished());
-    let (store, serving) = (store.clone(), Arc::clone(shared));
-    let thread = std::thread::Builder::new().name("asof-control-call".to_owned()).spawn(move || {
-        attend(&mut stream, &store);
-        serving.connections().open.remove(&number);
-    });
-    match thread {
-        Ok(thread) => {
-            connections.threads.push(thread);
-            Ok(())
-        }
-        Err(source) => {
-            connections.open.remove(&number);
-            Err(Error::io("start a thread for", Path::new(SOCKET_NAME), source))
-        }
-    }
-}
-
-/// Serves a connection to its end. Whatever that is, a client that waits for an answer gets one.
-fn attend(stream: &mut UnixStream, store: &WeakStore) {
-    let error = match catch_unwind(AssertUnwindSafe(|| serve(stream, store))) {
-        Ok(Ok(())) => return,
-        // Nothing goes either way any more.
-        Ok(Err(error)) if error.kind() == ErrorKind::Io => {
-            tracing::debug!(%error, "a connection to control.sock broke");
-            return;
-        }
-        Ok(Err(error)) => error,
-        Err(panic) => {
-            uncertain(format!("the process that holds the store panicked over the call: {}", message(&*panic)))
-        }
-    };
-    tracing::warn!(%error, "a connection to control.sock was ended");
-    let _ = send_answer::<()>(stream, Err(error));
-}
-
-/// Answers call after call until the client ends.
-fn serve(stream: &mut UnixStream, weak: &WeakStore) -> Result<()> {
-    let ours = Hello::ours();
-    send_answer(stream, Ok(&ours))?;
-    // Whoever only asks whether somebody listens says nothing.
-    let Some(client) = receive_call(stream)? else { return Ok(()) };
-    Hello::check(&ours, &client)?;
-    while let Some(call) = receive_call(stream)? {
-        let Some(store) = weak.upgrade() else {
-            return Err(closed());
-        };
-        if let Call::Import { view, options } = call {
-            match store.bulk_writer(&view, options) {
-                Ok(writer) => {
-                    send_answer(stream, Ok(()))?;
-                    drop(store);
-                    return import(stream, writer);
-                }
-                Err(error) => send_answer::<()>(stream, Err(error))?,
-            }
-        } else {
-            answer(stream, &store, call)?;
-        }
+    let peer = rustix::net::sockopt::socket_peercred(stream)
+        .map_err(|source| Error::io("ask who connects to", Path::new(SOCKET_NAME), source.into()))?;
+    if peer.uid != shared.owner {
+        let (peer, owner) = (peer.uid.as_raw(), shared.owner.as_raw());
+        return Err(Error::refused(format!("the store is held by user {owner}, who takes no commands of user {peer}"))
+            .remedy("run the command as the user who holds the store"));
     }
     Ok(())
 }
 
-fn answer(stream: &mut UnixStream, store: &Store, call: Call) -> Result<()> {
-    match call {
-        Call::Apply { definitions, prune } => {
-            send_answer(stream, store.apply(&definitions, ApplyOptions { prune }).map(|_| ()))
-        }
-        Call::Write { view, options } => {
-            let batch = receive_batch(stream)?;
-            send_answer(stream, store.write_with(&view, &batch, &options))
-        }
-        Call::Delete { view, key, options } => send_answer(stream, store.delete_encoded(&view, &key, &options)),
-        Call::Snapshot { name } => send_answer(stream, store.snapshot(&name)),
-        Call::ImportVersion { view, from_version } => send_answer(stream, store.import_version(&view, from_version)),
-        Call::Compact => send_answer(stream, store.compact()),
-        other => send_answer::<()>(stream, Err(Error::invalid(format!("no import is under way for {other:?}")))),
+fn begin_to_serve(stream: &Arc<UnixStream>, store: &WeakStore, shared: &Arc<Shared>) -> Result<()> {
+    let mut connections = shared.connections();
+    if connections.open.len() >= CONNECTIONS_MAX {
+        return Err(Error::refused("too many commands are sent to the store at once").remedy("try again"));
     }
-}
-
-/// An import, to its commit. Where the client vanishes before, the writer is dropped and leaves nothing.
-fn import(stream: &mut UnixStream, mut writer: BulkWriter) -> Result<()> {
-    while let Some(call) = receive_call(stream)? {
-        match call {
-            Call::WasImported { digest } => send_answer(stream, writer.was_imported(&digest))?,
-            Call::BeginFile { path } => send_answer(stream, writer.begin_file(path))?,
-            Call::EndFile { digest, rows_unread } => send_answer(stream, writer.end_file(digest, rows_unread))?,
-            Call::SkipFile { path } => send_answer(stream, writer.skip_file(path))?,
-            Call::QuarantineFile => send_answer(stream, writer.quarantine_file())?,
-            Call::Batch => {
-                let batch = receive_batch(stream)?;
-                send_answer(stream, writer.write(&batch))?;
-            }
-            Call::Commit => return send_answer(stream, writer.commit()),
-            other => send_answer::<()>(stream, Err(Error::invalid(format!("an import is under way, not {other:?}"))))?,
-        }
-    }
+    let number = connections.next;
+    connections.next += 1;
+    connections.threads.retain(|thread| !thread.is_finished());
+    let (served, store, serving) = (Arc::clone(stream), store.clone(), Arc::clone(shared));
+    let thread = std::thread::Builder::new().name("asof-control-call".to_owned()).spawn(move || {
+        attend(&served, &store);
+        serving.connections().open.remove(&number);
+    });
+    let thread = thread.map_err(|source| Error::io("start a thread for", Path::new(SOCKET_NAME), source))?;
+    connections.open.insert(number, Arc::clone(stream));
+    connections.threads.push(thread);
     Ok(())
 }
 
@@ -261,11 +190,13 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::time::Instant;
 
-    use super::super::Client;
     use super::super::wire::{receive_answer, send_call};
+    use super::super::{Call, Client, Hello};
     use super::*;
+    use crate::ErrorKind;
     use crate::definition::{Definitions, FeatureView};
     use crate::disk::{FaultyDisk, MemDisk, Operation, Verdict};
+    use crate::store::Store;
     use crate::time::SystemClock;
     use crate::value::DataType;
 
@@ -275,11 +206,7 @@ mod tests {
 
     #[test]
     fn a_process_that_has_no_file_left_waits_before_it_accepts_again() {
-        let shared = Arc::new(Shared {
-            is_over: AtomicBool::new(false),
-            answer_wait: ANSWER_WAIT,
-            connections: Mutex::default(),
-        });
+        let shared = Arc::new(Shared::new(ANSWER_WAIT));
         let tries = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -294,6 +221,19 @@ mod tests {
         });
         let tries = tries.load(Ordering::SeqCst);
         assert!((1..=5).contains(&tries), "{tries} tries");
+    }
+
+    #[test]
+    fn who_is_not_served_is_told_why() {
+        // Nothing came of a connection of another user, not one word.
+        let another = Uid::from_raw(rustix::process::geteuid().as_raw() + 1);
+        let shared = Arc::new(Shared { owner: another, ..Shared::new(ANSWER_WAIT) });
+        let (mut client, accepted) = UnixStream::pair().unwrap();
+        admit(accepted, &nobody(), &shared);
+        let error = receive_answer::<Hello>(&mut client).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.to_string().contains(&format!("held by user {}", another.as_raw())), "{error}");
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "the connection is ended");
     }
 
     fn weak(store: &Store) -> WeakStore {
@@ -387,9 +327,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
         assert!(error.to_string().contains("held by asof 9.9.9 (version 999)"), "{error}");
         assert!(error.way_out().unwrap().contains("one release of asof"), "{error}");
-        let error = Client::connect(&folder.path()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-        assert!(error.to_string().contains("nothing was done"), "{error}");
+        assert!(Client::connect(&folder.path()).unwrap().is_none());
         assert!(holder.join().unwrap().is_empty());
     }
 
