@@ -150,7 +150,7 @@ pub fn text_options(choice: u8, columns: &[&str]) -> SourceOptions {
         timestamp_format: (choice & 16 != 0).then(|| "%Y-%m-%d %H:%M".to_owned()),
         delimiter: (choice & 32 != 0).then_some(';'),
         projection: (choice & 64 != 0).then(|| vec![columns[0].to_owned()]),
-        progress: None,
+        ..SourceOptions::default()
     }
 }
 

@@ -116,17 +116,18 @@ pub(super) fn encode_entity(
 ) -> Result<()> {
     let given = |name: &str| entity.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
     let mut values = Vec::with_capacity(selected.key_columns.len());
+    let mut may_be_stored = true;
     for (column, (_, dtype)) in selected.key_columns.iter().zip(schema.columns()) {
         let value = given(column).ok_or_else(|| {
             Error::invalid(format!("{} needs the join key {column}", selected.label))
                 .remedy(format!("give it as {column}=VALUE"))
         })?;
-        values.push(as_component(value, dtype));
+        match as_component(value, dtype) {
+            Some(value) => values.push(value),
+            None => may_be_stored = false,
+        }
     }
-    match values.into_iter().collect::<Option<Vec<Value>>>() {
-        Some(values) => schema.encode(&values, out),
-        None => Ok(()),
-    }
+    if may_be_stored { schema.encode(&values, out) } else { Ok(()) }
 }
 
 /// Refuses keys that no selected view is joined through.

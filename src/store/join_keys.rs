@@ -50,3 +50,52 @@ impl Store {
         Ok(keys)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{Definitions, FeatureView};
+    use crate::value::Value;
+    use crate::{ApplyOptions, Row, Status};
+
+    #[test]
+    fn a_value_that_no_stored_key_can_have_finds_nothing_by_any_way() {
+        let store = Store::temporary().unwrap();
+        let mut definitions = Definitions::new("keys");
+        for (name, dtype) in [("small", DataType::Int32), ("large", DataType::Int64), ("token", DataType::Uuid)] {
+            let view = FeatureView::new(name).entity(name).feature("x", DataType::Int64);
+            definitions = definitions.entity(name, [(name, dtype)]).view(view);
+        }
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let uuid = "01234567-89ab-cdef-0123-456789abcdef";
+        let token = Value::Uuid(crate::text::parse_uuid(uuid).unwrap());
+        for (view, key) in [("small", Value::Int32(7)), ("large", Value::Int64(7)), ("token", token.clone())] {
+            store.write_rows(view, [Row::new().at(store.now()).set(view, key).set("x", 1_i64)]).unwrap();
+        }
+        let string = |text: &str| Value::String(text.to_owned());
+        for (view, key, wanted) in [
+            ("small", Value::Int64(7), Some(Status::Present)),
+            ("small", Value::Int64(7 + (1 << 32)), Some(Status::NotFound)),
+            ("small", string("7"), None),
+            ("large", Value::Int32(7), Some(Status::Present)),
+            ("large", Value::Int32(-7), Some(Status::NotFound)),
+            ("token", string(&uuid.to_uppercase()), Some(Status::Present)),
+            ("token", string("7"), Some(Status::NotFound)),
+            ("token", Value::Null, None),
+        ] {
+            let features = Features::list([format!("{view}:x")]).unwrap();
+            let entity = [(view, key.clone())];
+            let then = GetOptions { at: Some(store.now()), ..GetOptions::default() };
+            let status = store.get(&features, &entity, &then).ok().map(|answers| answers[0].status);
+            assert_eq!(status, wanted, "{view} {key:?} as of now");
+            let mut online = store.online(&features).unwrap();
+            let Ok(key) = online.key(&entity) else {
+                assert_eq!(wanted, None, "{view} {key:?}");
+                continue;
+            };
+            let mut statuses = vec![online.get(&key, store.now()).unwrap().status(0).0];
+            online.get_batch(&[key.clone(), key], store.now(), |_, row| statuses.push(row.status(0).0)).unwrap();
+            assert_eq!(statuses, [wanted.unwrap(); 3], "{view} {entity:?} now");
+        }
+    }
+}

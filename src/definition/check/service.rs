@@ -28,7 +28,7 @@ pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &Feat
         for (join_key, dtype) in &view.join_keys {
             let column = selection.join_keys.get(join_key).unwrap_or(join_key);
             let (known, label) = keys.entry(column).or_insert((dtype, selection.label()));
-            match common_type(*known, dtype) {
+            match common_type(known, dtype) {
                 Some(common) => *known = common,
                 None => {
                     let what = format!(
