@@ -8,6 +8,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, Result};
+use crate::text::parse_uuid;
 use crate::value::{DataType, Value};
 
 /// Longest encoded entity key, in bytes.
@@ -98,6 +99,28 @@ impl KeySchema {
             });
         }
         key.is_empty().then_some(values)
+    }
+}
+
+/// The type of a column that holds join keys of both types, `None` where none does: integers of either width, and the texts of
+/// uuids among strings. Such keys are [converted](as_component) for each view; what does not convert matches nothing.
+pub(crate) fn common_type<'a>(one: &'a DataType, other: &'a DataType) -> Option<&'a DataType> {
+    match (one, other) {
+        _ if one == other => Some(one),
+        (DataType::Int32, DataType::Int64) | (DataType::Uuid, DataType::String) => Some(other),
+        (DataType::Int64, DataType::Int32) | (DataType::String, DataType::Uuid) => Some(one),
+        _ => None,
+    }
+}
+
+/// A value that a caller gives for a join key of type `dtype`, as a spine's column is taken: `None` where no stored key can be
+/// equal to it. A value of another kind stays as it is, for [`KeySchema::encode`] to refuse.
+pub(crate) fn as_component(value: Value, dtype: &DataType) -> Option<Value> {
+    match (value, dtype) {
+        (Value::Int32(v), DataType::Int64) => Some(Value::Int64(v.into())),
+        (Value::Int64(v), DataType::Int32) => i32::try_from(v).ok().map(Value::Int32),
+        (Value::String(v), DataType::Uuid) => parse_uuid(&v).map(Value::Uuid),
+        (value, _) => Some(value),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The point-in-time corpus (tests/pit): what Feast's offline stores answered, against what asof answers.
 //!
-//! Each case runs with its rows in the log, in bulk-imported runs, and half and half, because the
+//! Each case runs with its rows in the log, in one segment of it and in many, in bulk-imported runs, and half and half, because the
 //! answer must not depend on where a row lies. Compared as the corpus asks: a multiset of rows over
 //! the set of columns, numbers by value, NaN equal to null, timestamps as UTC instants. And beyond
 //! it: the spine's rows keep their order.
@@ -18,6 +18,7 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch, RecordBatchIterator};
 use arrow_schema::{DataType as ArrowType, TimeUnit};
 use asof::definition::{Definitions, Entity, EventTime, Feature, FeatureService, FeatureView, Selection};
+use asof::options::Sizes;
 use asof::value::DataType;
 use asof::{ApplyOptions, BadRows, BulkOptions, HistoricalRequest, Store, WriteOptions};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -132,13 +133,17 @@ fn definitions(case: &Json) -> Definitions {
 }
 
 /// Where a case's rows lie when it is asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Placement {
     Log,
+    Segments,
     Runs,
     Sealed,
     HalfAndHalf,
 }
+
+/// Among so many segments a batch is shared out, if it has as many rows.
+const SEGMENTS: usize = 5;
 
 fn load(store: &Store, view: &str, batches: &[RecordBatch], placement: Placement) {
     let bulk_options =
@@ -146,7 +151,7 @@ fn load(store: &Store, view: &str, batches: &[RecordBatch], placement: Placement
     let write_options = WriteOptions { allow_future: true, bad_rows: BadRows::Quarantine, ..WriteOptions::default() };
     for batch in batches {
         let half = match placement {
-            Placement::Log | Placement::Sealed => 0,
+            Placement::Log | Placement::Segments | Placement::Sealed => 0,
             Placement::Runs => batch.num_rows(),
             Placement::HalfAndHalf => batch.num_rows() / 2,
         };
@@ -156,7 +161,12 @@ fn load(store: &Store, view: &str, batches: &[RecordBatch], placement: Placement
             bulk.commit().unwrap();
         }
         if half < batch.num_rows() {
-            store.write_with(view, &batch.slice(half, batch.num_rows() - half), &write_options).unwrap();
+            let parts = if placement == Placement::Segments { SEGMENTS } else { 1 };
+            let part_rows = (batch.num_rows() - half).div_ceil(parts);
+            for start in (half..batch.num_rows()).step_by(part_rows) {
+                let part = batch.slice(start, part_rows.min(batch.num_rows() - start));
+                store.write_with(view, &part, &write_options).unwrap();
+            }
         }
     }
     if let Placement::Sealed = placement {
@@ -166,7 +176,12 @@ fn load(store: &Store, view: &str, batches: &[RecordBatch], placement: Placement
 
 fn run_case(folder: &Path, placement: Placement) -> Result<(), String> {
     let case: Json = serde_json::from_reader(File::open(folder.join("case.json")).unwrap()).unwrap();
-    let store = Store::temporary().unwrap();
+    let mut builder = Store::builder();
+    if placement == Placement::Segments {
+        // Too small for two commits, and nobody seals them.
+        builder = builder.sizes(Sizes { segment_bytes: 1 << 10, ..Sizes::default() }).background(false);
+    }
+    let store = builder.temporary().unwrap();
     store.apply(&definitions(&case), ApplyOptions::default()).map_err(|error| format!("apply: {error}"))?;
     let mut loaded = Vec::new();
     for view in case["views"].as_array().unwrap() {
@@ -175,6 +190,10 @@ fn run_case(folder: &Path, placement: Placement) -> Result<(), String> {
             loaded.push(name);
             load(&store, name, &read_parquet(&folder.join(text(&view["file"]))), placement);
         }
+    }
+    if placement == Placement::Segments {
+        let summary = store.summary().unwrap();
+        assert!(summary.log_segments as u64 >= summary.rows_in_log.min(3), "{summary:?}");
     }
     let spine = read_parquet(&folder.join(text(&case["spine"]["file"])));
     let mut request = match &case["features"] {
@@ -280,6 +299,11 @@ fn run_corpus(placement: Placement) {
 #[test]
 fn the_corpus_is_answered_out_of_the_log() {
     run_corpus(Placement::Log);
+}
+
+#[test]
+fn the_corpus_is_answered_out_of_many_segments_of_the_log() {
+    run_corpus(Placement::Segments);
 }
 
 #[test]

@@ -118,6 +118,29 @@ fn an_explanation_names_the_row_its_place_and_its_commit() {
     assert_eq!((imported.ingested_at, imported.by.as_deref()), (second(1_010), Some("import weather@1")));
 }
 
+/// Rows of the log are in memory, and a run's were verified when they were read first: only an explanation looks again.
+#[test]
+fn an_explanation_tells_of_damage_that_came_after_the_row_was_read() {
+    let (store, _clock) = store(1_000);
+    store.write_rows("weather", [row("JFK", 950, 39.0)]).unwrap();
+    for is_sealed in [false, true] {
+        if is_sealed {
+            store.seal().unwrap();
+        }
+        let found = explain(&store, "weather:temp", "JFK", None).row.unwrap();
+        assert_eq!((matches!(found.location, Location::Run { .. }), found.checksum), (is_sealed, Checksum::Good));
+        let (Location::Log { file, .. } | Location::Run { file, .. }) = found.location;
+        let on_disk = fs::File::options().read(true).write(true).open(store.path().join(&file)).unwrap();
+        let mut bytes = vec![0; 16 << 10];
+        let len = on_disk.read_at(&mut bytes, 0).unwrap();
+        let at = bytes[..len].windows(8).position(|bytes| bytes == 39_f64.to_le_bytes()).unwrap();
+        on_disk.write_at(&40_f64.to_le_bytes(), at as u64).unwrap();
+        let explained = store.explain("weather:temp", &[("origin", "JFK".into())], &GetOptions::default()).unwrap();
+        let Checksum::Damaged(what) = explained.row.unwrap().checksum else { panic!("sealed: {is_sealed}") };
+        assert!(what.contains(file.to_str().unwrap()), "{what}");
+    }
+}
+
 #[test]
 fn an_explanation_says_why_there_is_no_value() {
     let (store, clock) = store(1_000);

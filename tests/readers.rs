@@ -4,7 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -315,6 +315,121 @@ fn a_table_that_cannot_be_mapped_keeps_no_store_from_opening_and_no_check_from_i
     let writer = builder(&disk).open(DIR).unwrap();
     let mut online = writer.online(&Features::list(["v:x"]).unwrap()).unwrap();
     assert_eq!(x_of(&mut online, 1), (Some(2), true), "where there is room again");
+}
+
+fn bytes_of(disk: &MemDisk, path: &Path) -> Vec<u8> {
+    let file = disk.open(path, OpenMode::Read).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.len_bytes().unwrap()).unwrap()];
+    file.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+/// Another file under the name of one, as a restored backup is.
+fn put_back(disk: &MemDisk, path: &Path, bytes: &[u8]) {
+    disk.remove(path).unwrap();
+    disk.open(path, OpenMode::Create).unwrap().write_at(0, bytes).unwrap();
+}
+
+#[test]
+fn a_reader_asks_no_table_of_the_writer_before_once_there_is_another() {
+    // It kept the file it had mapped, which nobody retired: the next writer never had it.
+    let disk = MemDisk::volatile();
+    let (writer, reader) = writer_and_reader(&disk);
+    let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+    assert_eq!(x_of(&mut online, 0), (Some(1), true));
+    drop(writer);
+    put_back(&disk, &table_path(), &bytes_of(&disk, &table_path()));
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.write("v", &batch(0..3, 2, 2)).unwrap();
+    assert_eq!(read(&reader, 0), (Status::Present, Value::Int64(2)));
+    comes_out_of_the_table(&mut online, 0, 2);
+}
+
+#[test]
+fn tables_that_were_closed_before_the_kill_are_asked() {
+    // The store was not closed, its tables were: readers asked none of them until the next writer came.
+    let disk = MemDisk::volatile();
+    let (writer, reader) = writer_and_reader(&disk);
+    drop(reader);
+    let images: Arc<Mutex<Vec<MemDisk>>> = Arc::default();
+    let taken = Arc::clone(&images);
+    disk.on_operation(move |info| taken.lock().unwrap().push(info.disk.kill_image()));
+    writer.close().unwrap();
+    // And where a writer was killed before it had opened them.
+    let before = images.lock().unwrap().len();
+    drop(writer);
+    let taken = Arc::clone(&images);
+    disk.on_operation(move |info| taken.lock().unwrap().push(info.disk.kill_image()));
+    let writer = builder(&disk).open(DIR).unwrap();
+    let images = std::mem::take(&mut *images.lock().unwrap());
+    assert!(before > 3 && images.len() > before + 3, "{before} of {}", images.len());
+    for (moment, image) in images.iter().enumerate() {
+        let reader = builder(image).open_read_only(DIR).unwrap();
+        let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+        assert_eq!(x_of(&mut online, 0), (Some(1), true), "moment {moment} of {}", images.len());
+    }
+    drop(writer);
+}
+
+#[test]
+fn a_table_that_lacks_rows_is_asked_at_no_moment_of_an_opening() {
+    let disk = MemDisk::volatile();
+    let (writer, reader) = writer_and_reader(&disk);
+    drop((writer, reader));
+    let older = bytes_of(&disk, &table_path());
+    let writer = builder(&disk).open(DIR).unwrap();
+    writer.write("v", &batch(0..3, 2, 2)).unwrap();
+    drop(writer);
+    put_back(&disk, &table_path(), &older);
+    let (beside, asked) = (disk.clone(), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&asked);
+    let watched = FaultyDisk::new(Arc::new(disk.clone()), move |_, _| {
+        let number = counted.fetch_add(1, Ordering::SeqCst);
+        let reader = builder(&beside).open_read_only(DIR).unwrap();
+        let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+        assert_eq!(x_of(&mut online, 0).0, Some(2), "before operation {number}");
+        Verdict::Proceed
+    });
+    let sizes = Sizes { segment_bytes: 16 << 10, table_reserve_bytes: 64 << 20, ..Sizes::default() };
+    let writer = Store::builder().sizes(sizes).background(false).disk(Arc::new(watched)).open(DIR).unwrap();
+    assert!(asked.load(Ordering::SeqCst) > 5);
+    assert_eq!(x_of(&mut writer.online(&Features::list(["v:x"]).unwrap()).unwrap(), 0), (Some(2), true));
+}
+
+#[test]
+fn a_table_that_may_not_be_written_is_built_anew_or_its_owner_is_told() {
+    for may_remove in [true, false] {
+        let disk = MemDisk::volatile();
+        let (writer, reader) = writer_and_reader(&disk);
+        drop((writer, reader));
+        let is_first = AtomicBool::new(true);
+        let guarded = FaultyDisk::new(Arc::new(disk.clone()), move |operation, path| {
+            let is_it = path == table_path() && is_first.load(Ordering::SeqCst);
+            match operation {
+                Operation::OpenWrite if is_it => Verdict::Fail(io::ErrorKind::PermissionDenied),
+                Operation::Remove if is_it && !may_remove => Verdict::Fail(io::ErrorKind::PermissionDenied),
+                Operation::Remove if is_it => {
+                    is_first.store(false, Ordering::SeqCst);
+                    Verdict::Proceed
+                }
+                _ => Verdict::Proceed,
+            }
+        });
+        let sizes = Sizes { table_reserve_bytes: 64 << 20, ..Sizes::default() };
+        let opened = Store::builder().sizes(sizes).background(false).disk(Arc::new(guarded)).open(DIR);
+        match opened {
+            Ok(writer) => {
+                assert!(may_remove);
+                let mut online = writer.online(&Features::list(["v:x"]).unwrap()).unwrap();
+                comes_out_of_the_table(&mut online, 0, 1);
+            }
+            Err(error) => {
+                assert!(!may_remove, "{error}");
+                let text = format!("{error} {:?}", error.way_out());
+                assert!(text.contains("1-v@1") && text.contains("remove it"), "{text}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
             look(&reader);
         }
     }
-    if let Ok(Opened::Trusted(mut table)) = Table::open(&disk, Path::new(PATH), shape(), &OPTIONS) {
+    if let Ok(Opened::Trusted(mut table)) = Table::open(&disk, Path::new(PATH), shape(), &OPTIONS, 0) {
         look(&table.open_reader());
         for number in 0..KEYS + 20 {
             if store(&mut table, number, 100).is_err() {

@@ -54,9 +54,9 @@ fn show_only(planned: &Plan, context: &mut Context) -> Result<(), Failure> {
 fn print(plan: &Plan, applied: bool, context: &mut Context) -> Result<(), Failure> {
     match context.format {
         Format::Table => {
-            writeln!(context.out, "{plan}")?;
+            context.say(plan)?;
             if applied && !plan.is_empty() {
-                writeln!(context.out, "applied to project {}", plan.project)?;
+                context.say(format_args!("applied to project {}", plan.project))?;
             }
         }
         Format::Json => {

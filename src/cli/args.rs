@@ -145,7 +145,7 @@ pub struct Import {
     /// Every view that names a source path, from that path.
     #[arg(long, conflicts_with_all = ["view", "files"])]
     pub all: bool,
-    /// Copy the features that both versions have from this version of the view.
+    /// Copy the features that both versions have from this version of the view; values of another type are converted.
     #[arg(long, value_name = "N", conflicts_with_all = ["all", "files", "bad_rows", "allow_future", "append"])]
     pub from_version: Option<u32>,
     /// What becomes of rows that cannot be stored.

@@ -38,10 +38,9 @@ fn print(report: &CheckReport, context: &mut Context) -> Result<(), Failure> {
                 writeln!(context.out)?;
             }
             for passed_over in &report.passed_over {
-                writeln!(context.out, "passed over: {passed_over}")?;
+                context.say(format_args!("passed over: {passed_over}"))?;
             }
-            writeln!(context.out, "{}", sentence(report))?;
-            Ok(())
+            context.say(sentence(report))
         }
         _ => context.print_with(&sheet, &all(report)),
     }

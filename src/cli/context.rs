@@ -1,5 +1,6 @@
 //! What every command works on: the project, its store, and where to print.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use serde::Serialize;
 
 use super::args::{Cli, Format};
 use super::failure::Failure;
-use super::output::Sheet;
+use super::output::{Sheet, lines};
 use crate::definition::Definitions;
 use crate::disk::RealDisk;
 use crate::engine::check::{CheckProgress, CheckReport};
@@ -67,13 +68,26 @@ impl Context {
         }
     }
 
+    /// Prints text for people, of one line or more.
+    ///
+    /// # Errors
+    /// The output cannot be written to.
+    pub fn say(&mut self, text: impl Display) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "{}", lines(&text.to_string()))?)
+    }
+
+    /// Tells people something beside the answer, on standard error. Where that cannot be written to it is lost, and nothing else.
+    pub fn note(&self, text: impl Display) {
+        let _ = writeln!(std::io::stderr(), "note: {}", lines(&text.to_string()));
+    }
+
     /// Prints what one action did: for people the sentence, for programs the sheet, whose one row is a JSON object.
     ///
     /// # Errors
     /// The output cannot be written to.
     pub fn report(&mut self, sentence: &str, sheet: &Sheet) -> Result<(), Failure> {
         match self.format {
-            Format::Table => writeln!(self.out, "{sentence}")?,
+            Format::Table => self.say(sentence)?,
             Format::Json => sheet.print_object(&mut self.out)?,
             Format::Csv => sheet.print(Format::Csv, &mut self.out)?,
         }

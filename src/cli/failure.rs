@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::output::lines;
 use crate::error::{Error, ErrorKind};
 
 /// The command did what was asked.
@@ -44,12 +45,13 @@ impl Failure {
 
     /// What to print on standard error.
     pub fn text(&self) -> Option<String> {
-        match self {
-            Failure::Store(error) | Failure::Usage(error) => Some(format!("error: {error}")),
-            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
-            Failure::Output(error) => Some(format!("error: standard output: {error}")),
-            Failure::Damage(what) => Some(format!("error: {what}")),
-        }
+        let text = match self {
+            Failure::Store(error) | Failure::Usage(error) => format!("error: {error}"),
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return None,
+            Failure::Output(error) => format!("error: standard output: {error}"),
+            Failure::Damage(what) => format!("error: {what}"),
+        };
+        Some(lines(&text))
     }
 }
 

@@ -15,7 +15,7 @@ use super::output::{Sheet, human_bytes, human_count};
 use super::progress::Meter;
 use crate::engine::get::GetOptions;
 use crate::error::Result;
-use crate::exchange::{Progress, SourceOptions, create_sink, open_source};
+use crate::exchange::{InferProgress, Progress, Source, SourceOptions, create_sink, open_source};
 use crate::request::HistoricalRequest;
 use crate::store::Store;
 use crate::value::DataType;
@@ -62,18 +62,18 @@ impl std::fmt::Display for Joined {
 
 /// Joins the rows of the file `spine` into the file `out`.
 pub(super) fn join(store: &Store, spine: &Path, request: &HistoricalRequest, out: &Path) -> Result<Joined> {
+    let meter = Meter::new(format!("{}: types of its columns", spine.display()));
+    let source = open_spine(store, spine, request, Arc::new(meter.of_bytes()))?;
+    drop(meter);
     let meter = Meter::new(spine.display().to_string());
-    join_and_tell(store, spine, request, out, &meter.of_bytes())
+    join_and_tell(store, source, request, out, &meter.of_bytes())
 }
 
-/// [`join`]; `tell` hears of how many bytes of the spine rows were written, and of how many bytes there are.
-fn join_and_tell(
-    store: &Store,
-    spine: &Path,
-    request: &HistoricalRequest,
-    out: &Path,
-    tell: &dyn Fn(u64, u64),
-) -> Result<Joined> {
+/// A spine, and how many of its bytes were read.
+type Spine = (Box<Source>, Arc<AtomicU64>);
+
+/// Opens the spine; `inferring` hears of how far a text file was read for its types.
+fn open_spine(store: &Store, spine: &Path, request: &HistoricalRequest, inferring: InferProgress) -> Result<Spine> {
     let options =
         GetOptions { at: None, known_at: request.known_at.clone(), definitions_current: request.definitions_current };
     // Text files do not say what their columns are; the join keys do. Digits that are a string key stay one. What the join
@@ -89,9 +89,23 @@ fn join_and_tell(
     let read = Arc::new(AtomicU64::new(0));
     let reading = Arc::clone(&read);
     let progress: Progress = Arc::new(move |_rows, bytes| reading.store(bytes, Ordering::Relaxed));
-    let source_options =
-        SourceOptions { column_types: Some(types), progress: Some(progress), ..SourceOptions::default() };
-    let source = open_source(spine, &source_options)?;
+    let source_options = SourceOptions {
+        column_types: Some(types),
+        progress: Some(progress),
+        inferring: Some(inferring),
+        ..SourceOptions::default()
+    };
+    Ok((open_source(spine, &source_options)?, read))
+}
+
+/// [`join`]; `tell` hears of how many bytes of the spine rows were written, and of how many bytes there are.
+fn join_and_tell(
+    store: &Store,
+    (source, read): Spine,
+    request: &HistoricalRequest,
+    out: &Path,
+    tell: &dyn Fn(u64, u64),
+) -> Result<Joined> {
     let bytes_total = source.bytes_total();
     let training_set = store.get_historical_features(*source, request)?;
     let schema = training_set.schema();
@@ -128,8 +142,8 @@ mod tests {
         let folder = store.path().with_file_name("spine");
         std::fs::create_dir(&folder).unwrap();
         // More rows than a chunk of the join has; as text in two files, and as Parquet.
-        let rows = "JFK,2024-03-01T13:00:00Z\n".repeat(700_000);
-        let text = format!("origin,event_timestamp\n{rows}");
+        let rows = "JFK,2024-03-01T13:00:00Z,1\n".repeat(700_000);
+        let text = format!("origin,event_timestamp,label\n{rows}");
         std::fs::write(folder.join("1.csv"), &text).unwrap();
         std::fs::write(folder.join("2.csv"), &text).unwrap();
         let parquet = store.path().with_file_name("spine.parquet");
@@ -138,7 +152,14 @@ mod tests {
             let request = HistoricalRequest::new(Features::list([feature]).unwrap());
             let told = RefCell::new(Vec::new());
             let tell = |bytes, bytes_total| told.borrow_mut().push((bytes, bytes_total));
-            let joined = join_and_tell(&store, spine, &request, out, &tell).unwrap();
+            let looked = Arc::new(AtomicU64::new(0));
+            let looking = Arc::clone(&looked);
+            let inferring = move |bytes: u64, _: u64| {
+                assert!(looking.swap(bytes, Ordering::Relaxed) <= bytes);
+            };
+            let source = open_spine(&store, spine, &request, Arc::new(inferring)).unwrap();
+            assert_eq!(looked.load(Ordering::Relaxed) > 2 * text.len() as u64 - 300_000, spine.is_dir());
+            let joined = join_and_tell(&store, source, &request, out, &tell).unwrap();
             assert_eq!(joined.rows, 1_400_000);
             let told = told.take();
             let total = if spine.is_dir() { 2 * text.len() as u64 } else { spine.metadata().unwrap().len() };

@@ -75,7 +75,7 @@ fn print(imported: &[Imported], context: &mut Context) -> Result<(), Failure> {
     if context.format == Format::Table {
         for (view, report) in imported {
             for note in notes(view, report) {
-                writeln!(context.out, "{note}")?;
+                context.say(note)?;
             }
         }
     }

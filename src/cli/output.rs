@@ -20,9 +20,11 @@ pub struct Sheet {
 /// What a sheet holds in one place.
 #[derive(Debug)]
 pub enum Cell {
-    /// A number, a text, null.
+    /// What asof says: a number, a text, null.
     Plain(Json),
-    /// A JSON document, printed as it is written: read, it would lose digits of long numbers and the order of its members.
+    /// A stored value that is one of those. Tables cut it where it is long.
+    Value(Json),
+    /// Any other, printed as it is written: read, a document would lose digits of long numbers and the order of its members.
     Document(Box<RawValue>),
 }
 
@@ -36,8 +38,8 @@ impl From<Box<RawValue>> for Cell {
     fn from(document: Box<RawValue>) -> Cell {
         // What a text, a number or null is, is told by their JSON.
         match serde_json::from_str(document.get()) {
-            Ok(value @ (Json::Null | Json::String(_))) => Cell::Plain(value),
-            Ok(Json::Number(number)) if number.to_string() == document.get() => Cell::Plain(Json::Number(number)),
+            Ok(value @ (Json::Null | Json::String(_))) => Cell::Value(value),
+            Ok(Json::Number(number)) if number.to_string() == document.get() => Cell::Value(Json::Number(number)),
             _ => Cell::Document(document),
         }
     }
@@ -46,7 +48,7 @@ impl From<Box<RawValue>> for Cell {
 impl Serialize for Cell {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Cell::Plain(value) => value.serialize(serializer),
+            Cell::Plain(value) | Cell::Value(value) => value.serialize(serializer),
             Cell::Document(document) => document.serialize(serializer),
         }
     }
@@ -54,20 +56,28 @@ impl Serialize for Cell {
 
 impl Cell {
     fn is_null(&self) -> bool {
-        matches!(self, Cell::Plain(Json::Null))
+        matches!(self, Cell::Plain(Json::Null) | Cell::Value(Json::Null))
     }
 
     fn is_number(&self) -> bool {
-        matches!(self, Cell::Plain(Json::Number(_)))
+        matches!(self, Cell::Plain(Json::Number(_)) | Cell::Value(Json::Number(_)))
     }
 
     /// Without quotes around it.
     fn text(&self) -> String {
         match self {
-            Cell::Plain(Json::Null) => String::new(),
-            Cell::Plain(Json::String(text)) => text.clone(),
-            Cell::Plain(other) => other.to_string(),
+            Cell::Plain(Json::Null) | Cell::Value(Json::Null) => String::new(),
+            Cell::Plain(Json::String(text)) | Cell::Value(Json::String(text)) => text.clone(),
+            Cell::Plain(other) | Cell::Value(other) => other.to_string(),
             Cell::Document(document) => document.get().to_owned(),
+        }
+    }
+
+    /// As a table shows it, on one line.
+    fn shown(&self) -> String {
+        match self {
+            Cell::Plain(_) => one_line(&self.text()),
+            Cell::Value(_) | Cell::Document(_) => clipped(&self.text()),
         }
     }
 }
@@ -139,7 +149,7 @@ impl Sheet {
                 table.load_style(comfy_table::presets::NOTHING);
                 table.set_header(&self.columns);
                 for row in &self.rows {
-                    table.add_row(row.iter().map(|cell| one_line(&cell.text())));
+                    table.add_row(row.iter().map(Cell::shown));
                 }
                 for (position, column) in table.column_iter_mut().enumerate() {
                     let numeric = self.rows.iter().any(|row| row[position].is_number())
@@ -164,20 +174,39 @@ fn csv_field(cell: &Cell) -> String {
     if cell.is_null() || !needs_quotes { text } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }
 
-/// Longest text of a cell in a table, in characters; longer ones are cut, with what was cut counted.
-const CELL_CHARS_MAX: usize = 200;
+/// Longest stored value that a table shows, in characters; longer ones are cut, with what was cut counted.
+const VALUE_CHARS_MAX: usize = 200;
 
-/// A text as it may go to a terminal and fits a line: control characters escaped, what is too long cut.
+/// A text as it may go to a terminal and fits a line: control characters escaped.
 pub fn one_line(text: &str) -> String {
-    let mut shown = String::new();
+    escaped(text.chars(), false)
+}
+
+/// A text of any lines as it may go to a terminal: other control characters escaped. Names, values and messages of others are in
+/// what asof says to people.
+pub fn lines(text: &str) -> String {
+    escaped(text.chars(), true)
+}
+
+fn clipped(text: &str) -> String {
     let mut chars = text.chars();
-    for c in chars.by_ref().take(CELL_CHARS_MAX) {
-        if is_control(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
+    let shown = escaped(chars.by_ref().take(VALUE_CHARS_MAX), false);
     match chars.count() {
         0 => shown,
         more => format!("{shown}... ({more} more)"),
     }
+}
+
+fn escaped(chars: impl Iterator<Item = char>, keeps_lines: bool) -> String {
+    let mut shown = String::new();
+    for c in chars {
+        if is_control(c) && !(keeps_lines && matches!(c, '\n' | '\t')) {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
+    }
+    shown
 }
 
 /// Whether a terminal may take it for a command, or for another order of what stands beside it.
@@ -223,6 +252,8 @@ pub fn human_count(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::raw_json;
+    use crate::value::{DataType, Value};
     use serde_json::json;
 
     #[test]
@@ -255,14 +286,23 @@ mod tests {
     #[test]
     fn a_table_takes_neither_commands_nor_line_breaks_nor_what_is_too_long_from_a_value() {
         let mut sheet = Sheet::new(["value"]);
-        sheet.push([json!("\u{1b}[2Jgone\nnext\u{202e}")]);
-        sheet.push([json!("x".repeat(5_000))]);
+        let value = |text: &str| raw_json(&DataType::String, &Value::String(text.to_owned()));
+        sheet.push([value("\u{1b}[2Jgone\nnext\u{202e}")]);
+        sheet.push([value(&"x".repeat(5_000))]);
         let mut out = Vec::new();
         sheet.print(Format::Table, &mut out).unwrap();
         let table = String::from_utf8(out).unwrap();
         assert_eq!(table.lines().count(), 3, "{table}");
         assert!(table.contains(r"\u{1b}[2Jgone\nnext\u{202e}") && !table.contains('\u{1b}'), "{table}");
         assert!(table.contains("... (4800 more)") && table.len() < 1_000, "{}", table.len());
+        // What asof says is said to the end.
+        let mut sheet = Sheet::new(["features"]);
+        sheet.push([json!("\u{1b}x".repeat(5_000))]);
+        let mut out = Vec::new();
+        sheet.print(Format::Table, &mut out).unwrap();
+        let table = String::from_utf8(out).unwrap();
+        assert!(table.len() > 10_000 && !table.contains('\u{1b}'), "{}", table.len());
+        assert_eq!(lines("a\u{9b}2J\n\tb"), "a\\u{9b}2J\n\tb");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn run(args: &Show, context: &mut Context) -> Result<(), Failure> {
             let views = store.views()?;
             context.print_with(&views_sheet(&views), &views)?;
             if context.format == Format::Table {
-                writeln!(context.out, "\n{}", sentence(&store.summary()?))?;
+                context.say(format_args!("\n{}", sentence(&store.summary()?)))?;
             }
             Ok(())
         }
@@ -49,8 +49,18 @@ pub(super) fn run(args: &Show, context: &mut Context) -> Result<(), Failure> {
             let wanted = inputs::view(name)?;
             let (views, services) = (store.views()?, store.services()?);
             match (find_view(&views, &wanted), services.iter().find(|service| service.name == name)) {
-                (Some(view), _) => show_view(view, context),
+                (Some(view), None) => show_view(view, context),
                 (None, Some(service)) => show_service(service, &store, context),
+                (Some(view), Some(service)) if context.format == Format::Table => {
+                    show_view(view, context)?;
+                    context.say("")?;
+                    show_service(service, &store, context)
+                }
+                // One answer has one shape.
+                (Some(view), Some(_)) => {
+                    context.note(format_args!("{name} is a service too: asof show services has it"));
+                    show_view(view, context)
+                }
                 (None, None) => Err(unknown(name, &views, &services).into()),
             }
         }

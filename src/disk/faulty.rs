@@ -22,7 +22,7 @@ pub enum Verdict {
     Proceed,
     /// It is not done, and fails with an error of this kind.
     Fail(io::ErrorKind),
-    /// It is not done, and reported as done. Not for `Create`, which has a file to return.
+    /// It is not done, and reported as done. Not for `Create` and `OpenWrite`, which have a file to return.
     Skip,
 }
 
@@ -79,8 +79,10 @@ impl FaultyDisk {
 
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
-        if mode == OpenMode::Create {
-            self.judge(Operation::Create, path, || Ok(()))?;
+        match mode {
+            OpenMode::Create => self.judge(Operation::Create, path, || Ok(()))?,
+            OpenMode::Write => self.judge(Operation::OpenWrite, path, || Ok(()))?,
+            OpenMode::Read => {}
         }
         let inner = self.inner.open(path, mode)?;
         Ok(Arc::new(FaultyFile { disk: self.clone(), inner, path: path.to_owned() }))

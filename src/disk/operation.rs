@@ -5,6 +5,8 @@
 pub enum Operation {
     /// A file came to be.
     Create,
+    /// A file was opened to write; a disk with faults is asked for it, and nobody is told.
+    OpenWrite,
     /// Bytes were written to a file.
     Write,
     /// A file was cut or extended.

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::latest::{Beside, Opened, TableOptions, TableReader};
-use crate::lock::holder;
+use crate::lock::{holder, is_held};
 use crate::log::{LogReader, recover};
 use crate::manifest;
 use crate::registry::RegistryState;
@@ -42,6 +42,8 @@ pub(super) struct Follower {
     /// The writer whose HEAD is believed; [`NO_WRITER`] where none is, as after the log was recovered in memory.
     epoch: AtomicU64,
     generation: AtomicU64,
+    /// How often all tables were opened anew.
+    openings: AtomicU64,
     inner: Mutex<Following>,
     table_reserve_bytes: u64,
 }
@@ -114,6 +116,7 @@ impl Reads {
             // The first sight begins anew.
             epoch: AtomicU64::new(NO_WRITER),
             generation: AtomicU64::new(0),
+            openings: AtomicU64::new(0),
             inner: Mutex::new(inner),
             table_reserve_bytes,
         };
@@ -162,6 +165,12 @@ impl Follower {
             Some(head) if head.epoch() == self.epoch.load(Ordering::Acquire) => head.manifest_generation().max(known),
             _ => known,
         }
+    }
+
+    /// How often all tables were opened anew: whoever prepared for fewer has tables that are asked no more.
+    #[inline]
+    pub fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Acquire)
     }
 
     /// What a request that begins now may see.
@@ -245,7 +254,8 @@ impl Follower {
         Ok(Some(is_outlived))
     }
 
-    /// Catches up with what HEAD says.
+    /// Catches up with what HEAD says. Another writer may have other tables, and what lies under their names may have been put there
+    /// while nobody had the store: none of the last one's is kept.
     fn follow(&self, following: &mut Following, reads: &Reads, mut said: HeadState) -> Result<Sight> {
         let mut is_anew = self.epoch.load(Ordering::Acquire) != said.epoch;
         for attempt in 1.. {
@@ -270,7 +280,7 @@ impl Follower {
             }
         }
         following.recovered = None;
-        self.look_for_tables(following, reads, &said);
+        self.look_for_tables(following, reads, &said)?;
         self.generation.store(reads.picture().state.generation(), Ordering::Release);
         self.epoch.store(said.epoch, Ordering::Release);
         Ok(Sight { seq: said.committed_seq, picture: reads.picture() })
@@ -291,7 +301,8 @@ impl Follower {
             following.tails.clear();
             following.log = LogReader::new(reads.log_place(), start);
         }
-        self.show(following, reads, state, Some(beside(said)));
+        let tables = if is_anew { Tables::Anew } else { Tables::Kept };
+        self.show(following, reads, state, tables(beside(reads, said)?));
         Ok(())
     }
 
@@ -306,7 +317,8 @@ impl Follower {
             replay.take(&frame, position, tails).map_err(|what| Error::damaged(&folder, what))
         })?;
         if following.tails.len() != segments {
-            self.show(following, reads, Arc::clone(&reads.picture().state), Some(beside(said)));
+            let state = Arc::clone(&reads.picture().state);
+            self.show(following, reads, state, Tables::Kept(beside(reads, said)?));
         }
         Ok(())
     }
@@ -324,40 +336,44 @@ impl Follower {
         following.tails = tails;
         following.recovered = Some((seq, said.epoch));
         // A table that was not closed says nothing after a power failure.
-        self.show(following, reads, state, None);
+        self.show(following, reads, state, Tables::None);
         self.generation.store(reads.picture().state.generation(), Ordering::Release);
         self.epoch.store(NO_WRITER, Ordering::Release);
         Ok(Sight { seq, picture: reads.picture() })
     }
 
-    /// Shows what was read, with the tables there are beside whoever is there; without any where nobody knows.
-    fn show(&self, following: &Following, reads: &Reads, state: Arc<RegistryState>, beside: Option<Beside>) {
+    /// Shows what was read.
+    fn show(&self, following: &Following, reads: &Reads, state: Arc<RegistryState>, tables: Tables) {
         let before = reads.picture();
         let mut picture = Picture::new(&reads.disk, &reads.dir, state, Some(&before), following.tails.clone());
         for (id, view) in picture.views.clone() {
-            let is_there = view.table.as_ref().is_some_and(|table| !table.is_retired());
-            match beside {
-                None => picture = picture.with_table(id, None),
-                Some(beside) if !is_there && !view.record.is_dropped() => {
-                    picture = picture.with_table(id, self.open_table(reads, &view, beside));
+            let table = match tables {
+                Tables::Kept(_) if view.table.as_ref().is_some_and(|table| !table.is_retired()) => continue,
+                Tables::Kept(beside) | Tables::Anew(beside) if !view.record.is_dropped() => {
+                    self.open_table(reads, &view, beside)
                 }
-                Some(_) => {}
-            }
+                _ => None,
+            };
+            picture = picture.with_table(id, table);
         }
         reads.set_picture(picture);
+        if !matches!(tables, Tables::Kept(_)) {
+            self.openings.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// A table that was built anew is a new file, and nothing else changes.
-    fn look_for_tables(&self, following: &mut Following, reads: &Reads, said: &HeadState) {
+    fn look_for_tables(&self, following: &mut Following, reads: &Reads, said: &HeadState) -> Result<()> {
         following.looks += 1;
         if following.looks.is_multiple_of(TABLE_LOOKS) {
             let picture = reads.picture();
             let gone = |table: &TableReader| table.is_retired();
             let mut views = picture.views.values().filter(|view| !view.record.is_dropped());
             if views.any(|view| view.table.as_ref().is_none_or(gone)) {
-                self.show(following, reads, Arc::clone(&picture.state), Some(beside(said)));
+                self.show(following, reads, Arc::clone(&picture.state), Tables::Kept(beside(reads, said)?));
             }
         }
+        Ok(())
     }
 
     fn open_table(&self, reads: &Reads, view: &super::picture::ViewPicture, beside: Beside) -> Option<TableReader> {
@@ -377,7 +393,25 @@ impl Follower {
     }
 }
 
+/// The tables that a picture is shown with.
+#[derive(Clone, Copy)]
+enum Tables {
+    /// None: nobody knows what they have.
+    None,
+    /// Those of the picture before, and what is found of the others.
+    Kept(Beside),
+    /// What is found of all.
+    Anew(Beside),
+}
+
 /// Whose tables a HEAD that is believed speaks of.
-fn beside(said: &HeadState) -> Beside {
-    if said.is_clean { Beside::Nobody { committed_seq: said.committed_seq } } else { Beside::Writer }
+fn beside(reads: &Reads, said: &HeadState) -> Result<Beside> {
+    let committed_seq = said.committed_seq;
+    Ok(if said.is_clean {
+        Beside::Nobody { committed_seq }
+    } else if is_held(&*reads.disk, &reads.dir)? {
+        Beside::Writer
+    } else {
+        Beside::Killed { committed_seq }
+    })
 }

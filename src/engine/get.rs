@@ -7,7 +7,7 @@ use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, resolve};
 use crate::error::{Error, Result, nearest};
 use crate::join::pick::{AsOf, FieldView, Status, verdict};
-use crate::key::key_hash;
+use crate::key::{KeySchema, as_component, key_hash};
 use crate::request::{Features, KnownAt};
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
@@ -83,7 +83,7 @@ fn get_as_of(
     for selected in &selections {
         let view = picture.view(selected.view.id);
         let mut key = Vec::new();
-        view.key_schema.encode(&entity_values(entity, selected)?, &mut key)?;
+        encode_entity(&view.key_schema, entity, selected, &mut key)?;
         let found = find_row(view, &picture.tail, key_hash(hash_seed, &key), &key, question)?;
         for field in &selected.fields {
             let about = found.as_ref().map(|found| FieldView::of_row(&found.row(), field.ordinal));
@@ -103,17 +103,30 @@ fn get_as_of(
     Ok(answers)
 }
 
-/// The values of a view's join keys, in key order, each out of the caller's column for it. Where a service joins a view through
+/// Encodes a view's entity key, each join key out of the caller's column for it. Where a service joins a view through
 /// another column than the view's own, that one alone counts: the view's own may be another entity's.
-pub(super) fn entity_values(entity: &[(&str, Value)], selected: &Resolved) -> Result<Vec<Value>> {
+///
+/// Nothing is encoded where no stored key can be equal, as in a spine: then a join key is of fixed width, and no stored key is
+/// empty.
+pub(super) fn encode_entity(
+    schema: &KeySchema,
+    entity: &[(&str, Value)],
+    selected: &Resolved,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let given = |name: &str| entity.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-    let values = selected.key_columns.iter().map(|column| {
-        given(column).ok_or_else(|| {
+    let mut values = Vec::with_capacity(selected.key_columns.len());
+    for (column, (_, dtype)) in selected.key_columns.iter().zip(schema.columns()) {
+        let value = given(column).ok_or_else(|| {
             Error::invalid(format!("{} needs the join key {column}", selected.label))
                 .remedy(format!("give it as {column}=VALUE"))
-        })
-    });
-    values.collect()
+        })?;
+        values.push(as_component(value, dtype));
+    }
+    match values.into_iter().collect::<Option<Vec<Value>>>() {
+        Some(values) => schema.encode(&values, out),
+        None => Ok(()),
+    }
 }
 
 /// Refuses keys that no selected view is joined through.

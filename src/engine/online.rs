@@ -12,8 +12,8 @@ pub use row::OnlineRow;
 
 use prepared::{Prepared, Selection};
 
-use super::get::{check_keys, entity_values};
-use super::reads::Reads;
+use super::get::{check_keys, encode_entity};
+use super::reads::{Edition, Reads};
 use super::winner::{Winner, judge};
 use crate::error::{Error, Result};
 use crate::join::pick::{AsOf, is_outside_max_age};
@@ -124,14 +124,15 @@ impl OnlineHandle {
     /// Encodes an entity's join keys, for this handle and its clones.
     ///
     /// # Errors
-    /// A join key is missing, null, unknown or of another type.
+    /// A join key is missing, null, unknown or of another type. Integers are of one type, whatever their width, and a string can be
+    /// a uuid's text: what the view's own type does not hold finds nothing.
     pub fn key(&self, entity: &[(&str, Value)]) -> Result<EntityKey> {
         let Prepared { selections, views_id, .. } = &*self.prepared;
         check_keys(entity, selections.iter().map(|selection| &selection.resolved))?;
         let (mut key, mut bytes) = (EntityKey::new(*views_id), Vec::new());
         for (index, Selection { resolved, view, .. }) in selections.iter().enumerate() {
             bytes.clear();
-            view.key_schema.encode(&entity_values(entity, resolved)?, &mut bytes)?;
+            encode_entity(&view.key_schema, entity, resolved, &mut bytes)?;
             key.push(index, self.reads.hash_seed(), &bytes);
         }
         Ok(key)
@@ -144,15 +145,15 @@ impl OnlineHandle {
     /// was closed.
     #[inline(always)]
     pub fn get(&mut self, key: &EntityKey, now: Timestamp) -> Result<OnlineRow<'_>> {
-        let (seq, generation) = self.reads.seq_and_generation()?;
+        let (seq, edition) = self.reads.seq_and_edition()?;
         let is_in_force = match self.answers.as_mut_slice() {
-            [answer] if !self.is_stale && self.prepared.serves(generation, key) => {
+            [answer] if !self.is_stale && self.prepared.serves(edition, key) => {
                 match answer.look_up(key.first(), seq, now.0) {
                     Some(is_in_force) => is_in_force,
                     None => self.ask_history(0, key, seq, now)?,
                 }
             }
-            _ => self.get_of_any(key, (seq, generation), now)?,
+            _ => self.get_of_any(key, (seq, edition), now)?,
         };
         let slot = if is_in_force { self.answers[0].copy.slot_words() } else { &[] };
         Ok(OnlineRow { handle: self, now: now.0, slot })
@@ -161,8 +162,8 @@ impl OnlineHandle {
     /// [`OnlineHandle::get`] for any number of views, and where they must be prepared again first. Whether the answer is
     /// values in force that lie in one copy.
     #[inline(never)]
-    fn get_of_any(&mut self, key: &EntityKey, (seq, generation): (u64, u64), now: Timestamp) -> Result<bool> {
-        if self.is_outdated(generation) {
+    fn get_of_any(&mut self, key: &EntityKey, (seq, edition): (u64, Edition), now: Timestamp) -> Result<bool> {
+        if self.is_outdated(edition) {
             self.prepare_again()?;
         }
         self.check_key(key)?;
@@ -183,10 +184,10 @@ impl OnlineHandle {
         Ok(false)
     }
 
-    /// Whether what was prepared is not of the generation that a request's first step gave.
+    /// Whether what was prepared is not of the edition that a request's first step gave.
     #[inline(always)]
-    fn is_outdated(&self, generation: u64) -> bool {
-        self.is_stale || generation != self.prepared.generation
+    fn is_outdated(&self, edition: Edition) -> bool {
+        self.is_stale || edition != self.prepared.edition
     }
 
     #[inline]

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::core::{Core, Engine, EngineOptions};
+use super::orphans::remove_orphans;
 use super::outlived::is_outlived;
 use super::picture::Picture;
 use super::reads::{OwnHead, Reads, Source, log_place};
@@ -109,6 +110,9 @@ impl Engine {
             ..said
         };
         head.begin(&begin, std::process::id())?;
+        // All that may fail comes before the segment, which an opening that fails would leave.
+        place.remove_below(meta.log_start_segment)?;
+        remove_orphans(&*disk, dir, &Picture::new(&disk, dir, Arc::clone(&state), None, Vec::new()))?;
         let log = recovered.into_writer(is_clean, next_seq, options.sizes.segment_bytes)?;
         let next_seq =
             if is_clean { next_seq } else { next_seq.max(log.seq_limit() - crate::format::log::SEGMENT_SEQ_SPAN) };
@@ -152,8 +156,6 @@ impl Engine {
             import_budget: Mutex::default(),
             _lock: lock,
         };
-        place.remove_below(meta.log_start_segment)?;
-        engine.remove_orphans()?;
         engine.open_tables(last_seq)?;
         {
             let mut core = engine.lock_core();

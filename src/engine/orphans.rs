@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::core::Engine;
 use super::picture::{Picture, history_folder};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::history::{index_path, run_path};
+use crate::latest::Table;
 
 /// Sorted pieces of an import under way.
 const SCRATCH_PREFIX: &str = "scratch-";
@@ -87,7 +87,7 @@ pub(super) fn unnamed(disk: &dyn Disk, folder: &Path, place: Place, named: &[Pat
 ///
 /// # Errors
 /// The disk would not say, or one could not be removed.
-pub(super) fn remove_unnamed(
+fn remove_unnamed(
     disk: &dyn Disk,
     folder: &Path,
     place: Place,
@@ -118,19 +118,22 @@ pub(super) fn history_folders(store: &Path, picture: &Picture) -> Vec<(PathBuf, 
     folders
 }
 
-impl Engine {
-    /// Removes files of `history/` that no registry names. Only at open, when nothing is being built.
-    pub(super) fn remove_orphans(&self) -> Result<()> {
-        let disk = &*self.reads.disk;
-        for (folder, place, named) in history_folders(&self.reads.dir, &self.reads.picture()) {
-            remove_unnamed(disk, &folder, place, &named, |path| match disk.list(path) {
-                Ok(pieces) => {
-                    pieces.iter().try_for_each(|piece| disk.remove(&path.join(piece)))?;
-                    disk.remove_dir(path)
-                }
-                Err(_) => disk.remove(path),
-            })?;
-        }
-        Ok(())
+/// Removes the files of `history/` and `latest/` that the registry does not name. Only at open, when nothing is being built.
+///
+/// # Errors
+/// The disk would not say, or one could not be removed.
+pub(super) fn remove_orphans(disk: &dyn Disk, store: &Path, picture: &Picture) -> Result<()> {
+    for (folder, place, named) in history_folders(store, picture) {
+        remove_unnamed(disk, &folder, place, &named, |path| match disk.list(path) {
+            Ok(pieces) => {
+                pieces.iter().try_for_each(|piece| disk.remove(&path.join(piece)))?;
+                disk.remove_dir(path)
+            }
+            Err(_) => disk.remove(path),
+        })?;
     }
+    let latest = store.join("latest");
+    let views = picture.views.values().filter(|view| !view.record.is_dropped());
+    let named: Vec<PathBuf> = views.map(|view| latest.join(view.record.dir_name())).collect();
+    remove_unnamed(disk, &latest, Place::Latest, &named, |path| Table::remove_file(disk, path))
 }

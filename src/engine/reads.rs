@@ -78,6 +78,15 @@ pub struct Sight {
     pub picture: Arc<Picture>,
 }
 
+/// Which state of definitions and tables a prepared request is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edition {
+    /// The registry's generation that pictures are at, or will be at once.
+    pub generation: u64,
+    /// How often all tables were opened anew, as another writer came: 0 in the process that writes.
+    pub openings: u64,
+}
+
 impl Reads {
     /// What a request that begins now may see.
     ///
@@ -103,25 +112,42 @@ impl Reads {
         }
     }
 
-    /// For a request that begins now on prepared definitions: rows up to which number it sees, and the registry's
-    /// generation that pictures are at, or will be at once. Of a store that was closed, a generation that nothing was prepared
-    /// for.
+    /// For a request that begins now on prepared definitions: rows up to which number it sees, and the edition they must be of. Of
+    /// a store that was closed, a generation that nothing was prepared for.
     ///
     /// # Errors
     /// In a process that does not write: as [`Reads::sight`].
     #[inline(always)]
-    pub fn seq_and_generation(&self) -> Result<(u64, u64)> {
+    pub(super) fn seq_and_edition(&self) -> Result<(u64, Edition)> {
         match &self.source {
             // First the number, as in `sight`.
-            Source::Writer(own) => Ok((own.head.committed_seq(), own.generation.load(Ordering::Acquire))),
+            Source::Writer(own) => {
+                let seq = own.head.committed_seq();
+                Ok((seq, Edition { generation: own.generation.load(Ordering::Acquire), openings: 0 }))
+            }
             Source::Other(follower) => {
                 let seq = match follower.committed_seq() {
                     Some(seq) => seq,
                     None => follower.sight(self)?.seq,
                 };
-                Ok((seq, follower.generation()))
+                Ok((seq, Edition { generation: follower.generation(), openings: follower.openings() }))
             }
         }
+    }
+
+    /// The picture of now, to prepare a request on, and its edition.
+    ///
+    /// # Errors
+    /// As [`Reads::sight`].
+    pub(super) fn edition(&self) -> Result<(Arc<Picture>, Edition)> {
+        // Asked first: the picture is of this opening or of one after it, which is then asked for again.
+        let openings = match &self.source {
+            Source::Writer(_) => 0,
+            Source::Other(follower) => follower.openings(),
+        };
+        let Sight { picture, .. } = self.sight()?;
+        let generation = picture.state.generation();
+        Ok((picture, Edition { generation, openings }))
     }
 
     /// Answers with what can be seen now; again where files were merged away before they were opened.

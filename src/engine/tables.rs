@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::core::{Core, Engine};
 use super::filling::Filling;
-use super::orphans::{Place, remove_unnamed};
 use super::picture::{ViewPicture, table_shape};
 use super::reads::Sight;
 use crate::disk::Disk;
@@ -34,19 +33,17 @@ impl Engine {
         TableOptions { expected_keys, reserve_bytes: self.options.sizes.table_reserve_bytes }
     }
 
-    /// At open: takes over the tables that can be trusted and brings them up; removes what no view names. The
-    /// others are missing until they are built. No row of the log has a greater number than `last_seq`.
+    /// At open: takes over the tables that can be trusted and brings them up. The others are missing until they are built. No row of the
+    /// log has a greater number than `last_seq`.
     pub(super) fn open_tables(&self, last_seq: u64) -> Result<()> {
         let mut core = self.lock_core();
         // HEAD may say less until the tables have every row.
         let sight = Sight { seq: core.state.committed_seq, picture: self.reads.picture() };
         let disk = &*self.reads.disk;
-        let mut named = Vec::new();
         for (&id, view) in sight.picture.views.iter().filter(|(_, view)| !view.record.is_dropped()) {
             let path = self.table_path(view);
-            named.push(path.clone());
             let shape = table_shape(view, &self.reads.identity);
-            let table = match Table::open(disk, &path, shape, &self.table_options(0)) {
+            let table = match Table::open(disk, &path, shape, &self.table_options(0), sight.seq) {
                 Ok(Opened::Trusted(table)) => table,
                 Ok(Opened::NeedsRebuild(why)) => {
                     tracing::info!(view = view.record.dir_name(), why, "the latest table is built anew");
@@ -77,9 +74,6 @@ impl Engine {
                 continue;
             }
             let mut filling = Filling { table, applied_seq };
-            if applied_seq < core.state.committed_seq {
-                filling.table.mark_behind();
-            }
             match self.catch_up(&mut filling, id, &sight) {
                 Ok(_) if filling.table.stats().is_worn() => {
                     tracing::info!(view = view.record.dir_name(), "the latest table is worn and is built anew");
@@ -89,10 +83,7 @@ impl Engine {
                 Err(error) => give_up(filling.table, view, &error),
             }
         }
-        remove_unnamed(disk, &self.reads.dir.join("latest"), Place::Latest, &named, |path| {
-            Table::retire_file(disk, path)?;
-            disk.remove(path)
-        })
+        Ok(())
     }
 
     /// Views without a table, oldest first.
@@ -120,13 +111,7 @@ impl Engine {
 
     pub(super) fn create_table(&self, view: &ViewPicture, expected_keys: u64) -> Result<Table> {
         let path = self.table_path(view);
-        // Who has the file open is told, and looks for the one that takes its name.
-        Table::retire_file(&*self.reads.disk, &path)?;
-        if let Err(error) = self.reads.disk.remove(&path)
-            && !error.is_missing_file()
-        {
-            return Err(error);
-        }
+        Table::remove_file(&*self.reads.disk, &path)?;
         let shape = table_shape(view, &self.reads.identity);
         Table::create(&*self.reads.disk, &path, shape, &self.table_options(expected_keys))
     }
@@ -227,3 +212,6 @@ fn apply_section(table: &mut Table, records: &[u8], hashes: &[u64], first_seq: u
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

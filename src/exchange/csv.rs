@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::csv_tokens::{CsvTokens, Fault};
 use super::file::{Cursor, SourceFile};
-use super::infer::ColumnGuesses;
+use super::infer::{ColumnGuesses, LOOK_ROWS};
 use super::kind::FileKind;
 use super::rows::RowBatcher;
 use super::source::{Part, PartReader, SourceOptions};
@@ -63,7 +63,8 @@ impl CsvReader {
             )));
         }
         let (header, tokens) = (&self.header, &self.tokens);
-        self.batcher.end_row(tokens.record_line(), tokens.record_bytes(), || texts_of(header, tokens))
+        self.batcher
+            .end_row(tokens.record_line(), tokens.record_bytes(), || Json::Object(texts_of(header, tokens)).to_string())
     }
 }
 
@@ -138,7 +139,13 @@ fn read_header(file: &SourceFile, tokens: &mut CsvTokens<BufReader<Cursor>>) -> 
 }
 
 /// Takes note of what the columns are that nobody gave a type. Faults are left for the reading proper to report.
-pub(super) fn look(file: &SourceFile, options: &SourceOptions, guesses: &mut ColumnGuesses) -> Result<()> {
+/// `tell` is called now and then.
+pub(super) fn look(
+    file: &SourceFile,
+    options: &SourceOptions,
+    guesses: &mut ColumnGuesses,
+    tell: &dyn Fn(),
+) -> Result<()> {
     let (mut tokens, header) = start(file, options)?;
     let wanted: Vec<(usize, usize)> = header
         .iter()
@@ -148,7 +155,12 @@ pub(super) fn look(file: &SourceFile, options: &SourceOptions, guesses: &mut Col
         .collect();
     let open: Vec<(usize, usize)> =
         wanted.into_iter().filter(|&(i, _)| options.type_of(&header[i]).is_none()).collect();
+    let mut rows = 0_u64;
     while !open.is_empty() && matches!(tokens.advance(), Ok(true)) {
+        rows += 1;
+        if rows.is_multiple_of(LOOK_ROWS) {
+            tell();
+        }
         if tokens.field_count() == header.len() {
             for &(i, place) in &open {
                 let (bytes, quoted) = tokens.field(i);

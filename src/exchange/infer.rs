@@ -19,6 +19,10 @@ use crate::text::is_float_word;
 use crate::time::Timestamp;
 use crate::value::DataType;
 
+/// How many rows are looked at before progress is told.
+pub(super) const LOOK_ROWS: u64 = 4_096;
+/// Most columns whose types are guessed in JSON Lines: a key that says something itself, as of a map, would make one each.
+pub(super) const COLUMNS_MAX: usize = 10_000;
 /// So many significant digits every float64 in its normal range keeps.
 const FLOAT64_DIGITS_KEPT: usize = 15;
 /// And so many tell it from any other.

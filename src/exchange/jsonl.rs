@@ -10,12 +10,12 @@ use std::io::{BufRead, BufReader};
 
 use arrow_schema::SchemaRef;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value as Json};
 
 use super::columns::ColumnBuilder;
 use super::file::{Cursor, SourceFile};
-use super::infer::ColumnGuesses;
+use super::infer::{COLUMNS_MAX, ColumnGuesses, LOOK_ROWS};
 use super::rows::RowBatcher;
 use super::source::{Part, PartReader, SourceOptions};
 use crate::error::{Error, Result};
@@ -95,9 +95,14 @@ impl JsonLinesReader {
                 self.batcher.settle_row(error);
             }
         }
-        let values = || match serde_json::from_slice(&line) {
-            Ok(Json::Object(values)) => values,
-            _ => Map::from_iter([("line".to_owned(), String::from_utf8_lossy(&line).into())]),
+        // As it is written: read into values, numbers would lose digits.
+        let values = || {
+            let text = String::from_utf8_lossy(&line);
+            match serde_json::from_str::<Object>(&text) {
+                // Within an object a line end can only stand between tokens.
+                Ok(_) => text.trim().replace('\r', " "),
+                Err(_) => json!({ "line": text }).to_string(),
+            }
         };
         self.batcher.end_row(self.lines.number, line.len(), values)?;
         // Its memory serves the next line.
@@ -154,11 +159,25 @@ impl PartReader for JsonLinesReader {
 }
 
 /// Takes note of what the columns are that nobody gave a type. Faults are left for the reading proper to report.
-pub(super) fn look(file: &SourceFile, options: &SourceOptions, guesses: &mut ColumnGuesses) {
+/// `tell` is called now and then.
+///
+/// # Errors
+/// The file has too many keys to be columns.
+pub(super) fn look(
+    file: &SourceFile,
+    options: &SourceOptions,
+    guesses: &mut ColumnGuesses,
+    tell: &dyn Fn(),
+) -> Result<()> {
     let mut lines = Lines::new(file.clone());
+    let mut rows = 0_u64;
     // Key -> place of its guess, and whether one is wanted; `None` for keys not asked for.
     let mut columns: HashMap<String, Option<(usize, bool)>> = HashMap::new();
     while let Ok(true) = lines.advance() {
+        rows += 1;
+        if rows.is_multiple_of(LOOK_ROWS) {
+            tell();
+        }
         let Ok(object) = serde_json::from_slice::<Object>(&lines.line) else { continue };
         for (key, raw) in object.0 {
             let column = match columns.get(key.as_ref()) {
@@ -174,7 +193,13 @@ pub(super) fn look(file: &SourceFile, options: &SourceOptions, guesses: &mut Col
                 guesses.guess(place).see_json(raw);
             }
         }
+        if columns.len() > COLUMNS_MAX {
+            let what = format!("more than {COLUMNS_MAX} different keys up to here, each of which would be a column");
+            let way_out = "put keys that differ from row to row into one object: {\"extra\": {..}}";
+            return Err(lines.at(Error::invalid(what).remedy(way_out)));
+        }
     }
+    Ok(())
 }
 
 fn push_cell(builder: &mut ColumnBuilder, raw: &str, timestamp_format: Option<&str>) -> Result<()> {

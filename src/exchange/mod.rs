@@ -45,7 +45,8 @@ pub use partitioned::{FolderReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;
 pub use sink::{Sink, SinkReport, create_sink};
 pub use source::{
-    BATCH_ROWS_DEFAULT, BadRow, BadRowHandler, Origin, Progress, Source, SourceOptions, open_source, source_error,
+    BATCH_ROWS_DEFAULT, BadRow, BadRowHandler, InferProgress, Origin, Progress, Source, SourceOptions, open_source,
+    source_error,
 };
 
 pub use crate::value::TYPE_METADATA_KEY;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::DataType as ArrowType;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::cells::Cells;
 use super::source::BadRow;
@@ -75,7 +75,7 @@ impl QuarantineWriter {
     /// # Errors
     /// The disk refuses.
     pub fn add_unread(&mut self, row: &BadRow) -> Result<()> {
-        self.add_line(&row.file.to_string_lossy(), row.row, &row.reason, &json!(row.values).to_string())
+        self.add_line(&row.file.to_string_lossy(), row.row, &row.reason, &row.values)
     }
 
     /// How many rows were set aside.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema, SchemaRef};
-use serde_json::{Map, Value as Json};
 
 use super::cells::typed_field;
 use super::columns::ColumnBuilder;
@@ -78,12 +77,12 @@ impl RowBatcher {
         self.trouble.get_or_insert(error);
     }
 
-    /// Ends a row of which every column was settled. `values` says what the file holds there, for
+    /// Ends a row of which every column was settled. `values` says what the file holds there, as a JSON object, for
     /// the report of a bad row.
     ///
     /// # Errors
     /// The row is bad and bad rows are not set aside.
-    pub fn end_row(&mut self, line: u64, bytes: usize, values: impl FnOnce() -> Map<String, Json>) -> Result<()> {
+    pub fn end_row(&mut self, line: u64, bytes: usize, values: impl FnOnce() -> String) -> Result<()> {
         if let Some(error) = self.trouble.take() {
             let Some(set_aside) = &self.options.on_bad_row else {
                 return Err(error.at(format!("line {line}")).at(self.path.display()));

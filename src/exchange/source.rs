@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use serde_json::{Map, Value as Json};
 
 use super::csv::{self, CsvReader};
 use super::file::SourceFile;
@@ -26,6 +25,8 @@ pub const BATCH_ROWS_DEFAULT: usize = 64 << 10;
 
 /// Told the rows delivered and the bytes read so far, after each batch.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+/// Told the bytes read so far and those there are, while text files are read for their types.
+pub type InferProgress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 /// Given each row that could not be read; an error from it ends the reading.
 pub type BadRowHandler = Arc<dyn Fn(BadRow) -> Result<()> + Send + Sync>;
 
@@ -38,8 +39,9 @@ pub struct BadRow {
     pub row: u64,
     /// What is wrong with it: line, column, what was wanted and what was found.
     pub reason: String,
-    /// What the file holds there: texts out of CSV, values as they are out of JSON Lines.
-    pub values: Map<String, Json>,
+    /// What the file holds there, as a JSON object on one line: texts out of CSV; out of JSON Lines the line as it is written, or as the
+    /// text `line` where that is no object.
+    pub values: String,
 }
 
 /// How a source is read. The default reads every column and guesses types where the format has none.
@@ -62,6 +64,8 @@ pub struct SourceOptions {
     pub projection: Option<Vec<String>>,
     /// Told of every batch.
     pub progress: Option<Progress>,
+    /// Told, while types are inferred, of the bytes read so far and of those there are.
+    pub inferring: Option<InferProgress>,
     /// CSV and JSON Lines: takes the rows that cannot be read, which are then left out. Without, the first is an error.
     pub on_bad_row: Option<BadRowHandler>,
 }
@@ -76,6 +80,7 @@ impl Default for SourceOptions {
             batch_rows: BATCH_ROWS_DEFAULT,
             projection: None,
             progress: None,
+            inferring: None,
             on_bad_row: None,
         }
     }
@@ -198,7 +203,7 @@ pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> 
     };
     let mut options = options.clone();
     if options.infer_types {
-        options.infer(&first, &waiting)?;
+        options.infer(&first, &waiting, bytes_total)?;
     }
     let reader = open_file(&first, &options, &bytes_read)?;
     let schema = reader.schema();
@@ -312,14 +317,20 @@ impl Source {
 
 impl SourceOptions {
     /// Gives the columns of text files the types that all their rows have, in all of the files.
-    fn infer(&mut self, first: &Path, others: &VecDeque<PathBuf>) -> Result<()> {
+    fn infer(&mut self, first: &Path, others: &VecDeque<PathBuf>, bytes_total: u64) -> Result<()> {
         let mut guesses = ColumnGuesses::default();
+        // What is read twice counts once, for those who ask about the rows.
+        let looked = Arc::new(AtomicU64::new(0));
+        let tell = || {
+            if let Some(inferring) = &self.inferring {
+                inferring(looked.load(Ordering::Relaxed).min(bytes_total), bytes_total);
+            }
+        };
         for path in std::iter::once(first).chain(others.iter().map(PathBuf::as_path)) {
-            // What is read twice counts once.
-            let file = SourceFile::open(path, Arc::default())?;
+            let file = SourceFile::open(path, looked.clone())?;
             match FileKind::of_file(&file)? {
-                FileKind::Csv => csv::look(&file, self, &mut guesses)?,
-                FileKind::JsonLines => jsonl::look(&file, self, &mut guesses),
+                FileKind::Csv => csv::look(&file, self, &mut guesses, &tell)?,
+                FileKind::JsonLines => jsonl::look(&file, self, &mut guesses, &tell)?,
                 // The first file's columns hold for all of them.
                 FileKind::Parquet | FileKind::Arrow if path == first => return Ok(()),
                 FileKind::Parquet | FileKind::Arrow => {}

@@ -11,9 +11,14 @@ use super::kind::FileKind;
 use super::source::{SourceOptions, source_schema};
 use crate::definition::{EventTime, FeatureView};
 use crate::error::Result;
-use crate::format::accept::{AcceptOptions, DELETED_COLUMN, accept_batch};
+use crate::format::accept::{
+    AcceptOptions, ColumnRole, DELETED_COLUMN, MissingColumn, accept_batch, missing_columns, missing_error,
+};
 use crate::time::Timestamp;
 use crate::value::DataType;
+
+/// Shorter names are often a letter apart.
+const NAME_SLIP_BYTES_MIN: usize = 4;
 
 /// A file as the source of a view.
 pub(super) struct ViewSource {
@@ -37,6 +42,10 @@ impl ViewSource {
         };
         let found = source_schema(path, &options)?;
         let kind = FileKind::of_file(&SourceFile::open(path, Arc::default())?)?;
+        if kind == FileKind::JsonLines {
+            check_keys(view, &found)
+                .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))?;
+        }
         options.column_types = Some(column_types(view, &found, kind));
         let schema = source_schema(path, &options)?;
         let accept = AcceptOptions::new(Timestamp(0));
@@ -48,6 +57,52 @@ impl ViewSource {
         }
         Ok(ViewSource { options, ignored: taken.ignored })
     }
+}
+
+/// Finds fault with the keys of a JSON Lines file. What is null need not be written, so that a feature which no row speaks of is
+/// no mistake by itself; it is one where the file has a key that is the feature's but for a slip, and where no feature is found at all.
+///
+/// # Errors
+/// As for columns that other files lack.
+fn check_keys(view: &FeatureView, found: &SchemaRef) -> Result<()> {
+    let (missing, unknown) = missing_columns(view, found)?;
+    let is_there = |name: &str| found.column_with_name(name).is_some();
+    let count = |role: ColumnRole| missing.iter().filter(|column| column.role == role).count();
+    let says_nothing = count(ColumnRole::Feature) == view.features.len() && !is_there(DELETED_COLUMN);
+    let is_mistake = |column: &&MissingColumn| match column.role {
+        ColumnRole::JoinKey | ColumnRole::EventTimestamp => true,
+        ColumnRole::Feature if says_nothing => true,
+        _ => unknown.iter().any(|name| is_slip(name, &column.name)),
+    };
+    let mistakes: Vec<MissingColumn> = missing.iter().filter(is_mistake).cloned().collect();
+    // Nothing could be read of it, or there is nothing.
+    if mistakes.is_empty() || found.fields().is_empty() {
+        return Ok(());
+    }
+    let error = missing_error(view, found, &mistakes);
+    match mistakes.iter().find(|column| column.role == ColumnRole::Feature) {
+        Some(feature) => {
+            let way_out = error.way_out().unwrap_or_default().to_owned();
+            let null = format!("where {0} is null in every row, say so in the first: \"{0}\": null", feature.name);
+            Err(error.remedy(format!("{way_out}; {null}")))
+        }
+        None => Err(error),
+    }
+}
+
+/// Whether two names are one but for a slip of the keyboard, or in another way of writing: `Temp`, `depDelay`. Names that differ in
+/// a number or in the last letter alone tell columns apart.
+fn is_slip(one: &str, other: &str) -> bool {
+    let letters =
+        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    let without_digits = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+    let but_the_last = |name: &str| name.chars().rev().skip(1).collect::<String>();
+    let (one, other) = (letters(one), letters(other));
+    one == other
+        || one.len().max(other.len()) >= NAME_SLIP_BYTES_MIN
+            && strsim::damerau_levenshtein(&one, &other) == 1
+            && without_digits(&one) != without_digits(&other)
+            && but_the_last(&one) != but_the_last(&other)
 }
 
 /// The types of the view's columns, as they are called in a file of these columns. Files that say themselves what their columns are do

@@ -114,12 +114,19 @@ impl Table {
         Ok(table)
     }
 
-    /// Opens a table to write. One that was not closed cleanly is marked behind: replay the rows beyond
-    /// [`Table::applied`], then [`Table::clear_behind`].
+    /// Opens a table to write, of a store with rows up to `committed_seq`. One that was not closed cleanly, or lacks some of those
+    /// rows, is marked behind before any reader may believe it: replay the rows beyond [`Table::applied`], then
+    /// [`Table::clear_behind`].
     ///
     /// # Errors
     /// The operating system refuses; a file that is missing or wrong is [`Opened::NeedsRebuild`].
-    pub fn open(disk: &dyn Disk, path: &Path, shape: TableShape, options: &TableOptions) -> Result<Opened<Table>> {
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        shape: TableShape,
+        options: &TableOptions,
+        committed_seq: u64,
+    ) -> Result<Opened<Table>> {
         let file = match disk.open(path, OpenMode::Write) {
             Ok(file) => file,
             Err(error) if error.is_missing_file() => return Ok(Opened::NeedsRebuild("there is no file".to_owned())),
@@ -157,8 +164,10 @@ impl Table {
             }
         } else {
             superblock.lost_words = superblock.lost_words.saturating_add(superblock.free_words);
-            superblock.behind = BEHIND_ROWS;
             keys = 0;
+        }
+        if !was_clean || superblock.applied_seq < committed_seq {
+            superblock.behind = BEHIND_ROWS;
         }
         let shared = new_shared(reader, path, space, heap, keys);
         if !was_clean {
@@ -219,7 +228,8 @@ impl Table {
         self.publish();
     }
 
-    /// Tells whoever has the file open that another takes its place. Nothing is done where there is no table.
+    /// Tells whoever has the file open that another takes its place. Nothing is done where there is no table; one that may not be
+    /// written is removed.
     ///
     /// # Errors
     /// The operating system refuses.
@@ -227,6 +237,12 @@ impl Table {
         let file = match disk.open(path, OpenMode::Write) {
             Ok(file) => file,
             Err(error) if error.is_missing_file() || error.io_kind() == Some(ErrorKind::IsADirectory) => return Ok(()),
+            // No writer of today has it, so no reader believes it longer than until that writer is seen.
+            Err(error) if error.io_kind() == Some(ErrorKind::PermissionDenied) => {
+                return disk.remove(path).map_err(|_| {
+                    error.remedy("give it back to the user that writes to the store, or remove it: it is built anew")
+                });
+            }
             Err(error) => return Err(error),
         };
         if file.len_bytes()? < HEADER_WORDS as u64 * 8 {
@@ -236,6 +252,18 @@ impl Table {
         // Where a mapping cannot be had, too: who has the file mapped sees the same pages.
         file.write_at(LIVE_STATE as u64 * 8, live.encode().map(u64::to_le_bytes).as_flattened())?;
         Ok(())
+    }
+
+    /// Removes a table's file, where there is one; whoever has it open is told, and looks for the one that takes its name.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn remove_file(disk: &dyn Disk, path: &Path) -> Result<()> {
+        Table::retire_file(disk, path)?;
+        match disk.remove(path) {
+            Err(error) if !error.is_missing_file() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Another file takes this one's place: readers of this one are told for ever.

@@ -50,14 +50,14 @@ fn create(disk: &dyn Disk, shape: TableShape) -> Table {
 }
 
 fn reopen(disk: &dyn Disk, shape: TableShape) -> Table {
-    match Table::open(disk, Path::new(PATH), shape, &OPTIONS).unwrap() {
+    match Table::open(disk, Path::new(PATH), shape, &OPTIONS, 0).unwrap() {
         Opened::Trusted(table) => table,
         Opened::NeedsRebuild(reason) => panic!("not trusted: {reason}"),
     }
 }
 
 fn distrust(disk: &dyn Disk, shape: TableShape) -> String {
-    match Table::open(disk, Path::new(PATH), shape, &OPTIONS).unwrap() {
+    match Table::open(disk, Path::new(PATH), shape, &OPTIONS, 0).unwrap() {
         Opened::Trusted(_) => panic!("trusted"),
         Opened::NeedsRebuild(reason) => reason,
     }

@@ -28,9 +28,15 @@ pub enum Opened<T> {
 /// Who else has the tables that a reader opens, as HEAD says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
-    /// A writer, or one that was killed. The tables it keeps are not closed: one that is it has not opened, or it is a copy that
-    /// was put in the place of one it has.
+    /// A writer. The tables it keeps are not closed: one that is it has not opened, or it is a copy that was put in the place of
+    /// one it has.
     Writer,
+    /// Nobody any more, and the store was not closed: its writer was killed, perhaps when it had closed its tables already or had
+    /// not opened them yet. A table that is closed has the rows up to this number, or is a copy.
+    Killed {
+        /// The number.
+        committed_seq: u64,
+    },
     /// Nobody, since the store was closed in order with rows up to this number: its tables have exactly those.
     Nobody {
         /// The number.
@@ -42,13 +48,19 @@ impl Beside {
     fn judge(self, block: &Superblock) -> Result<(), String> {
         match self {
             Beside::Writer if block.is_clean == 1 => Err("it is closed, and the store is not".to_owned()),
-            Beside::Nobody { committed_seq } if block.applied_seq != committed_seq => Err(format!(
-                "it was closed with rows up to {}, the store with rows up to {committed_seq}",
-                block.applied_seq
-            )),
-            _ => Ok(()),
+            Beside::Killed { committed_seq } if block.is_clean == 1 => has_rows_up_to(committed_seq, block),
+            Beside::Nobody { committed_seq } => has_rows_up_to(committed_seq, block),
+            Beside::Writer | Beside::Killed { .. } => Ok(()),
         }
     }
+}
+
+fn has_rows_up_to(committed_seq: u64, block: &Superblock) -> Result<(), String> {
+    let applied_seq = block.applied_seq;
+    if applied_seq == committed_seq {
+        return Ok(());
+    }
+    Err(format!("it was closed with rows up to {applied_seq}, the store with rows up to {committed_seq}"))
 }
 
 /// The newer sound superblock of a file.

@@ -303,6 +303,34 @@ mod tests {
         assert_eq!(after_power_loss(), 7_i64.into());
     }
 
+    #[test]
+    fn a_table_that_a_change_of_its_view_took_is_built_by_the_upkeep_and_where_there_is_none_by_the_apply() {
+        for has_upkeep in [true, false] {
+            let builders: Arc<Mutex<Vec<String>>> = Arc::default();
+            let seen = Arc::clone(&builders);
+            let disk = FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path: &Path| {
+                if operation == Operation::Create && path.ends_with("latest/1-a@1") {
+                    seen.lock().unwrap().push(std::thread::current().name().unwrap_or_default().to_owned());
+                }
+                Verdict::Proceed
+            });
+            let sizes = Sizes { table_reserve_bytes: 32 << 20, ..Sizes::default() };
+            let builder = Store::builder().sizes(sizes).disk(Arc::new(disk)).background(has_upkeep);
+            let store = builder.open("/upkeep").unwrap();
+            let view = FeatureView::new("a").entity("thing").feature("x", DataType::Int64);
+            let definitions = Definitions::new("upkeep").entity("thing", [("id", DataType::Int64)]);
+            store.apply(&definitions.clone().view(view.clone()), ApplyOptions::default()).unwrap();
+            store.write_rows("a", [row(7)]).unwrap();
+            builders.lock().unwrap().clear();
+            let wider = definitions.view(view.feature("y", DataType::Int64));
+            store.apply(&wider, ApplyOptions::default()).unwrap();
+            wait_for("the table is built", || !builders.lock().unwrap().is_empty());
+            let this = std::thread::current();
+            let builder = if has_upkeep { "asof-upkeep" } else { this.name().unwrap_or_default() };
+            assert_eq!(*builders.lock().unwrap(), [builder]);
+        }
+    }
+
     fn x(store: &Store, view: &str) -> Value {
         let features = Features::list([format!("{view}:x")]).unwrap();
         store.get(&features, &[("id", 1_i64.into())], &GetOptions::default()).unwrap()[0].value.clone()

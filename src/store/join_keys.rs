@@ -4,6 +4,7 @@ use super::Store;
 use crate::engine::get::GetOptions;
 use crate::engine::resolve::resolve;
 use crate::error::Result;
+use crate::key::common_type;
 use crate::request::Features;
 use crate::value::DataType;
 
@@ -14,7 +15,7 @@ pub struct JoinKey {
     pub column: String,
     /// How the view names it.
     pub name: String,
-    /// Its type.
+    /// Its type: of views that call keys of several types by one column, the type that has the values of all of them.
     pub dtype: DataType,
 }
 
@@ -31,13 +32,19 @@ impl Store {
             _ => None,
         };
         let picture = reads.sight()?.picture;
-        let mut keys: Vec<JoinKey> = Vec::new();
+        let mut all: Vec<JoinKey> = Vec::new();
         for selected in resolve(features, &picture.state.definitions_at(known_at))? {
             for ((name, dtype), column) in selected.view.definition.join_keys.iter().zip(&selected.key_columns) {
-                let key = JoinKey { column: column.clone(), name: name.clone(), dtype: dtype.clone() };
-                if !keys.contains(&key) {
-                    keys.push(key);
-                }
+                all.push(JoinKey { column: column.clone(), name: name.clone(), dtype: dtype.clone() });
+            }
+        }
+        let mut keys: Vec<JoinKey> = Vec::new();
+        for key in &all {
+            let alike = all.iter().filter(|other| other.column == key.column).map(|other| &other.dtype);
+            let dtype = alike.fold(&key.dtype, |known, other| common_type(known, other).unwrap_or(known)).clone();
+            let key = JoinKey { dtype, ..key.clone() };
+            if !keys.contains(&key) {
+                keys.push(key);
             }
         }
         Ok(keys)

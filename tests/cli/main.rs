@@ -8,4 +8,7 @@ mod demo;
 mod documents;
 mod full_disk;
 mod manifest;
+mod misspelt;
+mod shown;
 mod support;
+mod types;

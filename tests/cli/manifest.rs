@@ -67,6 +67,20 @@ fn a_change_that_is_refused_is_refused_without_a_manifest_too() {
     assert_eq!(country(&project), "SE");
 }
 
+/// A warning that cannot be written once was a panic.
+#[test]
+fn what_is_said_to_nobody_changes_nothing() {
+    let project = Project::shop_with_profiles();
+    fs::remove_file(project.path("store/MANIFEST")).unwrap();
+    for (arguments, status) in [(&["apply"][..], 0), (&["get", "--features", "profile:none", "customer_id=1"], 1)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = project.command(arguments).stderr(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}");
+    }
+    assert_eq!(country(&project), "SE");
+}
+
 #[test]
 fn where_the_registry_is_lost_as_well_only_a_copy_helps() {
     let project = Project::shop_with_profiles();

@@ -5,12 +5,26 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Verdict};
+use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verdict};
 use asof::options::Durability;
-use asof::{BulkOptions, ErrorKind, Severity, Store};
+use asof::{BulkOptions, ErrorKind, Problem, Severity, Store};
 
 use super::image::{STORE, path};
 use super::windows::{apply, batch, builder, builder_on, x};
+
+/// A store of two views, one of them with nine rows in the log.
+fn store_of_nine_rows() -> (MemDisk, Store) {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    (disk, store)
+}
+
+/// What a check finds of a store as it stands, whoever has it open.
+fn problems(disk: &MemDisk) -> Vec<Problem> {
+    Store::builder().disk(Arc::new(disk.kill_image())).check(STORE, &mut |_| ()).unwrap().problems
+}
 
 fn segments(disk: &MemDisk) -> usize {
     disk.list(&path("log")).unwrap().len()
@@ -54,10 +68,7 @@ fn of_two_processes_that_make_one_store_the_second_finds_what_the_first_made() {
 /// LOCK's lock was once the only one: a file of that name that took its place let a second writer in.
 #[test]
 fn a_store_whose_lock_file_was_removed_has_one_writer_all_the_same() {
-    let disk = MemDisk::new();
-    let store = builder(&disk).open(STORE).unwrap();
-    apply(&store);
-    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    let (disk, store) = store_of_nine_rows();
     disk.remove(&path("LOCK")).unwrap();
     for round in 2..4 {
         let error = builder(&disk).open(STORE).map(drop).unwrap_err();
@@ -109,11 +120,8 @@ fn empty_segments_that_power_failures_left_go_when_the_log_is_sealed_rows_or_non
             let store = builder(&image).open(STORE).unwrap();
             assert_eq!(x(&store, 3), Some(1));
             assert!(store.write("v", &batch(0..9, 4, 4)).unwrap().first_seq > next);
-            let closed = {
-                store.close().unwrap();
-                Arc::new(image.kill_image())
-            };
-            assert_eq!(Store::builder().disk(closed).check(STORE, &mut |_| ()).unwrap().problems, []);
+            store.close().unwrap();
+            assert_eq!(problems(&image), []);
         }
     }
 }
@@ -141,10 +149,7 @@ fn put(disk: &MemDisk, name: &str) {
 /// A folder among the latest tables, or one named like a run's file, once made the store unopenable for writing; a file was removed.
 #[test]
 fn what_somebody_put_into_the_folders_of_a_store_is_left_alone_and_in_nobodys_way() {
-    let disk = MemDisk::new();
-    let store = builder(&disk).open(STORE).unwrap();
-    apply(&store);
-    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    let (disk, store) = store_of_nine_rows();
     store.seal().unwrap();
     store.close().unwrap();
     drop(store);
@@ -164,13 +169,12 @@ fn what_somebody_put_into_the_folders_of_a_store_is_left_alone_and_in_nobodys_wa
     ];
     theirs.iter().for_each(|name| put(&disk, name));
     let is_told = |disk: &MemDisk| {
-        let report = Store::builder().disk(Arc::new(disk.kill_image())).check(STORE, &mut |_| ()).unwrap();
-        let told =
-            |name: &&&str| report.problems.iter().any(|found| found.file == Path::new(name.trim_end_matches('/')));
+        let problems = problems(disk);
+        let told = |name: &&&str| problems.iter().any(|found| found.file == Path::new(name.trim_end_matches('/')));
         // What lies in a folder of theirs is told of with the folder.
-        assert_eq!(theirs.iter().filter(told).count(), theirs.len() - 1, "{:?}", report.problems);
-        assert!(report.problems.iter().all(|found| found.severity == Severity::Leftover), "{:?}", report.problems);
-        assert!(report.problems.iter().all(|found| found.remedy.contains("elsewhere")), "{:?}", report.problems);
+        assert_eq!(theirs.iter().filter(told).count(), theirs.len() - 1, "{problems:?}");
+        assert!(problems.iter().all(|found| found.severity == Severity::Leftover), "{problems:?}");
+        assert!(problems.iter().all(|found| found.remedy.contains("elsewhere")), "{problems:?}");
     };
     is_told(&disk);
     let before = below(&disk, Path::new(STORE));
@@ -185,16 +189,12 @@ fn what_somebody_put_into_the_folders_of_a_store_is_left_alone_and_in_nobodys_wa
 
 #[test]
 fn a_folder_in_the_place_of_a_latest_table_leaves_the_answers_to_log_and_runs() {
-    let disk = MemDisk::new();
-    let store = builder(&disk).open(STORE).unwrap();
-    apply(&store);
-    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    let (disk, store) = store_of_nine_rows();
     store.close().unwrap();
     drop(store);
     disk.remove(&path("latest/1-v@1")).unwrap();
     put(&disk, "latest/1-v@1/");
-    let check = |disk: &MemDisk| Store::builder().disk(Arc::new(disk.kill_image())).check(STORE, &mut |_| ()).unwrap();
-    assert!(check(&disk).problems.iter().any(|found| found.file == Path::new("latest/1-v@1")));
+    assert!(problems(&disk).iter().any(|found| found.file == Path::new("latest/1-v@1")));
     let store = builder(&disk).open(STORE).unwrap();
     store.write("v", &batch(0..5, 2, 2)).unwrap();
     let reader = builder(&disk).open_read_only(STORE).unwrap();
@@ -205,16 +205,13 @@ fn a_folder_in_the_place_of_a_latest_table_leaves_the_answers_to_log_and_runs() 
     let store = builder(&disk).open(STORE).unwrap();
     assert_eq!(x(&store, 3), Some(2));
     store.close().unwrap();
-    assert_eq!(check(&disk).problems, []);
+    assert_eq!(problems(&disk), []);
 }
 
 /// `check` said so of all of these, and the next open removed only what lay in views' folders.
 #[test]
 fn what_a_crash_left_in_history_is_removed_at_the_next_open_as_a_check_says() {
-    let disk = MemDisk::new();
-    let store = builder(&disk).open(STORE).unwrap();
-    apply(&store);
-    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    let (disk, store) = store_of_nine_rows();
     store.seal().unwrap();
     store.close().unwrap();
     drop(store);
@@ -229,13 +226,12 @@ fn what_a_crash_left_in_history_is_removed_at_the_next_open_as_a_check_says() {
         "latest/99-gone@1",
     ];
     left.iter().for_each(|name| put(&disk, name));
-    let check = |disk: &MemDisk| Store::builder().disk(Arc::new(disk.kill_image())).check(STORE, &mut |_| ()).unwrap();
-    let report = check(&disk);
-    assert_eq!(report.problems.len(), left.len() - 1, "{:?}", report.problems);
-    assert!(report.problems.iter().all(|found| found.remedy.contains("it is removed when")), "{:?}", report.problems);
+    let problems_before = problems(&disk);
+    assert_eq!(problems_before.len(), left.len() - 1, "{problems_before:?}");
+    assert!(problems_before.iter().all(|found| found.remedy.contains("it is removed when")), "{problems_before:?}");
     builder(&disk).open(STORE).unwrap().close().unwrap();
     assert_eq!(below(&disk, Path::new(STORE)), before);
-    assert_eq!(check(&disk).problems, []);
+    assert_eq!(problems(&disk), []);
 }
 
 #[test]
@@ -269,4 +265,29 @@ fn a_seal_that_fails_leaves_no_file_of_the_times_of_commits() {
     }
     assert!(failed > 12, "{failed} seals failed");
     assert_eq!(x(&store, 3), Some(2));
+}
+
+/// What could fail came after the new segment was made once: each opening that failed left one, of 64 MiB.
+#[test]
+fn openings_that_fail_leave_no_segment_behind() {
+    let disk = MemDisk::new();
+    let store = builder(&disk).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    let killed = disk.kill_image();
+    let orphan = path("history/commits-0000000099");
+    killed.open(&orphan, OpenMode::Create).unwrap();
+    let before = segments(&killed);
+    for _ in 0..5 {
+        let kind = io::ErrorKind::PermissionDenied;
+        let faulty = FaultyDisk::at(Arc::new(killed.clone()), Verdict::Fail(kind), 0, 1, move |operation, _| {
+            operation == Operation::Remove
+        });
+        let error = builder_on(Arc::new(faulty)).open(STORE).map(drop).unwrap_err();
+        assert!(error.to_string().contains("commits-0000000099"), "{error}");
+        assert_eq!(segments(&killed), before);
+        assert_eq!(x(&builder(&killed).open_read_only(STORE).unwrap(), 3), Some(1));
+    }
+    assert_eq!(x(&builder(&killed).open(STORE).unwrap(), 3), Some(1));
+    assert!(!killed.exists(&orphan).unwrap());
 }

@@ -14,11 +14,16 @@ use super::Story;
 use super::definitions::{EVENT_ID, KEY_COLUMNS, KeyTypes, Project, View};
 use super::online::Kept;
 use super::oracle::{Oracle, Row};
-use super::rows::{batch_of, key_of, row_of, rows_of};
+use super::rows::{batch_of, crowd_of, key_of, row_of, rows_of};
 use super::steps::{NewRow, Step};
 
 /// How far ahead of the clock rows may lie, unless more is allowed.
 const SKEW: i64 = 8;
+
+/// How the snapshot of this number is called.
+pub fn snapshot_name(number: usize) -> String {
+    format!("s{number}")
+}
 
 pub struct Life {
     builder: StoreBuilder,
@@ -45,7 +50,9 @@ impl Life {
         let clock = Arc::new(ManualClock::new(Timestamp(12)));
         let mut sizes = Sizes { segment_bytes: 64 << 10, ..Sizes::default() };
         if *has_small_files {
-            sizes = Sizes { run_file_bytes: 1 << 10, import_bytes_max: Some(256), merge_fanout: 2, ..sizes };
+            let segment_bytes = 2 << 10;
+            sizes =
+                Sizes { segment_bytes, run_file_bytes: 1 << 10, import_bytes_max: Some(256), merge_fanout: 2, ..sizes };
         }
         let disk = Arc::new(MemDisk::volatile());
         let builder = Store::builder().clock(clock.clone()).sizes(sizes).background(false).disk(disk);
@@ -99,6 +106,7 @@ impl Life {
             Step::Write { view, rows, allow_future, row_by_row } => {
                 self.write(*view, rows, *allow_future, *row_by_row);
             }
+            Step::Crowd { view, row } => self.crowd(*view, row),
             Step::Delete { view, key, at, created } => self.delete(*view, key, *at, *created),
             Step::Import { view, files, stored, twice, append, beside } => {
                 let twice: Vec<NewRow> = files[0].iter().take(*twice).cloned().collect();
@@ -110,8 +118,14 @@ impl Life {
             Step::Seal => drop(self.store().seal().unwrap()),
             Step::Merge => self.store().compact().unwrap(),
             Step::Reopen => {
-                self.kept.take();
+                if self.is_reader_the_writer() {
+                    self.kept.take();
+                }
                 self.store = None;
+                if self.beside.is_some() {
+                    // Those of another process stay, and read on beside nobody.
+                    self.check_now();
+                }
                 self.store = Some(self.builder.clone().open("/model").unwrap());
             }
             Step::Clock(now) => {
@@ -138,7 +152,7 @@ impl Life {
                 self.apply(project);
             }
             Step::Snapshot => {
-                let name = format!("s{}", self.snapshots.len());
+                let name = snapshot_name(self.snapshots.len());
                 let snapshot = self.store().snapshot(&name).unwrap();
                 assert_eq!(snapshot.seq, self.committed, "a snapshot sees all there is");
                 self.snapshots.push((name, snapshot.seq));
@@ -203,9 +217,20 @@ impl Life {
 
     fn write(&mut self, view: u8, rows: &[NewRow], allow_future: bool, row_by_row: bool) {
         let Some(view) = self.project.pick(view).cloned() else { return };
-        let mut rows: Vec<Row> = rows.iter().map(|row| row_of(&view, row, &self.keys)).collect();
+        let rows = rows.iter().map(|row| row_of(&view, row, &self.keys)).collect();
+        self.write_rows(&view, rows, allow_future, row_by_row);
+    }
+
+    /// The same row of more keys than a new table has room for.
+    fn crowd(&mut self, view: u8, row: &NewRow) {
+        let Some(view) = self.project.pick(view).cloned() else { return };
+        let rows = crowd_of(&view.definition).map(|key| Row { key, ..row_of(&view, row, &self.keys) }).collect();
+        self.write_rows(&view, rows, true, false);
+    }
+
+    fn write_rows(&mut self, view: &View, mut rows: Vec<Row>, allow_future: bool, row_by_row: bool) {
         let options = WriteOptions { allow_future, ..WriteOptions::default() };
-        let name = self.name_of(&view);
+        let name = self.name_of(view);
         let written = if row_by_row {
             self.store().write_rows_with(&name, rows_of(&view.definition, &rows), &options)
         } else {

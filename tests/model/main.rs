@@ -1,6 +1,7 @@
 //! Random lives of a store against a naive oracle: random definitions that grow, change, are dropped and come again; writes,
 //! late rows, deletes, imports, seals, merges, reopenings; reads of all kinds, as of any time, known by any commit.
-//! After every step, what is online is what is as of now.
+//! After every step, what is online is what is as of now, and comes out of the latest table; in a store that is open for
+//! reading only as well, whose handles are kept while writers come and go.
 //!
 //! `ASOF_MODEL_CASES` says how many lives are tried. Files: `oracle` the rules, `definitions`, `values` and `steps` what is
 //! random, `life` and `rows` what is done, `online`, `reads` and `scan` what is compared.

@@ -110,7 +110,7 @@ impl Life {
                 check_row(row, &expected[at % keys.len()], &resolved, &|| {
                     format!("key {at} of a batch, {entity:?} at {now}")
                 });
-                if now == AFTER_ALL && self.is_reader_the_writer() {
+                if now == AFTER_ALL {
                     self.check_is_from_table(row, &resolved, entity);
                 }
                 visited += 1;

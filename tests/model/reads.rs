@@ -4,10 +4,10 @@ use arrow_array::RecordBatchIterator;
 use asof::definition::Selection;
 use asof::time::Timestamp;
 use asof::value::Value;
-use asof::{ErrorKind, Features, GetOptions, HistoricalRequest, KnownAt};
+use asof::{ErrorKind, Features, GetOptions, HistoricalRequest, KnownAt, ScanOptions};
 
 use super::definitions::{Entity, Project, Resolved, SERVICE};
-use super::life::Life;
+use super::life::{Life, snapshot_name};
 use super::oracle::{Answer, Question};
 use super::rows::spine_of;
 use super::steps::{Asked, Known, KnownBy};
@@ -18,11 +18,16 @@ pub fn same(left: &Value, right: &Value) -> bool {
 }
 
 impl Life {
-    /// What a request says of `known_at`, and the number that means; `None` where it cannot be asked: there is no such snapshot,
-    /// or the time has not come.
+    /// What a request says of `known_at`, and the number that means; `None` where it is refused, and was seen to be: there is no
+    /// such snapshot, or the time or number has not come.
     pub fn known(&self, known: &Known) -> Option<(Option<KnownAt>, Option<u64>)> {
         match known.by {
             KnownBy::Now => Some((None, None)),
+            KnownBy::Ahead(by) => {
+                let seq = self.committed + by;
+                self.check_refused(KnownAt::Seq(seq), ErrorKind::Invalid, &format!("seq {seq} is not known yet"));
+                None
+            }
             KnownBy::Seq { back, below } => {
                 let rows = self.oracle.rows.iter().map(|row| row.seq);
                 let mut all: Vec<u64> = rows.chain(self.oracle.definitions.iter().map(|(seq, _)| *seq)).collect();
@@ -30,15 +35,45 @@ impl Life {
                 let seq = all[all.len() - 1 - back % all.len()] - u64::from(below);
                 Some((Some(KnownAt::Seq(seq)), Some(seq)))
             }
+            KnownBy::Time(time) if time > self.now => {
+                let time = Timestamp(time);
+                let says = format!("what will be known at {time} is not known yet");
+                self.check_refused(KnownAt::Time(time), ErrorKind::Invalid, &says);
+                None
+            }
             KnownBy::Time(time) => {
                 let by_then = self.commits.iter().rfind(|(_, ingested_at)| *ingested_at <= time);
                 let seq = by_then.map_or(0, |(seq, _)| *seq);
-                (time <= self.now).then_some((Some(KnownAt::Time(Timestamp(time))), Some(seq)))
+                Some((Some(KnownAt::Time(Timestamp(time))), Some(seq)))
             }
             KnownBy::Snapshot(number) => {
-                let (name, seq) = self.snapshots.get(number)?;
+                let Some((name, seq)) = self.snapshots.get(number) else {
+                    let name = snapshot_name(number);
+                    let says = format!("no snapshot is called {name}");
+                    self.check_refused(KnownAt::Snapshot(name), ErrorKind::NotFound, &says);
+                    return None;
+                };
                 Some((Some(KnownAt::Snapshot(name.clone())), Some(*seq)))
             }
+        }
+    }
+
+    /// What cannot be known is refused, whatever is asked for.
+    fn check_refused(&self, known_at: KnownAt, kind: ErrorKind, says: &str) {
+        let (reader, features) = (self.reader(), Features::service(SERVICE));
+        let known_at = Some(known_at);
+        let options = GetOptions { known_at: known_at.clone(), ..GetOptions::default() };
+        let request = HistoricalRequest { known_at: known_at.clone(), ..HistoricalRequest::new(features.clone()) };
+        let spine = spine_of(&[], &self.keys).remove(0);
+        let schema = spine.schema();
+        let spine = RecordBatchIterator::new([Ok(spine)], schema);
+        for error in [
+            reader.get(&features, &[], &options).unwrap_err(),
+            reader.get_historical_features(spine, &request).err().unwrap(),
+            reader.scan("any", &ScanOptions { known_at, ..ScanOptions::default() }).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(says), "{error}");
         }
     }
 

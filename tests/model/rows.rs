@@ -12,7 +12,7 @@ use asof::value::{DataType, Value};
 use super::definitions::{COLUMNS, CONSTANT_TIME, EVENT_ID, Entity, KEY_COLUMNS, KeyTypes, View};
 use super::oracle::Row;
 use super::steps::NewRow;
-use super::values::{feature_value, key_value};
+use super::values::{CROWD, crowd_value, feature_value, key_value};
 
 /// A new row as one of a view.
 pub fn row_of(view: &View, new: &NewRow, keys: &KeyTypes) -> Row {
@@ -48,6 +48,11 @@ pub fn key_of(definition: &FeatureView, numbers: &[u8; KEY_COLUMNS], keys: &KeyT
     let mut entity = Entity::default();
     entity[..KEY_COLUMNS].copy_from_slice(numbers);
     definition.join_keys.iter().map(|(name, _)| keys.value(name, &entity)).collect()
+}
+
+/// More keys of a view than a new latest table has room for, where their types have so many.
+pub fn crowd_of(definition: &FeatureView) -> impl Iterator<Item = Vec<Value>> {
+    (0..CROWD).map(|number| definition.join_keys.iter().map(|(_, dtype)| crowd_value(dtype, number)).collect())
 }
 
 /// The columns of a view's rows, without a column that means nothing there.

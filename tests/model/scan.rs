@@ -40,7 +40,12 @@ impl Life {
             return;
         }
         let Some(View { id, definition }) = meant.find(&reference) else {
-            assert_eq!(self.reader().scan(&reference.to_string(), &options).unwrap_err().kind(), ErrorKind::NotFound);
+            let error = self.reader().scan(&reference.to_string(), &options).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+            let first = self.oracle.definitions.iter().find(|(_, project)| project.find(&reference).is_some());
+            if let Some((first, _)) = first.filter(|(first, _)| known_seq.is_some_and(|known| known < *first)) {
+                assert!(error.to_string().contains(&format!("was first applied at seq {first}, after")), "{error}");
+            }
             return;
         };
         if key.is_some() && definition.join_keys != view.definition.join_keys {

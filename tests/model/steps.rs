@@ -16,6 +16,11 @@ pub enum Step {
         allow_future: bool,
         row_by_row: bool,
     },
+    /// The row, of many keys.
+    Crowd {
+        view: u8,
+        row: NewRow,
+    },
     Delete {
         view: u8,
         key: [u8; KEY_COLUMNS],
@@ -117,6 +122,8 @@ pub enum KnownBy {
         back: usize,
         below: bool,
     },
+    /// So many numbers after the last that was given.
+    Ahead(u64),
     Time(i64),
     Snapshot(usize),
 }
@@ -168,10 +175,11 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 fn known() -> impl Strategy<Value = Known> {
     let by = prop_oneof![
-        2 => Just(KnownBy::Now),
-        3 => (0..20_usize, any::<bool>()).prop_map(|(back, below)| KnownBy::Seq { back, below }),
-        1 => (-1..30_i64).prop_map(KnownBy::Time),
-        1 => (0..4_usize).prop_map(KnownBy::Snapshot),
+        4 => Just(KnownBy::Now),
+        6 => (0..20_usize, any::<bool>()).prop_map(|(back, below)| KnownBy::Seq { back, below }),
+        1 => (1..3_u64).prop_map(KnownBy::Ahead),
+        2 => (-1..30_i64).prop_map(KnownBy::Time),
+        2 => (0..4_usize).prop_map(KnownBy::Snapshot),
     ];
     (by, prop::bool::weighted(0.3), any::<bool>()).prop_map(|(by, definitions_current, names_of_then)| Known {
         by,
@@ -224,5 +232,7 @@ pub fn step() -> BoxedStrategy<Step> {
             .prop_map(|(view, known, from, to, key, batch_rows)| Step::Scan { view, known, from, to, key, batch_rows }),
     ]
     .boxed();
-    prop_oneof![12 => writes, 6 => care, 4 => definitions, 6 => reads].boxed()
+    // Seldom, for each key of it is asked for after every step that follows.
+    let crowd = (view(), row()).prop_map(|(view, row)| Step::Crowd { view, row });
+    prop_oneof![48 => writes, 24 => care, 16 => definitions, 24 => reads, 1 => crowd].boxed()
 }

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 pub const UNKNOWN: u8 = 4;
 /// Of a null key.
 pub const NULL: u8 = 5;
+/// Keys of a crowd: more than the 64 slots of a new latest table.
+pub const CROWD: u8 = 70;
 /// How many values a feature takes.
 const FEATURE_VALUES: u8 = 6;
 
@@ -69,6 +71,21 @@ pub fn key_value(dtype: &DataType, number: u8) -> Value {
         DataType::Bytes => Value::Bytes(text(at).into_bytes()),
         DataType::Uuid => Value::Uuid([number; 16]),
         other => unreachable!("{other} is no type of a join key"),
+    }
+}
+
+/// Values of a join key that no other number stands for, where the type has as many.
+pub fn crowd_value(dtype: &DataType, number: u8) -> Value {
+    let wide = 100 + i32::from(number);
+    match dtype {
+        DataType::Int32 => Value::Int32(wide),
+        DataType::Int64 => Value::Int64(wide.into()),
+        DataType::Date => Value::Date(wide),
+        DataType::Timestamp => Value::Timestamp(wide.into()),
+        DataType::String => Value::String(format!("one of a crowd: {number}")),
+        DataType::Bytes => Value::Bytes(vec![number; 20]),
+        DataType::Uuid => Value::Uuid([100 + number; 16]),
+        other => key_value(other, number % 2),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::check_named;
 use crate::definition::mistake::{At, Mistake};
 use crate::definition::{Definitions, FeatureService, FeatureView, Selection, ViewRef};
+use crate::key::common_type;
 use crate::value::DataType;
 
 pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &FeatureService, definitions: &Definitions) {
@@ -26,14 +27,18 @@ pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &Feat
         let selected = check_selection(found, &at, selection, view, definitions);
         for (join_key, dtype) in &view.join_keys {
             let column = selection.join_keys.get(join_key).unwrap_or(join_key);
-            let (first, label) = keys.entry(column).or_insert((dtype, selection.label()));
-            if !is_one_type(first, dtype) {
-                let what = format!(
-                    "service {name} reads the join key {column} as {first} for {label} and as {dtype} for {}",
-                    selection.label()
-                );
-                let remedy = format!("join one of them through another column: join_keys = {{ {join_key} = \"...\" }}");
-                found.push(Mistake::new(at.clone(), what).remedy(remedy));
+            let (known, label) = keys.entry(column).or_insert((dtype, selection.label()));
+            match common_type(*known, dtype) {
+                Some(common) => *known = common,
+                None => {
+                    let what = format!(
+                        "service {name} reads the join key {column} as {known} for {label} and as {dtype} for {}",
+                        selection.label()
+                    );
+                    let remedy =
+                        format!("join one of them through another column: join_keys = {{ {join_key} = \"...\" }}");
+                    found.push(Mistake::new(at.clone(), what).remedy(remedy));
+                }
             }
         }
         for feature in selected {
@@ -63,12 +68,6 @@ pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &Feat
             }
         }
     }
-}
-
-/// Whether one column can hold join keys of both types.
-fn is_one_type(one: &DataType, other: &DataType) -> bool {
-    let is_integer = |dtype: &DataType| matches!(dtype, DataType::Int32 | DataType::Int64);
-    one == other || (is_integer(one) && is_integer(other))
 }
 
 /// The view of a selection, or a mistake that names the nearest one.

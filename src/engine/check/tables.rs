@@ -184,3 +184,6 @@ impl Comparing<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,18 @@ fn a_panic_over_the_filling_leaves_the_table_to_others() {
     engine.build_missing_table(id).unwrap();
     assert_eq!(x(&store), (Some(2), true));
 }
+
+#[test]
+fn a_table_that_was_filled_when_the_store_was_closed_is_not_handed_over() {
+    let store = store();
+    store.write_rows("v", [row(1)]).unwrap();
+    let engine = store.engine().unwrap();
+    let id = engine.view_ids()[0];
+    let filling = take(engine, id);
+    // As far as the close of a store has come when its tables and HEAD are closed.
+    engine.close().unwrap();
+    let error = engine.fill(id, || Ok(filling)).unwrap_err();
+    assert_eq!(error.to_string(), "the store was closed; open it again");
+    let core = engine.lock_core();
+    assert!(core.tables.is_empty() && core.filling.is_empty());
+}

@@ -55,8 +55,8 @@ impl OnlineHandle {
         now: Timestamp,
         mut visit: impl FnMut(usize, &OnlineRow<'_>),
     ) -> Result<()> {
-        let (seq, generation) = self.reads.seq_and_generation()?;
-        if self.is_outdated(generation) {
+        let (seq, edition) = self.reads.seq_and_edition()?;
+        if self.is_outdated(edition) {
             self.prepare_again()?;
         }
         for answer in &mut self.answers {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::as_of::find_row;
 use super::super::picture::{Picture, ViewPicture, table_shape};
-use super::super::reads::{Reads, Sight};
+use super::super::reads::{Edition, Reads};
 use super::super::resolve::{Resolved, resolve};
 use super::super::winner::Winner;
 use super::Answer;
@@ -20,7 +20,7 @@ use crate::value::DataType;
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) picture: Arc<Picture>,
-    pub(super) generation: u64,
+    pub(super) edition: Edition,
     /// Of the keys that are made for these features.
     pub(super) views_id: u64,
     pub(super) selections: Vec<Selection>,
@@ -49,7 +49,7 @@ pub(super) struct Field {
 
 impl Prepared {
     pub(super) fn new(reads: &Reads, features: &Features) -> Result<Prepared> {
-        let Sight { picture, .. } = reads.sight()?;
+        let (picture, edition) = reads.edition()?;
         let resolved = resolve(features, &picture.state.definitions_at(None))?;
         let mut fields = Vec::new();
         let mut selections = Vec::with_capacity(resolved.len());
@@ -71,10 +71,9 @@ impl Prepared {
             let need = if is_variable { Need::SlotAndHeap } else { Need::Slot };
             selections.push(Selection { ttl_us: resolved.view.definition.ttl_us, view, need, resolved });
         }
-        let generation = picture.state.generation();
         let f64s = f64s.filter(|_| selections.len() == 1);
         let views_id = views_id(&reads.identity, selections.iter().map(|selection| &selection.resolved));
-        Ok(Prepared { picture, generation, views_id, selections, fields, f64s })
+        Ok(Prepared { picture, edition, views_id, selections, fields, f64s })
     }
 
     /// Memory for the answers to one key, and for the lookups of a batch.
@@ -92,10 +91,10 @@ impl Prepared {
         (answers.collect(), vec![Begun::default(); self.selections.len() * ROUND_KEYS_MAX])
     }
 
-    /// Whether it is of this generation, and the key made for its features.
+    /// Whether it is of this edition, and the key made for its features.
     #[inline(always)]
-    pub(super) fn serves(&self, generation: u64, key: &EntityKey) -> bool {
-        generation == self.generation && key.views_id == self.views_id
+    pub(super) fn serves(&self, edition: Edition, key: &EntityKey) -> bool {
+        edition == self.edition && key.views_id == self.views_id
     }
 
     /// The winner that log and runs have for a key of the view at `index`; `is_stale` becomes true where the view may

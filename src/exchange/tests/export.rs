@@ -101,7 +101,7 @@ fn rows_set_aside_are_whole_lines_under_a_name_they_get_at_the_end() {
         ("vec", "vector<1>", vec![Value::Null, Value::Vector(vec![0.5])]),
     ]);
     writer.add("a.parquet", &bad, 1, 7, "temp is above 60").unwrap();
-    let values = serde_json::Map::from_iter([("k".to_owned(), "x".into())]);
+    let values = r#"{"k":"x"}"#.to_owned();
     writer.add_unread(&BadRow { file: "b.csv".into(), row: 3, reason: "line 4".into(), values }).unwrap();
     assert!(!target.exists());
     assert_eq!(writer.finish().unwrap(), 2);

@@ -129,8 +129,37 @@ fn bad_rows_are_set_aside_and_the_others_keep_their_numbers() {
         let bad = bad.lock().unwrap();
         assert_eq!(bad.iter().map(|row| row.row).collect::<Vec<_>>(), [2, 3]);
         assert!(bad[0].reason.contains("column x: wants int64, got"), "{}", bad[0].reason);
-        assert_eq!(bad[0].values["x"], "oops");
+        let values: serde_json::Value = serde_json::from_str(&bad[0].values).unwrap();
+        assert_eq!(values["x"], "oops");
     }
+}
+
+#[test]
+fn a_row_set_aside_is_as_it_was_written() {
+    let folder = Folder::new();
+    // Read into values, the numbers would be 1.2345678901234567e19 and 1.1, and one of the twins gone.
+    let rows = [r#"{"x":"oops", "n": 12345678901234567890.10,"v":1.10}"#, r#"{"x":1,"x":2}"#];
+    let path = folder.file("a.jsonl", format!("{}\n{}\r\n[1]\n", rows[0], rows[1]));
+    let bad = Arc::new(Mutex::new(Vec::new()));
+    let taken = bad.clone();
+    let on_bad_row: BadRowHandler = Arc::new(move |row| {
+        taken.lock().unwrap().push(row.values);
+        Ok(())
+    });
+    let options = SourceOptions { on_bad_row: Some(on_bad_row), ..typed(&[("x", "int64")]) };
+    assert!(open_source(&path, &options).unwrap().next_batch().unwrap().is_none());
+    assert_eq!(*bad.lock().unwrap(), [rows[0], rows[1], r#"{"line":"[1]"}"#]);
+}
+
+#[test]
+fn json_lines_whose_keys_are_no_columns_are_refused_when_their_types_are_asked_for() {
+    let folder = Folder::new();
+    let rows: String = (0..10_001).map(|key| format!("{{\"id\":1,\"key{key}\":1}}\n")).collect();
+    let path = folder.file("a.jsonl", rows);
+    let Err(error) = open_source(&path, &SourceOptions::default()) else { panic!("10,001 columns") };
+    let text = folder.text_of(&error);
+    assert!(text.starts_with("a.jsonl: line 10000: more than 10000 different keys up to here"), "{text}");
+    assert!(text.contains("into one object"), "{text}");
 }
 
 #[test]

@@ -1,25 +1,20 @@
 //! A batch of foreign rows as rows of a feature view.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use arrow_array::builder::PrimitiveBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampMicrosecondType, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
-use arrow_schema::Field;
 
+use super::columns::Columns;
 use super::limits::{refuse_long_keys, refuse_long_values};
+use super::text::accept_text;
 use super::{CompiledRules, Refusal, accept_column_collecting};
 pub use crate::definition::EVENT_TIMESTAMP_COLUMN;
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result};
-use crate::format::columns::array_from_values;
 use crate::options::MAX_FUTURE_SKEW_US_DEFAULT;
-use crate::text::{clip, parse_json_text, parse_timestamp_as, parse_value};
 use crate::time::{Timestamp, format_duration_us};
-use crate::value::{DataType, Value};
+use crate::value::DataType;
 
 /// Field metadata key of string columns that hold text forms: `text` as in CSV, `json` as in JSON Lines.
 pub const TEXT_FORM_KEY: &str = "asof.text";
@@ -97,13 +92,13 @@ pub fn accept_batch(view: &FeatureView, batch: &RecordBatch, options: &AcceptOpt
 }
 
 fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> Result<Accepted> {
-    let columns = Columns::resolve(view, batch)?;
+    let columns = Columns::resolve(view, batch.schema_ref())?;
     let rows = batch.num_rows();
     let mut refused: Vec<Refusal> = Vec::new();
     let take = |name: &str, dtype: &DataType, index: usize| -> Result<(ArrayRef, Vec<Refusal>)> {
         let mut found = Vec::new();
-        let column = columns.column(index);
-        let field = columns.field(index);
+        let column = batch.column(index);
+        let field = batch.schema_ref().field(index);
         let accepted = match field.metadata().get(TEXT_FORM_KEY) {
             Some(form) => accept_text(view, dtype, column, form, &mut found),
             None => accept_column_collecting(dtype, column, &mut found),
@@ -136,7 +131,7 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
 
     let event_ts = match (columns.event_ts, &view.source.event_timestamp) {
         (Some(index), _) => {
-            let name = columns.field(index).name().clone();
+            let name = batch.schema_ref().field(index).name().clone();
             let (column, found) = take(&name, &DataType::Timestamp, index)?;
             refuse_nulls(&column, &name, "the event timestamp is null", &found, &mut refused);
             refused.extend(found);
@@ -282,147 +277,5 @@ fn refuse_nulls(column: &ArrayRef, name: &str, reason: &str, known: &[Refusal], 
         if known.binary_search_by_key(&row, |refusal| refusal.row).is_err() {
             refused.push(Refusal { row, column: Some(name.to_owned()), reason: reason.to_owned() });
         }
-    }
-}
-
-/// A column of text forms as `dtype`.
-fn accept_text(
-    view: &FeatureView,
-    dtype: &DataType,
-    column: &ArrayRef,
-    form: &str,
-    refused: &mut Vec<Refusal>,
-) -> Result<ArrayRef> {
-    let strings = column.as_string_opt::<i32>().ok_or_else(|| Error::invalid("a column of text forms is no utf8"))?;
-    let format = view.source.timestamp_format.as_deref().filter(|_| *dtype == DataType::Timestamp);
-    if form == "text" && *dtype == DataType::String {
-        return Ok(column.clone());
-    }
-    let parse = |text: &str| match (form, format) {
-        ("json", Some(format)) => match serde_json::from_str::<Option<Cow<'_, str>>>(text) {
-            Ok(None) => Ok(Value::Null),
-            Ok(Some(text)) => parse_timestamp_as(format, &text).map(Value::Timestamp),
-            // %s and its like are numbers in JSON.
-            Err(_) => parse_timestamp_as(format, text).map(Value::Timestamp),
-        },
-        ("json", None) => parse_json_text(dtype, text),
-        (_, Some(format)) => parse_timestamp_as(format, text).map(Value::Timestamp),
-        _ => parse_value(dtype, text),
-    };
-    if *dtype == DataType::Float64 && form == "text" {
-        return Ok(parse_floats(strings, parse, refused));
-    }
-    let mut values = Vec::with_capacity(strings.len());
-    for (row, text) in strings.iter().enumerate() {
-        values.push(match text.map(parse) {
-            None => Value::Null,
-            Some(Ok(value)) => value,
-            Some(Err(error)) => {
-                refused.push(Refusal::new(row, clip_long(&error.to_string())));
-                Value::Null
-            }
-        });
-    }
-    array_from_values(dtype, &values)
-}
-
-/// The commonest column by far, without a value for each cell.
-fn parse_floats(
-    strings: &arrow_array::StringArray,
-    parse: impl Fn(&str) -> Result<Value>,
-    refused: &mut Vec<Refusal>,
-) -> ArrayRef {
-    let mut builder = PrimitiveBuilder::<arrow_array::types::Float64Type>::with_capacity(strings.len());
-    for (row, text) in strings.iter().enumerate() {
-        match text.map(&parse) {
-            Some(Ok(Value::Float64(value))) => builder.append_value(crate::format::value::canonical_f64(value)),
-            Some(Err(error)) => {
-                refused.push(Refusal::new(row, clip_long(&error.to_string())));
-                builder.append_null();
-            }
-            Some(Ok(_)) | None => builder.append_null(),
-        }
-    }
-    std::sync::Arc::new(builder.finish())
-}
-
-fn clip_long(text: &str) -> String {
-    if text.len() > 400 { clip(text) } else { text.to_owned() }
-}
-
-/// Which column of a batch is what.
-struct Columns<'a> {
-    batch: &'a RecordBatch,
-    keys: Vec<usize>,
-    event_ts: Option<usize>,
-    created: Option<(String, usize)>,
-    event_ids: Vec<usize>,
-    features: Vec<usize>,
-    deleted: Option<usize>,
-    ignored: Vec<String>,
-}
-
-impl<'a> Columns<'a> {
-    fn resolve(view: &FeatureView, batch: &'a RecordBatch) -> Result<Columns<'a>> {
-        let schema = batch.schema_ref();
-        let no_rename = BTreeMap::new();
-        let goes_by_the_view = schema.metadata().get(NAMES_KEY).is_some_and(|names| names == VIEW_NAMES);
-        let rename = if goes_by_the_view { &no_rename } else { &view.source.rename };
-        let index_of = |name: &str| schema.fields().iter().position(|field| field.name() == name);
-        let mut used = vec![false; schema.fields().len()];
-        let mut missing: Vec<String> = Vec::new();
-        let mut find = |target: &str| -> Option<usize> {
-            let renamed = rename.iter().filter(|(_, to)| *to == target).find_map(|(from, _)| index_of(from));
-            // A column that is renamed to something else is no longer called that.
-            let plain = || index_of(target).filter(|_| rename.get(target).is_none_or(|to| to == target));
-            let index = renamed.or_else(plain)?;
-            used[index] = true;
-            Some(index)
-        };
-        let mut require = |target: &str| -> usize {
-            find(target).unwrap_or_else(|| {
-                let source = rename.iter().find(|(_, to)| *to == target).map_or(target, |(from, _)| from);
-                if missing.iter().all(|name| name != source) {
-                    missing.push(source.to_owned());
-                }
-                0
-            })
-        };
-        let keys = view.join_keys.iter().map(|(name, _)| require(name)).collect();
-        let mut event_ts = match &view.source.event_timestamp {
-            EventTime::Column(name) => Some(require(name)),
-            EventTime::Constant(_) => None,
-        };
-        let created = view.source.created_timestamp.as_ref().map(|name| (name.clone(), require(name)));
-        let event_ids = view.event_id.iter().map(|(name, _)| require(name)).collect();
-        let features = view.features.iter().map(|feature| require(&feature.name)).collect();
-        let deleted = index_of(DELETED_COLUMN);
-        if event_ts.is_none() && deleted.is_some() {
-            // An export of a view with a constant event time: its deletes may lie elsewhere in time.
-            event_ts = find(EVENT_TIMESTAMP_COLUMN);
-        }
-        if !missing.is_empty() {
-            let found: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            let plural = if missing.len() == 1 { "column" } else { "columns" };
-            return Err(Error::invalid(format!("missing {plural}: {}", missing.join(", ")))
-                .remedy(format!("the columns there are: {}", found.join(", "))));
-        }
-        if let Some(twice) = (0..used.len()).find(|&index| {
-            used[index] && schema.fields().iter().filter(|other| other.name() == schema.field(index).name()).count() > 1
-        }) {
-            return Err(Error::invalid(format!("there are two columns {}", schema.field(twice).name())));
-        }
-        let is_ours = |name: &str| name == LINE_COLUMN || name == DELETED_COLUMN;
-        let ignored = schema.fields().iter().zip(&used).filter(|(field, used)| !**used && !is_ours(field.name()));
-        let ignored = ignored.map(|(field, _)| field.name().clone()).collect();
-        Ok(Columns { batch, keys, event_ts, created, event_ids, features, deleted, ignored })
-    }
-
-    fn column(&self, index: usize) -> &ArrayRef {
-        self.batch.column(index)
-    }
-
-    fn field(&self, index: usize) -> &Field {
-        self.batch.schema_ref().field(index)
     }
 }

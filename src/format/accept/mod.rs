@@ -4,6 +4,7 @@
 //! comes out is of [`DataType::to_arrow`], with one NaN, and a row refused is null in it.
 
 mod batch;
+mod columns;
 mod convert;
 mod limits;
 mod nested;
@@ -11,11 +12,13 @@ mod rules;
 mod spine;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use batch::{
     AcceptOptions, Accepted, DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, LINE_COLUMN, NAMES_KEY, TEXT_FORM_KEY, VIEW_NAMES,
     accept_batch,
 };
+pub use columns::{ColumnRole, MissingColumn, missing_columns, missing_error};
 pub use rules::CompiledRules;
 pub use spine::{accept_spine_key, accept_spine_timestamp};
 

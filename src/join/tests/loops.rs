@@ -49,7 +49,9 @@ struct Case {
     threads: usize,
 }
 
-const SOURCES: usize = 5;
+const SOURCES: usize = 6;
+/// The first of them.
+const TAILS: usize = 2;
 
 fn types() -> Vec<DataType> {
     vec![DataType::Int64, DataType::String]
@@ -146,10 +148,11 @@ proptest! {
         let of = |place: usize| -> Vec<Row> {
             case.rows.iter().zip(&case.places).filter(|(_, at)| **at == place).map(|(row, _)| row.clone()).collect()
         };
-        let tails: Vec<TestTail> = (0..1).map(|place| TestTail::new(of(place), &types)).collect();
-        let runs: Vec<TestRun> = (1..SOURCES).map(|place| TestRun::new(of(place), &types)).collect();
+        let tails: Vec<TestTail> = (0..TAILS).map(|place| TestTail::new(of(place), &types)).collect();
+        let runs: Vec<TestRun> = (TAILS..SOURCES).map(|place| TestRun::new(of(place), &types)).collect();
         let mut sources: Vec<Source<'_>> = runs.iter().map(|run| Source::Run(run.as_run())).collect();
         sources.insert(1, Source::Tail(&tails[0]));
+        sources.push(Source::Tail(&tails[1]));
         let keys = SpineKeys::from_hashed(
             case.spine.iter().map(|(key, _)| (hash_of(key.as_deref().unwrap_or_default()), key.as_deref())),
         );

@@ -3,6 +3,14 @@
 use super::*;
 use crate::disk::OpenMode;
 
+/// A table that has all its rows.
+fn current() -> (MemDisk, Table) {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    table.clear_behind();
+    (disk, table)
+}
+
 #[test]
 fn a_retired_table_tells_its_readers() {
     let disk = disk();
@@ -15,9 +23,7 @@ fn a_retired_table_tells_its_readers() {
 
 #[test]
 fn a_table_whose_file_lost_its_name_is_never_current_again() {
-    let disk = disk();
-    let mut table = create(&disk, mixed());
-    table.clear_behind();
+    let (disk, mut table) = current();
     table.commit(1, 1);
     let reader = table.open_reader();
     assert!(reader.is_current());
@@ -34,9 +40,7 @@ fn a_table_whose_file_lost_its_name_is_never_current_again() {
 
 #[test]
 fn a_table_that_was_to_lose_its_name_when_its_writer_was_killed_is_not_opened() {
-    let disk = disk();
-    let mut table = create(&disk, mixed());
-    table.clear_behind();
+    let (disk, table) = current();
     table.close().unwrap();
     drop(reopen(&disk, mixed()));
     Table::retire_file(&disk, Path::new(PATH)).unwrap();
@@ -46,9 +50,7 @@ fn a_table_that_was_to_lose_its_name_when_its_writer_was_killed_is_not_opened() 
 #[test]
 fn a_reader_has_the_file_that_it_judged_whatever_bears_its_name_by_then() {
     // The path was opened twice: once to be judged, once to be mapped. A shorter file in between was read beyond its end.
-    let disk = disk();
-    let mut table = create(&disk, mixed());
-    table.clear_behind();
+    let (disk, mut table) = current();
     let row = Row { order: (1, None, 1), values: None };
     upsert(&mut table, b"k", &row).unwrap();
     table.commit(1, 1);
@@ -66,9 +68,7 @@ fn a_reader_has_the_file_that_it_judged_whatever_bears_its_name_by_then() {
 
 #[test]
 fn a_reader_believes_a_closed_table_of_a_closed_store_that_has_as_many_rows_and_no_other() {
-    let disk = disk();
-    let mut table = create(&disk, mixed());
-    table.clear_behind();
+    let (disk, mut table) = current();
     table.commit(5, 1);
     let believed = |beside| match TableReader::open(&disk, Path::new(PATH), mixed(), &OPTIONS, beside).unwrap() {
         Opened::Trusted(_) => true,
@@ -122,5 +122,5 @@ fn a_folder_under_the_name_of_a_table_is_none_and_is_left_alone() {
     let disk = disk();
     disk.create_dir(Path::new(PATH)).unwrap();
     Table::retire_file(&disk, Path::new(PATH)).unwrap();
-    assert!(Table::open(&disk, Path::new(PATH), mixed(), &OPTIONS).is_err() && disk.list(Path::new(PATH)).is_ok());
+    assert!(Table::open(&disk, Path::new(PATH), mixed(), &OPTIONS, 0).is_err() && disk.list(Path::new(PATH)).is_ok());
 }

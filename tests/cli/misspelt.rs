@@ -1,0 +1,55 @@
+//! Columns that go by other names than the view's.
+
+use crate::support::{Project, SHOP};
+
+/// What `text` in `file` is refused with, whatever is done with bad rows: the file as a whole is at fault.
+fn refuses(file: &str, text: &str, texts: &[&str]) {
+    let project = Project::shop();
+    project.put(file, text);
+    let before = project.contents();
+    for bad_rows in ["fail", "quarantine"] {
+        project.run(&["import", "profile", file, "--bad-rows", bad_rows]).fails(1, texts);
+        assert!(project.contents() == before, "{file}: the store changed");
+    }
+}
+
+/// Misspelt names were nulls in a JSON Lines file, and nothing said more of them than that they were ignored.
+#[test]
+fn misspelt_names_are_found_out_in_every_format() {
+    let row = r#"{"customer_id":1,"ts":"2024-01-01T00:00:00Z","Country":"NO","aeg":31}"#;
+    for (file, text) in [
+        ("p.jsonl", row.to_owned()),
+        ("p.csv", "customer_id,ts,Country,aeg\n1,2024-01-01T00:00:00Z,NO,31\n".to_owned()),
+    ] {
+        let mapping = "source = { event_timestamp = \"ts\", rename = { Country = \"country\", aeg = \"age\" } }";
+        let missing = "missing columns: event_timestamp, country, age";
+        refuses(file, &text, &["profile", missing, mapping, "customer_id, ts, Country, aeg"]);
+        // What is told to do does it.
+        let features = "[views.profile.features]";
+        let project = Project::defined(&SHOP.replace(features, &format!("{mapping}\n{features}")));
+        project.run(&["apply"]).done();
+        project.put(file, &text);
+        project.run(&["import", "profile", file]).done();
+        assert_eq!(project.get(&["--features", "profile:country", "customer_id=1"])[0].0, "NO");
+    }
+    // A time that is called like no time.
+    let text = "customer_id,foo,country,age\n1,2024-01-01T00:00:00Z,NO,31\n";
+    refuses("p.csv", text, &["missing column: event_timestamp", "source = { event_timestamp = \"...\" } in the view"]);
+    // One feature by its own name, the other all but.
+    let row = r#"{"customer_id":1,"event_timestamp":"2024-01-01","age":31,"cuontry":"NO"}"#;
+    refuses("p.jsonl", row, &["missing column: country", "rename = { cuontry = \"country\" }", "\"country\": null"]);
+    // None of them at all, and nothing like them.
+    let row = r#"{"customer_id":1,"event_timestamp":"2024-01-01","land":"NO"}"#;
+    refuses("p.jsonl", row, &["missing columns: country, age", "\"country\": null"]);
+    // What is null need not be written, and a delete has no features.
+    let project = Project::shop();
+    let rows = [
+        r#"{"customer_id":1,"event_timestamp":"2024-01-01","age":31,"land":"NO","country2":"SE"}"#,
+        r#"{"customer_id":2,"event_timestamp":"2024-01-01","_deleted":true}"#,
+    ];
+    for (file, row) in ["p.jsonl", "q.jsonl"].iter().zip(rows) {
+        project.put(file, row);
+        project.run(&["import", "profile", file]).done();
+    }
+    assert_eq!(project.get(&["--features", "profile:age", "customer_id=1"])[0].0, 31);
+}

@@ -1,0 +1,42 @@
+//! What goes to a terminal: all that asof says, and no commands.
+
+use serde_json::json;
+
+use crate::support::{Project, SHOP};
+
+#[test]
+fn a_service_is_shown_to_the_end_and_beside_a_view_of_its_name() {
+    let features: Vec<String> = (0..100).map(|number| format!("\"wide:feature_{number}\"")).collect();
+    let dtypes: Vec<String> = (0..100).map(|number| format!("feature_{number} = \"int64\"")).collect();
+    let wide = format!(
+        "[views.wide]\nentities = [\"customer\"]\nfeatures = {{ {} }}\n[services.wide]\nfeatures = [{}]\n\
+         [services.all]\nfeatures = [{}]\n",
+        dtypes.join(", "),
+        features.join(", "),
+        features.join(", ")
+    );
+    let project = Project::defined(&format!("{SHOP}{wide}"));
+    project.run(&["apply"]).done();
+    for what in ["all", "services"] {
+        let shown = project.run(&["show", what]).done().stdout();
+        assert!(shown.contains("feature_99") && !shown.contains("more)"), "{shown}");
+    }
+    let both = project.run(&["show", "wide"]).done().stdout();
+    assert!(both.contains("view  wide (revision") && both.contains("service  wide (revision"), "{both}");
+    // A program gets one object, and whoever watches it is told of the other.
+    let view = project.run(&["--format", "json", "show", "wide"]);
+    assert_eq!((view.json()["view"].clone(), view.status()), (json!("wide"), 0));
+    assert_eq!(view.stderr(), "note: wide is a service too: asof show services has it\n");
+}
+
+#[test]
+fn a_terminal_takes_no_commands_from_names_and_values_in_files() {
+    let project = Project::shop();
+    let row = |age: &str| format!("customer_id,event_timestamp,country,age,\u{1b}[2Jx\n1,2024-01-01,NO,{age},\u{9b}\n");
+    project.put("p.csv", row("\u{1b}[31m5"));
+    project.run(&["import", "profile", "p.csv"]).fails(1, &[r"got '\u{1b}[31m5'"]);
+    project.put("p.csv", row("5"));
+    let told = project.run(&["import", "profile", "p.csv"]).done().stdout();
+    assert!(told.contains(r"profile has no column \u{1b}[2Jx: ignored"), "{told}");
+    assert!(!told.contains('\u{1b}'), "{told}");
+}
