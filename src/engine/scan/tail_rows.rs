@@ -11,7 +11,7 @@ use crate::format::row::RowKind;
 use crate::history::{Keys, RowCollector, RowColumns, RunSchema};
 use crate::join::pick::Mark;
 use crate::key::key_hash;
-use crate::tail::{ROWS_HELD, TailSegment};
+use crate::tail::{ROWS_HELD, TailRow, TailSegment};
 
 /// Where a row of the tail lies, and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +53,20 @@ impl TailRows {
                 }
             };
             if let Some((hash, key)) = only {
-                let views = segment.read();
-                let rows = views.get(&view_id);
-                for (number, row, record) in
-                    rows.iter().flat_map(|rows| rows.descending(hash, key, i64::MAX, sight.known_at))
-                {
-                    take(number, hash, mark_of(&row), record.head.kind, record.key);
+                let mut end = TailRow::after(i64::MAX);
+                loop {
+                    let views = segment.read();
+                    let Some(rows) = views.get(&view_id) else { break };
+                    let mut last = None;
+                    for number in rows.numbers_before(hash, end).take(ROWS_HELD) {
+                        let (row, record) = rows.row(number);
+                        if record.key == key {
+                            take(number, hash, mark_of(&row), record.head.kind, key);
+                        }
+                        last = Some(row);
+                    }
+                    let Some(last) = last else { break };
+                    end = last;
                 }
                 continue;
             }
@@ -106,5 +114,37 @@ impl TailRows {
             collector.push(row.seq, &record)?;
         }
         Ok(collector.finish()?.columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::row::{RowHead, push_record};
+
+    const VIEW: u32 = 3;
+
+    #[test]
+    fn all_rows_of_a_key_are_found_however_many_there_are() {
+        let rows = 3 * ROWS_HELD + 7;
+        let (mut records, mut hashes) = (Vec::new(), Vec::new());
+        for at in 0..rows {
+            for key in [b"a", b"b"] {
+                // Many of one time; two keys of one hash.
+                let head = RowHead::new(RowKind::Delete, at as i64 / 1_000);
+                push_record(&head, key, 0, &[], &mut records).unwrap();
+                hashes.push(42);
+            }
+        }
+        let segment = Arc::new(TailSegment::new(1));
+        let place = segment.stage(VIEW, &records, &hashes);
+        segment.insert(VIEW, place, &records, &hashes, 1, 512);
+        let find = |known_at| {
+            let sight = InSight { known_at, from: i64::MIN, to: None };
+            let found = TailRows::find(&[Arc::clone(&segment)], VIEW, &sight, 7, Some((42, b"b")));
+            found.entries.iter().map(|entry| entry.mark.seq).collect::<Vec<_>>()
+        };
+        assert_eq!(find(u64::MAX), (1..=rows as u64).map(|row| 2 * row).collect::<Vec<_>>());
+        assert_eq!(find(7), [2, 4, 6]);
     }
 }
