@@ -75,8 +75,8 @@ impl Disk for Happens {
     }
 }
 
-fn rows(keys: std::ops::Range<i64>) -> impl Iterator<Item = Row> {
-    keys.map(|id| Row::new().at(Timestamp(1)).set("id", id).set("text", "z".repeat(700)))
+fn rows(keys: std::ops::Range<i64>, text_bytes: usize) -> impl Iterator<Item = Row> {
+    keys.map(move |id| Row::new().at(Timestamp(1)).set("id", id).set("text", "z".repeat(text_bytes)))
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn what_is_found_in_a_table_that_grows_meanwhile_is_not_told_and_the_walk_begins
     let view = FeatureView::new("v").entity("thing").feature("text", DataType::String);
     let definitions = Definitions::new("checked").entity("thing", [("id", DataType::Int64)]).view(view);
     writer.apply(&definitions, ApplyOptions::default()).unwrap();
-    writer.write_rows("v", rows(0..30)).unwrap();
+    writer.write_rows("v", rows(0..30, 1)).unwrap();
     writer.seal().unwrap();
 
     let disk = Arc::new(Happens { inner: memory, happening: Mutex::default() });
@@ -105,9 +105,11 @@ fn what_is_found_in_a_table_that_grows_meanwhile_is_not_told_and_the_walk_begins
         compared: 0,
         differences: Vec::new(),
     };
-    // The first row that is compared is looked for in the run. The place that the slots were at is another's by then.
+    // The first row that is compared is looked for in the run. When the walk goes on, the place that its slots were at is one of
+    // long texts.
     *disk.happening.lock().unwrap() = Some(Box::new(move || {
-        writer.write_rows("v", rows(30..600)).unwrap();
+        writer.write_rows("v", rows(30..100, 1)).unwrap();
+        writer.write_rows("v", rows(100..110, 700)).unwrap();
     }));
     assert!(comparing.all_slots(), "the second walk");
     assert!(disk.happening.lock().unwrap().is_none(), "the table grew during the first");
