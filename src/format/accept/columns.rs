@@ -123,10 +123,11 @@ pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColu
     let names: Vec<&str> = missing.iter().map(|column| column.name.as_str()).collect();
     let plural = if missing.len() == 1 { "column" } else { "columns" };
     let error = Error::invalid(format!("missing {plural}: {}", names.join(", ")));
+    let is_missing = |role: ColumnRole| missing.iter().any(|column| column.role == role);
     let there_are = format!("the columns there are: {}", found.join(", "));
     error.remedy(match mapping(view, schema, missing) {
         Some(mapping) => format!("did you mean {mapping} in the view? {there_are}"),
-        None if missing.iter().any(|column| column.role == ColumnRole::EventTimestamp) => {
+        None if !goes_by_the_view(schema) && is_missing(ColumnRole::EventTimestamp) => {
             format!("source = {{ event_timestamp = \"...\" }} in the view says which column is the time; {there_are}")
         }
         None => there_are,

@@ -88,8 +88,28 @@ fn missing_columns_are_all_named_at_once() {
     assert_eq!(
         error.to_string(),
         "view weather@1: missing columns: origin, event_timestamp, created, temperature; \
+         source = { event_timestamp = \"...\" } in the view says which column is the time; \
          the columns there are: station, hour"
     );
+}
+
+#[test]
+fn a_missing_column_is_looked_for_among_the_others_by_name_and_a_time_by_its_type() {
+    let renamed = |(name, column): (&'static str, ArrayRef)| match name {
+        "origin" => ("or-igin", column),
+        "event_timestamp" => ("moment", column),
+        _ => (name, column),
+    };
+    let other = batch(columns().into_iter().map(renamed).collect());
+    let refused = |batch: &RecordBatch| accept_batch(&view(), batch, &AcceptOptions::new(NOW)).unwrap_err().to_string();
+    let wanted =
+        "did you mean source = { event_timestamp = \"moment\", rename = { or-igin = \"origin\" } } in the view?";
+    assert!(refused(&other).contains(wanted), "{}", refused(&other));
+    // What goes by the view's own names is not renamed by its source.
+    let names = HashMap::from([(NAMES_KEY.to_owned(), VIEW_NAMES.to_owned())]);
+    let schema = Arc::new(other.schema().as_ref().clone().with_metadata(names));
+    let exported = other.with_schema(schema).unwrap();
+    assert!(!refused(&exported).contains("source ="), "{}", refused(&exported));
 }
 
 #[test]
