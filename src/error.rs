@@ -122,9 +122,13 @@ impl Error {
     /// Says where: a file, a view, a row. A place set earlier stays, as the more exact one.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
+        let place = place.to_string();
         self.0.place = Some(match self.0.place.take() {
+            Some(inner) if inner.strip_prefix(&place).is_some_and(|rest| rest.is_empty() || rest.starts_with(": ")) => {
+                inner
+            }
             Some(inner) => format!("{place}: {inner}"),
-            None => place.to_string(),
+            None => place,
         });
         self
     }

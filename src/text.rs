@@ -260,7 +260,7 @@ fn unexpected(dtype: &DataType, text: &str) -> Error {
         DataType::Bool => " (true or false)",
         DataType::Bytes => " (base64)",
         DataType::Timestamp if parse_integer::<i64>(text.trim()).is_some() => {
-            " (such as 2026-03-01T13:00:00Z; for seconds since 1970 say timestamp_format = \"%s\" in the view's source)"
+            " (such as 2026-03-01T13:00:00Z; numbers only where a view's source says what they count, as timestamp_format = \"%s\" does)"
         }
         DataType::Timestamp => " (such as 2026-03-01T13:00:00Z)",
         DataType::Date => " (YYYY-MM-DD)",

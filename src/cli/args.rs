@@ -58,11 +58,13 @@ pub enum Command {
         What asof.toml no longer names stays in the store, unless --prune drops it.")]
     Apply(Apply),
     /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
-    #[command(after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all\n  \
+    #[command(
+        after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all --bad-rows quarantine\n  \
         asof import weather late.csv --bad-rows quarantine\n  asof import weather@2 --from-version 1\n\n\
         All of the files or nothing; --all goes view by view, and keeps the views that were done when one fails. A file imported before is skipped. Every other row is compared with those the store has, \
         written or imported: one that is equal in key, times and all values is left out, as often as the store has it, and counted as \
-        skipped; so a file that grew adds what it gained. --append adds every row.")]
+        skipped; so a file that grew adds what it gained. --append adds every row."
+    )]
     Import(Import),
     /// The features of one entity, now or at any moment.
     #[command(after_help = "Examples:\n  asof get --features weather:temp,weather:visib origin=JFK\n  \

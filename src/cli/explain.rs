@@ -44,6 +44,7 @@ fn sheet(explained: &Explanation) -> Sheet {
     }
     if let Some(verdict) = explained.latest_table {
         let says = match verdict {
+            TableVerdict::Answers if explained.row.is_none() => "answers: it has no row either",
             TableVerdict::Answers => "answers with this row",
             TableVerdict::Disagrees => "answers with another row: asof check says more",
             TableVerdict::Passes => "leaves this one to log and runs",

@@ -82,7 +82,9 @@ fn open_spine(store: &Store, spine: &Path, request: &HistoricalRequest, inferrin
     // What is unknown of them is told by the join, with all else that it does not find.
     for key in store.join_keys(&request.features, &options).unwrap_or_default() {
         if types.iter().all(|(name, _)| *name != key.column) {
-            types.push((key.column, key.dtype));
+            // A key that its view cannot have matches nothing, as in files that say their types.
+            let dtype = if key.dtype == DataType::Int32 { DataType::Int64 } else { key.dtype };
+            types.push((key.column, dtype));
         }
     }
     // The spine is read ahead of the join by a chunk of rows: what counts is how far it was read when those were written.

@@ -28,6 +28,8 @@ use crate::value::DataType;
 const TABLES: &[&str] = &["project", "store", "entities", "views", "services"];
 const PROJECT_KEYS: &[&str] = &["name"];
 const STORE_KEYS: &[&str] = &["path", "durability", "max_future_skew"];
+/// More than so many places where the syntax breaks are one place and what comes of it.
+const BROKEN_SYNTAX_MAX: usize = 3;
 const ENTITY_KEYS: &[&str] = &["join_keys", "description", "tags"];
 
 impl Definitions {
@@ -37,11 +39,12 @@ impl Definitions {
     /// The file cannot be read, or holds mistakes: then the error shows all of them, and its source
     /// is a [`Mistakes`].
     pub fn from_file(path: &Path) -> Result<Definitions> {
-        let text = std::fs::read_to_string(path).map_err(|source| {
+        let bytes = std::fs::read(path).map_err(|source| {
             let is_missing = source.kind() == std::io::ErrorKind::NotFound;
             let error = Error::io("cannot read the definitions", path, source);
             if is_missing { error.remedy("`asof init DIR` writes a new project") } else { error }
         })?;
+        let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
         Definitions::parse(&text, &path.display().to_string())
     }
 
@@ -53,7 +56,15 @@ impl Definitions {
         let mut reader = Reader::default();
         let (root, syntax_errors) = DeTable::parse_recoverable(text);
         let is_readable = syntax_errors.iter().all(|error| error.message() == "duplicate key");
-        for error in syntax_errors {
+        let is_doubled = |message: &str| message == "duplicate key";
+        let (doubled, mut broken): (Vec<_>, Vec<_>) =
+            syntax_errors.into_iter().partition(|error| is_doubled(error.message()));
+        if broken.len() > BROKEN_SYNTAX_MAX {
+            // A bracket that is not closed makes a mistake of all that follows.
+            broken.sort_by_key(|error| error.span().map(|span| span.start));
+            broken.truncate(1);
+        }
+        for error in doubled.into_iter().chain(broken) {
             reader.syntax(error.message(), error.span(), text);
         }
         let mut definitions = Definitions::default();
@@ -67,6 +78,18 @@ impl Definitions {
         let list = reader.into_mistakes();
         if list.is_empty() { Ok(definitions) } else { Err(Mistakes::in_file(file_name, text, list).into_error()) }
     }
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Error {
+    let bytes = error.as_bytes();
+    let (before, rest) = bytes.split_at(error.utf8_error().valid_up_to());
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let of_line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let column = String::from_utf8_lossy(of_line).chars().count() + 1;
+    let byte = rest.first().copied().unwrap_or_default();
+    Error::invalid(format!("byte 0x{byte:02x} is no UTF-8"))
+        .at(format!("{}:{line}:{column}", path.display()))
+        .remedy("save the file as UTF-8")
 }
 
 fn read_root(reader: &mut Reader, root: &DeTable<'_>, definitions: &mut Definitions) {

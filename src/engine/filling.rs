@@ -47,7 +47,7 @@ impl Engine {
     /// Builds the tables that are missing, for a caller who did something else: without a table reads take longer, and that is all.
     pub fn build_tables_or_warn(&self) {
         if let Err(error) = self.build_missing_tables() {
-            tracing::warn!(%error, "a latest table could not be built; reads take the as-of path");
+            tracing::warn!(error = error.as_cause(), "a latest table could not be built; reads take the as-of path");
         }
     }
 
@@ -97,7 +97,10 @@ impl Engine {
             Ok(Filling { table, applied_seq: 0 })
         });
         if let Err(error) = filled {
-            tracing::warn!(%error, "the latest table is behind; reads take the as-of path until it is built anew");
+            tracing::warn!(
+                error = error.as_cause(),
+                "the latest table is behind; reads take the as-of path until it is built anew"
+            );
         }
     }
 

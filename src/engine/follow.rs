@@ -5,16 +5,17 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use super::core::lock;
+use super::heads::Heads;
 use super::outlived::is_outlived;
 use super::picture::{Picture, table_shape};
 use super::reads::{Reads, Sight, Source};
 use super::replay::Replay;
 use crate::disk::{Disk, MapAccess};
-use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, Result};
+use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::latest::{Beside, Opened, TableOptions, TableReader};
@@ -46,31 +47,6 @@ pub(super) struct Follower {
     openings: AtomicU64,
     inner: Mutex<Following>,
     table_reserve_bytes: u64,
-}
-
-/// The HEAD that is followed, once there is one, and those that took its place after it. A HEAD is lost seldom; whoever
-/// reads one of the older ones meanwhile needs no lock.
-#[derive(Debug, Default)]
-struct Heads(OnceLock<(Head, Box<Heads>)>);
-
-impl Heads {
-    #[inline]
-    fn current(&self) -> Option<&Head> {
-        let (mut head, mut next) = self.0.get().map(|(head, next)| (head, next))?;
-        while let Some((newer, after)) = next.0.get() {
-            (head, next) = (newer, after);
-        }
-        Some(head)
-    }
-
-    fn add(&self, head: Head) {
-        let mut last = self;
-        while let Some((_, next)) = last.0.get() {
-            last = next;
-        }
-        // Only whoever holds the lock of `Following` adds one.
-        let _ = last.0.set((head, Box::default()));
-    }
 }
 
 #[derive(Debug)]
@@ -275,7 +251,7 @@ impl Follower {
                 Err(error) => {
                     // What was read of the log is not known to be whole: the next request begins anew.
                     self.epoch.store(NO_WRITER, Ordering::Release);
-                    return Err(error);
+                    return Err(missing_log(error));
                 }
             }
         }
@@ -331,7 +307,8 @@ impl Follower {
         let mut tails = Vec::new();
         let recovered = recover(&place, meta.log_start_segment, meta.log_synced, None, |frame, position| {
             replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
-        })?;
+        })
+        .map_err(missing_log)?;
         let seq = recovered.next_seq().saturating_sub(1).max(meta.seq_max);
         following.tails = tails;
         following.recovered = Some((seq, said.epoch));
@@ -402,6 +379,21 @@ enum Tables {
     Kept(Beside),
     /// What is found of all.
     Anew(Beside),
+}
+
+/// The error for a log that is gone, or is not what was written: nothing else has its rows.
+fn missing_log(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Damaged if error.way_out().is_none() => error.remedy(RESTORE_STORE),
+        _ if error.is_missing_file() => {
+            let place = error.place().unwrap_or("log").to_owned();
+            Error::new(ErrorKind::Damaged, "the log, or a segment of it, is missing")
+                .at(place)
+                .remedy(RESTORE_STORE)
+                .caused_by(std::io::Error::from(std::io::ErrorKind::NotFound))
+        }
+        _ => error,
+    }
 }
 
 /// Whose tables a HEAD that is believed speaks of.

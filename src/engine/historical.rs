@@ -1,6 +1,6 @@
 //! Point-in-time joins: spine in, training set out, in spine order, every row kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
@@ -100,6 +100,13 @@ impl Reads {
             let names: Vec<&str> = spine.fields().iter().map(|field| field.name().as_str()).collect();
             let error = Error::invalid(format!("the spine has no column {}", missing.join(", no column ")));
             wrong.push(error.remedy(format!("it has {}", names.join(", "))));
+        }
+        // Those that pass through, too: nobody could tell them apart in what comes out.
+        let mut seen = HashSet::new();
+        for name in spine.fields().iter().map(|field| field.name()) {
+            if !seen.insert(name) && !doubled.iter().any(|told| told.starts_with(&format!("{name} ("))) {
+                doubled.push(name.clone());
+            }
         }
         if !doubled.is_empty() {
             doubled.dedup();

@@ -13,6 +13,7 @@ pub mod explain;
 mod filling;
 mod follow;
 pub mod get;
+mod heads;
 pub mod historical;
 pub mod import;
 mod import_build;

@@ -104,7 +104,10 @@ impl Engine {
             }
             match self.create_table(view, 0) {
                 Ok(table) => self.install_table(core, id, table),
-                Err(error) => tracing::warn!(%error, "a latest table could not be made; reads take the as-of path"),
+                Err(error) => tracing::warn!(
+                    error = error.as_cause(),
+                    "a latest table could not be made; reads take the as-of path"
+                ),
             }
         }
     }
@@ -186,7 +189,10 @@ impl Engine {
             if table.stats().is_worn() {
                 table.retire();
             } else if let Err(error) = table.close() {
-                tracing::warn!(%error, "a latest table cannot be closed and is built anew when the store is next opened");
+                tracing::warn!(
+                    error = error.as_cause(),
+                    "a latest table cannot be closed and is built anew when the store is next opened"
+                );
             }
         }
         if let Err(error) = self.reads.disk.sync_dir(&self.reads.dir.join("latest")) {
@@ -197,7 +203,7 @@ impl Engine {
 
 fn give_up(mut table: Table, view: &ViewPicture, error: &Error) {
     let view = view.record.dir_name();
-    tracing::warn!(%error, view, "the latest table is given up and built anew at the next open");
+    tracing::warn!(error = error.as_cause(), view, "the latest table is given up and built anew at the next open");
     if error.kind() == ErrorKind::NoSpace { table.mark_behind() } else { table.retire() }
 }
 

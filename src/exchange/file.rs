@@ -1,6 +1,6 @@
 //! A file open for reading at any offset, from several threads, counting what was read.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -24,18 +24,32 @@ pub(super) struct SourceFile {
     buffers: Buffers,
 }
 
+/// What is known of a file before it is opened: whoever opens a pipe waits for its other end.
+///
+/// # Errors
+/// There is none, or it cannot be read again from its start.
+pub(super) fn check_file(path: &Path) -> Result<Metadata> {
+    let about = std::fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::not_found("no such file").at(path.display()).caused_by(error),
+        _ => Error::io("open", path, error),
+    })?;
+    if about.is_file() {
+        return Ok(about);
+    }
+    let what = if about.is_dir() { "it is a folder" } else { "it is a pipe or a device, which cannot be read twice" };
+    Err(Error::invalid(what).at(path.display()).remedy("name a file; what comes through a pipe goes into one first"))
+}
+
 impl SourceFile {
     /// Opens `path`; what is read is added to `bytes_read`.
     pub fn open(path: &Path, bytes_read: Arc<AtomicU64>) -> Result<SourceFile> {
+        check_file(path)?;
         let open = || -> io::Result<(File, u64)> {
             let file = File::open(path)?;
             let len_bytes = file.metadata()?.len();
             Ok((file, len_bytes))
         };
-        let (file, len_bytes) = open().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::not_found("no such file").at(path.display()).caused_by(error),
-            _ => Error::io("open", path, error),
-        })?;
+        let (file, len_bytes) = open().map_err(|error| Error::io("open", path, error))?;
         Ok(SourceFile {
             file: Arc::new(file),
             path: Arc::new(path.to_path_buf()),

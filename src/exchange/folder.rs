@@ -22,7 +22,7 @@ pub(super) fn files_of_folder(folder: &Path) -> Result<VecDeque<PathBuf>> {
                 continue;
             } else if entry.file_type().map_err(trouble)?.is_dir() {
                 folders.push(entry.path());
-            } else if FileKind::of_path(&entry.path()).is_some() && !entry.path().is_dir() {
+            } else if FileKind::of_path(&entry.path()).is_some() && entry.path().is_file() {
                 found.push(entry.path());
             }
         }

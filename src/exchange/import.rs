@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use arrow_array::RecordBatch;
 
 use super::digest::file_digest;
+use super::file::check_file;
 use super::folder::files_of_folder;
 use super::quarantine::QuarantineWriter;
 use super::source::{Source, SourceOptions, open_source};
@@ -165,10 +166,7 @@ struct InputFile {
 
 impl InputFile {
     fn new(path: PathBuf) -> Result<InputFile> {
-        let about = std::fs::metadata(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::not_found("no such file").at(path.display()).caused_by(error),
-            _ => Error::io("open", &path, error),
-        })?;
+        let about = check_file(&path)?;
         Ok(InputFile { len_bytes: about.len(), modified: about.modified().ok(), path })
     }
 

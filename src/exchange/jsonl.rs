@@ -90,10 +90,7 @@ impl JsonLinesReader {
         let line = std::mem::take(&mut self.lines.line);
         match serde_json::from_slice::<Object>(&line) {
             Ok(object) => self.read_object(object),
-            Err(error) => {
-                let error = Error::invalid(format!("not one JSON object: {error}"));
-                self.batcher.settle_row(error);
-            }
+            Err(error) => self.batcher.settle_row(no_object(&line, &error)),
         }
         // As it is written: read into values, numbers would lose digits.
         let values = || {
@@ -173,12 +170,19 @@ pub(super) fn look(
     let mut rows = 0_u64;
     // Key -> place of its guess, and whether one is wanted; `None` for keys not asked for.
     let mut columns: HashMap<String, Option<(usize, bool)>> = HashMap::new();
+    let mut first_fault = None;
     while let Ok(true) = lines.advance() {
         rows += 1;
         if rows.is_multiple_of(LOOK_ROWS) {
             tell();
         }
-        let Ok(object) = serde_json::from_slice::<Object>(&lines.line) else { continue };
+        let object = match serde_json::from_slice::<Object>(&lines.line) {
+            Ok(object) => object,
+            Err(error) => {
+                first_fault.get_or_insert_with(|| lines.at(no_object(&lines.line, &error)));
+                continue;
+            }
+        };
         for (key, raw) in object.0 {
             let column = match columns.get(key.as_ref()) {
                 Some(column) => *column,
@@ -199,7 +203,19 @@ pub(super) fn look(
             return Err(lines.at(Error::invalid(what).remedy(way_out)));
         }
     }
-    Ok(())
+    // Of a file that has no object nobody could say what its columns are.
+    first_fault.filter(|_| columns.is_empty()).map_or(Ok(()), Err)
+}
+
+fn no_object(line: &[u8], error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    // The line's number is told by who reads the file.
+    let what = text.split(" at line 1 ").collect::<Vec<_>>().join(" at ");
+    let error = Error::invalid(format!("not one JSON object: {what}"));
+    if line.trim_ascii_start().starts_with(b"[") {
+        return error.remedy("write one object a line, without the array around them: jq -c '.[]' does");
+    }
+    error
 }
 
 fn push_cell(builder: &mut ColumnBuilder, raw: &str, timestamp_format: Option<&str>) -> Result<()> {

@@ -201,6 +201,11 @@ fn check_magic(file: &SourceFile) -> Result<()> {
 }
 
 fn damaged(file: &SourceFile, what: &str) -> Error {
+    if let Some((_, codec)) = what.split_once("Disabled feature at compile time: ") {
+        return Error::invalid(format!("is compressed with {codec}, which is not read"))
+            .at(file.path().display())
+            .remedy("write it with zstd, snappy, gzip or without compression");
+    }
     Error::new(ErrorKind::Damaged, format!("cannot be read as Parquet: {what}"))
         .at(file.path().display())
         .remedy("the file is cut short or damaged; write it again")

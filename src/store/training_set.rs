@@ -284,6 +284,8 @@ mod tests {
         let error = ask(&["id", "event_timestamp", "event_timestamp"], &["v:x"]);
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().starts_with("the spine has more than one column event_timestamp"), "{error}");
+        let passing = ask(&["id", "event_timestamp", "label", "label"], &["v:x"]).to_string();
+        assert!(passing.starts_with("the spine has more than one column label; "), "{passing}");
         assert_eq!(ask(&["id", "event_timestamp"], &["v:y"]).kind(), ErrorKind::NotFound);
     }
 }

@@ -213,6 +213,8 @@ fn a_value_is_traced_to_where_it_came_from() {
     assert_eq!(explained["row"]["event_ts"], json!("2024-01-01T00:00:00Z"), "{explained}");
     assert_eq!(explained["row"]["checksum"], json!("good"), "{explained}");
     assert_eq!(explain(&["customer_id=9"])["row"], json!(null));
+    let nobody = project.run(&["explain", "profile:country", "customer_id=9"]).done().stdout();
+    assert!(nobody.contains("it has no row either") && !nobody.contains("with this row"), "{nobody}");
     let table = project.run(&["explain", "profile:country", "customer_id=1"]).done().stdout();
     assert!(table.contains("history/") && table.contains("SE") && table.contains("good"), "{table}");
 }
@@ -513,4 +515,26 @@ fn a_reader_that_went_away_is_no_failure() {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
     }
+}
+
+#[test]
+fn a_log_that_is_gone_is_missed_by_a_check_and_by_who_reads_it() {
+    // All rows are in a run: nothing is read of the log, and the next writer goes on in it.
+    let project = Project::shop_with_profiles();
+    let check = project.run(&["--format", "json", "check"]).done().json();
+    assert_eq!(check["latest_compared"], json!(2), "customers, however many runs they are in: {check}");
+    let segments = || std::fs::read_dir(project.path("store/log")).unwrap().map(|entry| entry.unwrap().path());
+    for segment in segments() {
+        std::fs::remove_file(segment).unwrap();
+    }
+    let check = project.run(&["check"]).fails(3, &["damage was found"]).stdout();
+    assert!(check.contains("log segment is missing") && check.contains("copy of the store"), "{check}");
+    // With a row in it.
+    let project = Project::shop_with_profiles();
+    project.run(&["delete", "profile", "customer_id=1", "--at", "2024-04-01T00:00:00Z"]).done();
+    std::fs::remove_dir_all(project.path("store/log")).unwrap();
+    for command in [&["show"][..], &["get", "--features", "profile:country", "customer_id=1"]] {
+        project.run(command).fails(3, &["missing", "copy of the store"]);
+    }
+    assert!(project.run(&["check"]).fails(3, &[]).stdout().contains("copy of the store"));
 }

@@ -95,3 +95,26 @@ fn a_retyped_feature_is_copied_where_each_of_its_values_converts() {
     copy("v@2").fails(1, &["view v@1: id=3 at 2024-01-02T00:00:00Z: b: wants int64, got 'x'", way_out]);
     assert_eq!(project.get(&["--features", "v@2:b", "id=4"]), [(json!(null), "NOT_FOUND".to_owned())]);
 }
+
+#[test]
+fn a_join_key_that_a_view_cannot_have_matches_nothing_in_a_text_spine_too() {
+    let project = Project::defined(
+        "[project]\nname = \"p\"\n[entities.e]\njoin_keys = { id = \"int32\" }\n\
+         [views.v]\nentities = [\"e\"]\nfeatures = { x = \"int64\" }\n",
+    );
+    project.run(&["apply"]).done();
+    project.put("v.csv", "id,event_timestamp,x\n1,2024-01-01T00:00:00Z,5\n");
+    project.run(&["import", "v", "v.csv"]).done();
+    project.put("spine.csv", "id,event_timestamp\n1,2024-02-01T00:00:00Z\n3000000000,2024-02-01T00:00:00Z\n");
+    project.put(
+        "spine.jsonl",
+        "{\"id\":1,\"event_timestamp\":\"2024-02-01\"}\n{\"id\":3000000000,\"event_timestamp\":\"2024-02-01\"}\n",
+    );
+    for spine in ["spine.csv", "spine.jsonl"] {
+        project.run(&["history", "--spine", spine, "--features", "v:x", "--out", "out.csv"]).done();
+        let out = std::fs::read_to_string(project.path("out.csv")).unwrap();
+        let last: Vec<&str> = out.lines().skip(1).map(|line| line.rsplit(',').next().unwrap()).collect();
+        assert_eq!(last, ["5", ""], "{spine}");
+        std::fs::remove_file(project.path("out.csv")).unwrap();
+    }
+}

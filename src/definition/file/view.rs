@@ -124,15 +124,17 @@ fn read_feature(reader: &mut Reader, at: &At, item: &Item<'_>) -> Feature {
         }
         DeValue::Table(_) => {
             let items = reader.table(at, item, example);
-            let dtype = items.iter().find(|item| item.key == "dtype");
-            match dtype {
-                // Noted under the feature itself: without its type its rules cannot be judged.
-                Some(dtype) => {
-                    feature.dtype = reader.parsed(at, dtype.value, "\"float64\"").unwrap_or(DataType::String);
+            // Noted under the feature itself: without its type its rules cannot be judged.
+            let dtype = match items.iter().find(|item| item.key == "dtype") {
+                Some(dtype) => reader.parsed(at, dtype.value, "\"float64\""),
+                None => {
+                    reader.missing(at, item, &items, "dtype", "dtype = \"float64\"");
+                    None
                 }
-                None => reader.missing(at, item, &items, "dtype", "dtype = \"float64\""),
-            }
-            for item in &items {
+            };
+            let is_judged = |key: &str| dtype.is_some() || !["min", "max", "one_of"].contains(&key);
+            feature.dtype = dtype.clone().unwrap_or(DataType::String);
+            for item in items.iter().filter(|item| is_judged(item.key)) {
                 read_feature_item(reader, &at.key(item.key), item, &mut feature);
             }
         }

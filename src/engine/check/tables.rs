@@ -113,7 +113,6 @@ impl Comparing<'_> {
     fn key(&mut self, hash: u64, key: &[u8]) -> Result<()> {
         let question = AsOf { known_at: self.seq, ..AsOf::new(i64::MAX) };
         let Some(found) = find_row(self.view, self.tail, hash, key, question)? else { return Ok(()) };
-        self.compared += 1;
         match self.table.lookup(hash, key, Need::SlotAndHeap, &mut self.copy) {
             // A row that came since; or a slot whose reader asks log and runs by itself.
             Lookup::Hit if self.copy.seq() > self.seq || self.copy.asks_history() => {}
@@ -154,11 +153,13 @@ impl Comparing<'_> {
         let (view, tail, seq) = (self.view, self.tail, self.seq);
         for _ in 0..WALKS_MAX {
             let mut differences = Vec::new();
+            let mut compared = 0;
             let stayed = self.table.walk(|at, slot| {
                 let what = match slot {
                     Err(what) => what,
                     Ok(row) if row.seq > seq => return,
                     Ok(row) => {
+                        compared += 1;
                         let question = AsOf { known_at: seq, ..AsOf::new(i64::MAX) };
                         match find_row(view, tail, row.hash, row.key, question) {
                             Ok(None) => "a slot is of a key that log and runs do not have",
@@ -172,6 +173,7 @@ impl Comparing<'_> {
             });
             if stayed {
                 differences.into_iter().for_each(|what| self.differs(what));
+                self.compared = compared;
                 return true;
             }
         }

@@ -52,6 +52,34 @@ fn an_export_by_day_keeps_the_order_within_a_day_however_little_it_may_hold() {
 }
 
 #[test]
+fn parquet_says_what_times_and_dates_are_whatever_their_unit_and_refuses_what_it_has_no_form_for() {
+    use arrow_array::{Date64Array, Int64Array, StructArray, TimestampSecondArray, UnionArray};
+    use arrow_schema::{DataType as ArrowType, TimeUnit, UnionFields};
+
+    let folder = Folder::new();
+    let path = folder.path("times.parquet");
+    let seconds: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(-5), None]));
+    let days: ArrayRef = Arc::new(Date64Array::from(vec![Some(-86_400_000), Some(86_400_000)]));
+    let inner = Arc::new(Field::new("at", seconds.data_type().clone(), true));
+    let nested: ArrayRef = Arc::new(StructArray::from(vec![(inner, seconds.clone())]));
+    write(&path, &[RecordBatch::try_from_iter([("s", seconds), ("d", days), ("n", nested)]).unwrap()]);
+    let found = read(&path, &SourceOptions::default()).unwrap();
+    let milliseconds = ArrowType::Timestamp(TimeUnit::Millisecond, None);
+    assert_eq!((found.column(0).data_type(), found.column(1).data_type()), (&milliseconds, &ArrowType::Date32));
+    assert_eq!(found.column(0).as_primitive::<arrow_array::types::TimestampMillisecondType>().value(0), -5_000);
+    assert_eq!(found.column(1).as_primitive::<arrow_array::types::Date32Type>().values(), &[-1, 1]);
+    assert_eq!(found.column(2).as_struct().column(0).data_type(), &milliseconds);
+
+    let fields = UnionFields::try_new([0], [Field::new("x", ArrowType::Int64, true)]).unwrap();
+    let one = UnionArray::try_new(fields, vec![0].into(), None, vec![Arc::new(Int64Array::from(vec![1]))]).unwrap();
+    let one = RecordBatch::try_from_iter([("u", Arc::new(one) as ArrayRef)]).unwrap();
+    let error = create_sink(&folder.path("union.parquet"), one.schema_ref(), Vec::new()).map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().starts_with("column u is a union"), "{error}");
+    assert_eq!(folder.names(), ["times.parquet"]);
+}
+
+#[test]
 fn an_export_in_one_piece_is_one_file_of_the_rows_as_they_came() {
     let folder = Folder::new();
     let schema = rows(0, &[]).schema();

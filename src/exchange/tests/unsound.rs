@@ -30,9 +30,10 @@ fn a_bad_value_is_named_with_file_line_column_and_text() {
         (
             "b.jsonl",
             "{\"x\":1}\n[1]\n",
-            "b.jsonl: line 2: not one JSON object: invalid type: sequence, expected an object at line 1 column 0",
+            "b.jsonl: line 2: not one JSON object: invalid type: sequence, expected an object at column 0; write one object a \
+             line, without the array around them: jq -c '.[]' does",
         ),
-        ("c.jsonl", "{\"x\":1", "c.jsonl: line 1: not one JSON object: EOF while parsing an object at line 1 column 6"),
+        ("c.jsonl", "{\"x\":1", "c.jsonl: line 1: not one JSON object: EOF while parsing an object at column 6"),
         ("d.jsonl", "{\"x\":1,\"x\":2}\n", "d.jsonl: line 1: the key 'x' stands twice"),
     ];
     for (name, contents, wanted) in table {
@@ -44,6 +45,48 @@ fn a_bad_value_is_named_with_file_line_column_and_text() {
     let latin1 = folder.file("latin1.csv", b"k\nM\xfcnchen\n");
     let text = folder.text_of(&read(&latin1, &options).unwrap_err());
     assert_eq!(text, "latin1.csv: line 2: column k: not UTF-8: 'M\u{fffd}nchen'");
+}
+
+#[test]
+fn json_lines_without_an_object_are_said_to_be_none() {
+    let folder = Folder::new();
+    let path = folder.file("array.jsonl", "[{\"x\":1},{\"x\":2}]\n");
+    // Types are inferred, as of a spine: nothing would be found, and each column missed.
+    let error = read(&path, &SourceOptions::default()).map(drop).unwrap_err();
+    let text = folder.text_of(&error);
+    assert!(text.starts_with("array.jsonl: line 1: not one JSON object") && text.contains("jq -c '.[]'"), "{text}");
+    let mixed = folder.file("mixed.jsonl", "oops\n{\"x\":1}\n");
+    assert!(folder.text_of(&read(&mixed, &SourceOptions::default()).unwrap_err()).contains("mixed.jsonl: line 1"));
+}
+
+#[test]
+fn what_cannot_be_read_twice_is_not_waited_for() {
+    let folder = Folder::new();
+    folder.file("a.csv", "x\n1\n");
+    let pipe = folder.path("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = read(&pipe, &SourceOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(folder.text_of(&error).starts_with("pipe.csv: it is a pipe or a device"), "{error}");
+    // Among the files of a folder it is none.
+    assert_eq!(read(&folder.0, &SourceOptions::default()).unwrap().num_rows(), 1);
+}
+
+#[test]
+fn a_codec_that_is_not_read_is_no_damage() {
+    let folder = Folder::new();
+    let path = folder.path("a.parquet");
+    write(&path, &[batch(&[("x", "int64", vec![Value::Int64(1)])])]);
+    let mut bytes = fs::read(&path).unwrap();
+    // The codec of the one column: zstd is 6, Brotli 4, as zigzag varints in field 4 of its metadata.
+    let footer = bytes.len() - 8 - u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
+    let path_in_schema = bytes[footer..].windows(3).rposition(|window| window == [0x18, 1, b'x']).unwrap() + footer;
+    let codec = bytes[path_in_schema..].windows(2).position(|window| window == [0x15, 12]).unwrap() + path_in_schema;
+    bytes[codec + 1] = 8;
+    fs::write(&path, bytes).unwrap();
+    let error = read(&path, &SourceOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(folder.text_of(&error).starts_with("a.parquet: is compressed with brotli"), "{error}");
 }
 
 #[test]

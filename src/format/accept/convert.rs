@@ -73,7 +73,7 @@ pub(super) fn mismatch(dtype: &DataType, array: &dyn Array) -> Error {
     if *dtype == DataType::Timestamp && array.data_type().is_integer() {
         // Seconds, milliseconds or microseconds: nobody can know.
         error = error.remedy(
-            "write the column as a timestamp type, which says its unit; or as CSV with timestamp_format = \"%s\"",
+            "write the column as a timestamp type, which says its unit; a view's source may also be CSV with timestamp_format = \"%s\"",
         );
     }
     match (0..array.len()).find(|&row| array.is_valid(row)) {

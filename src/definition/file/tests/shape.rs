@@ -160,3 +160,27 @@ fn windows_line_ends_are_not_shown() {
     let text = view_text("tll = \"3h\"", "").replace('\n', "\r\n");
     assert_eq!(mistakes_in(&text), mistakes_in_view("tll = \"3h\"", ""));
 }
+
+#[test]
+fn a_bracket_that_is_not_closed_is_one_mistake() {
+    let text = "[project]\nname = \"p\"\n[entities]\ne.join_keys = { id = \"int64\" }\n[views.v]\nentities = [\"e\"\nttl = \"3h\"\n\
+                [views.v.features]\na = \"int64\"\nb = \"int64\"\nc = \"int64\"\n";
+    let mistakes = mistakes_in(text);
+    assert!(mistakes.starts_with("asof.toml:6:") || mistakes.starts_with("asof.toml:7:"), "{mistakes}");
+    assert_eq!(mistakes.matches("asof.toml:").count(), 1, "{mistakes}");
+}
+
+#[test]
+fn a_file_in_another_encoding_is_refused_where_it_is() {
+    let path = std::env::temp_dir().join(format!("asof-latin1-{}.toml", std::process::id()));
+    std::fs::write(&path, b"[project]\nname = \"M\xfcnchen\"\n").unwrap();
+    let error = crate::definition::Definitions::from_file(&path).unwrap_err();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(error.to_string(), format!("{}:2:10: byte 0xfc is no UTF-8; save the file as UTF-8", path.display()));
+}
+
+#[test]
+fn rules_of_a_type_that_is_none_are_not_judged() {
+    let mistakes = mistakes_in_view("", r#"b = { dtype = "flaot64", min = 0, one_of = [1] }"#);
+    assert_eq!(mistakes.matches("asof.toml:").count(), 1, "{mistakes}");
+}
