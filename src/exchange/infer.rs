@@ -1,7 +1,7 @@
 //! Types of text columns that nobody gave a type: the one in which every value of the column keeps all it says.
 //!
 //! The rule, over every row, nulls left out: `int64` if every value is a whole number of 64 bits; else `float64` if every
-//! value is a number that a float64 keeps to its last digit; else `bool` if every value is true or false; else `timestamp`
+//! value is a number that a float64 keeps to its last digit; else `bool` if every value is true or false, in any case; else `timestamp`
 //! if every value is an instant in UTC, written with a `Z`, of microseconds at most; else `string`. A number is written as
 //! programs write numbers: without `+` or leading zeros (a postal code is no number) and without zeros at the end of a
 //! fraction (nor is version 1.10), but for `.0`, which is how whole numbers are told to be floats. A column without values
