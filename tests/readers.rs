@@ -367,6 +367,8 @@ fn tables_that_were_closed_before_the_kill_are_asked() {
         let reader = builder(image).open_read_only(DIR).unwrap();
         let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
         assert_eq!(x_of(&mut online, 0), (Some(1), true), "moment {moment} of {}", images.len());
+        let check = Store::builder().disk(Arc::new(image.kill_image())).check(DIR, &mut |_| ()).unwrap();
+        assert_eq!((check.latest_compared, check.problems), (3, vec![]), "moment {moment}: {:?}", check.passed_over);
     }
     drop(writer);
 }
@@ -401,9 +403,21 @@ fn a_table_that_may_not_be_written_is_built_anew_or_its_owner_is_told() {
     for may_remove in [true, false] {
         let disk = MemDisk::volatile();
         let (writer, reader) = writer_and_reader(&disk);
+        // Killed, so that the table is still in use: who reads beside the next writer takes it for that writer's.
+        let disk = disk.kill_image();
         drop((writer, reader));
         let is_first = AtomicBool::new(true);
+        let (beside, handles): (_, Arc<Mutex<Vec<OnlineHandle>>>) = (disk.clone(), Arc::default());
+        let opened_meanwhile = Arc::clone(&handles);
+        let still = Arc::new(AtomicBool::new(true));
+        let is_opening = Arc::clone(&still);
         let guarded = FaultyDisk::new(Arc::new(disk.clone()), move |operation, path| {
+            if is_opening.load(Ordering::SeqCst) {
+                let reader = builder(&beside).open_read_only(DIR).unwrap();
+                let mut online = reader.online(&Features::list(["v:x"]).unwrap()).unwrap();
+                assert_eq!(x_of(&mut online, 0).0, Some(1));
+                opened_meanwhile.lock().unwrap().push(online);
+            }
             let is_it = path == table_path() && is_first.load(Ordering::SeqCst);
             match operation {
                 Operation::OpenWrite if is_it => Verdict::Fail(io::ErrorKind::PermissionDenied),
@@ -417,11 +431,18 @@ fn a_table_that_may_not_be_written_is_built_anew_or_its_owner_is_told() {
         });
         let sizes = Sizes { table_reserve_bytes: 64 << 20, ..Sizes::default() };
         let opened = Store::builder().sizes(sizes).background(false).disk(Arc::new(guarded)).open(DIR);
+        still.store(false, Ordering::SeqCst);
         match opened {
             Ok(writer) => {
                 assert!(may_remove);
                 let mut online = writer.online(&Features::list(["v:x"]).unwrap()).unwrap();
                 comes_out_of_the_table(&mut online, 0, 1);
+                writer.write("v", &batch(0..3, 2, 2)).unwrap();
+                let mut handles = handles.lock().unwrap();
+                assert!(handles.len() > 10);
+                handles
+                    .iter_mut()
+                    .for_each(|online| assert_eq!(x_of(online, 0).0, Some(2), "asked before it was open"));
             }
             Err(error) => {
                 assert!(!may_remove, "{error}");

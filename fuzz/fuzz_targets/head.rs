@@ -86,6 +86,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(head.under_way(), Some(word(UNDER_WAY)).filter(|first| *first > word(COMMITTED_SEQ)));
 
     // Whatever stood there, the next writer's page is believed, in use and closed, and a reader that had it before follows.
+    // The page of a store that had so many writers is made anew before anybody begins on it.
     let Some(epoch) = state.epoch.checked_add(1) else { return };
     let writer = open(MapAccess::Write).expect("it was one");
     let mine = HeadState { epoch, under_way: 0, ..state };

@@ -83,7 +83,11 @@ fn open_spine(store: &Store, spine: &Path, request: &HistoricalRequest, inferrin
     for key in store.join_keys(&request.features, &options).unwrap_or_default() {
         if types.iter().all(|(name, _)| *name != key.column) {
             // A key that its view cannot have matches nothing, as in files that say their types.
-            let dtype = if key.dtype == DataType::Int32 { DataType::Int64 } else { key.dtype };
+            let dtype = match key.dtype {
+                DataType::Int32 => DataType::Int64,
+                DataType::Uuid => DataType::String,
+                dtype => dtype,
+            };
             types.push((key.column, dtype));
         }
     }

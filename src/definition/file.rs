@@ -51,14 +51,16 @@ impl Definitions {
     /// Reads and checks the text of a definitions file; `file_name` is for messages.
     ///
     /// # Errors
-    /// Every mistake in the text; the error's source is a [`Mistakes`].
+    /// Every mistake in the text, but where its syntax breaks in many places the first of those alone; the error's source is a
+    /// [`Mistakes`].
     pub fn parse(text: &str, file_name: &str) -> Result<Definitions> {
         let mut reader = Reader::default();
         let (root, syntax_errors) = DeTable::parse_recoverable(text);
-        let is_readable = syntax_errors.iter().all(|error| error.message() == "duplicate key");
         let is_doubled = |message: &str| message == "duplicate key";
         let (doubled, mut broken): (Vec<_>, Vec<_>) =
             syntax_errors.into_iter().partition(|error| is_doubled(error.message()));
+        // After broken syntax the tables say little about what was meant; doubled keys leave them whole.
+        let is_readable = broken.is_empty();
         if broken.len() > BROKEN_SYNTAX_MAX {
             // A bracket that is not closed makes a mistake of all that follows.
             broken.sort_by_key(|error| error.span().map(|span| span.start));
@@ -68,7 +70,6 @@ impl Definitions {
             reader.syntax(error.message(), error.span(), text);
         }
         let mut definitions = Definitions::default();
-        // After broken syntax the tables say little about what was meant; doubled keys leave them whole.
         if is_readable {
             read_root(&mut reader, root.get_ref(), &mut definitions);
             definitions.resolve_join_keys();

@@ -168,7 +168,7 @@ impl Engine {
     /// [`Engine::settle`] says what became of it, a state of knowledge of that time or later waits for it.
     pub(super) fn stamp(&self, core: &Core) -> i64 {
         self.own_head().head.announce(core.next_seq);
-        let ingested_at_us = core.state.ingested_at_us.max(self.clock.now().0);
+        let ingested_at_us = self.ingested_at_now(core);
         self.own_head().head.date(ingested_at_us);
         ingested_at_us
     }

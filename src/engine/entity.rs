@@ -2,6 +2,7 @@
 
 use super::picture::ViewPicture;
 use crate::error::{Error, Result, nearest};
+use crate::key::as_component;
 use crate::value::Value;
 
 /// The entity key of `view` that these join keys make.
@@ -24,10 +25,12 @@ pub fn entity_key(view: &ViewPicture, entity: &[(&str, Value)]) -> Result<Vec<u8
     let mut values = Vec::with_capacity(columns.len());
     for (name, dtype) in columns {
         let value = entity.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        values.push(value.ok_or_else(|| {
+        let value = value.ok_or_else(|| {
             Error::invalid(format!("the join key {name} ({dtype}) is missing"))
                 .remedy(format!("give it as {name}=VALUE"))
-        })?);
+        })?;
+        // As a read takes it; what no stored key can be is of another type here.
+        values.push(as_component(value.clone(), dtype).unwrap_or(value));
     }
     let mut key = Vec::new();
     view.key_schema.encode(&values, &mut key)?;

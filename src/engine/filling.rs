@@ -165,7 +165,8 @@ impl Engine {
         let mut rows = newer.iter().map(|run| run.record.entities).sum();
         store_winners(&mut filling.table, &files, view, rows)?;
         for segment in &sight.picture.tail {
-            rows_of_tail(segment, view, self.reads.hash_seed(), filling.applied_seq, |hash, row, seq| {
+            let above = (filling.applied_seq, u64::MAX);
+            rows_of_tail(segment, view, self.reads.hash_seed(), above, |hash, row, seq| {
                 rows += 1;
                 filling.table.upsert(hash, row, seq).map(|_| ())
             })?;

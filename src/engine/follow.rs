@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::core::lock;
 use super::heads::Heads;
-use super::outlived::is_outlived;
+use super::outlived::{beside, is_outlived};
 use super::picture::{Picture, table_shape};
 use super::reads::{Reads, Sight, Source};
 use super::replay::Replay;
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
 use crate::latest::{Beside, Opened, TableOptions, TableReader};
-use crate::lock::{holder, is_held};
+use crate::lock::holder;
 use crate::log::{LogReader, recover};
 use crate::manifest;
 use crate::registry::RegistryState;
@@ -278,7 +278,7 @@ impl Follower {
             following.log = LogReader::new(reads.log_place(), start);
         }
         let tables = if is_anew { Tables::Anew } else { Tables::Kept };
-        self.show(following, reads, state, tables(beside(reads, said)?));
+        self.show(following, reads, state, tables(beside(&*reads.disk, &reads.dir, said)?));
         Ok(())
     }
 
@@ -294,7 +294,7 @@ impl Follower {
         })?;
         if following.tails.len() != segments {
             let state = Arc::clone(&reads.picture().state);
-            self.show(following, reads, state, Tables::Kept(beside(reads, said)?));
+            self.show(following, reads, state, Tables::Kept(beside(&*reads.disk, &reads.dir, said)?));
         }
         Ok(())
     }
@@ -347,7 +347,12 @@ impl Follower {
             let gone = |table: &TableReader| table.is_retired();
             let mut views = picture.views.values().filter(|view| !view.record.is_dropped());
             if views.any(|view| view.table.as_ref().is_none_or(gone)) {
-                self.show(following, reads, Arc::clone(&picture.state), Tables::Kept(beside(reads, said)?));
+                self.show(
+                    following,
+                    reads,
+                    Arc::clone(&picture.state),
+                    Tables::Kept(beside(&*reads.disk, &reads.dir, said)?),
+                );
             }
         }
         Ok(())
@@ -394,16 +399,4 @@ fn missing_log(error: Error) -> Error {
         }
         _ => error,
     }
-}
-
-/// Whose tables a HEAD that is believed speaks of.
-fn beside(reads: &Reads, said: &HeadState) -> Result<Beside> {
-    let committed_seq = said.committed_seq;
-    Ok(if said.is_clean {
-        Beside::Nobody { committed_seq }
-    } else if is_held(&*reads.disk, &reads.dir)? {
-        Beside::Writer
-    } else {
-        Beside::Killed { committed_seq }
-    })
 }

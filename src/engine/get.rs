@@ -122,12 +122,18 @@ pub(super) fn encode_entity(
             Error::invalid(format!("{} needs the join key {column}", selected.label))
                 .remedy(format!("give it as {column}=VALUE"))
         })?;
-        match as_component(value, dtype) {
-            Some(value) => values.push(value),
-            None => may_be_stored = false,
-        }
+        values.push(as_component(value, dtype).unwrap_or_else(|| {
+            may_be_stored = false;
+            // In its place, so that the others are judged.
+            if *dtype == DataType::Uuid { Value::Uuid([0; 16]) } else { Value::Int32(0) }
+        }));
     }
-    if may_be_stored { schema.encode(&values, out) } else { Ok(()) }
+    let begin = out.len();
+    schema.encode(&values, out)?;
+    if !may_be_stored {
+        out.truncate(begin);
+    }
+    Ok(())
 }
 
 /// Refuses keys that no selected view is joined through.

@@ -104,7 +104,8 @@ impl Reads {
         // Those that pass through, too: nobody could tell them apart in what comes out.
         let mut seen = HashSet::new();
         for name in spine.fields().iter().map(|field| field.name()) {
-            if !seen.insert(name) && !doubled.iter().any(|told| told.starts_with(&format!("{name} ("))) {
+            let is_told = |told: &String| told == name || told.starts_with(&format!("{name} ("));
+            if !seen.insert(name) && !doubled.iter().any(is_told) {
                 doubled.push(name.clone());
             }
         }

@@ -38,10 +38,8 @@ impl Comparison<'_> {
         let mut known = KnownRows::new(&schema, &runs, self.seqs.clone(), self.row_count, self.part_starts)?;
         for tail in &picture.tail {
             let mut collector = RowCollector::new(&schema, engine.reads().hash_seed());
-            let before = self.seqs.start().saturating_sub(1);
-            rows_of_tail(tail, view, engine.reads().hash_seed(), before, |_, record, seq| {
-                if seq <= *self.seqs.end() { collector.push(seq, record) } else { Ok(()) }
-            })?;
+            let seqs = (self.seqs.start().saturating_sub(1), *self.seqs.end());
+            rows_of_tail(tail, view, engine.reads().hash_seed(), seqs, |_, record, seq| collector.push(seq, record))?;
             if !collector.is_empty() {
                 known.add(&collector.finish()?)?;
             }

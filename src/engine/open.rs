@@ -10,7 +10,7 @@ use super::outlived::is_outlived;
 use super::picture::Picture;
 use super::reads::{OwnHead, Reads, Source, log_place};
 use super::replay::Replay;
-use super::tables::{Tables, retire_tables};
+use super::tables::{Tables, remove_unwritable_tables, retire_tables};
 use crate::disk::{Disk, MapAccess};
 use crate::error::{Error, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
@@ -23,6 +23,8 @@ use crate::registry::records::{Meta, ProjectRecord};
 use crate::tail::TailSegment;
 use crate::time::{Clock, Timestamp};
 
+/// Each opening for writing takes one.
+const EPOCHS_MAX: u64 = u64::MAX / 2;
 const FOLDERS: [&str; 4] = ["log", "history", "latest", "quarantine"];
 
 impl Engine {
@@ -59,8 +61,9 @@ impl Engine {
             manifest::publish(&*disk, dir, &state.to_manifest())?;
         }
         let head = match Head::open(&*disk, dir, &identity.uuid, MapAccess::Write)? {
-            Some(head) => head,
-            None => Head::create(&*disk, dir, &identity.uuid)?,
+            // No store has had so many writers: it is damaged.
+            Some(head) if head.epoch() < EPOCHS_MAX => head,
+            _ => Head::create(&*disk, dir, &identity.uuid)?,
         };
         let (mut said, mut trust) = head.read_trusted();
         if trust != Trust::Untrusted && said.manifest_generation > state.generation() {
@@ -92,6 +95,7 @@ impl Engine {
             return Err(Error::damaged(&place.folder, "the log ends before the place that HEAD says was committed")
                 .remedy(RESTORE_STORE));
         }
+        remove_unwritable_tables(&*disk, dir, &state)?;
         if recovered.set_aside_bytes > 0 || trust == Trust::Untrusted {
             retire_tables(&*disk, dir, &state)?;
         }

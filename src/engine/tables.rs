@@ -24,6 +24,12 @@ pub(super) fn retire_tables(disk: &dyn Disk, dir: &Path, state: &RegistryState) 
     state.views().try_for_each(|view| Table::retire_file(disk, &dir.join("latest").join(view.dir_name())))
 }
 
+/// Removes the tables that this process may not write to; they are built anew. Before HEAD tells of a writer: who takes one for that
+/// writer's would ask it for as long as that writer lives, and be told by nobody.
+pub(super) fn remove_unwritable_tables(disk: &dyn Disk, dir: &Path, state: &RegistryState) -> Result<()> {
+    state.views().try_for_each(|view| Table::remove_unwritable(disk, &dir.join("latest").join(view.dir_name())))
+}
+
 impl Engine {
     fn table_path(&self, view: &ViewPicture) -> PathBuf {
         self.reads.dir.join("latest").join(view.record.dir_name())

@@ -177,8 +177,8 @@ fn give_record(record: &[u8], hash: u64, seq: u64, sink: &mut impl Sink) -> Resu
     sink(hash, &parsed(record)?.0, seq)
 }
 
-/// Gives `sink` the rows of a view that a log segment holds above `after`, in the order they were written; the
-/// number of the last.
+/// Gives `sink` the rows of a view that a log segment holds above `after` up to `last`, in the order they were written; the
+/// number of the last that it gave.
 ///
 /// # Errors
 /// What `sink` fails with.
@@ -186,7 +186,7 @@ pub fn rows_of_tail(
     segment: &TailSegment,
     view: &ViewPicture,
     hash_seed: u64,
-    mut after: u64,
+    (mut after, last): (u64, u64),
     mut sink: impl Sink,
 ) -> Result<u64> {
     loop {
@@ -194,6 +194,9 @@ pub fn rows_of_tail(
         let Some(rows) = views.get(&view.record.id) else { return Ok(after) };
         let mut given = 0;
         for (row, record) in rows.rows_after(after, ROWS_HELD) {
+            if row.seq > last {
+                return Ok(after);
+            }
             sink(key_hash(hash_seed, record.key), &record, row.seq)?;
             after = row.seq;
             given += 1;

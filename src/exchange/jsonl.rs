@@ -44,6 +44,12 @@ pub(super) struct JsonLinesReader {
     done: bool,
 }
 
+/// Whether the columns that [`JsonLinesReader::open`] finds are those of all rows, and not of the first ones of a long file.
+pub(super) fn is_sample_all(file: SourceFile) -> bool {
+    let mut lines = Lines::new(file);
+    (0..SAMPLE_ROWS).any(|_| !matches!(lines.advance(), Ok(true))) || !matches!(lines.advance(), Ok(true))
+}
+
 impl JsonLinesReader {
     pub fn open(file: SourceFile, options: &SourceOptions) -> Result<JsonLinesReader> {
         let mut names: Vec<String> = Vec::new();
@@ -170,14 +176,17 @@ pub(super) fn look(
     let mut rows = 0_u64;
     // Key -> place of its guess, and whether one is wanted; `None` for keys not asked for.
     let mut columns: HashMap<String, Option<(usize, bool)>> = HashMap::new();
-    let mut first_fault = None;
+    let (mut first_fault, mut objects, mut guessed) = (None, 0_u64, 0_usize);
     while let Ok(true) = lines.advance() {
         rows += 1;
         if rows.is_multiple_of(LOOK_ROWS) {
             tell();
         }
         let object = match serde_json::from_slice::<Object>(&lines.line) {
-            Ok(object) => object,
+            Ok(object) => {
+                objects += 1;
+                object
+            }
             Err(error) => {
                 first_fault.get_or_insert_with(|| lines.at(no_object(&lines.line, &error)));
                 continue;
@@ -189,6 +198,7 @@ pub(super) fn look(
                 None => {
                     let is_open = options.type_of(&key).is_none();
                     let column = options.wants(&key).then(|| (guesses.place(&key), is_open));
+                    guessed += usize::from(matches!(column, Some((_, true))));
                     columns.insert(key.into_owned(), column);
                     column
                 }
@@ -197,21 +207,20 @@ pub(super) fn look(
                 guesses.guess(place).see_json(raw);
             }
         }
-        if columns.len() > COLUMNS_MAX {
+        if guessed > COLUMNS_MAX {
             let what = format!("more than {COLUMNS_MAX} different keys up to here, each of which would be a column");
             let way_out = "put keys that differ from row to row into one object: {\"extra\": {..}}";
             return Err(lines.at(Error::invalid(what).remedy(way_out)));
         }
     }
     // Of a file that has no object nobody could say what its columns are.
-    first_fault.filter(|_| columns.is_empty()).map_or(Ok(()), Err)
+    first_fault.filter(|_| objects == 0 && options.on_bad_row.is_none()).map_or(Ok(()), Err)
 }
 
 fn no_object(line: &[u8], error: &serde_json::Error) -> Error {
     let text = error.to_string();
     // The line's number is told by who reads the file.
-    let what = text.split(" at line 1 ").collect::<Vec<_>>().join(" at ");
-    let error = Error::invalid(format!("not one JSON object: {what}"));
+    let error = Error::invalid(format!("not one JSON object: {}", text.replace(" at line 1 ", " at ")));
     if line.trim_ascii_start().starts_with(b"[") {
         return error.remedy("write one object a line, without the array around them: jq -c '.[]' does");
     }

@@ -78,6 +78,7 @@ fn stored_field(field: &FieldRef) -> Result<FieldRef> {
         ArrowType::Struct(fields) => {
             ArrowType::Struct(fields.iter().map(stored_field).collect::<Result<Vec<FieldRef>>>()?.into())
         }
+        ArrowType::Map(entries, is_sorted) => ArrowType::Map(stored_field(entries)?, *is_sorted),
         // The writer panics.
         ArrowType::Union(..) => {
             return Err(Error::invalid(format!("column {} is a union, for which Parquet has no form", field.name()))

@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::file::SourceFile;
+use super::jsonl::is_sample_all;
 use super::kind::FileKind;
 use super::source::{SourceOptions, source_schema};
 use crate::definition::{EventTime, FeatureView};
@@ -41,9 +42,10 @@ impl ViewSource {
             ..options
         };
         let found = source_schema(path, &options)?;
-        let kind = FileKind::of_file(&SourceFile::open(path, Arc::default())?)?;
+        let file = SourceFile::open(path, Arc::default())?;
+        let kind = FileKind::of_file(&file)?;
         if kind == FileKind::JsonLines {
-            check_keys(view, &found)
+            check_keys(view, &found, || is_sample_all(file))
                 .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))?;
         }
         options.column_types = Some(column_types(view, &found, kind));
@@ -60,15 +62,16 @@ impl ViewSource {
 }
 
 /// Finds fault with the keys of a JSON Lines file. What is null need not be written, so that a feature which no row speaks of is
-/// no mistake by itself; it is one where the file has a key that is the feature's but for a slip, and where no feature is found at all.
+/// no mistake by itself; it is one where the file has a key that is the feature's but for a slip, and where no feature is found at all
+/// and `is_all` of it was looked at.
 ///
 /// # Errors
 /// As for columns that other files lack.
-fn check_keys(view: &FeatureView, found: &SchemaRef) -> Result<()> {
+fn check_keys(view: &FeatureView, found: &SchemaRef, is_all: impl FnOnce() -> bool) -> Result<()> {
     let (missing, unknown) = missing_columns(view, found)?;
     let is_there = |name: &str| found.column_with_name(name).is_some();
     let count = |role: ColumnRole| missing.iter().filter(|column| column.role == role).count();
-    let says_nothing = count(ColumnRole::Feature) == view.features.len() && !is_there(DELETED_COLUMN);
+    let says_nothing = count(ColumnRole::Feature) == view.features.len() && !is_there(DELETED_COLUMN) && is_all();
     let is_mistake = |column: &&MissingColumn| match column.role {
         ColumnRole::JoinKey | ColumnRole::EventTimestamp => true,
         ColumnRole::Feature if says_nothing => true,

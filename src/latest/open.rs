@@ -228,8 +228,20 @@ impl Table {
         self.publish();
     }
 
-    /// Tells whoever has the file open that another takes its place. Nothing is done where there is no table; one that may not be
-    /// written is removed.
+    /// Removes the file of a table if this process may not write to it.
+    ///
+    /// # Errors
+    /// Nor may it remove it.
+    pub fn remove_unwritable(disk: &dyn Disk, path: &Path) -> Result<()> {
+        match disk.open(path, OpenMode::Write) {
+            Err(error) if error.io_kind() == Some(ErrorKind::PermissionDenied) => disk.remove(path).map_err(|_| {
+                error.remedy("give it back to the user that writes to the store, or remove it: it is built anew")
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells whoever has the file open that another takes its place. Nothing is done where there is no table.
     ///
     /// # Errors
     /// The operating system refuses.
@@ -237,12 +249,6 @@ impl Table {
         let file = match disk.open(path, OpenMode::Write) {
             Ok(file) => file,
             Err(error) if error.is_missing_file() || error.io_kind() == Some(ErrorKind::IsADirectory) => return Ok(()),
-            // No writer of today has it, so no reader believes it longer than until that writer is seen.
-            Err(error) if error.io_kind() == Some(ErrorKind::PermissionDenied) => {
-                return disk.remove(path).map_err(|_| {
-                    error.remedy("give it back to the user that writes to the store, or remove it: it is built anew")
-                });
-            }
             Err(error) => return Err(error),
         };
         if file.len_bytes()? < HEADER_WORDS as u64 * 8 {
@@ -259,6 +265,7 @@ impl Table {
     /// # Errors
     /// The operating system refuses.
     pub fn remove_file(disk: &dyn Disk, path: &Path) -> Result<()> {
+        Table::remove_unwritable(disk, path)?;
         Table::retire_file(disk, path)?;
         match disk.remove(path) {
             Err(error) if !error.is_missing_file() => Err(error),
@@ -346,12 +353,20 @@ impl Table {
             block.free_words = (storage.space.free_words() + storage.heap.free_words()) as u64;
         }
         let slot = usize::from(block.generation % 2 == 1);
-        for (word, value) in words[SUPERBLOCKS_AT[slot]..].iter().zip(block.encode(slot)) {
-            word.store(value, Ordering::Release);
-        }
         let live = LiveState { applied_seq: block.applied_seq, applied_log: block.applied_log, behind: block.behind };
-        for (word, value) in words[LIVE_STATE..].iter().zip(live.encode()) {
-            word.store(value, Ordering::Release);
+        let store = |at: usize, values: &[u64]| {
+            for (word, value) in words[at..].iter().zip(values) {
+                word.store(*value, Ordering::Release);
+            }
+        };
+        // A reader believes a file by its superblock, and asks the live words whether it has every row: what lacks some is
+        // called so before it is believed.
+        if block.behind != BEHIND_NOT {
+            store(LIVE_STATE, &live.encode());
+        }
+        store(SUPERBLOCKS_AT[slot], &block.encode(slot));
+        if block.behind == BEHIND_NOT {
+            store(LIVE_STATE, &live.encode());
         }
     }
 }

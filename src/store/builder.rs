@@ -16,6 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
 use crate::time::{Clock, SystemClock};
 
+/// Log segments of a temporary store.
+const TEMPORARY_SEGMENT_BYTES_MAX: u64 = 4 << 20;
+
 /// Settings for opening a store.
 #[derive(Clone)]
 pub struct StoreBuilder {
@@ -216,17 +219,15 @@ impl StoreBuilder {
         check_store(&self.the_disk(), path.as_ref(), progress)
     }
 
-    /// A store in a new temporary folder, which is removed when it is dropped.
+    /// A store in a new temporary folder, which is removed when it is dropped. Its log segments are of 4 MiB at most: they are
+    /// allocated when they are made, and a test has many stores with few rows each.
     ///
     /// # Errors
     /// The folder for temporary files cannot be written to.
     pub fn temporary(mut self) -> Result<TemporaryStore> {
         self.listen = false;
-        static MADE: AtomicU64 = AtomicU64::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("asof-{}-{number}", std::process::id()));
-        std::fs::create_dir(&folder).map_err(|source| Error::io("make a temporary folder", &folder, source))?;
-        let folder = Folder(folder);
+        self.sizes.segment_bytes = self.sizes.segment_bytes.min(TEMPORARY_SEGMENT_BYTES_MAX);
+        let folder = Folder::new()?;
         let store = self.clone().open(folder.0.join("store"))?;
         Ok(TemporaryStore { store, folder, builder: self })
     }
@@ -246,6 +247,22 @@ pub struct TemporaryStore {
 }
 
 struct Folder(PathBuf);
+
+impl Folder {
+    /// A new one. What a process of the same number left that was killed is passed over.
+    fn new() -> Result<Folder> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = MADE.fetch_add(1, Ordering::Relaxed);
+            let folder = std::env::temp_dir().join(format!("asof-{}-{number}", std::process::id()));
+            match std::fs::create_dir(&folder) {
+                Ok(()) => return Ok(Folder(folder)),
+                Err(source) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(Error::io("make a temporary folder", &folder, source)),
+            }
+        }
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -321,6 +338,24 @@ mod tests {
         let error = builder.open_or_connect(&path, |_| Ok(None)).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Locked);
         drop(holder);
+    }
+
+    #[test]
+    fn folders_that_a_killed_process_left_are_passed_over() {
+        let first = Store::temporary().unwrap();
+        let name = first.path().parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        let number: u64 = name.rsplit('-').next().unwrap().parse().unwrap();
+        // Other tests take numbers meanwhile: some of these are met.
+        let left: Vec<PathBuf> = (number + 1..number + 200)
+            .map(|number| std::env::temp_dir().join(format!("asof-{}-{number}", std::process::id())))
+            .filter(|folder| std::fs::create_dir(folder).is_ok())
+            .collect();
+        let made = Store::temporary();
+        for folder in &left {
+            std::fs::remove_dir(folder).unwrap();
+        }
+        assert!(!left.is_empty());
+        made.unwrap();
     }
 
     #[test]

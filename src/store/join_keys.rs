@@ -96,6 +96,23 @@ mod tests {
             let mut statuses = vec![online.get(&key, store.now()).unwrap().status(0).0];
             online.get_batch(&[key.clone(), key], store.now(), |_, row| statuses.push(row.status(0).0)).unwrap();
             assert_eq!(statuses, [wanted.unwrap(); 3], "{view} {entity:?} now");
+            // What is answered can be explained; a delete of what cannot be there is a mistake.
+            let explained = store.explain(&format!("{view}:x"), &entity, &then).ok().map(|told| told.status);
+            assert_eq!(explained, wanted.filter(|status| *status == Status::Present || view == "large"), "{entity:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_no_stored_key_can_have_hides_no_mistake_in_another() {
+        let store = Store::temporary().unwrap();
+        let view = FeatureView::new("v").entity("pair").feature("x", DataType::Int64);
+        let keys = [("a", DataType::Int32), ("b", DataType::Int64)];
+        store.apply(&Definitions::new("keys").entity("pair", keys).view(view), ApplyOptions::default()).unwrap();
+        let features = Features::list(["v:x"]).unwrap();
+        for (b, is_good) in [(Value::Int64(1), true), (Value::String("x".into()), false), (Value::Null, false)] {
+            let entity = [("a", Value::Int64(1 << 40)), ("b", b.clone())];
+            assert_eq!(store.get(&features, &entity, &GetOptions::default()).is_ok(), is_good, "{b:?}");
+            assert_eq!(store.online(&features).unwrap().key(&entity).is_ok(), is_good, "{b:?}");
         }
     }
 }

@@ -73,6 +73,12 @@ fn check_alike(old: &FeatureView, new: &FeatureView) -> Result<()> {
         return Err(Error::refused(format!("{from} has created timestamps, {to} has none"))
             .remedy("declare created_timestamp in the new version's source, so that rows keep their order"));
     }
+    let tells_apart =
+        |view: &FeatureView, name: &str| view.join_keys.iter().chain(&view.event_id).any(|(known, _)| known == name);
+    if let Some((name, _)) = old.join_keys.iter().chain(&old.event_id).find(|(name, _)| !tells_apart(new, name)) {
+        let what = format!("{from} tells its rows apart by {name}, and {to} does not: rows of several would be one's");
+        return Err(Error::refused(what).remedy(by_hand(old, new)));
+    }
     for (name, dtype) in new.join_keys.iter().chain(&new.event_id) {
         let what = match type_in(old, name) {
             None => format!("{from} has no {name}, by which {to} tells its rows apart"),

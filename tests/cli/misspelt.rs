@@ -53,3 +53,20 @@ fn misspelt_names_are_found_out_in_every_format() {
     }
     assert_eq!(project.get(&["--features", "profile:age", "customer_id=1"])[0].0, 31);
 }
+
+/// Its first rows alone were looked at.
+#[test]
+fn a_feature_that_a_long_file_speaks_of_late_is_imported() {
+    let project = Project::defined(
+        "[project]\nname = \"p\"\n[entities.e]\njoin_keys = { id = \"int64\" }\n\
+         [views.v]\nentities = [\"e\"]\nfeatures = { note = \"string\" }\n",
+    );
+    project.run(&["apply"]).done();
+    let row = |id: u32, rest: &str| format!("{{\"id\":{id},\"event_timestamp\":\"2024-01-01\"{rest}}}\n");
+    let rows: String = (0..10_000).map(|id| row(id, "")).collect();
+    project.put("short.jsonl", &rows);
+    project.run(&["import", "v", "short.jsonl"]).fails(1, &["missing column: note"]);
+    project.put("v.jsonl", rows + &row(10_000, ",\"note\":\"late\""));
+    project.run(&["import", "v", "v.jsonl"]).done();
+    assert_eq!(project.get(&["--features", "v:note", "id=10000"])[0].0, serde_json::json!("late"));
+}

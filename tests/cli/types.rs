@@ -75,7 +75,8 @@ fn a_retyped_feature_is_copied_where_each_of_its_values_converts() {
     let second = version(2, "c", r#"a = "string", b = "int64", c = "int32", d = "string", e = "float64""#);
     let third = version(3, "c", r#"a = "int64", b = "bytes""#);
     let fourth = version(4, "d", r#"a = "int64""#);
-    project.put("asof.toml", definitions(&(second + &third + &fourth)));
+    let fifth = "[views.\"v@5\"]\nentities = []\nfeatures = { a = \"int64\" }\n";
+    project.put("asof.toml", definitions(&(second + &third + &fourth + fifth)));
     project.run(&["apply"]).done();
     project.run(&["import", "v@2", "--from-version", "1"]).done();
     let values = |id: &str| -> Vec<serde_json::Value> {
@@ -89,6 +90,7 @@ fn a_retyped_feature_is_copied_where_each_of_its_values_converts() {
     let copy = |to: &str| project.run(&["import", to, "--from-version", "1"]);
     copy("v@3").fails(3, &["feature b is string in v@1 and bytes in v@3", way_out]);
     copy("v@4").fails(3, &["id is int64 in v@1 and string in v@4", way_out]);
+    copy("v@5").fails(3, &["v@1 tells its rows apart by id, and v@5 does not", way_out]);
     // A row that cannot be copied is told by its key and time, and nothing is.
     project.put("w.csv", "id,event_timestamp,a,b,c,d,e\n3,2024-01-02T00:00:00Z,,x,,,\n4,2024-01-02T00:00:00Z,,8,,,\n");
     project.run(&["import", "v@1", "w.csv"]).done();
@@ -99,22 +101,23 @@ fn a_retyped_feature_is_copied_where_each_of_its_values_converts() {
 #[test]
 fn a_join_key_that_a_view_cannot_have_matches_nothing_in_a_text_spine_too() {
     let project = Project::defined(
-        "[project]\nname = \"p\"\n[entities.e]\njoin_keys = { id = \"int32\" }\n\
+        "[project]\nname = \"p\"\n[entities.e]\njoin_keys = { id = \"int32\", t = \"uuid\" }\n\
          [views.v]\nentities = [\"e\"]\nfeatures = { x = \"int64\" }\n",
     );
     project.run(&["apply"]).done();
-    project.put("v.csv", "id,event_timestamp,x\n1,2024-01-01T00:00:00Z,5\n");
+    let t = "01234567-89ab-cdef-0123-456789abcdef";
+    project.put("v.csv", format!("id,t,event_timestamp,x\n1,{t},2024-01-01T00:00:00Z,5\n"));
     project.run(&["import", "v", "v.csv"]).done();
-    project.put("spine.csv", "id,event_timestamp\n1,2024-02-01T00:00:00Z\n3000000000,2024-02-01T00:00:00Z\n");
-    project.put(
-        "spine.jsonl",
-        "{\"id\":1,\"event_timestamp\":\"2024-02-01\"}\n{\"id\":3000000000,\"event_timestamp\":\"2024-02-01\"}\n",
-    );
+    let spine = [("1", t), ("3000000000", t), ("1", "none")];
+    let lines: String = spine.iter().map(|(id, t)| format!("{id},{t},2024-02-01T00:00:00Z\n")).collect();
+    project.put("spine.csv", format!("id,t,event_timestamp\n{lines}"));
+    let line = |(id, t)| format!("{{\"id\":{id},\"t\":\"{t}\",\"event_timestamp\":\"2024-02-01\"}}\n");
+    project.put("spine.jsonl", spine.map(line).concat());
     for spine in ["spine.csv", "spine.jsonl"] {
         project.run(&["history", "--spine", spine, "--features", "v:x", "--out", "out.csv"]).done();
         let out = std::fs::read_to_string(project.path("out.csv")).unwrap();
         let last: Vec<&str> = out.lines().skip(1).map(|line| line.rsplit(',').next().unwrap()).collect();
-        assert_eq!(last, ["5", ""], "{spine}");
+        assert_eq!(last, ["5", "", ""], "{spine}");
         std::fs::remove_file(project.path("out.csv")).unwrap();
     }
 }

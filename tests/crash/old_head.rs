@@ -277,3 +277,15 @@ fn where_head_was_lost_within_a_boot_no_table_answers_that_may_lack_rows_or_have
         }
     }
 }
+
+#[test]
+fn a_head_that_counts_more_writers_than_there_can_be_is_made_anew() {
+    // Its epoch is the one word that is taken from a page that is not believed.
+    for epoch in [u64::MAX, u64::MAX - 1] {
+        let (disk, _) = closed_store();
+        disk.open(&path("HEAD"), OpenMode::Write).unwrap().write_at(4 * 8, &epoch.to_le_bytes()).unwrap();
+        let store = builder(&disk).open(STORE).unwrap();
+        store.write("v", &batch(0..9, 2, 2)).unwrap();
+        assert_eq!((x(&store, 3), x_read(&disk, 3)), (Some(2), Some(2)));
+    }
+}

@@ -291,3 +291,21 @@ fn openings_that_fail_leave_no_segment_behind() {
     assert_eq!(x(&builder(&killed).open(STORE).unwrap(), 3), Some(1));
     assert!(!killed.exists(&orphan).unwrap());
 }
+
+#[test]
+fn a_store_whose_first_opening_was_cut_short_anywhere_misses_nothing() {
+    let disk = MemDisk::new();
+    let images: Arc<Mutex<Vec<MemDisk>>> = Arc::default();
+    let taken = Arc::clone(&images);
+    disk.on_operation(move |info| taken.lock().unwrap().push(info.disk.kill_image()));
+    drop(builder(&disk).open(STORE).unwrap());
+    let images = std::mem::take(&mut *images.lock().unwrap());
+    let mut checked = 0;
+    for (moment, image) in images.into_iter().enumerate() {
+        let Ok(report) = Store::builder().disk(Arc::new(image)).check(STORE, &mut |_| ()) else { continue };
+        let damage = |problem: &&asof::Problem| problem.severity == Severity::Damage;
+        assert_eq!(report.problems.iter().find(damage), None, "moment {moment}");
+        checked += 1;
+    }
+    assert!(checked > 5, "{checked}");
+}

@@ -17,8 +17,8 @@ pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &Feat
                 .remedy("as in features = [\"weather:temp\"]"),
         );
     }
-    // The caller's columns, and what they must be of.
-    let mut keys: BTreeMap<&str, (&DataType, String)> = BTreeMap::new();
+    // The caller's columns: the type that holds all that is read out of them, and who was the first to read what.
+    let mut keys: BTreeMap<&str, (&DataType, &DataType, String)> = BTreeMap::new();
     // A column of the answer is known by its label and feature: the same pair twice is ambiguous.
     let mut columns: BTreeMap<(String, String), ViewRef> = BTreeMap::new();
     for (i, selection) in service.features.iter().enumerate() {
@@ -27,12 +27,12 @@ pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &Feat
         let selected = check_selection(found, &at, selection, view, definitions);
         for (join_key, dtype) in &view.join_keys {
             let column = selection.join_keys.get(join_key).unwrap_or(join_key);
-            let (known, label) = keys.entry(column).or_insert((dtype, selection.label()));
-            match common_type(known, dtype) {
-                Some(common) => *known = common,
+            let (common, first, label) = keys.entry(column).or_insert((dtype, dtype, selection.label()));
+            match common_type(common, dtype) {
+                Some(wider) => *common = wider,
                 None => {
                     let what = format!(
-                        "service {name} reads the join key {column} as {known} for {label} and as {dtype} for {}",
+                        "service {name} reads the join key {column} as {first} for {label} and as {dtype} for {}",
                         selection.label()
                     );
                     let remedy =

@@ -73,7 +73,8 @@ impl Check<'_> {
             let mut reader = LogReader::new(place.clone(), segment);
             let outcome = reader.read_new(limit, |frame, at| rows.take(&place, &frame, at));
             // One without a row is missed too, though nothing is read of it: the next writer goes on in it.
-            let is_missing = !self.disk.exists(&file)?;
+            // Nor is there one where none was ever begun.
+            let is_missing = said.log_end > 0 && !self.disk.exists(&file)?;
             if is_missing || outcome.as_ref().is_err_and(Error::is_missing_file) {
                 if self.is_sealed(state, segment)? {
                     return Ok(None);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Check, MADE_ANEW, Severity};
 use crate::disk::MapAccess;
-use crate::engine::outlived::is_outlived;
+use crate::engine::outlived::{beside, is_outlived};
 use crate::engine::reads::log_place;
 use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, RESTORE_STORE, Result};
 use crate::head::{self, Head, HeadState, Trust};
@@ -57,8 +57,10 @@ impl Check<'_> {
             }
             let state = Arc::new(state);
             if let Some((tail, seq)) = self.log(identity, &state, said.as_ref())? {
-                let has_writer = said.is_some_and(|said| !said.is_clean);
-                let beside = if has_writer { Beside::Writer } else { Beside::Nobody { committed_seq: seq } };
+                let beside = match &said {
+                    Some(said) => beside(&*self.disk, &self.dir, said)?,
+                    None => Beside::Nobody { committed_seq: seq },
+                };
                 return Ok(Some(Published { state, tail, seq, beside }));
             }
             self.report = before.clone();

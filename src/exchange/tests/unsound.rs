@@ -300,3 +300,21 @@ fn a_compressed_buffer_that_declares_any_length_is_damage() {
         }
     }
 }
+
+#[test]
+fn rows_that_are_set_aside_are_no_fault_of_the_file_where_types_are_inferred_either() {
+    let folder = Folder::new();
+    let path = folder.file("a.jsonl", "oops\n[1]\n");
+    let seen = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&seen);
+    let on_bad_row: BadRowHandler = Arc::new(move |_| {
+        *count.lock().unwrap() += 1;
+        Ok(())
+    });
+    let options = SourceOptions { on_bad_row: Some(on_bad_row), ..SourceOptions::default() };
+    assert_eq!(read(&path, &options).unwrap().num_rows(), 0);
+    assert_eq!(*seen.lock().unwrap(), 2);
+    // Nor are objects without a key.
+    let empty = folder.file("b.jsonl", "{}\n{}\n");
+    assert!(read(&empty, &SourceOptions::default()).is_ok());
+}

@@ -13,6 +13,7 @@ use arrow_array::{
     Array, ArrayRef, Decimal128Array, FixedSizeBinaryArray, PrimitiveArray, StringArray, new_null_array,
 };
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer, i256};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType as ArrowType, TimeUnit};
 
 use super::{Refusal, nested};
@@ -112,8 +113,10 @@ fn map<S: ArrowPrimitiveType, T: ArrowPrimitiveType>(
     for (row, value) in source.values().iter().enumerate() {
         values.push(convert(*value).unwrap_or_else(|| {
             if source.is_valid(row) {
-                let shown = arrow_cast::display::array_value_to_string(source, row);
-                let shown = shown.unwrap_or_else(|_| format!("{value:?}"));
+                let options = FormatOptions::new().with_display_error(false);
+                let shown = ArrayFormatter::try_new(source, &options).and_then(|text| text.value(row).try_to_string());
+                // What has no text is no time that there is.
+                let shown = shown.unwrap_or_else(|_| format!("{value:?}, which is out of range"));
                 refused.push(Refusal::new(row, format!("wants {dtype}, got {} {shown}", source.data_type())));
             }
             T::Native::default()
