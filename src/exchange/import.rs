@@ -265,8 +265,7 @@ impl Run<'_> {
             }
         }
         let mut source = open_source(&file.path, &options)?;
-        let view = format!("view {}", self.writer.definition().reference());
-        while let Some(batch) = source.next_batch().map_err(|error| error.at(&view))? {
+        while let Some(batch) = source.next_batch()? {
             self.write(file, &source, &batch)?;
             self.tell(batch.num_rows() as u64, source.bytes_read().min(file.len_bytes));
         }
