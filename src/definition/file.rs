@@ -36,8 +36,7 @@ impl Definitions {
     /// Reads and checks a definitions file.
     ///
     /// # Errors
-    /// The file cannot be read, or holds mistakes: then the error shows all of them, and its source
-    /// is a [`Mistakes`].
+    /// The file cannot be read, is no UTF-8, or holds mistakes: as [`Definitions::parse`].
     pub fn from_file(path: &Path) -> Result<Definitions> {
         let bytes = std::fs::read(path).map_err(|source| {
             let is_missing = source.kind() == std::io::ErrorKind::NotFound;

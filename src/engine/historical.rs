@@ -76,14 +76,16 @@ impl Reads {
                 run.open()?;
             }
         }
-        let (mut missing, mut doubled) = (Vec::new(), Vec::new());
+        let mut missing = Vec::new();
+        // Names that there are twice, and what each is asked for, if it is.
+        let mut doubled: Vec<(String, Option<String>)> = Vec::new();
         let mut find = |name: &str, what: &str| {
             let mut columns = spine.fields().iter().enumerate().filter(|(_, field)| field.name() == name);
             let first = columns.next().map(|(index, _)| index);
             if first.is_none() {
                 missing.push(format!("{name} ({what})"));
             } else if columns.next().is_some() {
-                doubled.push(format!("{name} ({what})"));
+                doubled.push((name.to_owned(), Some(what.to_owned())));
             }
             first.unwrap_or(0)
         };
@@ -104,13 +106,17 @@ impl Reads {
         // Those that pass through, too: nobody could tell them apart in what comes out.
         let mut seen = HashSet::new();
         for name in spine.fields().iter().map(|field| field.name()) {
-            let is_told = |told: &String| told == name || told.starts_with(&format!("{name} ("));
-            if !seen.insert(name) && !doubled.iter().any(is_told) {
-                doubled.push(name.clone());
+            if !seen.insert(name) && !doubled.iter().any(|(told, _)| told == name) {
+                doubled.push((name.clone(), None));
             }
         }
         if !doubled.is_empty() {
             doubled.dedup();
+            let told = |(name, what): &(String, Option<String>)| match what {
+                Some(what) => format!("{name} ({what})"),
+                None => name.clone(),
+            };
+            let doubled: Vec<String> = doubled.iter().map(told).collect();
             let error = format!("the spine has more than one column {}", doubled.join(", more than one "));
             wrong.push(Error::invalid(error).remedy("leave one of them, or give them names of their own"));
         }
