@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +11,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_ipc::reader::RecordBatchDecoder;
 
+use crate::caught::caught;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, RESTORE_FILE, Result};
 use crate::format::row::{FieldState, RowKind};
@@ -371,11 +371,11 @@ impl RunFile {
             arrow_ipc::root_as_message(strip_prefix(&self.layout.message)).map_err(|error| wrong(error.to_string()))?;
         let batch = message.header_as_record_batch().ok_or_else(|| wrong("no record batch".to_owned()))?;
         let (schema, none) = (self.layout.schema.clone(), HashMap::new());
-        let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let decoded = caught(|| {
             RecordBatchDecoder::try_new(&self.layout.body, batch, schema, &none, &self.layout.version)
                 .and_then(|decoder| decoder.with_projection(Some(&[position])).read_record_batch())
-        }))
-        .map_err(|_| wrong("an offset in it is impossible".to_owned()))?
+        })
+        .ok_or_else(|| wrong("an offset in it is impossible".to_owned()))?
         .map_err(|error| wrong(error.to_string()))?;
         Ok(self.arrays[position].get_or_init(|| decoded.column(0).clone()))
     }
