@@ -25,6 +25,8 @@ pub const DELETED_COLUMN: &str = "_deleted";
 /// Schema metadata key of batches whose columns go by the view's own names, with [`VIEW_NAMES`] as its value: what a
 /// view's source calls other columns does not concern them. Scans and exports carry it.
 pub const NAMES_KEY: &str = "asof.names";
+/// Schema metadata key of a scan and its export: the view and its version.
+pub const VIEW_KEY: &str = "asof.view";
 /// The value of [`NAMES_KEY`].
 pub const VIEW_NAMES: &str = "view";
 
@@ -167,7 +169,9 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
         }
     };
 
-    if let (Some((name, _)), Some(created), true) = (&columns.created, &created, options.refuse_undated_deletes) {
+    // Those of an export stay as they are: they came with a version that had no created timestamps, and are no other rows the next time.
+    let refuses_undated = options.refuse_undated_deletes && !columns.are_an_export;
+    if let (Some((name, _)), Some(created), true) = (&columns.created, &created, refuses_undated) {
         // A column of values that did not convert is null there, and refused already.
         let known: Vec<usize> = refused.iter().map(|refusal| refusal.row).collect();
         let undated = (0..rows).filter(|&row| is_deleted(row) && created.is_null(row) && !known.contains(&row));
