@@ -761,6 +761,70 @@ fn an_imported_row_says_which_file_it_came_from() {
     }
 }
 
+/// It failed for the column of the new feature, so that a folder of files could not be imported again.
+#[test]
+fn a_file_of_before_a_feature_was_added_is_known_unless_it_has_the_feature() {
+    let with = |features: &[&str]| {
+        let add = |view: FeatureView, name: &&str| view.with(Feature::new(*name, DataType::Float64).min("0"));
+        features.iter().fold(weather(), add)
+    };
+    let csv = "origin,event_timestamp,temp,rain,note\nJFK,2024-03-01T13:00:00Z,39,5,a\n";
+    for (name, contents) in [("w.csv", Some(csv)), ("w.parquet", None), ("w.jsonl", None)] {
+        let mut store = store_of(weather());
+        let path = match contents {
+            Some(contents) => [file(&store, name, contents)],
+            None => [write_file(&store, name, &batch(&[("JFK", 0, 39.0)]))],
+        };
+        assert_eq!(counts(&import(&store, &path)), (1, 1, 0, 0), "{name}");
+        // Two at once, and one more; the store is opened anew in between.
+        apply(&store, with(&["wind", "haze"]));
+        let again = import(&store, &path);
+        assert_eq!((again.rows_written, again.seq), (0, None), "{name}");
+        assert_eq!(again.files[0].was_imported, name != "w.jsonl", "{name}: any row of JSON Lines may have it");
+        assert_eq!(again.ignored, if name == "w.csv" { vec!["rain", "note"] } else { vec![] }, "{name}");
+        store.reopen().unwrap();
+        apply(&store, with(&["wind", "haze", "snow"]));
+        assert_eq!(import(&store, &path).rows_written, 0, "{name}");
+        // Asked to append, it is an import of rows without the feature.
+        let append = ImportOptions { append: true, ..ImportOptions::default() };
+        let appended = store.import_files("weather", &path, &append);
+        if name == "w.jsonl" {
+            assert_eq!(counts(&appended.unwrap()), (1, 1, 0, 0));
+        } else {
+            let error = appended.unwrap_err().to_string();
+            assert!(error.contains("missing columns: wind, haze, snow; the columns there are: origin,"), "{error}");
+            assert!(error.contains("give it a column of nulls"), "{error}");
+        }
+        // Never seen before, it may be a mistake.
+        if name == "w.csv" {
+            let error = import_error(&store, &file(&store, "x.csv", &csv.replace("39", "40")));
+            assert!(error.contains("missing columns: wind, haze, snow"), "{error}");
+        }
+    }
+
+    // It has the feature, by its name or one like it.
+    let store = store_of(weather());
+    let path = [file(&store, "w.csv", csv)];
+    import(&store, &path);
+    apply(&store, with(&["rains"]));
+    let error = import_error(&store, &path[0]);
+    assert!(error.contains("did you mean source = { rename = { rain = \"rains\" } } in the view?"), "{error}");
+    let store = store_of(weather());
+    let path = [file(&store, "w.csv", csv)];
+    import(&store, &path);
+    apply(&store, with(&["rain"]));
+    assert_eq!(counts(&import(&store, &path)), (1, 1, 0, 0));
+    // What else is asked of the rows is another import.
+    let store = store_of(weather());
+    let path = [file(&store, "w.csv", csv)];
+    import(&store, &path);
+    let mut colder = with(&["wind"]);
+    colder.features[0] = Feature::new("temp", DataType::Float64).max("38");
+    apply(&store, colder);
+    let error = import_error(&store, &path[0]);
+    assert!(error.contains("missing column: wind"), "{error}");
+}
+
 /// Which file the row of an airport came from.
 fn came_from(store: &Store, origin: &str) -> Option<String> {
     let told = store.explain("weather:temp", &[("origin", origin.into())], &GetOptions::default()).unwrap();
