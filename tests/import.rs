@@ -235,6 +235,13 @@ fn what_is_wrong_is_said_with_file_row_column_and_types() {
         let path = file(&store, name, &contents);
         let error = import_error(&store, &path);
         assert!(error.starts_with(expected), "{error}");
+        // A row can be set aside, whoever found fault with it; a file cannot.
+        let is_row = ["a.csv", "b.csv", "c.csv", "d.csv", "e.csv", "g.jsonl", "h.jsonl"].contains(&name);
+        assert_eq!(
+            error.ends_with("; mend the row, or set such rows aside with --bad-rows quarantine"),
+            is_row,
+            "{error}"
+        );
     }
     let wrong = RecordBatch::try_from_iter([
         ("origin", Arc::new(Int64Array::from(vec![1])) as ArrayRef),

@@ -15,6 +15,7 @@ use super::quarantine::QuarantineWriter;
 use super::source::{Source, SourceOptions, open_source};
 use super::view_source::{ViewSource, unspoken_features};
 use crate::error::{Error, Result};
+use crate::format::accept::BAD_ROW_WAY_OUT;
 use crate::request::{BadRows, BulkOptions};
 use crate::store::{BulkWriter, ImportReport, Store};
 
@@ -281,8 +282,13 @@ impl Run<'_> {
                 set_aside.lock().as_mut().map_or(Ok(()), |writer| writer.add_unread(&row))
             }));
         }
-        let ViewSource { options, ignored } = ViewSource::find(self.writer.definition(), &file.path, options)?;
+        let ViewSource { mut options, ignored } = ViewSource::find(self.writer.definition(), &file.path, options)?;
         self.tell_ignored(ignored);
+        if self.options.bad_rows == BadRows::Fail {
+            // Who reads the file does not know that an import can do without the row.
+            options.on_bad_row =
+                Some(Arc::new(|row| Err(Error::invalid(row.reason).at(row.file.display()).remedy(BAD_ROW_WAY_OUT))));
+        }
         let mut source = open_source(&file.path, &options)?;
         while let Some(batch) = source.next_batch()? {
             self.write(file, &source, &batch)?;
