@@ -12,8 +12,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use asof::definition::{Definitions, FeatureView};
 use asof::value::{DataType, Value};
 use asof::{
-    ApplyOptions, BulkOptions, DeleteOptions, ErrorKind, Features, GetOptions, ImportOptions, KnownAt, Status, Store,
-    StoreBuilder,
+    ApplyOptions, BulkOptions, DeleteOptions, ErrorKind, Features, GetOptions, KnownAt, Status, Store, StoreBuilder,
 };
 
 struct Folder(PathBuf);
@@ -156,23 +155,6 @@ fn an_import_is_over_with_its_first_error_here_and_through_the_holder() {
         assert_eq!(read(&holder, 3).0, Status::NotFound);
         assert!(!store.bulk_writer("v", BulkOptions::default()).unwrap().was_imported("its digest").unwrap());
     }
-}
-
-#[test]
-fn a_file_of_before_a_feature_was_added_is_known_to_the_holder_too() {
-    let folder = Folder::new("earlier");
-    let holder = builder().open(&folder.0).unwrap();
-    let other = builder().open_or_forward(&folder.0).unwrap();
-    let file = folder.0.with_extension("csv");
-    std::fs::write(&file, "id,event_timestamp,x\n1,2024-03-01T13:00:00Z,5\n").unwrap();
-    let import = |store: &Store| store.import_files("v", std::slice::from_ref(&file), &ImportOptions::default());
-    other.apply(&definitions(&["x"]), ApplyOptions::default()).unwrap();
-    assert_eq!(import(&other).unwrap().rows_written, 1);
-    other.apply(&definitions(&["x", "y"]), ApplyOptions::default()).unwrap();
-    for store in [&holder, &other] {
-        assert!(import(store).unwrap().files[0].was_imported);
-    }
-    std::fs::remove_file(&file).unwrap();
 }
 
 #[test]

@@ -832,6 +832,22 @@ fn a_file_of_before_a_feature_was_added_is_known_unless_it_has_the_feature() {
     assert!(error.contains("missing column: wind"), "{error}");
 }
 
+#[test]
+fn a_file_of_before_a_feature_was_added_is_known_to_the_process_that_holds_the_store_too() {
+    // A temporary store serves nobody; one in its folder does, and goes with it.
+    let folder = Store::temporary().unwrap();
+    let dir = folder.path().with_file_name("held");
+    let holder = Store::builder().open(&dir).unwrap();
+    let other = Store::builder().open_or_forward(&dir).unwrap();
+    apply(&other, weather());
+    let path = [file(&folder, "w.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,39\n")];
+    assert_eq!(import(&other, &path).rows_written, 1);
+    apply(&other, weather().feature("wind", DataType::Float64));
+    for store in [&holder, &other] {
+        assert!(import(store, &path).files[0].was_imported);
+    }
+}
+
 /// Which file the row of an airport came from.
 fn came_from(store: &Store, origin: &str) -> Option<String> {
     let told = store.explain("weather:temp", &[("origin", origin.into())], &GetOptions::default()).unwrap();
