@@ -1,7 +1,9 @@
-//! Files that appear whole or not at all: written under another name, synced, then renamed.
+//! Files that appear whole or not at all: written under another name, synced, then renamed. What a killed process left under such a
+//! name, the next one removes that makes the same file.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,30 +71,87 @@ impl Write for TemporaryFile {
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if !self.published {
-            // Nothing can be done about a failure here; the name says what the file is.
+            // Nothing can be done about a failure here; the next run removes the file.
             let _ = fs::remove_file(&self.temporary);
         }
     }
 }
 
 /// Makes a file or folder of a hidden name beside `target`, which nobody else has: other threads may be making the same target, and
-/// a process that had this one's number before may have left something.
-pub(super) fn create_beside<T>(target: &Path, create: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T)> {
+/// another process may have this one's number elsewhere. `create` gives it open; for as long as it is, nobody takes it for
+/// something left behind. What was, under such names, is removed first.
+pub(super) fn create_beside(target: &Path, create: impl Fn(&Path) -> io::Result<File>) -> Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = target
         .file_name()
         .ok_or_else(|| Error::invalid("is no name for a file").at(target.display()))?
         .to_string_lossy();
+    let prefix = format!(".{name}.tmp-");
+    remove_leftovers(parent_of(target), &prefix);
     loop {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = target.with_file_name(format!(".{name}.tmp-{}-{count}", std::process::id()));
+        let path = target.with_file_name(format!("{prefix}{}-{count}", std::process::id()));
         match create(&path) {
-            Ok(made) => return Ok((path, made)),
+            Ok(file) if claim(&path, &file) => return Ok((path, file)),
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::not_found("no such folder").at(parent_of(target).display()).caused_by(error));
             }
             Err(error) => return Err(Error::io("create", target, error)),
+        }
+    }
+}
+
+/// Makes a folder, and opens it.
+pub(super) fn create_folder(path: &Path) -> io::Result<File> {
+    fs::create_dir(path)?;
+    File::open(path).map_err(|error| match error.kind() {
+        // Taken for a leftover before it was locked: under another name, as where it was there before.
+        io::ErrorKind::NotFound => io::ErrorKind::AlreadyExists.into(),
+        _ => error,
+    })
+}
+
+/// Locks what was just made for as long as `file` is open. `false` where somebody took it for a leftover before that.
+fn claim(path: &Path, file: &File) -> bool {
+    match file.try_lock() {
+        Ok(()) => is_at(path, file),
+        Err(TryLockError::WouldBlock) => false,
+        // Where there are no locks nobody takes one for the sign of a leftover, either.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
+
+/// Whether the path still means this file.
+fn is_at(path: &Path, file: &File) -> bool {
+    let is_same = |there: Metadata, open: Metadata| (there.dev(), there.ino()) == (open.dev(), open.ino());
+    fs::symlink_metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|open| is_same(there, open)))
+}
+
+/// Removes what processes that are gone left under names of this prefix, two numbers behind it. Who still writes one holds its lock,
+/// which the system releases however a process ends: its number would say nothing, for it may be another process by now, or one
+/// of another machine or container. What cannot be removed stays: nothing depends on it.
+fn remove_leftovers(folder: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let numbers = name.strip_prefix(prefix).and_then(|rest| rest.split_once('-'));
+        let is_file_or_folder = || entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
+        if numbers.is_some_and(|(process, count)| is_number(process) && is_number(count)) && is_file_or_folder() {
+            remove_leftover(&entry.path());
+        }
+    }
+}
+
+fn remove_leftover(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    if file.try_lock().is_ok() && is_at(path, &file) {
+        let is_folder = file.metadata().is_ok_and(|about| about.is_dir());
+        let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        if removed.is_ok() {
+            tracing::info!(path = %path.display(), "removed what a process that is gone left");
         }
     }
 }

@@ -4,6 +4,7 @@ mod ahead;
 mod cursor;
 mod damage;
 mod killed;
+mod marking;
 mod trust;
 mod walk;
 

@@ -30,6 +30,9 @@ pub const VIEW_KEY: &str = "asof.view";
 /// The value of [`NAMES_KEY`].
 pub const VIEW_NAMES: &str = "view";
 
+/// What to do about a row that is refused, where refused rows are not collected.
+pub const BAD_ROW_WAY_OUT: &str = "mend the row, or set such rows aside with --bad-rows quarantine";
+
 /// What a caller decides about a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct AcceptOptions {
@@ -213,7 +216,7 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
     refused.dedup_by_key(|refusal| refusal.row);
     if let (Some(first), false) = (refused.first(), options.collect_refused) {
         let error = first.to_error(&row_name(batch, first.row, options.first_row));
-        return Err(error.remedy("mend the row, or set such rows aside with --bad-rows quarantine"));
+        return Err(error.remedy(BAD_ROW_WAY_OUT));
     }
     let accepted = Accepted {
         row_count: rows,

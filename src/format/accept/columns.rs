@@ -53,7 +53,16 @@ impl Columns {
     /// Columns are missing, or stand there twice.
     pub fn resolve(view: &FeatureView, schema: &Schema) -> Result<Columns> {
         let (columns, missing) = Columns::find(view, schema)?;
-        if missing.is_empty() { Ok(columns) } else { Err(missing_error(view, schema, &missing)) }
+        if missing.is_empty() {
+            return Ok(columns);
+        }
+        let error = missing_error(view, schema, &missing);
+        if missing.iter().any(|column| column.role != ColumnRole::Feature) {
+            return Err(error);
+        }
+        let way_out = error.way_out().unwrap_or_default().to_owned();
+        let nulls = "where rows say nothing of a feature, give it a column of nulls (in CSV of empty fields)";
+        Err(error.remedy(format!("{way_out}; {nulls}")))
     }
 
     /// The columns that there are, with a place of 0 for those that are missing.
