@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result};
 
 const BUFFER_BYTES: usize = 1 << 20;
+/// So much of a name goes into that of a temporary file; the rest is for numbers. A system takes 255.
+const NAME_BYTES_MAX: usize = 200;
 
 /// A file being written. Dropped before [`TemporaryFile::publish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -22,16 +24,27 @@ pub(super) struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// Begins the file that will be `target`.
+    /// Begins the file that will be `target`, or that a link of this name leads to. It may be read and written by whom the one whose
+    /// place it takes may.
     pub fn create(target: &Path) -> Result<TemporaryFile> {
-        let (temporary, file) = create_beside(target, |path| File::create_new(path))?;
-        Ok(TemporaryFile {
-            output: BufWriter::with_capacity(BUFFER_BYTES, file),
-            temporary,
-            target: target.to_path_buf(),
-            written_bytes: 0,
-            published: false,
-        })
+        let before = fs::metadata(target).ok();
+        if let Some(before) = before.as_ref().filter(|before| !before.is_file()) {
+            let what = if before.is_dir() { "it is a folder" } else { "it is a pipe or a device, and no file" };
+            return Err(Error::invalid(what)
+                .at(target.display())
+                .remedy("name a file, which is written whole or not at all"));
+        }
+        // Where nothing is, the name is what it says.
+        let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_path_buf());
+        let (temporary, file) = create_beside(&target, |path| File::create_new(path))?;
+        let output = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let file = TemporaryFile { output, temporary, target, written_bytes: 0, published: false };
+        match before {
+            Some(before) => file.output.get_ref().set_permissions(before.permissions()),
+            None => Ok(()),
+        }
+        .map_err(|error| Error::io("give the permissions of the file before", &file.target, error))?;
+        Ok(file)
     }
 
     /// What the file will be called.
@@ -86,7 +99,8 @@ pub(super) fn create_beside(target: &Path, create: impl Fn(&Path) -> io::Result<
         .file_name()
         .ok_or_else(|| Error::invalid("is no name for a file").at(target.display()))?
         .to_string_lossy();
-    let prefix = format!(".{name}.tmp-");
+    // A name of any length that a file can have: what is added to it has to fit as well.
+    let prefix = format!(".{}.tmp-", &name[..name.floor_char_boundary(NAME_BYTES_MAX)]);
     remove_leftovers(parent_of(target), &prefix);
     loop {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);

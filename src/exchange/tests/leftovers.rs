@@ -1,6 +1,7 @@
 //! What killed processes left beside an output, and what only looks like it.
 
 use super::*;
+use crate::exchange::temporary::TemporaryFile;
 
 fn rows() -> RecordBatch {
     batch(&[("event_timestamp", "timestamp", vec![Value::Timestamp(7)])])
@@ -91,4 +92,31 @@ fn many_that_make_the_same_file_at_once_all_succeed() {
         }
     });
     assert_eq!(folder.names(), ["t.csv"]);
+}
+
+#[test]
+fn a_file_takes_the_place_of_one_as_it_was_reached_and_with_its_permissions() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = Folder::new();
+    let target = folder.file("own.csv", "before");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+    symlink(&target, folder.path("link.csv")).unwrap();
+    sink(&folder.path("link.csv")).finish().unwrap();
+    assert!(fs::symlink_metadata(folder.path("link.csv")).unwrap().is_symlink(), "the link leads where it did");
+    assert_eq!(fs::read_to_string(&target).unwrap(), "event_timestamp\n");
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+    let long = format!("{}.csv", "\u{e9}".repeat(125));
+    sink(&folder.path(&long)).finish().unwrap();
+    assert_eq!(folder.names(), ["link.csv", "own.csv", &long]);
+}
+
+#[test]
+fn what_is_no_file_is_refused_before_anything_is_written() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("d.csv")).unwrap();
+    for (path, what) in [(folder.path("d.csv"), "it is a folder"), (PathBuf::from("/dev/null"), "a device")] {
+        let Err(error) = TemporaryFile::create(&path) else { panic!("{path:?} was begun") };
+        assert!(error.to_string().contains(what) && error.to_string().contains("name a file"), "{error}");
+    }
+    assert_eq!(folder.names(), ["d.csv"]);
 }
