@@ -187,13 +187,17 @@ impl Engine {
         }
     }
 
-    /// Closes the tables in order, so that the next open trusts them. One that cannot be closed is built anew then.
+    /// Closes the tables in order, so that the next open trusts them. One that cannot be closed is built anew then; one without a
+    /// key is left as after a kill, for after a power failure another is made as fast as this one is opened.
     pub(super) fn close_tables(&self, core: &mut Core) {
         let (committed, end) = (core.state.committed_seq, core.log.end());
         for (_, mut table) in std::mem::take(&mut core.tables) {
             table.commit(committed, end);
-            if table.stats().is_worn() {
+            let stats = table.stats();
+            if stats.is_worn() {
                 table.retire();
+            } else if stats.keys == 0 {
+                drop(table);
             } else if let Err(error) = table.close() {
                 tracing::warn!(
                     error = error.as_cause(),

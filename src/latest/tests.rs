@@ -3,6 +3,7 @@
 mod ahead;
 mod cursor;
 mod damage;
+mod durable;
 mod killed;
 mod trust;
 mod walk;
@@ -288,26 +289,6 @@ fn a_superblock_with_impossible_counts_does_not_make_a_table_panic() {
         file.write_at(at, &wrong.encode(slot).map(u64::to_le_bytes).concat()).unwrap();
     }
     assert_eq!(reopen(&disk, mixed()).stats().lost_bytes, u64::MAX);
-}
-
-#[test]
-fn after_a_power_failure_no_superblock_still_calls_an_open_table_clean() {
-    // The mark was once taken out of one superblock only. A crash while that one was written over left the other,
-    // which called the table clean, and rows of it were not there.
-    let disk = disk();
-    let shape = shape(&[DataType::Int64]);
-    create(&disk, shape.clone()).close().unwrap();
-    for folder in ["", "store"] {
-        disk.sync_dir(Path::new(folder)).unwrap();
-    }
-    let mut table = reopen(&disk, shape.clone());
-    for round in 0..4 {
-        table.commit(round, 0);
-        for seed in 0..200 {
-            let image = disk.crash_image(crate::disk::CrashMode::Random(seed));
-            distrust(&image, shape.clone());
-        }
-    }
 }
 
 #[test]
