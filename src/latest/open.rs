@@ -112,8 +112,7 @@ impl Table {
         }
         words[LIVE_DIRECTORY].store(directory.encode(), Ordering::Release);
         // The medium has never seen this file called clean.
-        let mut table =
-            Table { inserter: Inserter::new(Arc::new(shared), true), superblock, medium: Medium::InUse };
+        let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock, medium: Medium::InUse };
         table.publish();
         Ok(table)
     }

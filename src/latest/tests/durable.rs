@@ -82,13 +82,10 @@ fn a_table_that_is_not_changed_is_opened_and_closed_without_a_sync() {
 #[test]
 fn a_table_whose_mark_cannot_be_synced_away_takes_no_row_until_it_can() {
     let disk = closed(mixed());
-    let failing = FaultyDisk::at(
-        Arc::new(disk.clone()),
-        Verdict::Fail(std::io::ErrorKind::Other),
-        0,
-        2,
-        |operation, _| operation == Operation::SyncMap,
-    );
+    let failing =
+        FaultyDisk::at(Arc::new(disk.clone()), Verdict::Fail(std::io::ErrorKind::Other), 0, 2, |operation, _| {
+            operation == Operation::SyncMap
+        });
     let mut table = reopen(&failing, mixed());
     let row = Row { order: (1, None, 1), values: None };
     table.make_ready(&[key_hash(99, b"k")]);
