@@ -36,9 +36,8 @@ impl Table {
     #[cold]
     fn call_in_use(&mut self) -> Result<()> {
         (self.superblock.free_list_at, self.superblock.free_list_words) = (0, 0);
-        // By neither superblock: the older one comes back when the newer was being written. Both are written again where a sync
-        // failed before, for it may have left pages that count as written.
-        self.publish();
+        // The second superblock since the table was opened: neither calls it clean, for the older one comes back when the newer was
+        // being written. Where a sync failed before, the page is written to again: it may count as written.
         self.publish();
         self.sync_header()?;
         self.medium = Medium::InUse;
@@ -78,7 +77,7 @@ impl Table {
     /// Another file takes this one's place, or it may have rows that are lost: readers of this one are told for ever.
     pub fn retire(mut self) {
         self.superblock.behind = BEHIND_RETIRED;
-        // The second of two superblocks since it was opened: none of the mapping calls it clean any more.
+        // As in `call_in_use`: neither calls it clean.
         self.publish();
         if self.medium != Medium::InUse {
             // Where that fails, what the medium may still call clean is what was closed.

@@ -72,14 +72,19 @@ struct Row {
 
 fn upsert(table: &mut Table, key: &[u8], row: &Row) -> crate::Result<Upsert> {
     let layout = table.inserter.shared.reader.layout.shape.row.clone();
+    store(&layout, key, row, |hash, row, seq| table.upsert(hash, row, seq))
+}
+
+/// Hands a row, encoded, to what stores it.
+fn store<T>(layout: &RowLayout, key: &[u8], row: &Row, storing: impl FnOnce(u64, &RowRef<'_>, u64) -> T) -> T {
     let mut image = Vec::new();
     let kind = if row.values.is_some() { RowKind::Value } else { RowKind::Delete };
     if let Some(values) = &row.values {
-        push_image(&layout, values, &mut image).unwrap();
+        push_image(layout, values, &mut image).unwrap();
     }
     let head = RowHead { created: row.order.1, ..RowHead::new(kind, row.order.0) };
     let row_ref = RowRef { head, key, field_count: layout.field_count(), image: &image };
-    table.upsert(key_hash(99, key), &row_ref, row.order.2)
+    storing(key_hash(99, key), &row_ref, row.order.2)
 }
 
 fn row_of(copy: &SlotCopy, fields: usize) -> Row {

@@ -150,11 +150,21 @@ fn live(seed: u64, is_skipped: bool) -> (u64, u64, Option<String>) {
             seq += 1;
             match random.below(if changes { 4 } else { 1 }) {
                 0 => {}
-                1 => table.make_ready(&[key_hash(99, &key_of(random.below(KEYS)))]),
+                1 => {
+                    // So many that shards grow.
+                    let keys = 0..20 * random.below(10);
+                    let hashes: Vec<u64> = keys.map(|_| key_hash(99, &key_of(random.below(2 * KEYS)))).collect();
+                    table.make_ready(&hashes);
+                }
                 2 => {
-                    for part in &mut table.parts(2).unwrap() {
-                        assert!(part.hashes().contains(part.hashes().start()));
-                    }
+                    seq += 1;
+                    let (key, row) = (key_of(random.below(KEYS)), random_row(&mut random, seq));
+                    store(&mixed().row, &key, &row, |hash, row, seq| {
+                        let mut parts = table.parts(2).unwrap();
+                        let part = parts.iter_mut().find(|part| part.hashes().contains(&hash)).unwrap();
+                        part.upsert(hash, row, seq).unwrap();
+                    });
+                    apply(&mut model, &key, &row);
                 }
                 _ => {
                     for _ in 0..random.below(60) {
