@@ -105,11 +105,8 @@ impl SharedMap {
     /// # Errors
     /// The system could not write them; or the range lies outside the reservation.
     pub fn sync(&self, start_bytes: u64, len_bytes: u64) -> Result<()> {
-        let reserved = self.word_count * WORD_BYTES;
-        let range = usize::try_from(start_bytes).ok().zip(usize::try_from(len_bytes).ok());
-        let Some((start, len)) =
-            range.filter(|&(start, len)| start.checked_add(len).is_some_and(|end| end <= reserved))
-        else {
+        let Some((start, len)) = self.range(start_bytes, len_bytes) else {
+            let reserved = self.word_count * WORD_BYTES;
             return Err(Error::invalid(format!(
                 "bytes {start_bytes}+{len_bytes} lie outside the mapping of {reserved}"
             )));
@@ -118,6 +115,22 @@ impl SharedMap {
             Some(target) if len > 0 => target.sync_range(&self.memory, start, len),
             _ => Ok(()),
         }
+    }
+
+    fn range(&self, start_bytes: u64, len_bytes: u64) -> Option<(usize, usize)> {
+        let (start, len) = usize::try_from(start_bytes).ok().zip(usize::try_from(len_bytes).ok())?;
+        start.checked_add(len).is_some_and(|end| end <= self.word_count * WORD_BYTES).then_some((start, len))
+    }
+
+    /// Has the system give memory to this byte range of the file now, and waits for it; whether it does changes only speed.
+    pub fn populate(&self, start_bytes: u64, len_bytes: u64) {
+        // Refused by older kernels, where the file has no such bytes, and where memory is short: it comes when it is touched.
+        #[cfg(target_os = "linux")]
+        if let Some((start, len)) = self.range(start_bytes, len_bytes) {
+            let _ = self.memory.advise_range(Advice::PopulateWrite, start, len);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = self.range(start_bytes, len_bytes);
     }
 
     /// Asks for huge pages where the system has them to give; whether it does changes only speed.

@@ -18,12 +18,33 @@ const LOAD_AFTER_PERCENTS: u64 = 21;
 /// Version of a slot that was copied rather than written.
 const VERSION_FIRST: u64 = 2;
 
-/// A slot in use, to be copied.
-struct Moving {
-    slot: usize,
-    hash: u64,
-    tag: u8,
-    is_torn: bool,
+/// A shard that rows are copied into, which no directory entry names yet.
+struct Target {
+    shard: Shard,
+    prefix: u64,
+    tags: Vec<Tags>,
+    count: usize,
+}
+
+impl Target {
+    /// The word where the slot begins that a key is given; `None` where all are taken.
+    fn place(&mut self, hash: u64, tag: u8, slot_words: usize) -> Option<usize> {
+        let mut group = self.shard.home(hash);
+        for _ in 0..self.shard.groups {
+            if let Some(slot) = empty_for(self.tags[group], hash) {
+                self.tags[group] = with_tag(self.tags[group], slot, tag);
+                self.count += 1;
+                return Some(self.shard.slot_at(group * GROUP_SLOTS + slot, slot_words));
+            }
+            group = (group + 1) % self.shard.groups;
+        }
+        None
+    }
+}
+
+/// Slots of a group that are in use, and their tags.
+fn in_use(tags: Tags) -> impl Iterator<Item = (usize, u8)> {
+    (0..GROUP_SLOTS).map(move |slot| (slot, tag_at(tags, slot))).filter(|&(_, tag)| tag != 0)
 }
 
 /// Groups that hold `keys` keys with room to spare.
@@ -63,9 +84,9 @@ impl Inserter {
     /// The disk is full, and nothing changed; or a slot is damaged and cannot be placed.
     pub(super) fn make_room(&mut self, hash: u64, more: usize) -> Result<()> {
         let shard = self.shared.shard(hash)?;
-        let moving = self.slots_in_use(shard)?;
+        let in_use = self.slots_in_use(shard);
         let load = load_after_percent(prefix(hash, shard.depth), shard.depth, shard.groups);
-        let one = groups_for(moving.len() + more, load).max(shard.groups + 1);
+        let one = groups_for(in_use + more, load).max(shard.groups + 1);
         let splits =
             self.may_split && one > self.shared.reader.layout.shard_groups_max && shard.depth < DIRECTORY_DEPTH_MAX;
         if !splits && one > SHARD_GROUPS_MAX {
@@ -78,28 +99,32 @@ impl Inserter {
             directory = self.double_directory(directory)?;
         }
         let depth = if splits { shard.depth + 1 } else { shard.depth };
-        let halves: &[u64] = if splits { &[0, 1] } else { &[0] };
         let first_prefix = prefix(hash, shard.depth) << (depth - shard.depth);
+        let groups = if splits {
+            let second = self.slots_of_prefix(shard, first_prefix + 1, depth);
+            let half =
+                |own: u64, keys: usize| groups_for(keys + more / 2, load_after_percent(own, depth, shard.groups));
+            vec![half(first_prefix, in_use.saturating_sub(second)), half(first_prefix + 1, second)]
+        } else {
+            vec![one]
+        };
 
-        // All space first: a full disk must leave everything as it was.
-        let mut targets: Vec<Shard> = Vec::new();
-        for half in halves {
-            let keys = moving.iter().filter(|m| prefix(m.hash, depth) == first_prefix + half).count();
-            let load = load_after_percent(first_prefix + half, depth, shard.groups);
-            let groups = if splits { groups_for(keys + more / 2, load) } else { one };
-            let target = Shard { start: 0, groups, depth };
-            let words = target.end(self.shared.reader.layout.slot_words);
-            let allocated = self.shared.storage().space.allocate(words);
-            match allocated {
-                Ok(start) => targets.push(Shard { start, ..target }),
-                Err(error) => {
-                    self.give_back(&targets);
-                    return Err(error);
-                }
-            }
+        // All space first, and every row as it should be: else everything stays as it was.
+        let mut targets: Vec<Target> = Vec::new();
+        let filled = (first_prefix..).zip(groups).try_for_each(|(prefix, groups)| {
+            let words = Shard { start: 0, groups, depth }.end(self.shared.reader.layout.slot_words);
+            let start = self.shared.storage().space.allocate(words)?;
+            let shard = Shard { start, groups, depth };
+            targets.push(Target { shard, prefix, tags: vec![[0; 2]; groups], count: 0 });
+            Ok(())
+        });
+        if let Err(error) = filled.and_then(|()| self.copy_slots(shard, &mut targets)) {
+            targets.iter().for_each(|target| self.give_back(target.shard));
+            return Err(error);
         }
-        for (half, target) in halves.iter().zip(&targets) {
-            self.fill_shard(shard, *target, first_prefix + half, &moving);
+        for Target { shard, prefix, tags, count } in &targets {
+            let hash = if depth == 0 { 0 } else { prefix << (64 - depth) };
+            self.shared.begin_shard(*shard, hash, |group| tags[group], *count);
         }
 
         let words = self.shared.words();
@@ -108,68 +133,65 @@ impl Inserter {
         for i in 0..entries {
             // A writer killed here before may have left entries that name another shard already.
             if words[first + i].load(Ordering::Relaxed) == shard.encode() {
-                words[first + i].store(targets[i * targets.len() / entries].encode(), Ordering::Release);
+                words[first + i].store(targets[i * targets.len() / entries].shard.encode(), Ordering::Release);
             }
         }
         self.shared.raise_epoch();
         self.shared.clear_tags(shard);
-        self.give_back(&[shard]);
+        self.give_back(shard);
         Ok(())
     }
 
-    fn give_back(&self, shards: &[Shard]) {
-        let slot_words = self.shared.reader.layout.slot_words;
-        let mut storage = self.shared.storage();
-        for shard in shards {
-            storage.space.free(shard.start, shard.end(slot_words) - shard.start);
-        }
+    fn give_back(&self, shard: Shard) {
+        self.shared.storage().space.free(shard.start, shard.end(self.shared.reader.layout.slot_words) - shard.start);
     }
 
-    fn slots_in_use(&mut self, shard: Shard) -> Result<Vec<Moving>> {
-        let slot_words = self.shared.reader.layout.slot_words;
-        let mut moving = Vec::with_capacity(shard.slots());
-        for slot in 0..shard.slots() {
-            let tag = tag_at(self.shared.reader.tags(shard, slot / GROUP_SLOTS), slot % GROUP_SLOTS);
-            if tag == 0 {
-                continue;
-            }
-            let at = shard.slot_at(slot, slot_words);
-            let header = self.copy_raw(at);
-            let is_torn = seqlock::is_torn(header);
-            // An update keeps the key, so that a torn slot's may be believed; a damaged one's may not.
-            if !is_torn && !self.old.is_sound(at, header) {
-                return Err(self.shared.damaged(format!("the slot at word {at} is damaged")));
-            }
-            moving.push(Moving { slot, hash: self.old.hash(), tag, is_torn });
-        }
-        Ok(moving)
+    fn slots_in_use(&self, shard: Shard) -> usize {
+        (0..shard.groups).map(|group| in_use(self.shared.reader.tags(shard, group)).count()).sum()
     }
 
-    fn fill_shard(&mut self, from: Shard, to: Shard, to_prefix: u64, moving: &[Moving]) {
+    /// How many rows of a shard are of this prefix. A damaged one is counted somewhere.
+    fn slots_of_prefix(&mut self, shard: Shard, of: u64, depth: u32) -> usize {
         let slot_words = self.shared.reader.layout.slot_words;
-        let mut tags: Vec<Tags> = vec![[0; 2]; to.groups];
         let mut count = 0;
-        for key in moving.iter().filter(|key| prefix(key.hash, to.depth) == to_prefix) {
-            let mut group = to.home(key.hash);
-            let slot = loop {
-                match empty_for(tags[group], key.hash) {
-                    Some(slot) => break slot,
-                    None => group = (group + 1) % to.groups,
-                }
-            };
-            tags[group] = with_tag(tags[group], slot, key.tag);
-            count += 1;
-            let at = to.slot_at(group * GROUP_SLOTS + slot, slot_words);
-            self.copy_raw(from.slot_at(key.slot, slot_words));
-            let header = if key.is_torn { 1 } else { self.old.checksum(at) << 32 | VERSION_FIRST };
-            let words = &self.shared.words()[at..at + slot_words];
-            words[0].store(header, Ordering::Relaxed);
-            for (word, value) in words[1..].iter().zip(&self.old.words[1..]) {
-                word.store(u64::from_le_bytes(*value), Ordering::Relaxed);
+        for group in 0..shard.groups {
+            for (slot, _) in in_use(self.shared.reader.tags(shard, group)) {
+                self.copy_raw(shard.slot_at(group * GROUP_SLOTS + slot, slot_words));
+                count += usize::from(prefix(self.old.hash(), depth) == of);
             }
         }
-        let hash = if to.depth == 0 { 0 } else { to_prefix << (64 - to.depth) };
-        self.shared.begin_shard(to, hash, |group| tags[group], count);
+        count
+    }
+
+    /// Copies every row of a shard to the target of its prefix.
+    ///
+    /// # Errors
+    /// A slot is damaged and cannot be placed.
+    fn copy_slots(&mut self, from: Shard, targets: &mut [Target]) -> Result<()> {
+        let slot_words = self.shared.reader.layout.slot_words;
+        for group in 0..from.groups {
+            for (slot, tag) in in_use(self.shared.reader.tags(from, group)) {
+                let at = from.slot_at(group * GROUP_SLOTS + slot, slot_words);
+                let header = self.copy_raw(at);
+                // An update keeps the key, so that a torn slot's may be believed; a damaged one's may not.
+                let is_torn = seqlock::is_torn(header);
+                if !is_torn && !self.old.is_sound(at, header) {
+                    return Err(self.shared.damaged(format!("the slot at word {at} is damaged")));
+                }
+                let hash = self.old.hash();
+                let own = targets.iter_mut().find(|target| prefix(hash, target.shard.depth) == target.prefix);
+                let Some(to) = own.and_then(|target| target.place(hash, tag, slot_words)) else {
+                    return Err(self.shared.damaged(format!("the slot at word {at} is of another shard")));
+                };
+                let header = if is_torn { 1 } else { self.old.checksum(to) << 32 | VERSION_FIRST };
+                let words = &self.shared.words()[to..to + slot_words];
+                words[0].store(header, Ordering::Relaxed);
+                for (word, value) in words[1..].iter().zip(&self.old.words[1..]) {
+                    word.store(u64::from_le_bytes(*value), Ordering::Relaxed);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn double_directory(&mut self, old: DirectoryWord) -> Result<DirectoryWord> {

@@ -13,6 +13,9 @@ use crate::format::table::{LINE_WORDS, LIVE_USED_END, sealed};
 /// The file grows in steps of an eighth of itself, between these.
 const STEP_WORDS_MIN: usize = (64 << 10) / 8;
 const STEP_WORDS_MAX: usize = (64 << 20) / 8;
+/// Memory is asked for ahead of need: an eighth of what is used, if it is as much as this, and at most as much.
+const AHEAD_WORDS_MIN: usize = (256 << 10) / 8;
+const AHEAD_WORDS_MAX: usize = (8 << 20) / 8;
 
 /// Free and unused space of one table file. Lives in the writer's memory.
 #[derive(Debug)]
@@ -24,11 +27,13 @@ pub(super) struct Space {
     /// First word to length, adjacent ones merged.
     pub(super) free: BTreeMap<usize, usize>,
     free_words: usize,
+    /// The system has been asked for the memory of words up to here.
+    ahead_end: usize,
 }
 
 impl Space {
     pub(super) fn new(file: Arc<dyn File>, map: Arc<SharedMap>, used_end: usize, file_end: usize) -> Space {
-        Space { file, map, used_end, file_end, free: BTreeMap::new(), free_words: 0 }
+        Space { file, map, used_end, file_end, free: BTreeMap::new(), free_words: 0, ahead_end: used_end }
     }
 
     /// Makes the file long enough for `words` more than are used.
@@ -82,7 +87,23 @@ impl Space {
         self.used_end += words;
         // Before anything lies there: a writer that opens after a kill must not hand it out again.
         self.map.words()[LIVE_USED_END].store(sealed(self.used_end as u64, LIVE_USED_END), Ordering::Release);
+        self.populate_ahead();
         Ok(start)
+    }
+
+    /// Has the memory of what will be handed out next made ready by a thread of its own. Who stores there first would wait
+    /// for it: pages come zeroed, and by the megabyte where they are huge.
+    fn populate_ahead(&mut self) {
+        let ahead = (self.used_end / 8).min(AHEAD_WORDS_MAX);
+        // Without room for so much there is nothing to make ready, and with no thread to be had whoever comes waits.
+        if ahead < AHEAD_WORDS_MIN || self.used_end + ahead / 2 < self.ahead_end || self.reserve(ahead).is_err() {
+            return;
+        }
+        let (start, end) = (self.used_end.max(self.ahead_end), self.used_end + ahead);
+        self.ahead_end = end;
+        let map = Arc::clone(&self.map);
+        let work = move || map.populate(start as u64 * 8, (end - start) as u64 * 8);
+        let _ = std::thread::Builder::new().name("asof-populate".to_owned()).spawn(work);
     }
 
     /// Takes an extent back. The epoch has been raised since readers could last find it.
@@ -104,5 +125,54 @@ impl Space {
 
     pub(super) fn free_words(&self) -> usize {
         self.free_words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::disk::{Disk, FaultyDisk, MapAccess, MemDisk, OpenMode, Operation, Verdict};
+
+    const USED_WORDS: usize = 1 << 20;
+
+    /// A file of which so much is in use, and nothing left.
+    fn full(disk: &dyn Disk) -> Space {
+        let file = disk.open(Path::new("table"), OpenMode::Create).unwrap();
+        file.allocate(USED_WORDS as u64 * 8).unwrap();
+        let map = file.map_shared(MapAccess::Write, 64 << 20).unwrap();
+        Space::new(file, map, USED_WORDS, USED_WORDS)
+    }
+
+    #[test]
+    fn memory_is_asked_for_before_it_is_handed_out() {
+        let mut space = full(&MemDisk::new());
+        let (mut begun, mut asked) = (0, space.ahead_end);
+        for _ in 0..1_000 {
+            space.allocate(1 << 10).unwrap();
+            assert!(space.ahead_end >= space.used_end + space.used_end / 16, "too little is ready");
+            assert!(space.ahead_end <= space.file_end, "it is not of the file");
+            begun += usize::from(std::mem::replace(&mut asked, space.ahead_end) != space.ahead_end);
+        }
+        assert!((2..100).contains(&begun), "{begun} times for 8 MiB");
+    }
+
+    #[test]
+    fn a_disk_without_room_for_what_comes_later_has_it_for_what_comes_now() {
+        let disk = FaultyDisk::at(
+            Arc::new(MemDisk::new()),
+            Verdict::Fail(std::io::ErrorKind::StorageFull),
+            2,
+            u64::MAX,
+            |operation, _| operation == Operation::Allocate,
+        );
+        let mut space = full(&disk);
+        assert_eq!(space.allocate(1 << 10).unwrap(), USED_WORDS);
+        assert_eq!(
+            (space.used_end, space.ahead_end),
+            (USED_WORDS + (1 << 10), USED_WORDS),
+            "it is handed out, and no more"
+        );
     }
 }

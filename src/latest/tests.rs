@@ -18,7 +18,7 @@ use super::*;
 use crate::disk::{Disk, MemDisk, Random};
 use crate::format::row::{FieldState, RowHead, RowKind, RowLayout, RowRef, push_image};
 use crate::format::table::{
-    HEADER_WORDS, LIVE_DIRECTORY, LIVE_STATE, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock, tag_of,
+    HEADER_WORDS, LIVE_DIRECTORY, LIVE_EPOCH, LIVE_STATE, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Shard, Superblock, tag_of,
 };
 use crate::key::key_hash;
 use crate::value::{DataType, Value};

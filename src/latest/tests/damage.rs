@@ -81,3 +81,66 @@ fn a_damaged_slot_written_over_asks_history_for_ever() {
     }
     assert_eq!(table.stats().damage_count, 1);
 }
+
+/// The numbers of rows after which the first shard grows for the first time, and after which it splits.
+fn growths() -> [u64; 2] {
+    let mut table = create(&disk(), mixed());
+    let mut first = 0;
+    for seq in 1.. {
+        let epoch = table.inserter.shared.words()[LIVE_EPOCH].load(Ordering::Relaxed);
+        upsert(&mut table, &key_of(seq), &row_without_text(seq)).unwrap();
+        if first == 0 && table.inserter.shared.words()[LIVE_EPOCH].load(Ordering::Relaxed) > epoch {
+            first = seq;
+        }
+        if table.inserter.shared.directory().unwrap().depth > 0 {
+            return [first, seq];
+        }
+    }
+    unreachable!("rows without end")
+}
+
+fn row_without_text(seq: u64) -> Row {
+    Row { order: (0, None, seq), values: Some(vec![Value::Int64(seq as i64), Value::Null, Value::Null]) }
+}
+
+#[test]
+fn a_shard_with_a_damaged_slot_does_not_grow_and_stays_as_it_was() {
+    for rows in growths() {
+        let mut table = create(&disk(), mixed());
+        let mut model = HashMap::new();
+        for seq in 1..rows {
+            upsert(&mut table, &key_of(seq), &row_without_text(seq)).unwrap();
+            apply(&mut model, &key_of(seq), &row_without_text(seq));
+        }
+        let (.., at) = slot_at(&table, &key_of(3));
+        let damaged = &table.inserter.shared.words()[at + 2];
+        let good = damaged.fetch_xor(1, Ordering::Relaxed);
+        let error = upsert(&mut table, &key_of(rows), &row_without_text(rows)).unwrap_err();
+        assert!(error.to_string().contains(&format!("the slot at word {at} is damaged")), "{error}");
+        table.inserter.shared.words()[at + 2].store(good, Ordering::Relaxed);
+        assert_is(&table.open_reader(), &model, rows + 10);
+        assert!(table.stats().free_bytes > 0, "the space it was to take is lost");
+    }
+}
+
+#[test]
+fn a_slot_that_a_killed_writer_left_goes_with_its_shard_and_is_still_told_from_the_others() {
+    for rows in growths() {
+        let mut table = create(&disk(), mixed());
+        let mut model = HashMap::new();
+        for seq in 1..=rows {
+            if seq == rows {
+                let (.., at) = slot_at(&table, &key_of(3));
+                seqlock::enter(&table.inserter.shared.words()[at..at + 16]);
+            }
+            upsert(&mut table, &key_of(seq), &row_without_text(seq)).unwrap();
+            apply(&mut model, &key_of(seq), &row_without_text(seq));
+        }
+        let reader = table.open_reader();
+        let (key, mut copy) = (key_of(3), reader.slot_copy());
+        assert_eq!(reader.lookup(key_hash(99, &key), &key, Need::Slot, &mut copy), Lookup::Busy);
+        assert_eq!(upsert(&mut table, &key, &row_without_text(3)).unwrap(), Upsert::Replaced);
+        assert_is(&table.open_reader(), &model, rows + 10);
+        assert_eq!(table.stats().keys, model.len() as u64);
+    }
+}
