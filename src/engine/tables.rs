@@ -142,6 +142,10 @@ impl Engine {
         for (view_id, mut table) in tables {
             table.clear_behind();
             table.commit(core.state.committed_seq, core.log.end());
+            // A store without threads of its own has none for this, either.
+            if self.options.sync_beside_rows_min.is_some() {
+                table.populate_ahead();
+            }
             readers.push((view_id, Some(table.open_reader())));
             if let Some(replaced) = core.tables.insert(view_id, table) {
                 replaced.retire();

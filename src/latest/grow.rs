@@ -8,7 +8,7 @@ use super::probe::{Tags, empty_for, tag_at, with_tag};
 use super::seqlock;
 use crate::error::{Error, Result};
 use crate::format::table::{
-    DIRECTORY_DEPTH_MAX, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, SHARD_GROUPS_MAX, Shard, mix, prefix,
+    DIRECTORY_DEPTH_MAX, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, SHARD_GROUPS_MAX, Shard, mix, prefix, tag_of,
 };
 
 /// Keys per hundred slots after growth: for each shard another number from here on, about sixty on average. Hashes fill all
@@ -81,9 +81,10 @@ impl Inserter {
     /// Gives the shard of `hash` room for more keys: for `more` and some, or just for some.
     ///
     /// # Errors
-    /// The disk is full, and nothing changed; or a slot is damaged and cannot be placed.
+    /// The disk is full, or a slot is damaged and cannot be placed: every row is where it was.
     pub(super) fn make_room(&mut self, hash: u64, more: usize) -> Result<()> {
         let shard = self.shared.shard(hash)?;
+        self.repair_tags(shard, hash)?;
         let in_use = self.slots_in_use(shard);
         let load = load_after_percent(prefix(hash, shard.depth), shard.depth, shard.groups);
         let one = groups_for(in_use + more, load).max(shard.groups + 1);
@@ -130,15 +131,31 @@ impl Inserter {
         let words = self.shared.words();
         let entries = 1_usize << (directory.depth - shard.depth);
         let first = directory.start + ((prefix(hash, shard.depth) as usize) << (directory.depth - shard.depth));
+        let mut is_named = vec![false; targets.len()];
         for i in 0..entries {
             // A writer killed here before may have left entries that name another shard already.
             if words[first + i].load(Ordering::Relaxed) == shard.encode() {
-                words[first + i].store(targets[i * targets.len() / entries].shard.encode(), Ordering::Release);
+                let target = i * targets.len() / entries;
+                words[first + i].store(targets[target].shard.encode(), Ordering::Release);
+                is_named[target] = true;
             }
         }
         self.shared.raise_epoch();
         self.shared.clear_tags(shard);
         self.give_back(shard);
+        let unnamed = targets.iter().zip(is_named).filter(|(_, is_named)| !is_named);
+        unnamed.for_each(|(target, _)| self.give_back(target.shard));
+        Ok(())
+    }
+
+    /// What tags say is believed by who moves their slots, and by nobody doubted afterwards.
+    fn repair_tags(&mut self, shard: Shard, hash: u64) -> Result<()> {
+        for group in 0..shard.groups {
+            let tags = self.shared.reader.tags(shard, group);
+            if !self.shared.reader.is_checked(shard, hash, group, tags) {
+                self.repair_group(shard, hash, group)?;
+            }
+        }
         Ok(())
     }
 
@@ -175,14 +192,14 @@ impl Inserter {
                 let header = self.copy_raw(at);
                 // An update keeps the key, so that a torn slot's may be believed; a damaged one's may not.
                 let is_torn = seqlock::is_torn(header);
-                if !is_torn && !self.old.is_sound(at, header) {
+                let hash = self.old.hash();
+                if tag_of(hash) != tag || !(if is_torn { self.may_be_torn } else { self.old.is_sound(at, header) }) {
                     return Err(self.shared.damaged(format!("the slot at word {at} is damaged")));
                 }
-                let hash = self.old.hash();
                 let own = targets.iter_mut().find(|target| prefix(hash, target.shard.depth) == target.prefix);
-                let Some(to) = own.and_then(|target| target.place(hash, tag, slot_words)) else {
-                    return Err(self.shared.damaged(format!("the slot at word {at} is of another shard")));
-                };
+                let own =
+                    own.ok_or_else(|| self.shared.damaged(format!("the slot at word {at} is of another shard")))?;
+                let to = own.place(hash, tag, slot_words).expect("a shard is made for more keys than it is given");
                 let header = if is_torn { 1 } else { self.old.checksum(to) << 32 | VERSION_FIRST };
                 let words = &self.shared.words()[to..to + slot_words];
                 words[0].store(header, Ordering::Relaxed);

@@ -58,7 +58,9 @@ impl Shared {
         self.storage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Damage that nobody can do without, which counts as met.
     pub(super) fn damaged(&self, what: impl Into<String>) -> Error {
+        self.damage_count.fetch_add(1, Ordering::Relaxed);
         Error::damaged(&self.path, what).remedy("delete the file; the table is rebuilt from history")
     }
 
@@ -73,10 +75,13 @@ impl Shared {
         let entry_at = directory.entry_at(hash);
         // Beyond what was handed out lies no shard: giving such a one back would hand its space out twice.
         let used_end = unsealed(self.words()[LIVE_USED_END].load(Ordering::Acquire), LIVE_USED_END).unwrap_or(0);
-        Shard::decode(self.words()[entry_at].load(Ordering::Acquire))
+        let entry = self.words()[entry_at].load(Ordering::Acquire);
+        Shard::decode(entry)
             .filter(|shard| shard.depth <= directory.depth)
             .filter(|shard| self.reader.is_within(shard.end(self.reader.layout.slot_words)))
             .filter(|shard| shard.end(self.reader.layout.slot_words) as u64 <= used_end)
+            // The shard says the same of itself: another length would lead keys past their slots.
+            .filter(|shard| self.words()[shard.start].load(Ordering::Relaxed) == entry)
             .ok_or_else(|| self.damaged(format!("directory entry at word {entry_at} is damaged")))
     }
 
@@ -108,6 +113,9 @@ pub(super) struct Inserter {
     pub(super) old: SlotCopy,
     /// Whether shards may split, which moves the directory under other parts.
     pub(super) may_split: bool,
+    /// Whether a slot that is torn is one that a killed writer was inside of, whose row the log has and gives again. Where none was
+    /// killed, or all was given again, it is damage.
+    pub(super) may_be_torn: bool,
 }
 
 /// Whether a shard is to grow before it holds so many keys.
@@ -132,7 +140,7 @@ enum Place {
 impl Inserter {
     pub(super) fn new(shared: Arc<Shared>, may_split: bool) -> Inserter {
         let (new, old) = (shared.reader.slot_copy(), shared.reader.slot_copy());
-        Inserter { shared, new, old, may_split }
+        Inserter { shared, new, old, may_split, may_be_torn: false }
     }
 
     /// Stores `row` unless the table holds a greater one of its key, or this one.
@@ -219,13 +227,13 @@ impl Inserter {
                 match reader.read_slot(at, hash, key, Need::Slot, &mut self.old) {
                     Lookup::Hit => return Ok(Place::Sound(at)),
                     Lookup::Miss => {}
-                    Lookup::Busy => {
+                    Lookup::Busy if self.may_be_torn => {
                         self.copy_raw(at);
                         if self.old.may_be_key(hash, key) {
                             return Ok(Place::Torn(at));
                         }
                     }
-                    Lookup::Untrusted => {
+                    Lookup::Busy | Lookup::Untrusted => {
                         self.shared.damage_count.fetch_add(1, Ordering::Relaxed);
                         self.copy_raw(at);
                         if self.old.may_be_key(hash, key) {
@@ -273,7 +281,7 @@ impl Inserter {
 
     /// Restores the tags of a group from its slots: a writer was killed between tag and check word,
     /// or one of them is damaged.
-    fn repair_group(&mut self, shard: Shard, hash: u64, group: usize) -> Result<Tags> {
+    pub(super) fn repair_group(&mut self, shard: Shard, hash: u64, group: usize) -> Result<Tags> {
         self.shared.damage_count.fetch_add(1, Ordering::Relaxed);
         let found = self.shared.reader.tags(shard, group);
         let mut tags = [0; 2];

@@ -17,6 +17,7 @@
 //! | `insert` | upserts, and repair of what a killed writer left |
 //! | `grow` | shards that grow and split, the directory |
 //! | `space`, `heap` | where in the file things lie |
+//! | `populate` | memory that is there before it is handed out |
 //! | `free_list` | free space from a clean close to the next open |
 //! | `trust` | which files are believed |
 //! | `open` | create, open, commit |
@@ -41,6 +42,7 @@ mod insert;
 mod layout;
 mod lookup;
 mod open;
+mod populate;
 mod probe;
 mod reader;
 mod says;

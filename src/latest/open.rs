@@ -11,6 +11,7 @@ use super::free_list;
 use super::heap::Heap;
 use super::insert::{Inserter, Shared, Storage, Upsert};
 use super::layout::{SlotLayout, TableShape};
+use super::populate::Populator;
 use super::reader::TableReader;
 use super::space::Space;
 use super::trust::{Opened, judge, map, newest_superblock};
@@ -183,7 +184,8 @@ impl Table {
         superblock.boot_id = words_of(disk.boot_id());
         superblock.is_clean = 0;
         let medium = if was_clean { Medium::AsClosed } else { Medium::Left };
-        let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock, medium };
+        let inserter = Inserter { may_be_torn: !was_clean, ..Inserter::new(Arc::new(shared), true) };
+        let mut table = Table { inserter, superblock, medium };
         // The writer before may have been killed between moving a shard and telling of it.
         table.inserter.shared.raise_epoch();
         // For readers beside this writer; the medium is told before the first change.
@@ -223,6 +225,7 @@ impl Table {
 
     /// The table has every row up to its applied seq again. One that was retired stays so.
     pub fn clear_behind(&mut self) {
+        self.inserter.may_be_torn = false;
         self.superblock.behind = BEHIND_NOT;
         self.publish();
     }
@@ -270,6 +273,14 @@ impl Table {
             Err(error) if !error.is_missing_file() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Has a thread ask for the memory of what the file hands out next, from now on.
+    pub fn populate_ahead(&mut self) {
+        let shared = &self.inserter.shared;
+        let Storage { space, .. } = &mut *shared.storage();
+        let used_end = space.used_end;
+        space.populator.get_or_insert_with(|| Populator::new(Arc::clone(&shared.reader.map), used_end));
     }
 
     /// Applied seq and log position.

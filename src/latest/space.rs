@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::populate::Populator;
 use crate::disk::{File, SharedMap};
 use crate::error::{Error, Result};
 use crate::format::table::{LINE_WORDS, LIVE_USED_END, sealed};
@@ -13,9 +14,6 @@ use crate::format::table::{LINE_WORDS, LIVE_USED_END, sealed};
 /// The file grows in steps of an eighth of itself, between these.
 const STEP_WORDS_MIN: usize = (64 << 10) / 8;
 const STEP_WORDS_MAX: usize = (64 << 20) / 8;
-/// Memory is asked for ahead of need: an eighth of what is used, if it is as much as this, and at most as much.
-const AHEAD_WORDS_MIN: usize = (256 << 10) / 8;
-const AHEAD_WORDS_MAX: usize = (8 << 20) / 8;
 
 /// Free and unused space of one table file. Lives in the writer's memory.
 #[derive(Debug)]
@@ -27,13 +25,12 @@ pub(super) struct Space {
     /// First word to length, adjacent ones merged.
     pub(super) free: BTreeMap<usize, usize>,
     free_words: usize,
-    /// The system has been asked for the memory of words up to here.
-    ahead_end: usize,
+    pub(super) populator: Option<Populator>,
 }
 
 impl Space {
     pub(super) fn new(file: Arc<dyn File>, map: Arc<SharedMap>, used_end: usize, file_end: usize) -> Space {
-        Space { file, map, used_end, file_end, free: BTreeMap::new(), free_words: 0, ahead_end: used_end }
+        Space { file, map, used_end, file_end, free: BTreeMap::new(), free_words: 0, populator: None }
     }
 
     /// Makes the file long enough for `words` more than are used.
@@ -45,22 +42,22 @@ impl Space {
         if needed <= self.file_end {
             return Ok(());
         }
-        let limit = self.map.words().len();
-        if needed > limit {
+        if needed > self.map.words().len() {
             return Err(Error::refused("the latest table has outgrown its mapping")
                 .remedy("open the store again; the mapping is made anew with room to grow"));
         }
-        let step = (self.file_end / 8).clamp(STEP_WORDS_MIN, STEP_WORDS_MAX);
-        let end = needed.max(self.file_end + step).next_multiple_of(STEP_WORDS_MIN).min(limit);
         // A disk too full for the step may have room for what is needed now.
-        match self.file.allocate(end as u64 * 8) {
-            Ok(()) => self.file_end = end,
-            Err(_) if end > needed => {
-                self.file.allocate(needed as u64 * 8)?;
-                self.file_end = needed;
-            }
-            Err(error) => return Err(error),
-        }
+        self.grow_by_a_step(needed).or_else(|_| self.grow_to(needed))
+    }
+
+    fn grow_by_a_step(&mut self, needed: usize) -> Result<()> {
+        let step = (self.file_end / 8).clamp(STEP_WORDS_MIN, STEP_WORDS_MAX);
+        self.grow_to(needed.max(self.file_end + step).next_multiple_of(STEP_WORDS_MIN).min(self.map.words().len()))
+    }
+
+    fn grow_to(&mut self, end: usize) -> Result<()> {
+        self.file.allocate(end as u64 * 8)?;
+        self.file_end = end;
         Ok(())
     }
 
@@ -91,19 +88,14 @@ impl Space {
         Ok(start)
     }
 
-    /// Has the memory of what will be handed out next made ready by a thread of its own. Who stores there first would wait
-    /// for it: pages come zeroed, and by the megabyte where they are huge.
+    /// Has what will be handed out next populated, where somebody does that.
     fn populate_ahead(&mut self) {
-        let ahead = (self.used_end / 8).min(AHEAD_WORDS_MAX);
-        // Without room for so much there is nothing to make ready, and with no thread to be had whoever comes waits.
-        if ahead < AHEAD_WORDS_MIN || self.used_end + ahead / 2 < self.ahead_end || self.reserve(ahead).is_err() {
-            return;
+        let used_end = self.used_end;
+        let Some(words) = self.populator.as_mut().and_then(|populator| populator.wants(used_end)) else { return };
+        // Where there is room for no step, what is left of it serves what comes now, and other files.
+        if words.end <= self.file_end || self.grow_by_a_step(words.end).is_ok() {
+            self.populator.iter_mut().for_each(|populator| populator.populate(words.clone()));
         }
-        let (start, end) = (self.used_end.max(self.ahead_end), self.used_end + ahead);
-        self.ahead_end = end;
-        let map = Arc::clone(&self.map);
-        let work = move || map.populate(start as u64 * 8, (end - start) as u64 * 8);
-        let _ = std::thread::Builder::new().name("asof-populate".to_owned()).spawn(work);
     }
 
     /// Takes an extent back. The epoch has been raised since readers could last find it.
@@ -131,9 +123,11 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use crate::disk::{Disk, FaultyDisk, MapAccess, MemDisk, OpenMode, Operation, Verdict};
+    use crate::error::ErrorKind;
 
     const USED_WORDS: usize = 1 << 20;
 
@@ -142,37 +136,29 @@ mod tests {
         let file = disk.open(Path::new("table"), OpenMode::Create).unwrap();
         file.allocate(USED_WORDS as u64 * 8).unwrap();
         let map = file.map_shared(MapAccess::Write, 64 << 20).unwrap();
-        Space::new(file, map, USED_WORDS, USED_WORDS)
-    }
-
-    #[test]
-    fn memory_is_asked_for_before_it_is_handed_out() {
-        let mut space = full(&MemDisk::new());
-        let (mut begun, mut asked) = (0, space.ahead_end);
-        for _ in 0..1_000 {
-            space.allocate(1 << 10).unwrap();
-            assert!(space.ahead_end >= space.used_end + space.used_end / 16, "too little is ready");
-            assert!(space.ahead_end <= space.file_end, "it is not of the file");
-            begun += usize::from(std::mem::replace(&mut asked, space.ahead_end) != space.ahead_end);
-        }
-        assert!((2..100).contains(&begun), "{begun} times for 8 MiB");
+        let populator = Some(Populator::new(Arc::clone(&map), USED_WORDS));
+        Space { populator, ..Space::new(file, map, USED_WORDS, USED_WORDS) }
     }
 
     #[test]
     fn a_disk_without_room_for_what_comes_later_has_it_for_what_comes_now() {
-        let disk = FaultyDisk::at(
-            Arc::new(MemDisk::new()),
-            Verdict::Fail(std::io::ErrorKind::StorageFull),
-            2,
-            u64::MAX,
-            |operation, _| operation == Operation::Allocate,
-        );
+        let tries = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&tries);
+        // Every step fails, the third one for memory ahead of need; what is needed just fits.
+        let disk = FaultyDisk::new(Arc::new(MemDisk::new()), move |operation, _| match operation {
+            Operation::Allocate => match seen.fetch_add(1, Ordering::Relaxed) {
+                0 | 2 | 5 | 7 | 9 | 11 => Verdict::Proceed,
+                _ => Verdict::Fail(std::io::ErrorKind::StorageFull),
+            },
+            _ => Verdict::Proceed,
+        });
         let mut space = full(&disk);
-        assert_eq!(space.allocate(1 << 10).unwrap(), USED_WORDS);
-        assert_eq!(
-            (space.used_end, space.ahead_end),
-            (USED_WORDS + (1 << 10), USED_WORDS),
-            "it is handed out, and no more"
-        );
+        for start in [USED_WORDS, USED_WORDS + 64, USED_WORDS + 128, USED_WORDS + 192, USED_WORDS + 256] {
+            assert_eq!(space.allocate(64).unwrap(), start);
+            assert_eq!(space.file_end, space.used_end, "nothing was taken that is not needed");
+        }
+        assert_eq!(tries.load(Ordering::Relaxed), 12, "what comes later was tried for once");
+        assert_eq!(space.allocate(64).unwrap_err().kind(), ErrorKind::NoSpace);
+        assert_eq!(space.used_end, space.file_end);
     }
 }

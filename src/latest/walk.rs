@@ -32,9 +32,9 @@ impl TableReader {
     }
 
     /// Calls `visit` with the place of every slot in use, in words from the start of the file, and its row, or what is wrong
-    /// with it. Slots that are written meanwhile are passed over. Whether the table stayed where it is until the end: what
-    /// was found while it grew means nothing.
-    pub fn walk(&self, mut visit: impl FnMut(usize, Result<WalkedRow<'_>, &'static str>)) -> bool {
+    /// with it. What is being written to is passed over; where nobody writes, and nobody was killed at it, the table is `at_rest`, and
+    /// such things are wrong as well. Whether the table stayed where it is until the end: what was found while it grew means nothing.
+    pub fn walk(&self, at_rest: bool, mut visit: impl FnMut(usize, Result<WalkedRow<'_>, &'static str>)) -> bool {
         let words = self.map.words();
         let epoch = words[LIVE_EPOCH].load(Ordering::Acquire);
         let directory = DirectoryWord::decode(words[LIVE_DIRECTORY].load(Ordering::Acquire));
@@ -43,15 +43,27 @@ impl TableReader {
         };
         let mut copy = self.slot_copy();
         let mut before = None;
-        for entry in directory.start..directory.start + directory.len() {
-            let shard = Shard::decode(words[entry].load(Ordering::Acquire));
+        for number in 0..directory.len() {
+            let entry = directory.start + number;
+            let said = words[entry].load(Ordering::Acquire);
+            let shard = Shard::decode(said);
             let Some(shard) = shard.filter(|shard| self.is_within(shard.end(self.layout.slot_words))) else {
                 visit(entry, Err("a directory entry names a shard that is not in the file"));
                 continue;
             };
+            if words[shard.start].load(Ordering::Acquire) != said {
+                visit(entry, Err("a directory entry and its shard differ"));
+                continue;
+            }
             // Neighbouring entries share a shard that has not split so far.
             if before.replace(shard.start) == Some(shard.start) {
                 continue;
+            }
+            let hash = if directory.depth == 0 { 0 } else { (number as u64) << (64 - directory.depth) };
+            for group in (0..shard.groups).filter(|_| at_rest) {
+                if !self.is_checked(shard, hash, group, self.tags(shard, group)) {
+                    visit(shard.tags_at(group), Err("the tags of a group have another check word"));
+                }
             }
             for slot in 0..shard.slots() {
                 let tags = self.tags(shard, slot / GROUP_SLOTS);
@@ -66,7 +78,12 @@ impl TableReader {
                         visit(at, Err("a slot is of a kind, or has flags, that this release does not know"));
                         continue;
                     }
-                    Err(Unread::Torn) => continue,
+                    Err(Unread::Torn) => {
+                        if at_rest {
+                            visit(at, Err("a slot looks as if it were being written to"));
+                        }
+                        continue;
+                    }
                     Err(Unread::Damaged) => {
                         visit(at, Err("a slot has another checksum"));
                         continue;

@@ -27,6 +27,8 @@ struct Comparing<'a> {
     tail: &'a [Arc<TailSegment>],
     table: &'a TableReader,
     seq: u64,
+    /// Whether nobody writes to it, nor was killed at it.
+    at_rest: bool,
     copy: SlotCopy,
     compared: u64,
     differences: Vec<String>,
@@ -60,9 +62,16 @@ impl Check<'_> {
                 self.report.passed_over.push(format!("the latest table of {name} is being filled"));
                 continue;
             }
-            let copy = table.slot_copy();
-            let mut comparing =
-                Comparing { view, tail: &picture.tail, table: &table, seq, copy, compared: 0, differences: Vec::new() };
+            let mut comparing = Comparing {
+                view,
+                tail: &picture.tail,
+                table: &table,
+                seq,
+                at_rest: matches!(beside, Beside::Nobody { .. }),
+                copy: table.slot_copy(),
+                compared: 0,
+                differences: Vec::new(),
+            };
             // A run that cannot be read was told of before, and nothing can be compared with it.
             if let Err(error) = comparing.all_keys(identity.hash_seed) {
                 let name = view.record.definition.reference();
@@ -116,7 +125,7 @@ impl Comparing<'_> {
         match self.table.lookup(hash, key, Need::SlotAndHeap, &mut self.copy) {
             // A row that came since; or a slot whose reader asks log and runs by itself.
             Lookup::Hit if self.copy.seq() > self.seq || self.copy.asks_history() => {}
-            Lookup::Busy => {}
+            Lookup::Busy if !self.at_rest => {}
             Lookup::Hit => {
                 let row = found.row();
                 let fields = self.view.layout.field_count();
@@ -142,7 +151,9 @@ impl Comparing<'_> {
                 "the key of hash {hash:#018x} is missing there, and has row {} in log and runs",
                 found.mark.seq
             )),
-            Lookup::Untrusted => self.differs(format!("the slot of the key of hash {hash:#018x} is not to be trusted")),
+            Lookup::Busy | Lookup::Untrusted => {
+                self.differs(format!("the slot of the key of hash {hash:#018x} is not to be trusted"));
+            }
         }
         Ok(())
     }
@@ -154,7 +165,7 @@ impl Comparing<'_> {
         for _ in 0..WALKS_MAX {
             let mut differences = Vec::new();
             let mut compared = 0;
-            let stayed = self.table.walk(|at, slot| {
+            let stayed = self.table.walk(self.at_rest, |at, slot| {
                 let what = match slot {
                     Err(what) => what,
                     Ok(row) if row.seq > seq => return,

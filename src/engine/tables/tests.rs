@@ -79,7 +79,7 @@ fn a_table_in_which_damage_was_met_is_built_anew_after_it_was_closed() {
         let first = file(&disk);
         let table = store.engine().unwrap().reads().picture().views[&1].table.clone().expect("a table of three keys");
         let mut slots = Vec::new();
-        table.walk(|at, _| slots.push(at as u64 * 8));
+        table.walk(true, |at, _| slots.push(at as u64 * 8));
         assert_eq!(slots.len(), 3);
         if is_damaged {
             let file = disk.open(Path::new(PATH), OpenMode::Write).unwrap();

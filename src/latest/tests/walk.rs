@@ -7,8 +7,9 @@ type Walked = Vec<(usize, std::result::Result<(u64, Vec<u8>, u64), &'static str>
 
 fn walked(table: &Table) -> (Walked, bool) {
     let mut walked = Vec::new();
-    let stayed =
-        table.open_reader().walk(|at, slot| walked.push((at, slot.map(|row| (row.hash, row.key.to_vec(), row.seq)))));
+    let stayed = table
+        .open_reader()
+        .walk(true, |at, slot| walked.push((at, slot.map(|row| (row.hash, row.key.to_vec(), row.seq)))));
     (walked, stayed)
 }
 
@@ -40,13 +41,39 @@ fn a_walk_of_a_table_that_grows_meanwhile_says_so() {
     upsert(&mut table, b"first", &row(1)).unwrap();
     let reader = table.open_reader();
     let mut seq = 1;
-    let stayed = reader.walk(|_, _| {
+    let stayed = reader.walk(false, |_, _| {
         for _ in 0..1_000 {
             seq += 1;
             upsert(&mut table, &key_of(seq), &row(seq)).unwrap();
         }
     });
     assert!(seq > 1 && !stayed, "a thousand rows are more than the first shard has room for");
+}
+
+#[test]
+fn what_is_being_written_to_is_passed_over_but_in_a_table_at_rest() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    upsert(&mut table, b"key", &Row { order: (1, None, 1), values: None }).unwrap();
+    let (shard, slot, at) = slot_at(&table, b"key");
+    let words = table.inserter.shared.words();
+    let told = |at_rest: bool| {
+        let mut told = Vec::new();
+        table.open_reader().walk(at_rest, |place, slot| told.extend(slot.err().map(|what| (place, what))));
+        told
+    };
+    assert_eq!(told(true), []);
+    words[at].fetch_xor(1, Ordering::Relaxed);
+    assert_eq!(told(true), [(at, "a slot looks as if it were being written to")]);
+    assert_eq!(told(false), []);
+    words[at].fetch_xor(1, Ordering::Relaxed);
+    let tags = shard.tags_at(slot / 16);
+    words[tags + 1].fetch_xor(1 << 40, Ordering::Relaxed);
+    assert_eq!(told(true)[0], (tags, "the tags of a group have another check word"));
+    words[tags + 1].fetch_xor(1 << 40, Ordering::Relaxed);
+    words[shard.start].fetch_xor(1, Ordering::Relaxed);
+    let directory = table.inserter.shared.directory().unwrap();
+    assert_eq!(told(false), [(directory.start, "a directory entry and its shard differ")]);
 }
 
 /// A later release may store kinds and flags that this one does not know, under checksums that are right.

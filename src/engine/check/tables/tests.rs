@@ -103,7 +103,8 @@ fn compare_while(memory: MemDisk, happening: Happening) -> (bool, Vec<String>) {
     let table = view.table.as_ref().expect("the writer's");
     let copy = table.slot_copy();
     let (tail, seq) = (&sight.picture.tail, sight.seq);
-    let mut comparing = Comparing { view, tail, table, seq, copy, compared: 0, differences: Vec::new() };
+    let mut comparing =
+        Comparing { view, tail, table, seq, at_rest: false, copy, compared: 0, differences: Vec::new() };
     *disk.happening.lock().unwrap() = Some(happening);
     (comparing.all_slots(), comparing.differences)
 }
