@@ -9,7 +9,6 @@ use super::inputs;
 use super::output::{Cell, Sheet};
 use crate::engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict};
 use crate::request::Features;
-use crate::text::raw_json;
 use crate::time::Timestamp;
 
 pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> {
@@ -30,7 +29,7 @@ fn sheet(explained: &Explanation) -> Sheet {
     let mut sheet = Sheet::new(["what", "is"]);
     let mut add = |what: &str, is: Cell| sheet.push([json!(what).into(), is]);
     add("feature", json!(format!("{}:{}", explained.view, explained.feature)).into());
-    add("value", raw_json(&explained.value.dtype, &explained.value.value).into());
+    add("value", Cell::of_value(&explained.value.dtype, &explained.value.value));
     let mut say = |what: &str, is: Json| add(what, is.into());
     say("status", json!(explained.status.name()));
     say("why", json!(explained.why));

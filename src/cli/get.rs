@@ -8,7 +8,6 @@ use super::failure::Failure;
 use super::inputs;
 use super::output::{Cell, Sheet};
 use crate::engine::get::FeatureValue;
-use crate::text::raw_json;
 
 pub(super) fn run(args: &Get, context: &mut Context) -> Result<(), Failure> {
     let features = inputs::features(&args.which)?;
@@ -28,7 +27,7 @@ pub(super) fn sheet(answers: &[FeatureValue]) -> Sheet {
             json!(answer.view).into(),
             json!(answer.feature).into(),
             json!(answer.dtype.to_string()).into(),
-            Cell::from(raw_json(&answer.dtype, &answer.value)),
+            Cell::of_value(&answer.dtype, &answer.value),
             json!(answer.status.name()).into(),
             json!(answer.event_ts.map(|time| time.to_string())).into(),
         ]);
