@@ -121,3 +121,27 @@ fn a_join_key_that_a_view_cannot_have_matches_nothing_in_a_text_spine_too() {
         std::fs::remove_file(project.path("out.csv")).unwrap();
     }
 }
+
+/// The file alone was asked for the version, which the store had.
+#[test]
+fn a_service_pins_a_version_that_the_store_keeps_and_prune_spares_it() {
+    let head = "[project]\nname = \"p\"\n[entities.e]\njoin_keys = { id = \"int64\" }\n";
+    let view =
+        |name: &str, dtype: &str| format!("[views.\"{name}\"]\nentities = [\"e\"]\nfeatures = {{ x = \"{dtype}\" }}\n");
+    let project = Project::defined(&format!("{head}{}{}", view("v@1", "int64"), view("v@2", "string")));
+    project.run(&["apply"]).done();
+    project.put("v.csv", "id,event_timestamp,x\n1,2024-01-01T00:00:00Z,5\n");
+    project.run(&["import", "v@1", "v.csv"]).done();
+    let pin = "[services.pin]\nfeatures = [\"v@1:x\"]\n";
+    project.put("asof.toml", format!("{head}{}{pin}", view("v@2", "string")));
+    project.run(&["apply"]).done();
+    assert_eq!(project.get(&["--service", "pin", "id=1"])[0].0, 5);
+    for prune in [&["apply", "--prune"][..], &["apply", "--prune", "--dry-run"]] {
+        let said = project.run(prune).fails(3, &["a change is refused"]).stdout();
+        assert!(said.contains("refused view v: pinned by service pin; keep [views.v] in the file"), "{said}");
+    }
+    assert_eq!(project.get(&["--service", "pin", "id=1"])[0].0, 5);
+    project.put("asof.toml", format!("{head}{}{}", view("v@2", "string"), pin.replace("v@1", "v@3")));
+    let said = project.run(&["apply"]).fails(3, &["a change is refused"]).stdout();
+    assert!(said.contains("it selects v@3, which is not defined; v has version 1, 2"), "{said}");
+}
