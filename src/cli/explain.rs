@@ -7,11 +7,17 @@ use super::context::Context;
 use super::failure::Failure;
 use super::inputs;
 use super::output::{Cell, Sheet};
+use crate::definition::FeatureRef;
 use crate::engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict};
+use crate::error::Error;
 use crate::request::Features;
 use crate::time::Timestamp;
 
 pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> {
+    if args.feature.parse::<FeatureRef>().map_err(Failure::Usage)?.feature == "*" {
+        let error = Error::invalid(format!("'{}' is more than one feature", args.feature));
+        return Err(Failure::Usage(error.remedy("name one, as in weather:temp")));
+    }
     let features = Features::list([&args.feature]).map_err(Failure::Usage)?;
     let pairs = inputs::pairs(&args.asked.keys)?;
     let options = inputs::get_options(&args.asked)?;

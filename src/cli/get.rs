@@ -14,7 +14,7 @@ pub(super) fn run(args: &Get, context: &mut Context) -> Result<(), Failure> {
     let pairs = inputs::pairs(&args.asked.keys)?;
     let options = inputs::get_options(&args.asked)?;
     let store = context.project()?.open_for_reading()?;
-    let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
+    let entity = inputs::entity_to_find(&pairs, &store.join_keys(&features, &options)?)?;
     let answers = store.get(&features, &entity, &options)?;
     context.print(&sheet(&answers))
 }

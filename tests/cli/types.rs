@@ -48,6 +48,11 @@ fn join_keys_of_several_types_are_one_column_to_get_to_history_and_to_apply() {
         let keys = project.run(&["--format", "json", "show", service]).done().json()["join_keys"].clone();
         assert_eq!(keys, json!([{ "name": "id", "dtype": "int64" }, { "name": "t", "dtype": "string" }]));
     }
+    // A number too large for the one column is none of its keys either where no other view asks for it.
+    let token = format!("t={uuid}");
+    let alone = project.get(&["--features", "a:x", "id=5000000000", &token]);
+    assert_eq!(alone, [(json!(null), "NOT_FOUND".to_owned())]);
+    project.run(&["explain", "a:x", "id=5000000000", &token]).fails(1, &["wants int32, got '5000000000'"]);
     // What no column can hold stays a mistake.
     let get = ["get", "--features", "a:x", "id=x", "t=x"];
     project.run(&get).fails(1, &["join key id", "int32"]);
