@@ -391,6 +391,7 @@ fn what_an_import_of_all_views_did_is_told_when_one_of_them_fails() {
     assert_eq!((ran.stdout(), value()), (String::new(), vec![absent("NOT_FOUND")]));
     project.put("profiles.csv", PROFILES.replace("32", "old"));
     let ran = project.run(&["--format", "json", "import", "--all"]).fails(1, &["view profile", "old"]);
+    assert_eq!(ran.stderr().matches("view profile").count(), 1, "{}", ran.stderr());
     let done = ran.json();
     assert_eq!(done.as_array().map(Vec::len), Some(1), "{done}");
     assert_eq!((&done[0]["view"], &done[0]["rows_written"]), (&json!("basket"), &json!(1)), "{done}");
