@@ -19,6 +19,10 @@ pub(crate) const RESTORE_STORE: &str = "put a copy of the store's whole folder i
 pub(crate) const PUBLISH_AGAIN: &str =
     "open the store for writing once, as asof apply does: MANIFEST is published again out of registry.redb";
 
+/// What the operating system says where this process, or all of them, have too many files open.
+const TOO_MANY_OPEN_FILES: [Option<i32>; 2] =
+    [Some(rustix::io::Errno::MFILE.raw_os_error()), Some(rustix::io::Errno::NFILE.raw_os_error())];
+
 /// What sort of trouble an [`Error`] is. Callers branch on it; people read the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -101,6 +105,9 @@ impl Error {
             }
             std::io::ErrorKind::ReadOnlyFilesystem => {
                 error = error.remedy("the file system takes no writes: choose a folder on another one");
+            }
+            _ if TOO_MANY_OPEN_FILES.contains(&source.raw_os_error()) => {
+                error = error.remedy("let processes open more files (ulimit -n), or close some");
             }
             _ => {}
         }
@@ -290,6 +297,12 @@ mod tests {
             let error = Error::io("open", Path::new("store/LOCK"), std::io::Error::from(refused));
             assert!(error.kind() == ErrorKind::Io && error.to_string().contains(way_out), "{error}");
         }
+    }
+
+    #[test]
+    fn a_limit_on_open_files_has_a_way_out() {
+        let error = Error::io("open", Path::new("a.csv"), std::io::Error::from_raw_os_error(24));
+        assert!(error.kind() == ErrorKind::Io && error.to_string().contains("ulimit -n"), "{error}");
     }
 
     #[test]
