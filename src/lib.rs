@@ -49,6 +49,7 @@
 //! `parquet` (on by default): Parquet, CSV, JSON Lines and Arrow files in and out. `cli` (on by default): the `asof` binary.
 //! Without both an embed has neither file formats nor command line.
 
+pub mod caught;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod definition;

@@ -235,6 +235,13 @@ fn what_is_wrong_is_said_with_file_row_column_and_types() {
         let path = file(&store, name, &contents);
         let error = import_error(&store, &path);
         assert!(error.starts_with(expected), "{error}");
+        // A row can be set aside, whoever found fault with it; a file cannot.
+        let is_row = ["a.csv", "b.csv", "c.csv", "d.csv", "e.csv", "g.jsonl", "h.jsonl"].contains(&name);
+        assert_eq!(
+            error.ends_with("; mend the row, or set such rows aside with --bad-rows quarantine"),
+            is_row,
+            "{error}"
+        );
     }
     let wrong = RecordBatch::try_from_iter([
         ("origin", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
@@ -758,6 +765,86 @@ fn an_imported_row_says_which_file_it_came_from() {
         let provenance = row.provenance.unwrap();
         assert_eq!(provenance.source.as_deref(), Some("nightly"), "{origin}");
         assert_eq!(provenance.by, Some(path.to_string_lossy().into_owned()), "{origin}");
+    }
+}
+
+/// It failed for the column of the new feature, so that a folder of files could not be imported again.
+#[test]
+fn a_file_of_before_a_feature_was_added_is_known_unless_it_has_the_feature() {
+    let with = |features: &[&str]| {
+        let add = |view: FeatureView, name: &&str| view.with(Feature::new(*name, DataType::Float64).min("0"));
+        features.iter().fold(weather(), add)
+    };
+    let csv = "origin,event_timestamp,temp,rain,note\nJFK,2024-03-01T13:00:00Z,39,5,a\n";
+    for (name, contents) in [("w.csv", Some(csv)), ("w.parquet", None), ("w.jsonl", None)] {
+        let mut store = store_of(weather());
+        let path = match contents {
+            Some(contents) => [file(&store, name, contents)],
+            None => [write_file(&store, name, &batch(&[("JFK", 0, 39.0)]))],
+        };
+        assert_eq!(counts(&import(&store, &path)), (1, 1, 0, 0), "{name}");
+        // Two at once, and one more; the store is opened anew in between.
+        apply(&store, with(&["wind", "haze"]));
+        let again = import(&store, &path);
+        assert_eq!((again.rows_written, again.seq), (0, None), "{name}");
+        assert_eq!(again.files[0].was_imported, name != "w.jsonl", "{name}: any row of JSON Lines may have it");
+        assert_eq!(again.ignored, if name == "w.csv" { vec!["rain", "note"] } else { vec![] }, "{name}");
+        store.reopen().unwrap();
+        apply(&store, with(&["wind", "haze", "snow"]));
+        assert_eq!(import(&store, &path).rows_written, 0, "{name}");
+        // Asked to append, it is an import of rows without the feature.
+        let append = ImportOptions { append: true, ..ImportOptions::default() };
+        let appended = store.import_files("weather", &path, &append);
+        if name == "w.jsonl" {
+            assert_eq!(counts(&appended.unwrap()), (1, 1, 0, 0));
+        } else {
+            let error = appended.unwrap_err().to_string();
+            assert!(error.contains("missing columns: wind, haze, snow; the columns there are: origin,"), "{error}");
+            assert!(error.contains("give it a column of nulls"), "{error}");
+        }
+        // Never seen before, it may be a mistake.
+        if name == "w.csv" {
+            let error = import_error(&store, &file(&store, "x.csv", &csv.replace("39", "40")));
+            assert!(error.contains("missing columns: wind, haze, snow"), "{error}");
+        }
+    }
+
+    // It has the feature, by its name or one like it.
+    let store = store_of(weather());
+    let path = [file(&store, "w.csv", csv)];
+    import(&store, &path);
+    apply(&store, with(&["rains"]));
+    let error = import_error(&store, &path[0]);
+    assert!(error.contains("did you mean source = { rename = { rain = \"rains\" } } in the view?"), "{error}");
+    let store = store_of(weather());
+    let path = [file(&store, "w.csv", csv)];
+    import(&store, &path);
+    apply(&store, with(&["rain"]));
+    assert_eq!(counts(&import(&store, &path)), (1, 1, 0, 0));
+    // What else is asked of the rows is another import.
+    let store = store_of(weather());
+    let path = [file(&store, "w.csv", csv)];
+    import(&store, &path);
+    let mut colder = with(&["wind"]);
+    colder.features[0] = Feature::new("temp", DataType::Float64).max("38");
+    apply(&store, colder);
+    let error = import_error(&store, &path[0]);
+    assert!(error.contains("missing column: wind"), "{error}");
+}
+
+#[test]
+fn a_file_of_before_a_feature_was_added_is_known_to_the_process_that_holds_the_store_too() {
+    // A temporary store serves nobody; one in its folder does, and goes with it.
+    let folder = Store::temporary().unwrap();
+    let dir = folder.path().with_file_name("held");
+    let holder = Store::builder().open(&dir).unwrap();
+    let other = Store::builder().open_or_forward(&dir).unwrap();
+    apply(&other, weather());
+    let path = [file(&folder, "w.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,39\n")];
+    assert_eq!(import(&other, &path).rows_written, 1);
+    apply(&other, weather().feature("wind", DataType::Float64));
+    for store in [&holder, &other] {
+        assert!(import(store, &path).files[0].was_imported);
     }
 }
 

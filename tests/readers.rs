@@ -455,7 +455,7 @@ fn a_table_that_may_not_be_written_is_built_anew_or_its_owner_is_told() {
 
 #[test]
 fn a_table_that_cannot_be_closed_is_built_anew_and_keeps_no_store_from_closing() {
-    for operation in [Operation::Allocate, Operation::SyncMap, Operation::Sync] {
+    for operation in [Operation::Allocate, Operation::SyncMap] {
         let inner = MemDisk::new();
         let is_failing = Arc::new(AtomicBool::new(false));
         let fails = Arc::clone(&is_failing);

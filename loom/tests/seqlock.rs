@@ -2,6 +2,8 @@
 //!
 //! `cargo test --release --target-dir target/loom -p asof-loom`
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
 /// Takes the place of `latest::atomics`.
 mod atomics {
     pub use loom::sync::atomic::{AtomicU64, Ordering, fence};

@@ -62,11 +62,24 @@ impl std::fmt::Display for Joined {
 
 /// Joins the rows of the file `spine` into the file `out`.
 pub(super) fn join(store: &Store, spine: &Path, request: &HistoricalRequest, out: &Path) -> Result<Joined> {
+    refuse_own_spine(spine, out)?;
     let meter = Meter::new(format!("{}: types of its columns", spine.display()));
     let source = open_spine(store, spine, request, Arc::new(meter.of_bytes()))?;
     drop(meter);
     let meter = Meter::new(spine.display().to_string());
     join_and_tell(store, source, request, out, &meter.of_bytes())
+}
+
+/// A training set that took its spine's place could be made once.
+fn refuse_own_spine(spine: &Path, out: &Path) -> Result<()> {
+    match (std::fs::canonicalize(spine), std::fs::canonicalize(out)) {
+        (Ok(spine), Ok(out)) if spine == out => {
+            Err(Error::refused("the training set would take the place of its spine")
+                .at(out.display())
+                .remedy("name another file: --out"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A spine, and how many of its bytes were read.

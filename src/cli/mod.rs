@@ -33,6 +33,7 @@ use tracing::level_filters::LevelFilter;
 use self::args::{Cli, Command};
 use self::context::Context;
 use self::failure::Failure;
+use crate::caught::is_caught;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         }
     };
     tell_warnings();
+    tell_panics();
     let stdout = std::io::stdout();
     let mut context = Context::new(&cli, Box::new(stdout.lock()));
     let outcome = run(&cli.command, &mut context).and_then(|()| Ok(context.out.flush()?));
@@ -66,6 +68,16 @@ fn tell_warnings() {
     let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::WARN);
     // Where standard error cannot be written to, a warning is lost, and nothing else.
     lines.with_ansi(false).with_target(false).without_time().log_internal_errors(false).init();
+}
+
+/// A panic of a library over damaged bytes is told as the damage that it is; any other is told as one.
+fn tell_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !is_caught() {
+            usual(panic);
+        }
+    }));
 }
 
 fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {

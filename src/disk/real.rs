@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use memmap2::MmapRaw;
@@ -129,8 +129,12 @@ impl Disk for RealDisk {
     }
 
     fn boot_id(&self) -> [u8; 16] {
-        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        parse_boot_id(&text).unwrap_or_else(unknown_boot)
+        // No process outlives its boot, and each table that is opened asks.
+        static ONCE: OnceLock<[u8; 16]> = OnceLock::new();
+        *ONCE.get_or_init(|| {
+            let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+            parse_boot_id(&text).unwrap_or_else(unknown_boot)
+        })
     }
 }
 
@@ -212,9 +216,6 @@ fn parse_boot_id(text: &str) -> Option<[u8; 16]> {
 /// Where the kernel tells no boot id, every process is a boot of its own: mappings are then never
 /// trusted across processes, which costs a rebuild and nothing else.
 fn unknown_boot() -> [u8; 16] {
-    static ONCE: std::sync::OnceLock<[u8; 16]> = std::sync::OnceLock::new();
-    *ONCE.get_or_init(|| {
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        (since_epoch.as_nanos() << 32 | u128::from(std::process::id())).to_be_bytes()
-    })
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (since_epoch.as_nanos() << 32 | u128::from(std::process::id())).to_be_bytes()
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::core::lock;
 use super::heads::Heads;
 use super::outlived::{beside, is_outlived};
-use super::picture::{Picture, table_shape};
+use super::picture::{Picture, ViewPicture, table_shape};
 use super::reads::{Reads, Sight, Source};
 use super::replay::Replay;
 use crate::disk::{Disk, MapAccess};
@@ -322,17 +322,16 @@ impl Follower {
     /// Shows what was read.
     fn show(&self, following: &Following, reads: &Reads, state: Arc<RegistryState>, tables: Tables) {
         let before = reads.picture();
-        let mut picture = Picture::new(&reads.disk, &reads.dir, state, Some(&before), following.tails.clone());
-        for (id, view) in picture.views.clone() {
-            let table = match tables {
-                Tables::Kept(_) if view.table.as_ref().is_some_and(|table| !table.is_retired()) => continue,
-                Tables::Kept(beside) | Tables::Anew(beside) if !view.record.is_dropped() => {
-                    self.open_table(reads, &view, beside)
-                }
-                _ => None,
-            };
-            picture = picture.with_table(id, table);
-        }
+        let picture = Picture::new(&reads.disk, &reads.dir, state, Some(&before), following.tails.clone());
+        let look = |(&id, view): (&u32, &Arc<ViewPicture>)| match tables {
+            Tables::Kept(_) if view.table.as_ref().is_some_and(|table| !table.is_retired()) => None,
+            Tables::Kept(beside) | Tables::Anew(beside) if !view.record.is_dropped() => {
+                Some((id, self.open_table(reads, view, beside)))
+            }
+            _ => Some((id, None)),
+        };
+        let found: Vec<_> = picture.views.iter().filter_map(look).collect();
+        let picture = picture.with_tables(found);
         reads.set_picture(picture);
         if !matches!(tables, Tables::Kept(_)) {
             self.openings.fetch_add(1, Ordering::Release);
@@ -358,7 +357,7 @@ impl Follower {
         Ok(())
     }
 
-    fn open_table(&self, reads: &Reads, view: &super::picture::ViewPicture, beside: Beside) -> Option<TableReader> {
+    fn open_table(&self, reads: &Reads, view: &ViewPicture, beside: Beside) -> Option<TableReader> {
         let path = reads.dir.join("latest").join(view.record.dir_name());
         let options = TableOptions { expected_keys: 0, reserve_bytes: self.table_reserve_bytes };
         match TableReader::open(&*reads.disk, &path, table_shape(view, &reads.identity), &options, beside) {

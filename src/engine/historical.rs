@@ -31,8 +31,7 @@ pub struct HistoricalJoin {
     selections: Vec<Resolved>,
     known_at: u64,
     created_cutoff: bool,
-    timestamp: usize,
-    key_columns: Vec<Vec<usize>>,
+    columns: SpineColumns,
     schema: SchemaRef,
     hash_seed: u64,
     threads: usize,
@@ -76,6 +75,37 @@ impl Reads {
                 run.open()?;
             }
         }
+        let columns = SpineColumns::find(spine, &request.timestamp_column, &selections, &mut wrong);
+        all_at_once(wrong)?;
+        let known_at = known_at.unwrap_or(committed).min(committed);
+        let schema = output_schema(spine, columns.timestamp, &selections, request.full_names, known_at)?;
+        Ok(HistoricalJoin {
+            picture,
+            selections,
+            known_at,
+            created_cutoff: request.created_cutoff,
+            columns,
+            schema,
+            hash_seed: self.hash_seed(),
+            threads: thread_count(request.threads),
+            scratch: Scratch::default(),
+            rows_joined: 0,
+        })
+    }
+}
+
+/// Which columns of a spine ask.
+#[derive(Debug)]
+struct SpineColumns {
+    /// The time of each row.
+    timestamp: usize,
+    /// The join key of each selection, in key order.
+    keys: Vec<Vec<usize>>,
+}
+
+impl SpineColumns {
+    /// Finds them. What is not there, and what is there twice, goes to `wrong`; its place here means nothing then.
+    fn find(spine: &Schema, timestamp_column: &str, selections: &[Resolved], wrong: &mut Vec<Error>) -> SpineColumns {
         let mut missing = Vec::new();
         // Names that there are twice, and what each is asked for, if it is.
         let mut doubled: Vec<(String, Option<String>)> = Vec::new();
@@ -89,69 +119,81 @@ impl Reads {
             }
             first.unwrap_or(0)
         };
-        let timestamp = find(&request.timestamp_column, "the time of each row");
-        let key_columns: Vec<Vec<usize>> = selections
+        let timestamp = find(timestamp_column, "the time of each row");
+        let keys = selections
             .iter()
             .map(|selected| {
                 let what = format!("join key of {}", selected.label);
                 selected.key_columns.iter().map(|name| find(name, &what)).collect()
             })
             .collect();
-        if !missing.is_empty() {
-            missing.dedup();
-            let names: Vec<&str> = spine.fields().iter().map(|field| field.name().as_str()).collect();
-            let error = Error::invalid(format!("the spine has no column {}", missing.join(", no column ")));
-            wrong.push(error.remedy(format!("it has {}", names.join(", "))));
+        wrong.extend(missing_error(spine, missing));
+        wrong.extend(doubled_error(spine, doubled));
+        SpineColumns { timestamp, keys }
+    }
+}
+
+/// The error for columns that the spine does not have, if there are any: what each is wanted for stands with its name.
+fn missing_error(spine: &Schema, mut missing: Vec<String>) -> Option<Error> {
+    if missing.is_empty() {
+        return None;
+    }
+    missing.dedup();
+    let names: Vec<&str> = spine.fields().iter().map(|field| field.name().as_str()).collect();
+    let error = Error::invalid(format!("the spine has no column {}", missing.join(", no column ")));
+    Some(error.remedy(format!("it has {}", names.join(", "))))
+}
+
+/// The error for names that the spine has more than once, if there are any: those that were `asked` for, and those that only pass
+/// through, for nobody could tell them apart in what comes out.
+fn doubled_error(spine: &Schema, asked: Vec<(String, Option<String>)>) -> Option<Error> {
+    let mut doubled = asked;
+    let mut seen = HashSet::new();
+    for name in spine.fields().iter().map(|field| field.name()) {
+        if !seen.insert(name) && !doubled.iter().any(|(told, _)| told == name) {
+            doubled.push((name.clone(), None));
         }
-        // Those that pass through, too: nobody could tell them apart in what comes out.
-        let mut seen = HashSet::new();
-        for name in spine.fields().iter().map(|field| field.name()) {
-            if !seen.insert(name) && !doubled.iter().any(|(told, _)| told == name) {
-                doubled.push((name.clone(), None));
-            }
-        }
-        if !doubled.is_empty() {
-            doubled.dedup();
-            let told = |(name, what): &(String, Option<String>)| match what {
-                Some(what) => format!("{name} ({what})"),
-                None => name.clone(),
-            };
-            let doubled: Vec<String> = doubled.iter().map(told).collect();
-            let error = format!("the spine has more than one column {}", doubled.join(", more than one "));
-            wrong.push(Error::invalid(error).remedy("leave one of them, or give them names of their own"));
-        }
-        all_at_once(wrong)?;
-        let named: Vec<Vec<(&str, &DataType)>> = selections
-            .iter()
-            .map(|selected| selected.fields.iter().map(|field| (field.name.as_str(), &field.dtype)).collect())
-            .collect();
-        let selected: Vec<Selected<'_>> = selections
-            .iter()
-            .zip(&named)
-            .map(|(selected, features)| Selected { label: &selected.label, features })
-            .collect();
-        let mut schema = output_columns(spine, &selected, request.full_names)?;
-        let known_at = known_at.unwrap_or(committed).min(committed);
-        schema.metadata.insert(KNOWN_AT_KEY.to_owned(), known_at.to_string());
-        let mut fields: Vec<_> = schema.fields.iter().cloned().collect();
-        fields[timestamp] = Arc::new(fields[timestamp].as_ref().clone().with_data_type(timestamp_arrow_type()));
-        let threads = match request.threads {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX),
-            threads => threads,
-        };
-        Ok(HistoricalJoin {
-            picture,
-            selections,
-            known_at,
-            created_cutoff: request.created_cutoff,
-            timestamp,
-            key_columns,
-            schema: Arc::new(Schema::new_with_metadata(fields, schema.metadata)),
-            hash_seed: self.hash_seed(),
-            threads,
-            scratch: Scratch::default(),
-            rows_joined: 0,
-        })
+    }
+    if doubled.is_empty() {
+        return None;
+    }
+    doubled.dedup();
+    let told = |(name, what): &(String, Option<String>)| match what {
+        Some(what) => format!("{name} ({what})"),
+        None => name.clone(),
+    };
+    let doubled: Vec<String> = doubled.iter().map(told).collect();
+    let error = format!("the spine has more than one column {}", doubled.join(", more than one "));
+    Some(Error::invalid(error).remedy("leave one of them, or give them names of their own"))
+}
+
+/// The training set's columns: the spine's, its times in the type that asof writes, then the features.
+fn output_schema(
+    spine: &Schema,
+    timestamp: usize,
+    selections: &[Resolved],
+    full_names: bool,
+    known_at: u64,
+) -> Result<SchemaRef> {
+    let features: Vec<Vec<(&str, &DataType)>> = selections
+        .iter()
+        .map(|selected| selected.fields.iter().map(|field| (field.name.as_str(), &field.dtype)).collect())
+        .collect();
+    let selected = selections.iter().zip(&features);
+    let selected: Vec<Selected<'_>> =
+        selected.map(|(selected, features)| Selected { label: &selected.label, features }).collect();
+    let mut schema = output_columns(spine, &selected, full_names)?;
+    schema.metadata.insert(KNOWN_AT_KEY.to_owned(), known_at.to_string());
+    let mut fields: Vec<_> = schema.fields.iter().cloned().collect();
+    fields[timestamp] = Arc::new(fields[timestamp].as_ref().clone().with_data_type(timestamp_arrow_type()));
+    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata)))
+}
+
+/// How many threads a join takes that asks for so many, or for none in particular.
+fn thread_count(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX),
+        threads => threads,
     }
 }
 
@@ -177,13 +219,13 @@ impl HistoricalJoin {
     }
 
     fn join_rows(&mut self, spine: &RecordBatch) -> Result<RecordBatch> {
-        let stamps = accept_spine_timestamp(spine.column(self.timestamp), self.rows_joined + 1)
-            .map_err(|error| error.at(format!("spine column {}", self.schema.field(self.timestamp).name())))?;
+        let stamps = accept_spine_timestamp(spine.column(self.columns.timestamp), self.rows_joined + 1)
+            .map_err(|error| error.at(format!("spine column {}", self.schema.field(self.columns.timestamp).name())))?;
         let times = SpineTimes { values: stamps.values().clone(), nulls: stamps.nulls().cloned() };
         let mut columns: Vec<ArrayRef> = spine.columns().to_vec();
-        columns[self.timestamp] = utc_column(stamps.values().clone(), stamps.nulls().cloned());
+        columns[self.columns.timestamp] = utc_column(stamps.values().clone(), stamps.nulls().cloned());
         let mut known_keys: HashMap<(Vec<usize>, Vec<DataType>), SpineKeys> = HashMap::new();
-        for (selected, key_columns) in self.selections.iter().zip(&self.key_columns) {
+        for (selected, key_columns) in self.selections.iter().zip(&self.columns.keys) {
             let view = self.picture.view(selected.view.id);
             let types: Vec<DataType> = view.key_schema.columns().iter().map(|(_, dtype)| dtype.clone()).collect();
             let keys = match known_keys.entry((key_columns.clone(), types)) {

@@ -1,6 +1,7 @@
 //! What lies in the store's folders and nothing names: what a crash or a failed build left, which goes when the store is
 //! next opened for writing, and what somebody else put there, which stays.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::picture::{Picture, history_folder};
@@ -75,6 +76,7 @@ pub(super) fn unnamed(disk: &dyn Disk, folder: &Path, place: Place, named: &[Pat
         Err(error) if error.is_missing_file() => Vec::new(),
         names => names?,
     };
+    let named: HashSet<&PathBuf> = named.iter().collect();
     let others = names.into_iter().map(|name| (folder.join(&name), name)).filter(|(path, _)| !named.contains(path));
     let judged = others.map(|(path, name)| {
         let is_orphan = place.gives(&name, disk.list(&path).is_ok());

@@ -144,11 +144,13 @@ impl Picture {
         Picture { state, views, tail }
     }
 
-    /// This picture with another latest table of a view, or none.
-    pub fn with_table(&self, view_id: u32, table: Option<TableReader>) -> Picture {
+    /// This picture with other latest tables of some views, or none.
+    pub fn with_tables(&self, tables: impl IntoIterator<Item = (u32, Option<TableReader>)>) -> Picture {
         let mut views = self.views.clone();
-        if let Some(view) = views.get_mut(&view_id) {
-            *view = Arc::new(ViewPicture { table, ..ViewPicture::clone(view) });
+        for (view_id, table) in tables {
+            if let Some(view) = views.get_mut(&view_id) {
+                *view = Arc::new(ViewPicture { table, ..ViewPicture::clone(view) });
+            }
         }
         Picture { state: Arc::clone(&self.state), views, tail: self.tail.clone() }
     }

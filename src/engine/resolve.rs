@@ -116,6 +116,11 @@ fn resolve_one(selection: &Selection, definitions: &DefinitionsView, unknown: &m
                 });
             }
             None => {
+                if let Some(at) = definitions.later_feature(view, name) {
+                    let what = format!("feature {}:{name} was first applied at seq {at}", selection.view);
+                    unknown.push(definitions.came_later(&what, at));
+                    continue;
+                }
                 let error = Error::not_found(format!("feature view {} has no feature {name}", selection.view));
                 let names = definition.features.iter().map(|feature| feature.name.as_str());
                 unknown.push(match nearest(name, names) {

@@ -46,6 +46,7 @@ impl Engine {
         // HEAD may say less until the tables have every row.
         let sight = Sight { seq: core.state.committed_seq, picture: self.reads.picture() };
         let disk = &*self.reads.disk;
+        let mut opened = Vec::new();
         for (&id, view) in sight.picture.views.iter().filter(|(_, view)| !view.record.is_dropped()) {
             let path = self.table_path(view);
             let shape = table_shape(view, &self.reads.identity);
@@ -85,10 +86,11 @@ impl Engine {
                     tracing::info!(view = view.record.dir_name(), "the latest table is worn and is built anew");
                     filling.table.retire();
                 }
-                Ok(_) => self.install_table(&mut core, id, filling.table),
+                Ok(_) => opened.push((id, filling.table)),
                 Err(error) => give_up(filling.table, view, &error),
             }
         }
+        self.install_tables(&mut core, opened);
         Ok(())
     }
 
@@ -101,20 +103,24 @@ impl Engine {
 
     /// Makes the tables of views that have no row yet.
     pub(super) fn make_empty_tables(&self, core: &mut Core) {
+        let picture = self.reads.picture();
+        let mut made = Vec::new();
         for id in self.missing_tables(core) {
-            let picture = self.reads.picture();
             let view = picture.view(id);
             let has_rows = !view.runs.is_empty() || picture.tail.iter().any(|tail| tail.read().contains_key(&id));
             if has_rows || core.filling.contains(&id) {
                 continue;
             }
             match self.create_table(view, 0) {
-                Ok(table) => self.install_table(core, id, table),
+                Ok(table) => made.push((id, table)),
                 Err(error) => tracing::warn!(
                     error = error.as_cause(),
                     "a latest table could not be made; reads take the as-of path"
                 ),
             }
+        }
+        if !made.is_empty() {
+            self.install_tables(core, made);
         }
     }
 
@@ -126,14 +132,22 @@ impl Engine {
     }
 
     /// The table has every committed row: from here on commits go into it, and reads may answer from it.
-    pub(super) fn install_table(&self, core: &mut Core, view_id: u32, mut table: Table) {
-        table.clear_behind();
-        table.commit(core.state.committed_seq, core.log.end());
-        let picture = self.reads.picture();
-        self.reads.set_picture(picture.with_table(view_id, Some(table.open_reader())));
-        if let Some(replaced) = core.tables.insert(view_id, table) {
-            replaced.retire();
+    pub(super) fn install_table(&self, core: &mut Core, view_id: u32, table: Table) {
+        self.install_tables(core, [(view_id, table)]);
+    }
+
+    /// [`Engine::install_table`] of several, in one picture.
+    fn install_tables(&self, core: &mut Core, tables: impl IntoIterator<Item = (u32, Table)>) {
+        let mut readers = Vec::new();
+        for (view_id, mut table) in tables {
+            table.clear_behind();
+            table.commit(core.state.committed_seq, core.log.end());
+            readers.push((view_id, Some(table.open_reader())));
+            if let Some(replaced) = core.tables.insert(view_id, table) {
+                replaced.retire();
+            }
         }
+        self.reads.set_picture(self.reads.picture().with_tables(readers));
     }
 
     /// Gives up tables whose layout the registry no longer has. Before anything can be written in the new one.
@@ -177,7 +191,7 @@ impl Engine {
             let Some(table) = core.tables.get_mut(&section.view_id) else { continue };
             if let Err(error) = apply_section(table, section.records, mine, first) {
                 let picture = self.reads.picture();
-                self.reads.set_picture(picture.with_table(section.view_id, None));
+                self.reads.set_picture(picture.with_tables([(section.view_id, None)]));
                 if let Some(table) = core.tables.remove(&section.view_id) {
                     give_up(table, picture.view(section.view_id), &error);
                 }
@@ -187,13 +201,17 @@ impl Engine {
         }
     }
 
-    /// Closes the tables in order, so that the next open trusts them. One that cannot be closed is built anew then.
+    /// Closes the tables in order, so that the next open trusts them. One that cannot be closed is built anew then; one without a
+    /// key is left as after a kill, for after a power failure another is made as fast as this one is opened.
     pub(super) fn close_tables(&self, core: &mut Core) {
         let (committed, end) = (core.state.committed_seq, core.log.end());
         for (_, mut table) in std::mem::take(&mut core.tables) {
             table.commit(committed, end);
-            if table.stats().is_worn() {
+            let stats = table.stats();
+            if stats.is_worn() {
                 table.retire();
+            } else if stats.keys == 0 {
+                drop(table);
             } else if let Err(error) = table.close() {
                 tracing::warn!(
                     error = error.as_cause(),

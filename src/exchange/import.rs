@@ -13,8 +13,9 @@ use super::file::check_file;
 use super::folder::files_of_folder;
 use super::quarantine::QuarantineWriter;
 use super::source::{Source, SourceOptions, open_source};
-use super::view_source::ViewSource;
+use super::view_source::{ViewSource, unspoken_features};
 use crate::error::{Error, Result};
+use crate::format::accept::BAD_ROW_WAY_OUT;
 use crate::request::{BadRows, BulkOptions};
 use crate::store::{BulkWriter, ImportReport, Store};
 
@@ -66,7 +67,8 @@ impl Store {
     /// Imports files into a view, all of them or nothing: Parquet, CSV, JSON Lines, Arrow IPC; a folder stands for all files of such
     /// formats below it. Columns are found as the view's `source` says.
     ///
-    /// A file that was imported before is skipped: the store remembers the digest of its contents. Otherwise rows fully equal
+    /// A file that was imported before is skipped: the store remembers the digest of its contents. So is one that was imported before
+    /// features were added, where it says nothing of them: its rows are stored, with nulls there. Otherwise rows fully equal
     /// to stored ones (key, clocks, values) are added only as often as the file holds them beyond the store, so that a file that
     /// grew adds what it gained. Several files add what they would one after the other.
     ///
@@ -232,8 +234,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn import(&mut self, file: &InputFile) -> Result<()> {
         let digest = file_digest(&file.path)?;
-        let is_known = self.writer.was_imported(&digest)? || self.digests.contains(&digest);
-        if is_known && !self.options.append {
+        if !self.options.append && self.is_known(file, &digest)? {
             self.writer.skip_file(file.name())?;
         } else {
             self.writer.begin_file(file.name())?;
@@ -248,6 +249,29 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether the rows of a file of this content are stored: it was imported before, or when the view had all but the features that
+    /// the file says nothing of.
+    fn is_known(&mut self, file: &InputFile, digest: &str) -> Result<bool> {
+        if self.digests.contains(digest) || self.writer.was_imported(digest)? {
+            return Ok(true);
+        }
+        let (unspoken, ignored) = unspoken_features(self.writer.definition(), &file.path)?;
+        let is_known = !unspoken.is_empty() && self.writer.was_imported_without(digest, &unspoken)?;
+        if is_known {
+            // One of them may be what a feature was added for.
+            self.tell_ignored(ignored);
+        }
+        Ok(is_known)
+    }
+
+    fn tell_ignored(&mut self, columns: Vec<String>) {
+        for column in columns {
+            if !self.ignored.contains(&column) {
+                self.ignored.push(column);
+            }
+        }
+    }
+
     /// Reads a file into the writer; how many of its rows could not be read.
     fn read(&mut self, file: &InputFile) -> Result<u64> {
         let rows_unread = Arc::new(Mutex::new(0_u64));
@@ -259,11 +283,12 @@ impl Run<'_> {
                 set_aside.lock().as_mut().map_or(Ok(()), |writer| writer.add_unread(&row))
             }));
         }
-        let ViewSource { options, ignored } = ViewSource::find(self.writer.definition(), &file.path, options)?;
-        for column in ignored {
-            if !self.ignored.contains(&column) {
-                self.ignored.push(column);
-            }
+        let ViewSource { mut options, ignored } = ViewSource::find(self.writer.definition(), &file.path, options)?;
+        self.tell_ignored(ignored);
+        if self.options.bad_rows == BadRows::Fail {
+            // Who reads the file does not know that an import can do without the row.
+            options.on_bad_row =
+                Some(Arc::new(|row| Err(Error::invalid(row.reason).at(row.file.display()).remedy(BAD_ROW_WAY_OUT))));
         }
         let mut source = open_source(&file.path, &options)?;
         while let Some(batch) = source.next_batch()? {

@@ -1,11 +1,10 @@
 //! Arrow IPC, file and stream. What the bytes say is checked as they are read.
 //!
 //! Arrow answers some damaged files with a panic. Calls into it are therefore made within
-//! `catch_unwind`, and a panic is one more way of finding damage. What would end the process instead is
+//! [`caught`], and a panic is one more way of finding damage. What would end the process instead is
 //! found before, by `ipc_lengths`.
 
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatchReader;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -15,6 +14,7 @@ use super::file::SourceFile;
 use super::ipc_lengths::{check_file_lengths, check_stream_lengths};
 use super::kind::ARROW_FILE_MAGIC;
 use super::source::{Part, PartReader, SourceOptions};
+use crate::caught::caught;
 use crate::error::{Error, ErrorKind, Result};
 
 const BUFFER_BYTES: usize = 1 << 20;
@@ -68,9 +68,9 @@ fn projection(schema: &SchemaRef, options: &SourceOptions) -> Option<Vec<usize>>
 }
 
 fn guarded<T>(file: &SourceFile, calls: impl FnOnce() -> std::result::Result<T, ArrowError>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(calls)) {
-        Ok(result) => result.map_err(|error| damaged(file, &error.to_string())),
-        Err(_) => Err(damaged(file, "a length or offset in it is impossible")),
+    match caught(calls) {
+        Some(result) => result.map_err(|error| damaged(file, &error.to_string())),
+        None => Err(damaged(file, "a length or offset in it is impossible")),
     }
 }
 

@@ -4,7 +4,6 @@
 //! the same rows, and the halves of a batch are put together again. So order needs no care, a file of
 //! one row group gains as much as one of many, and what waits is a few batches, not row groups.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -20,6 +19,7 @@ use parquet::errors::ParquetError;
 use super::file::SourceFile;
 use super::kind::PARQUET_MAGIC;
 use super::source::{Part, PartReader, SourceOptions};
+use crate::caught::caught;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Threads that decode one file.
@@ -138,8 +138,8 @@ impl PartReader for ParquetReader {
 
 /// The next batch. The library asserts over some impossible lengths and offsets: to it they are damage.
 fn next_of(reader: &mut ParquetRecordBatchReader) -> Option<Decoded> {
-    catch_unwind(AssertUnwindSafe(|| reader.next()))
-        .unwrap_or_else(|_| Some(Err(ArrowError::ParquetError("a length or offset in it is impossible".to_owned()))))
+    caught(|| reader.next())
+        .unwrap_or_else(|| Some(Err(ArrowError::ParquetError("a length or offset in it is impossible".to_owned()))))
 }
 
 /// Decodes on a thread of its own until the file ends or nobody listens any more.

@@ -1,7 +1,7 @@
 //! A view's rows as a folder of Parquet files, in one piece or by day: `DIR/VIEW/v1/part-00000.parquet`,
 //! `DIR/VIEW/v1/date=2026-03-01/part-00000.parquet`. The folder can be read back with `open_source`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use arrow_select::take::take_record_batch;
 
 use super::sink::{Sink, create_sink};
 use super::spill::DayBuffers;
-use super::temporary::{create_beside, parent_of, sync_folder};
+use super::temporary::{create_beside, create_folder, parent_of, sync_folder};
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result};
 use crate::format::accept::EVENT_TIMESTAMP_COLUMN;
@@ -58,6 +58,8 @@ pub struct PartitionedWriter {
     /// The column that rows are partitioned by.
     event_time: String,
     temporary: PathBuf,
+    /// The temporary folder is somebody's for as long as this is open.
+    _claim: File,
     schema: SchemaRef,
     metadata: Vec<(String, String)>,
     report: FolderReport,
@@ -107,7 +109,7 @@ impl PartitionedWriter {
         }
         let parent = parent_of(&target);
         fs::create_dir_all(parent).map_err(|error| Error::io("create the folder", parent, error))?;
-        let (temporary, ()) = create_beside(&target, |path| fs::create_dir(path))?;
+        let (temporary, claim) = create_beside(&target, create_folder)?;
         let layout = match partition {
             Partition::None => Layout::Whole(Parts::new(temporary.clone())),
             Partition::Date => Layout::ByDay(DayBuffers::new(&temporary, schema.clone(), buffer_bytes_max)),
@@ -117,6 +119,7 @@ impl PartitionedWriter {
             layout,
             event_time,
             temporary,
+            _claim: claim,
             schema: schema.clone(),
             metadata,
             report,

@@ -1,13 +1,17 @@
-//! Files that appear whole or not at all: written under another name, synced, then renamed.
+//! Files that appear whole or not at all: written under another name, synced, then renamed. What a killed process left under such a
+//! name, the next one removes that makes the same file.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
 const BUFFER_BYTES: usize = 1 << 20;
+/// So much of a name goes into that of a temporary file; the rest is for numbers. A system takes 255.
+const NAME_BYTES_MAX: usize = 200;
 
 /// A file being written. Dropped before [`TemporaryFile::publish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -20,16 +24,27 @@ pub(super) struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// Begins the file that will be `target`.
+    /// Begins the file that will be `target`, or that a link of this name leads to. It may be read and written by whom the one whose
+    /// place it takes may.
     pub fn create(target: &Path) -> Result<TemporaryFile> {
-        let (temporary, file) = create_beside(target, |path| File::create_new(path))?;
-        Ok(TemporaryFile {
-            output: BufWriter::with_capacity(BUFFER_BYTES, file),
-            temporary,
-            target: target.to_path_buf(),
-            written_bytes: 0,
-            published: false,
-        })
+        let before = fs::metadata(target).ok();
+        if let Some(before) = before.as_ref().filter(|before| !before.is_file()) {
+            let what = if before.is_dir() { "it is a folder" } else { "it is a pipe or a device, and no file" };
+            return Err(Error::invalid(what)
+                .at(target.display())
+                .remedy("name a file, which is written whole or not at all"));
+        }
+        // Where nothing is, the name is what it says.
+        let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_path_buf());
+        let (temporary, file) = create_beside(&target, |path| File::create_new(path))?;
+        let output = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let file = TemporaryFile { output, temporary, target, written_bytes: 0, published: false };
+        match before {
+            Some(before) => file.output.get_ref().set_permissions(before.permissions()),
+            None => Ok(()),
+        }
+        .map_err(|error| Error::io("give the permissions of the file before", &file.target, error))?;
+        Ok(file)
     }
 
     /// What the file will be called.
@@ -69,30 +84,88 @@ impl Write for TemporaryFile {
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if !self.published {
-            // Nothing can be done about a failure here; the name says what the file is.
+            // Nothing can be done about a failure here; the next run removes the file.
             let _ = fs::remove_file(&self.temporary);
         }
     }
 }
 
 /// Makes a file or folder of a hidden name beside `target`, which nobody else has: other threads may be making the same target, and
-/// a process that had this one's number before may have left something.
-pub(super) fn create_beside<T>(target: &Path, create: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T)> {
+/// another process may have this one's number elsewhere. `create` gives it open; for as long as it is, nobody takes it for
+/// something left behind. What was, under such names, is removed first.
+pub(super) fn create_beside(target: &Path, create: impl Fn(&Path) -> io::Result<File>) -> Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = target
         .file_name()
         .ok_or_else(|| Error::invalid("is no name for a file").at(target.display()))?
         .to_string_lossy();
+    // A name of any length that a file can have: what is added to it has to fit as well.
+    let prefix = format!(".{}.tmp-", &name[..name.floor_char_boundary(NAME_BYTES_MAX)]);
+    remove_leftovers(parent_of(target), &prefix);
     loop {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = target.with_file_name(format!(".{name}.tmp-{}-{count}", std::process::id()));
+        let path = target.with_file_name(format!("{prefix}{}-{count}", std::process::id()));
         match create(&path) {
-            Ok(made) => return Ok((path, made)),
+            Ok(file) if claim(&path, &file) => return Ok((path, file)),
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::not_found("no such folder").at(parent_of(target).display()).caused_by(error));
             }
             Err(error) => return Err(Error::io("create", target, error)),
+        }
+    }
+}
+
+/// Makes a folder, and opens it.
+pub(super) fn create_folder(path: &Path) -> io::Result<File> {
+    fs::create_dir(path)?;
+    File::open(path).map_err(|error| match error.kind() {
+        // Taken for a leftover before it was locked: under another name, as where it was there before.
+        io::ErrorKind::NotFound => io::ErrorKind::AlreadyExists.into(),
+        _ => error,
+    })
+}
+
+/// Locks what was just made for as long as `file` is open. `false` where somebody took it for a leftover before that.
+fn claim(path: &Path, file: &File) -> bool {
+    match file.try_lock() {
+        Ok(()) => is_at(path, file),
+        Err(TryLockError::WouldBlock) => false,
+        // Where there are no locks nobody takes one for the sign of a leftover, either.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
+
+/// Whether the path still means this file.
+fn is_at(path: &Path, file: &File) -> bool {
+    let is_same = |there: Metadata, open: Metadata| (there.dev(), there.ino()) == (open.dev(), open.ino());
+    fs::symlink_metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|open| is_same(there, open)))
+}
+
+/// Removes what processes that are gone left under names of this prefix, two numbers behind it. Who still writes one holds its lock,
+/// which the system releases however a process ends: its number would say nothing, for it may be another process by now, or one
+/// of another machine or container. What cannot be removed stays: nothing depends on it.
+fn remove_leftovers(folder: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let numbers = name.strip_prefix(prefix).and_then(|rest| rest.split_once('-'));
+        let is_file_or_folder = || entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
+        if numbers.is_some_and(|(process, count)| is_number(process) && is_number(count)) && is_file_or_folder() {
+            remove_leftover(&entry.path());
+        }
+    }
+}
+
+fn remove_leftover(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    if file.try_lock().is_ok() && is_at(path, &file) {
+        let is_folder = file.metadata().is_ok_and(|about| about.is_dir());
+        let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        if removed.is_ok() {
+            tracing::info!(path = %path.display(), "removed what a process that is gone left");
         }
     }
 }

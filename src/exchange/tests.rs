@@ -2,6 +2,7 @@
 
 mod export;
 mod layouts;
+mod leftovers;
 mod round_trip;
 mod unsound;
 

@@ -11,7 +11,7 @@ use super::jsonl::is_sample_all;
 use super::kind::FileKind;
 use super::source::{SourceOptions, source_schema};
 use crate::definition::{EventTime, FeatureView};
-use crate::error::{Result, is_slip};
+use crate::error::{Result, is_slip, nearest};
 use crate::format::accept::{
     AcceptOptions, ColumnRole, DELETED_COLUMN, MissingColumn, accept_batch, missing_columns, missing_error,
 };
@@ -56,6 +56,28 @@ impl ViewSource {
         }
         Ok(ViewSource { options, ignored: taken.ignored })
     }
+}
+
+/// The features that a file says nothing of, for it was made before they were: all that it lacks are columns for these, none of
+/// its own could be one of them by another name. Empty where it lacks none, and for JSON
+/// Lines, where any row may speak of a feature yet. With the columns that the view does not know.
+///
+/// # Errors
+/// As for [`ViewSource::find`].
+pub(super) fn unspoken_features(view: &FeatureView, path: &Path) -> Result<(Vec<String>, Vec<String>)> {
+    let file = SourceFile::open(path, Arc::default())?;
+    if FileKind::of_file(&file)? == FileKind::JsonLines {
+        return Ok(Default::default());
+    }
+    let options = SourceOptions { delimiter: view.source.delimiter, ..SourceOptions::default() };
+    let schema = source_schema(path, &options)?;
+    let (missing, unknown) = missing_columns(view, &schema)
+        .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))?;
+    let is_unspoken = |column: &MissingColumn| {
+        column.role == ColumnRole::Feature && nearest(&column.name, unknown.iter().map(String::as_str)).is_none()
+    };
+    let unspoken = if missing.iter().all(is_unspoken) { missing } else { Vec::new() };
+    Ok((unspoken.into_iter().map(|column| column.target).collect(), unknown))
 }
 
 /// Finds fault with the keys of a JSON Lines file. What is null need not be written, so that a feature which no row speaks of is

@@ -17,7 +17,8 @@ pub struct Selected<'a> {
     pub features: &'a [(&'a str, &'a DataType)],
 }
 
-/// The schema of a training set. With `full_names` features are called `label__feature`.
+/// The schema of a training set. With `full_names` features are called `label__feature`. What asof said of the spine, as an export
+/// of its own, it does not say of what comes out.
 ///
 /// # Errors
 /// Two columns would bear one name; all such names are in the error, with who claims them.
@@ -36,7 +37,9 @@ pub fn output_columns(spine: &Schema, selections: &[Selected<'_>], full_names: b
     for (name, _, data_type) in named(selections, full_names) {
         fields.push(data_type.to_field(&name).into());
     }
-    Ok(Schema::new_with_metadata(fields, spine.metadata().clone()))
+    let mut metadata = spine.metadata().clone();
+    metadata.retain(|key, _| !key.starts_with("asof."));
+    Ok(Schema::new_with_metadata(fields, metadata))
 }
 
 /// Column name, reference and type of every feature.
@@ -98,6 +101,15 @@ mod tests {
         assert!(plain.field(2).is_nullable(), "every feature can be missing");
         let full = output_columns(&spine, &selections, true).unwrap();
         assert_eq!(names(&full)[2..], ["weather__wind", "weather__temp", "plane__seats"]);
+    }
+
+    #[test]
+    fn what_asof_says_of_an_export_it_does_not_say_of_what_is_made_from_it() {
+        let metadata = [("asof.names", "view"), ("asof.view", "labels@1"), ("pandas", "{}")];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let spine = spine(&["id"]).with_metadata(HashMap::from(metadata.clone()));
+        let columns = output_columns(&spine, &[Selected { label: "v", features: &[("x", FLOAT)] }], false).unwrap();
+        assert_eq!(columns.metadata, HashMap::from([metadata[2].clone()]));
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Table {
     /// have to. No row changes.
     pub fn make_ready(&mut self, hashes: &[u64]) {
         // Who stores a row for which there is no room asks for it again, and learns why there is none.
-        let _ = self.inserter.make_ready(hashes);
+        let _ = self.begin_changes().and_then(|()| self.inserter.make_ready(hashes));
     }
 
     /// Starts fetching what storing a row of one of the hashes after `hashes[next]` will touch. To be called for each in turn.

@@ -55,7 +55,11 @@ impl BulkPart<'_> {
 impl Table {
     /// At most `count` parts (a power of two) that threads may fill at the same time. The table should have been
     /// created for the number of keys: a part cannot split shards.
+    ///
+    /// # Errors
+    /// The directory is damaged; the disk fails.
     pub fn parts(&mut self, count: usize) -> Result<Vec<BulkPart<'_>>> {
+        self.begin_changes()?;
         let shared = &self.inserter.shared;
         let directory = shared.directory()?;
         let mut bits = count.max(1).ilog2().min(directory.depth);

@@ -19,7 +19,8 @@
 //! | `space`, `heap` | where in the file things lie |
 //! | `free_list` | free space from a clean close to the next open |
 //! | `trust` | which files are believed |
-//! | `open` | create, open, commit, close |
+//! | `open` | create, open, commit |
+//! | `durable` | what a power failure leaves |
 //! | `walk` | every slot, for checks |
 //! | `bulk` | building from many rows, by hash range |
 
@@ -31,6 +32,7 @@ mod atomics {
 mod ahead;
 mod bulk;
 mod cursor;
+mod durable;
 mod fill;
 mod free_list;
 mod grow;

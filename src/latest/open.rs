@@ -1,4 +1,4 @@
-//! A table file's life: created, opened and trusted or not, committed to, closed.
+//! A table file's life: created, opened and trusted or not, committed to.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::bulk;
+use super::durable::Medium;
 use super::free_list;
 use super::heap::Heap;
 use super::insert::{Inserter, Shared, Storage, Upsert};
@@ -63,7 +64,8 @@ impl TableStats {
 #[derive(Debug)]
 pub struct Table {
     pub(super) inserter: Inserter,
-    superblock: Superblock,
+    pub(super) superblock: Superblock,
+    pub(super) medium: Medium,
 }
 
 impl Table {
@@ -109,7 +111,8 @@ impl Table {
             words[directory.start + i].store(shard.encode(), Ordering::Release);
         }
         words[LIVE_DIRECTORY].store(directory.encode(), Ordering::Release);
-        let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock };
+        // The medium has never seen this file called clean.
+        let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock, medium: Medium::InUse };
         table.publish();
         Ok(table)
     }
@@ -179,16 +182,12 @@ impl Table {
         superblock.identity = file.identity()?.into();
         superblock.boot_id = words_of(disk.boot_id());
         superblock.is_clean = 0;
-        (superblock.free_list_at, superblock.free_list_words) = (0, 0);
-        let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock };
+        let medium = if was_clean { Medium::AsClosed } else { Medium::Left };
+        let mut table = Table { inserter: Inserter::new(Arc::new(shared), true), superblock, medium };
         // The writer before may have been killed between moving a shard and telling of it.
         table.inserter.shared.raise_epoch();
-        // Before the first change: a power failure must not find the table still called clean, by neither superblock.
-        // It may come back with the older one, when the newer was being written; or with that of a writer before,
-        // who was killed in this very place.
+        // For readers beside this writer; the medium is told before the first change.
         table.publish();
-        table.publish();
-        table.inserter.shared.reader.map.sync(0, HEADER_WORDS as u64 * 8)?;
         Ok(Opened::Trusted(table))
     }
 
@@ -196,9 +195,9 @@ impl Table {
     /// says so; after an error the table is marked behind.
     ///
     /// # Errors
-    /// The row is not of this table's shape; the disk is full; the table is damaged where the key belongs.
+    /// The row is not of this table's shape; the disk is full, or fails; the table is damaged where the key belongs.
     pub fn upsert(&mut self, hash: u64, row: &RowRef<'_>, seq: u64) -> Result<Upsert> {
-        let stored = self.inserter.upsert(hash, row, seq);
+        let stored = self.begin_changes().and_then(|()| self.inserter.upsert(hash, row, seq));
         if stored.is_err() {
             self.mark_behind();
         }
@@ -273,12 +272,6 @@ impl Table {
         }
     }
 
-    /// Another file takes this one's place: readers of this one are told for ever.
-    pub fn retire(mut self) {
-        self.superblock.behind = BEHIND_RETIRED;
-        self.publish();
-    }
-
     /// Applied seq and log position.
     pub fn applied(&self) -> (u64, u64) {
         (self.superblock.applied_seq, self.superblock.applied_log)
@@ -307,35 +300,8 @@ impl Table {
         }
     }
 
-    /// Makes everything durable and calls the table clean, so that the next open trusts it after any reboot.
-    ///
-    /// # Errors
-    /// The operating system refuses; the table is then retired, for nobody knows what the medium has of it.
-    pub fn close(mut self) -> Result<()> {
-        let closed = self.sync_and_call_clean();
-        if closed.is_err() {
-            self.superblock.is_clean = 0;
-            self.retire();
-        }
-        closed
-    }
-
-    fn sync_and_call_clean(&mut self) -> Result<()> {
-        let shared = Arc::clone(&self.inserter.shared);
-        // Where the disk is full, what is free counts as lost.
-        let (at, words) = free_list::store(&shared).unwrap_or_default();
-        (self.superblock.free_list_at, self.superblock.free_list_words) = (at as u64, words as u64);
-        self.publish();
-        let used_bytes = self.superblock.used_end * 8;
-        shared.reader.map.sync(0, used_bytes)?;
-        shared.reader.file.sync()?;
-        self.superblock.is_clean = 1;
-        self.publish();
-        shared.reader.map.sync(0, HEADER_WORDS as u64 * 8)
-    }
-
     /// Writes the older superblock and the live words.
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let shared = &self.inserter.shared;
         let words = shared.words();
         let block = &mut self.superblock;

@@ -16,6 +16,8 @@ pub struct DefinitionsView {
     views: BTreeMap<String, BTreeMap<u32, Slot<ViewRecord>>>,
     services: BTreeMap<String, Slot<ServiceRecord>>,
     entities: BTreeMap<String, Slot<EntityRecord>>,
+    /// Features that a view version was given after the seq, and when: by reference and name.
+    later_features: BTreeMap<(String, String), u64>,
 }
 
 /// The story of one name up to a seq.
@@ -53,9 +55,18 @@ impl DefinitionsView {
         services: impl Iterator<Item = &'a Arc<ServiceRecord>>,
         entities: impl Iterator<Item = &'a Arc<EntityRecord>>,
     ) -> DefinitionsView {
-        let mut out =
-            DefinitionsView { seq, views: BTreeMap::new(), services: BTreeMap::new(), entities: BTreeMap::new() };
+        let mut out = DefinitionsView {
+            seq,
+            views: BTreeMap::new(),
+            services: BTreeMap::new(),
+            entities: BTreeMap::new(),
+            later_features: BTreeMap::new(),
+        };
         for view in views {
+            for field in view.fields.iter().filter(|field| seq.is_some_and(|seq| field.added_seq > seq)) {
+                let feature = (view.definition.reference().to_string(), field.name.clone());
+                out.later_features.entry(feature).or_insert(field.added_seq);
+            }
             let versions = out.views.entry(view.definition.name.clone()).or_default();
             let version = view.definition.version;
             let slot = Slot::follow(versions.remove(&version), view, view.seq, view.is_dropped(), seq);
@@ -104,6 +115,11 @@ impl DefinitionsView {
         self.resolve("feature view", wanted, slot)
     }
 
+    /// The seq at which a view was given a feature that it did not have yet.
+    pub fn later_feature(&self, view: &ViewRecord, name: &str) -> Option<u64> {
+        self.later_features.get(&(view.definition.reference().to_string(), name.to_owned())).copied()
+    }
+
     /// The revision in force of a service.
     ///
     /// # Errors
@@ -143,6 +159,13 @@ impl DefinitionsView {
         self.entities.values().filter_map(Slot::in_force)
     }
 
+    /// The error for what came at seq `at`, after that of these definitions.
+    pub fn came_later(&self, what: &str, at: u64) -> Error {
+        let seq = self.seq.map(|seq| seq.to_string()).unwrap_or_default();
+        Error::not_found(format!("{what}, after seq {seq}"))
+            .remedy(format!("ask with a known_at from seq {at} on, or with --definitions current"))
+    }
+
     fn view_names(&self) -> impl Iterator<Item = &str> {
         self.views
             .iter()
@@ -155,11 +178,7 @@ impl DefinitionsView {
             Slot::InForce(record) => Ok(record),
             Slot::Dropped(at) => Err(Error::not_found(format!("{what} {name} was dropped at seq {at}"))
                 .remedy("apply it again, or ask with a known_at before that seq")),
-            Slot::Later(at) => {
-                let seq = self.seq.map(|seq| seq.to_string()).unwrap_or_default();
-                Err(Error::not_found(format!("{what} {name} was first applied at seq {at}, after seq {seq}"))
-                    .remedy(format!("ask with a known_at from seq {at} on, or with --definitions current")))
-            }
+            Slot::Later(at) => Err(self.came_later(&format!("{what} {name} was first applied at seq {at}"), *at)),
         }
     }
 }

@@ -5,11 +5,10 @@
 //! redb finds in order but that is not what we committed is noticed without MANIFEST.
 //!
 //! redb 4.4 answers some damaged pages with a panic: about 1 in 90 single flipped bytes of a small file. Calls
-//! into it are therefore made within `catch_unwind`, and a panic counts as damage: a store that can be rebuilt must not
+//! into it are therefore made within [`caught`], and a panic counts as damage: a store that can be rebuilt must not
 //! take the caller's process down. After one, the handle is never used again.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use bytes::Bytes;
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
+use crate::caught::caught;
 use crate::disk::{Disk, OpenMode, RedbFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{Manifest, Records, digest};
@@ -214,9 +214,7 @@ fn seal(manifest: &Manifest) -> Result<[u8; SEAL_BYTES]> {
 
 /// Runs calls into redb; a panic in there is damage. See the head of this file.
 fn guarded<T>(path: &Path, calls: impl FnOnce() -> Result<T>) -> Result<T> {
-    // Everything the calls own is dropped or thrown away after a panic, so no broken state is looked at again.
-    catch_unwind(AssertUnwindSafe(calls))
-        .unwrap_or_else(|_| Err(Error::damaged(path, "redb cannot make sense of the file")))
+    caught(calls).unwrap_or_else(|| Err(Error::damaged(path, "redb cannot make sense of the file")))
 }
 
 fn redb_error(path: &Path, error: redb::Error) -> Error {

@@ -129,9 +129,14 @@ impl BulkWriter {
     /// # Errors
     /// The process that holds the store ended; an earlier error ended the import.
     pub fn was_imported(&mut self, digest: &str) -> Result<bool> {
+        self.was_imported_without(digest, &[])
+    }
+
+    /// Whether a file of this content was imported when the view had all but these features, and was otherwise what it is now.
+    pub(crate) fn was_imported_without(&mut self, digest: &str, features: &[String]) -> Result<bool> {
         self.step(|side| match side {
-            Side::Here(import) => Ok(import.was_imported(digest)),
-            Side::There(import) => import.was_imported(digest),
+            Side::Here(import) => import.was_imported_without(digest, features),
+            Side::There(import) => import.was_imported_without(digest, features),
         })
     }
 

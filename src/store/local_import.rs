@@ -68,9 +68,19 @@ impl LocalImport {
         Ok(engine.reads().dir().join("quarantine").join(name))
     }
 
-    /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before.
-    pub fn was_imported(&self, digest: &str) -> bool {
-        !self.options.append && self.import.is_in_ledger(digest, &self.options_digest)
+    /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before, when
+    /// the view had all but these features.
+    pub fn was_imported_without(&self, digest: &str, features: &[String]) -> Result<bool> {
+        if self.options.append {
+            return Ok(false);
+        }
+        if features.is_empty() {
+            return Ok(self.import.is_in_ledger(digest, &self.options_digest));
+        }
+        let mut before = self.definition.clone();
+        before.features.retain(|feature| !features.contains(&feature.name));
+        before.source.rename.retain(|_, to| !features.contains(to));
+        Ok(self.import.is_in_ledger(digest, &options_digest(&before, &self.options)?))
     }
 
     /// What is written from here on comes from a file of its own: messages count its rows from 1. Several files add what they

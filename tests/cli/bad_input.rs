@@ -406,3 +406,15 @@ fn a_folder_that_cannot_be_written_to_is_named() {
     let history = ["history", "--spine", "spine.csv", "--features", "profile:age", "--out", "/sys/t.parquet"];
     project.run(&history).fails(1, &["/sys/t.parquet"]);
 }
+
+#[test]
+fn a_training_set_never_takes_the_place_of_its_spine() {
+    let project = Project::shop_with_profiles();
+    project.put("spine.csv", "customer_id,event_timestamp\n1,2024-02-01\n");
+    let history = ["history", "--spine", "spine.csv", "--features", "profile:age", "--out", "./spine.csv"];
+    project.run(&history).fails(3, &["spine.csv: the training set would take the place of its spine", "--out"]);
+    assert_eq!(
+        std::fs::read_to_string(project.path("spine.csv")).unwrap(),
+        "customer_id,event_timestamp\n1,2024-02-01\n"
+    );
+}

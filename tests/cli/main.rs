@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod commands;
+mod damage;
 mod demo;
 mod documents;
+mod exports;
 mod full_disk;
 mod manifest;
 mod misspelt;

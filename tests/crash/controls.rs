@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use asof::Result;
-use asof::disk::{Disk, FaultyDisk, File, LockGuard, MemDisk, OpenMode, Operation, Verdict};
-use bytes::Bytes;
+use asof::disk::{Disk, FaultyDisk, MemDisk, Operation, Verdict};
 
 use super::image::STORE;
 use super::life::{Campaign, lock};
@@ -86,75 +84,34 @@ fn a_log_whose_checksums_nobody_looks_at_is_noticed() {
     assert!(violation.is_some());
 }
 
-/// Publishes MANIFEST only when the files that it no longer names are gone.
-#[derive(Debug)]
-struct LateManifest {
-    inner: MemDisk,
-    held: Mutex<Option<(PathBuf, PathBuf)>>,
-}
-
-impl LateManifest {
-    fn publish(&self) -> Result<()> {
-        match lock(&self.held).take() {
-            Some((from, to)) => self.inner.rename(&from, &to).and_then(|()| self.inner.sync_dir(Path::new(STORE))),
-            None => Ok(()),
+/// A disk on which MANIFEST gets its name only when the files that it no longer names are gone.
+fn late_manifest(disk: MemDisk) -> FaultyDisk {
+    let (inner, held) = (disk.clone(), Mutex::new(None::<PathBuf>));
+    FaultyDisk::new(Arc::new(disk), move |operation, path| {
+        let is_manifest = is_named(path, "MANIFEST.tmp");
+        // It is removed, made anew, or something else is changed.
+        let is_time = match operation {
+            Operation::Remove => is_manifest,
+            Operation::Create | Operation::OpenWrite | Operation::Rename | Operation::CreateDir => true,
+            _ => false,
+        };
+        let mut held = lock(&held);
+        if is_time && let Some(from) = held.take() {
+            inner.rename(&from, &from.with_extension("")).unwrap();
+            inner.sync_dir(Path::new(STORE)).unwrap();
         }
-    }
-}
-
-impl Disk for LateManifest {
-    fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
-        self.publish()?;
-        self.inner.open(path, mode)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.publish()?;
-        if is_named(to, "MANIFEST") && self.inner.exists(to)? {
-            *lock(&self.held) = Some((from.to_owned(), to.to_owned()));
-            return Ok(());
+        if operation == Operation::Rename && is_manifest && inner.exists(&path.with_extension("")).unwrap() {
+            *held = Some(path.to_owned());
+            return Verdict::Skip;
         }
-        self.inner.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> Result<()> {
-        if is_named(path, "MANIFEST.tmp") {
-            self.publish()?;
-        }
-        self.inner.remove(path)
-    }
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        self.publish()?;
-        self.inner.create_dir(path)
-    }
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        self.inner.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> Result<()> {
-        self.inner.sync_dir(path)
-    }
-    fn list(&self, path: &Path) -> Result<Vec<String>> {
-        self.inner.list(path)
-    }
-    fn exists(&self, path: &Path) -> Result<bool> {
-        self.inner.exists(path)
-    }
-    fn map(&self, path: &Path) -> Result<Bytes> {
-        self.inner.map(path)
-    }
-    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn LockGuard>>> {
-        self.inner.try_lock(path)
-    }
-    fn is_locked(&self, path: &Path) -> Result<bool> {
-        self.inner.is_locked(path)
-    }
-    fn boot_id(&self) -> [u8; 16] {
-        self.inner.boot_id()
-    }
+        Verdict::Proceed
+    })
 }
 
 #[test]
 fn a_manifest_published_after_the_files_are_gone_is_noticed() {
     let mut campaign = Campaign::new(IMAGES);
-    campaign.wrap = Box::new(|disk| Arc::new(LateManifest { inner: disk, held: Mutex::default() }));
+    campaign.wrap = Box::new(|disk| Arc::new(late_manifest(disk)));
     let violation = found_out(campaign, 40_000);
     println!("{violation:?}");
     assert!(violation.is_some());

@@ -13,15 +13,12 @@ use arrow_select::nullif::nullif;
 use crate::definition::EventTime;
 use crate::engine::historical::KNOWN_AT_KEY;
 use crate::error::{Error, Result};
-use crate::format::accept::{DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, NAMES_KEY, VIEW_NAMES};
+use crate::format::accept::{DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, NAMES_KEY, VIEW_KEY, VIEW_NAMES};
 use crate::format::row::RowKind;
 use crate::history::{Keys, RowColumns};
 use crate::key::KeySchema;
 use crate::registry::records::ViewRecord;
 use crate::value::{DataType, timestamp_arrow_type};
-
-/// Metadata key of a scan: the view and its version.
-pub const VIEW_KEY: &str = "asof.view";
 
 /// Where a column's values come from.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 
 use super::*;
 use crate::definition::FeatureView;
-use crate::disk::{self, Disk, LockGuard, MapAccess, OpenMode, SharedMap};
+use crate::disk::{Disk, RealDisk};
 use crate::error::ErrorKind;
 use crate::time::MICROS_PER_DAY;
 
@@ -121,7 +121,7 @@ fn rows_set_aside_are_whole_lines_under_a_name_they_get_at_the_end() {
     let folder = Folder::new();
     let target = folder.path("run-weather.jsonl");
     folder.file("run-weather.jsonl.tmp", "of a crashed import, and longer than what comes after it will ever be: 012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
-    let disk: Arc<dyn Disk> = Arc::new(PlainDisk);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut writer = QuarantineWriter::new(disk.clone(), &target);
     let bad = batch(&[
         ("k", "string", vec![Value::Null, Value::String("\"a\"\n".into())]),
@@ -150,82 +150,4 @@ fn rows_set_aside_are_whole_lines_under_a_name_they_get_at_the_end() {
     drop(writer);
     assert_eq!(QuarantineWriter::new(disk, &target).finish().unwrap(), 0);
     assert_eq!(folder.names(), [""; 0]);
-}
-
-/// As much of a disk as a quarantine needs.
-#[derive(Debug)]
-struct PlainDisk;
-
-#[derive(Debug)]
-struct PlainFile(fs::File);
-
-fn io<T>(result: std::io::Result<T>) -> crate::Result<T> {
-    result.map_err(|error| crate::Error::io("use", Path::new("plain"), error))
-}
-
-impl Disk for PlainDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> crate::Result<Arc<dyn disk::File>> {
-        assert_eq!(mode, OpenMode::Create);
-        Ok(Arc::new(PlainFile(io(fs::File::create_new(path))?)))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> crate::Result<()> {
-        io(fs::rename(from, to))
-    }
-    fn remove(&self, path: &Path) -> crate::Result<()> {
-        io(fs::remove_file(path))
-    }
-    fn create_dir(&self, path: &Path) -> crate::Result<()> {
-        io(fs::create_dir(path))
-    }
-    fn remove_dir(&self, path: &Path) -> crate::Result<()> {
-        io(fs::remove_dir(path))
-    }
-    fn sync_dir(&self, path: &Path) -> crate::Result<()> {
-        io(fs::File::open(path).and_then(|folder| folder.sync_all()))
-    }
-    fn list(&self, _: &Path) -> crate::Result<Vec<String>> {
-        unreachable!("a quarantine lists nothing")
-    }
-    fn exists(&self, path: &Path) -> crate::Result<bool> {
-        Ok(path.exists())
-    }
-    fn map(&self, _: &Path) -> crate::Result<bytes::Bytes> {
-        unreachable!("a quarantine maps nothing")
-    }
-    fn try_lock(&self, _: &Path) -> crate::Result<Option<Box<dyn LockGuard>>> {
-        unreachable!("a quarantine locks nothing")
-    }
-    fn is_locked(&self, _: &Path) -> crate::Result<bool> {
-        unreachable!("a quarantine locks nothing")
-    }
-    fn boot_id(&self) -> [u8; 16] {
-        [0; 16]
-    }
-}
-
-impl disk::File for PlainFile {
-    fn read_at(&self, _: u64, _: &mut [u8]) -> crate::Result<()> {
-        unreachable!("a quarantine reads nothing")
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> crate::Result<()> {
-        io(std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset))
-    }
-    fn len_bytes(&self) -> crate::Result<u64> {
-        io(self.0.metadata()).map(|metadata| metadata.len())
-    }
-    fn set_len(&self, len_bytes: u64) -> crate::Result<()> {
-        io(self.0.set_len(len_bytes))
-    }
-    fn allocate(&self, len_bytes: u64) -> crate::Result<()> {
-        self.set_len(len_bytes)
-    }
-    fn sync(&self) -> crate::Result<()> {
-        io(self.0.sync_all())
-    }
-    fn identity(&self) -> crate::Result<(u64, u64)> {
-        Ok((0, 0))
-    }
-    fn map_shared(&self, _: MapAccess, _: u64) -> crate::Result<Arc<SharedMap>> {
-        unreachable!("a quarantine maps nothing")
-    }
 }

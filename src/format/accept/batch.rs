@@ -25,8 +25,13 @@ pub const DELETED_COLUMN: &str = "_deleted";
 /// Schema metadata key of batches whose columns go by the view's own names, with [`VIEW_NAMES`] as its value: what a
 /// view's source calls other columns does not concern them. Scans and exports carry it.
 pub const NAMES_KEY: &str = "asof.names";
+/// Schema metadata key of a scan and its export: the view and its version.
+pub const VIEW_KEY: &str = "asof.view";
 /// The value of [`NAMES_KEY`].
 pub const VIEW_NAMES: &str = "view";
+
+/// What to do about a row that is refused, where refused rows are not collected.
+pub const BAD_ROW_WAY_OUT: &str = "mend the row, or set such rows aside with --bad-rows quarantine";
 
 /// What a caller decides about a batch.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +172,9 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
         }
     };
 
-    if let (Some((name, _)), Some(created), true) = (&columns.created, &created, options.refuse_undated_deletes) {
+    // Those of an export stay as they are: they came with a version that had no created timestamps, and are no other rows the next time.
+    let refuses_undated = options.refuse_undated_deletes && !columns.are_an_export;
+    if let (Some((name, _)), Some(created), true) = (&columns.created, &created, refuses_undated) {
         // A column of values that did not convert is null there, and refused already.
         let known: Vec<usize> = refused.iter().map(|refusal| refusal.row).collect();
         let undated = (0..rows).filter(|&row| is_deleted(row) && created.is_null(row) && !known.contains(&row));
@@ -209,7 +216,7 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
     refused.dedup_by_key(|refusal| refusal.row);
     if let (Some(first), false) = (refused.first(), options.collect_refused) {
         let error = first.to_error(&row_name(batch, first.row, options.first_row));
-        return Err(error.remedy("mend the row, or set such rows aside with --bad-rows quarantine"));
+        return Err(error.remedy(BAD_ROW_WAY_OUT));
     }
     let accepted = Accepted {
         row_count: rows,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow_schema::{DataType as ArrowType, Schema};
 
-use super::batch::{DELETED_COLUMN, LINE_COLUMN, NAMES_KEY, VIEW_NAMES};
+use super::batch::{DELETED_COLUMN, LINE_COLUMN, NAMES_KEY, VIEW_KEY, VIEW_NAMES};
 use crate::definition::{EVENT_TIMESTAMP_COLUMN, EventTime, FeatureView};
 use crate::error::{Error, Result, is_rewritten, is_slip};
 
@@ -16,6 +16,8 @@ pub(super) struct Columns {
     pub event_ids: Vec<usize>,
     pub features: Vec<usize>,
     pub deleted: Option<usize>,
+    /// Whether they are those of an export of the view.
+    pub are_an_export: bool,
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
 }
@@ -51,13 +53,22 @@ impl Columns {
     /// Columns are missing, or stand there twice.
     pub fn resolve(view: &FeatureView, schema: &Schema) -> Result<Columns> {
         let (columns, missing) = Columns::find(view, schema)?;
-        if missing.is_empty() { Ok(columns) } else { Err(missing_error(view, schema, &missing)) }
+        if missing.is_empty() {
+            return Ok(columns);
+        }
+        let error = missing_error(view, schema, &missing);
+        if missing.iter().any(|column| column.role != ColumnRole::Feature) {
+            return Err(error);
+        }
+        let way_out = error.way_out().unwrap_or_default().to_owned();
+        let nulls = "where rows say nothing of a feature, give it a column of nulls (in CSV of empty fields)";
+        Err(error.remedy(format!("{way_out}; {nulls}")))
     }
 
     /// The columns that there are, with a place of 0 for those that are missing.
     fn find(view: &FeatureView, schema: &Schema) -> Result<(Columns, Vec<MissingColumn>)> {
         let no_rename = BTreeMap::new();
-        let rename = if goes_by_the_view(schema) { &no_rename } else { &view.source.rename };
+        let rename = if goes_by_the_view(view, schema) { &no_rename } else { &view.source.rename };
         let index_of = |name: &str| schema.fields().iter().position(|field| field.name() == name);
         let mut used = vec![false; schema.fields().len()];
         let mut missing: Vec<MissingColumn> = Vec::new();
@@ -100,13 +111,17 @@ impl Columns {
         let is_ours = |name: &str| name == LINE_COLUMN || name == DELETED_COLUMN;
         let ignored = schema.fields().iter().zip(&used).filter(|(field, used)| !**used && !is_ours(field.name()));
         let ignored = ignored.map(|(field, _)| field.name().clone()).collect();
-        Ok((Columns { keys, event_ts, created, event_ids, features, deleted, ignored }, missing))
+        let are_an_export = schema.metadata().contains_key(VIEW_KEY) && goes_by_the_view(view, schema);
+        Ok((Columns { keys, event_ts, created, event_ids, features, deleted, are_an_export, ignored }, missing))
     }
 }
 
-/// Whether the columns go by the view's own names, whatever its source calls them.
-fn goes_by_the_view(schema: &Schema) -> bool {
-    schema.metadata().get(NAMES_KEY).is_some_and(|names| names == VIEW_NAMES)
+/// Whether the columns go by the view's own names, whatever its source calls them. An export of another view goes by those of that one.
+fn goes_by_the_view(view: &FeatureView, schema: &Schema) -> bool {
+    let is_of_another = |of: &String| of.split('@').next() != Some(view.name.as_str());
+    let metadata = schema.metadata();
+    metadata.get(NAMES_KEY).is_some_and(|names| names == VIEW_NAMES)
+        && !metadata.get(VIEW_KEY).is_some_and(is_of_another)
 }
 
 /// What `view` takes and columns of this schema are not, and which of these it does not know.
@@ -127,7 +142,7 @@ pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColu
     let there_are = format!("the columns there are: {}", found.join(", "));
     error.remedy(match mapping(view, schema, missing) {
         Some(mapping) => format!("did you mean {mapping} in the view? {there_are}"),
-        None if !goes_by_the_view(schema) && is_missing(ColumnRole::EventTimestamp) => {
+        None if !goes_by_the_view(view, schema) && is_missing(ColumnRole::EventTimestamp) => {
             format!("source = {{ event_timestamp = \"...\" }} in the view says which column is the time; {there_are}")
         }
         None => there_are,
@@ -136,7 +151,7 @@ pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColu
 
 /// `source = { .. }` as it would have to be, where what is missing is there by names that are like its own, or like a time's.
 fn mapping(view: &FeatureView, schema: &Schema, missing: &[MissingColumn]) -> Option<String> {
-    if goes_by_the_view(schema) {
+    if goes_by_the_view(view, schema) {
         return None;
     }
     let (columns, _) = Columns::find(view, schema).ok()?;

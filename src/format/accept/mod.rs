@@ -15,8 +15,8 @@ mod tests;
 mod text;
 
 pub use batch::{
-    AcceptOptions, Accepted, DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, LINE_COLUMN, NAMES_KEY, TEXT_FORM_KEY, VIEW_NAMES,
-    accept_batch,
+    AcceptOptions, Accepted, BAD_ROW_WAY_OUT, DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, LINE_COLUMN, NAMES_KEY,
+    TEXT_FORM_KEY, VIEW_KEY, VIEW_NAMES, accept_batch,
 };
 pub use columns::{ColumnRole, MissingColumn, missing_columns, missing_error};
 pub use rules::CompiledRules;

@@ -1,9 +1,6 @@
 //! What a writer that was killed left, and what the next one makes of it.
 
-use std::sync::Mutex;
-
 use super::*;
-use crate::disk::{CrashMode, Operation};
 
 #[test]
 fn a_writer_killed_inside_a_slot_stops_nobody_and_replay_mends_it() {
@@ -85,28 +82,6 @@ fn a_slot_that_asks_history_still_does_after_a_writer_was_killed_inside_it() {
     let mut copy = reader.slot_copy();
     assert_eq!(reader.lookup(key_hash(99, b"k"), b"k", Need::Slot, &mut copy), Lookup::Hit);
     assert!(copy.asks_history(), "the lost row may have been greater");
-}
-
-#[test]
-fn a_table_that_was_opened_twice_since_it_was_closed_is_not_called_clean_by_the_medium() {
-    // The first of the two was killed before it had synced the mark away; the second took it for its work, and did not.
-    let disk = disk();
-    let shape = shape(&[DataType::Int64]);
-    create(&disk, shape.clone()).close().unwrap();
-    for folder in ["", "store"] {
-        disk.sync_dir(Path::new(folder)).unwrap();
-    }
-    let killed: Arc<Mutex<Option<MemDisk>>> = Arc::default();
-    let taken = Arc::clone(&killed);
-    disk.on_operation(move |info| {
-        if info.operation == Operation::SyncMap {
-            taken.lock().unwrap().get_or_insert_with(|| info.disk.kill_image());
-        }
-    });
-    drop(reopen(&disk, shape.clone()));
-    let image = killed.lock().unwrap().take().unwrap();
-    drop(reopen(&image, shape.clone()));
-    distrust(&image.crash_image(CrashMode::DropAll), shape);
 }
 
 #[test]

@@ -77,7 +77,9 @@ fn answer(stream: &mut &UnixStream, store: &Store, call: Call) -> Result<()> {
 fn import(stream: &mut &UnixStream, mut writer: BulkWriter) -> Result<()> {
     while let Some(call) = receive_call(stream)? {
         match call {
-            Call::WasImported { digest } => send_answer(stream, writer.was_imported(&digest))?,
+            Call::WasImported { digest, without } => {
+                send_answer(stream, writer.was_imported_without(&digest, &without))?;
+            }
             Call::BeginFile { path } => send_answer(stream, writer.begin_file(path))?,
             Call::EndFile { digest, rows_unread } => send_answer(stream, writer.end_file(digest, rows_unread))?,
             Call::SkipFile { path } => send_answer(stream, writer.skip_file(path))?,

@@ -121,8 +121,8 @@ impl RemoteImport {
         call_on(&mut self.stream, call, None)
     }
 
-    pub fn was_imported(&mut self, digest: &str) -> Result<bool> {
-        self.call(&Call::WasImported { digest: digest.to_owned() })
+    pub fn was_imported_without(&mut self, digest: &str, features: &[String]) -> Result<bool> {
+        self.call(&Call::WasImported { digest: digest.to_owned(), without: features.to_vec() })
     }
 
     pub fn begin_file(&mut self, path: String) -> Result<()> {

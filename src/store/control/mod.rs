@@ -78,8 +78,8 @@ enum Call {
     Compact,
     /// Begins an import; the calls below are about it.
     Import { view: String, options: BulkOptions },
-    /// Whether the ledger has a file of this content.
-    WasImported { digest: String },
+    /// Whether the ledger has a file of this content, as imported when the view was `without` these features.
+    WasImported { digest: String, without: Vec<String> },
     /// Batches belong to this file from here on.
     BeginFile { path: String },
     /// The file is whole.

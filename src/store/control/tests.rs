@@ -146,7 +146,10 @@ fn what_is_sent_is_what_this_version_says() {
                 "view": "v", "options": {"allow_future": true, "bad_rows": "Fail", "append": true, "source": null},
             }}),
         ),
-        (Call::WasImported { digest: digest() }, json!({"WasImported": {"digest": "d"}})),
+        (
+            Call::WasImported { digest: digest(), without: vec![text("x")] },
+            json!({"WasImported": {"digest": "d", "without": ["x"]}}),
+        ),
         (Call::BeginFile { path: path() }, json!({"BeginFile": {"path": "f"}})),
         (Call::EndFile { digest: digest(), rows_unread: 7 }, json!({"EndFile": {"digest": "d", "rows_unread": 7}})),
         (Call::SkipFile { path: path() }, json!({"SkipFile": {"path": "f"}})),

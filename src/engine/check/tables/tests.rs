@@ -9,15 +9,17 @@ use super::*;
 use crate::definition::{Definitions, FeatureView};
 use crate::disk::{Disk, File, LockGuard, MemDisk, OpenMode};
 use crate::engine::reads::Reads;
+use crate::error::Error;
 use crate::request::ApplyOptions;
 use crate::store::{Row, Store};
 use crate::time::Timestamp;
 use crate::value::DataType;
 
 const DIR: &str = "/checked";
+const RESERVE_BYTES: u64 = 64 << 20;
 
-/// Something that happens once, before a run is mapped.
-type Happening = Box<dyn FnOnce() + Send>;
+/// Something that happens before a run is mapped, and may keep it from being mapped.
+type Happening = Box<dyn FnMut() -> Result<()> + Send>;
 
 /// A disk on which it happens.
 struct Happens {
@@ -58,9 +60,9 @@ impl Disk for Happens {
     }
     fn map(&self, path: &Path) -> Result<Bytes> {
         if path.extension().is_some_and(|ending| ending == "arrow")
-            && let Some(happening) = self.happening.lock().unwrap().take()
+            && let Some(happening) = self.happening.lock().unwrap().as_mut()
         {
-            happening();
+            happening()?;
         }
         self.inner.map(path)
     }
@@ -75,43 +77,73 @@ impl Disk for Happens {
     }
 }
 
-fn rows(keys: std::ops::Range<i64>, text_bytes: usize) -> impl Iterator<Item = Row> {
-    keys.map(move |id| Row::new().at(Timestamp(1)).set("id", id).set("text", "z".repeat(text_bytes)))
+/// A store of thirty rows, sealed.
+fn thirty(memory: &MemDisk) -> Store {
+    let sizes = Sizes { table_reserve_bytes: RESERVE_BYTES, ..Sizes::default() };
+    let writer = Store::builder().sizes(sizes).background(false).disk(Arc::new(memory.clone())).open(DIR).unwrap();
+    let view = FeatureView::new("v").entity("thing").feature("text", DataType::String);
+    let definitions = Definitions::new("checked").entity("thing", [("id", DataType::Int64)]).view(view);
+    writer.apply(&definitions, ApplyOptions::default()).unwrap();
+    writer.write_rows("v", (0..30).map(|id| row(id, 1))).unwrap();
+    writer.seal().unwrap();
+    writer
+}
+
+fn row(id: i64, text_bytes: usize) -> Row {
+    Row::new().at(Timestamp(1)).set("id", id).set("text", "z".repeat(text_bytes))
+}
+
+/// Compares the slots of the table with the rows there are when it begins, while `happening` happens. Whether that could be told,
+/// and what differs.
+fn compare_while(memory: MemDisk, happening: Happening) -> (bool, Vec<String>) {
+    let disk = Arc::new(Happens { inner: memory, happening: Mutex::default() });
+    let reads = Reads::open(disk.clone(), Path::new(DIR), RESERVE_BYTES).unwrap();
+    let sight = reads.sight().unwrap();
+    let view = &sight.picture.views[&1];
+    let table = view.table.as_ref().expect("the writer's");
+    let copy = table.slot_copy();
+    let (tail, seq) = (&sight.picture.tail, sight.seq);
+    let mut comparing = Comparing { view, tail, table, seq, copy, compared: 0, differences: Vec::new() };
+    *disk.happening.lock().unwrap() = Some(happening);
+    (comparing.all_slots(), comparing.differences)
 }
 
 #[test]
 fn what_is_found_in_a_table_that_grows_meanwhile_is_not_told_and_the_walk_begins_anew() {
     let memory = MemDisk::volatile();
-    let sizes = Sizes { table_reserve_bytes: 64 << 20, ..Sizes::default() };
-    let writer = Store::builder().sizes(sizes).background(false).disk(Arc::new(memory.clone())).open(DIR).unwrap();
-    let view = FeatureView::new("v").entity("thing").feature("text", DataType::String);
-    let definitions = Definitions::new("checked").entity("thing", [("id", DataType::Int64)]).view(view);
-    writer.apply(&definitions, ApplyOptions::default()).unwrap();
-    writer.write_rows("v", rows(0..30, 1)).unwrap();
-    writer.seal().unwrap();
-
-    let disk = Arc::new(Happens { inner: memory, happening: Mutex::default() });
-    let reads = Reads::open(disk.clone(), Path::new(DIR), 64 << 20).unwrap();
-    let sight = reads.sight().unwrap();
-    let view = &sight.picture.views[&1];
-    let table = view.table.as_ref().expect("the writer's");
-    let copy = table.slot_copy();
-    let mut comparing = Comparing {
-        view,
-        tail: &sight.picture.tail,
-        table,
-        seq: sight.seq,
-        copy,
-        compared: 0,
-        differences: Vec::new(),
-    };
+    let writer = thirty(&memory);
     // The first row that is compared is looked for in the run. When the walk goes on, the place that its slots were at is one of
     // long texts.
-    *disk.happening.lock().unwrap() = Some(Box::new(move || {
-        writer.write_rows("v", rows(30..100, 1)).unwrap();
-        writer.write_rows("v", rows(100..110, 700)).unwrap();
-    }));
-    assert!(comparing.all_slots(), "the second walk");
-    assert!(disk.happening.lock().unwrap().is_none(), "the table grew during the first");
-    assert_eq!(comparing.differences, Vec::<String>::new());
+    let count = Arc::new(Mutex::new(0));
+    let grown = Arc::clone(&count);
+    let growing = move || {
+        writer.write_rows("v", (30..100).map(|id| row(id, 1)))?;
+        writer.write_rows("v", (100..110).map(|id| row(id, 700)))?;
+        *grown.lock().unwrap() += 1;
+        Ok(())
+    };
+    let (is_told, differences) = compare_while(memory, Box::new(growing));
+    assert!(is_told, "the second walk");
+    assert_eq!(*count.lock().unwrap(), 1, "the table grew during the first");
+    assert_eq!(differences, Vec::<String>::new());
+}
+
+/// Whoever waits for a walk that nothing disturbs may wait for ever.
+#[test]
+fn a_table_that_grows_during_each_of_many_walks_is_not_judged() {
+    let memory = MemDisk::volatile();
+    let writer = thirty(&memory);
+    let mut ids = 30_i64..;
+    let mut written = 30;
+    // Each of the thirty rows is looked for in a run that does not open, so that it is again for the next: a walk that nothing
+    // disturbs would see the table double. After a hundred thousand rows nothing disturbs one any more.
+    let growing = move || {
+        if written < 100_000 {
+            let rows = written / 25 + 1;
+            writer.write_rows("v", ids.by_ref().take(rows).map(|id| row(id, 1)))?;
+            written += rows;
+        }
+        Err(Error::io("map", Path::new("run"), io::ErrorKind::Other.into()))
+    };
+    assert_eq!(compare_while(memory, Box::new(growing)), (false, Vec::new()));
 }
