@@ -19,6 +19,10 @@ pub(crate) const RESTORE_STORE: &str = "put a copy of the store's whole folder i
 pub(crate) const PUBLISH_AGAIN: &str =
     "open the store for writing once, as asof apply does: MANIFEST is published again out of registry.redb";
 
+/// What the operating system says where this process, or all of them, have too many files open.
+const TOO_MANY_OPEN_FILES: [Option<i32>; 2] =
+    [Some(rustix::io::Errno::MFILE.raw_os_error()), Some(rustix::io::Errno::NFILE.raw_os_error())];
+
 /// What sort of trouble an [`Error`] is. Callers branch on it; people read the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -101,6 +105,9 @@ impl Error {
             }
             std::io::ErrorKind::ReadOnlyFilesystem => {
                 error = error.remedy("the file system takes no writes: choose a folder on another one");
+            }
+            _ if TOO_MANY_OPEN_FILES.contains(&source.raw_os_error()) => {
+                error = error.remedy("let processes open more files (ulimit -n), or close some");
             }
             _ => {}
         }
@@ -209,14 +216,46 @@ impl std::error::Error for Error {
     }
 }
 
-/// The nearest of `names` to `wanted`, where one is near enough to be a slip of the keyboard.
+/// The nearest of `names` to `wanted`, where one is near enough to be meant.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = letters(wanted);
     names
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
-        .filter(|&(distance, name)| distance <= 1.max(wanted.len().max(name.len()) / 3))
-        .min()
-        .map(|(_, name)| name)
+        .map(|name| {
+            let letters = letters(name);
+            let longer = wanted.len().max(letters.len());
+            (strsim::damerau_levenshtein(&wanted, &letters), longer, name)
+        })
+        // Names of one letter each have nothing in common.
+        .filter(|&(distance, longer, _)| distance == 0 || distance < longer && distance <= 1.max(longer / 3))
+        .min_by_key(|&(distance, _, name)| (distance, name))
+        .map(|(.., name)| name)
+}
+
+/// Shorter names are often a letter apart.
+const NAME_SLIP_BYTES_MIN: usize = 4;
+
+/// Whether two names are one but for a slip of the keyboard, or in another way of writing. Names that differ in a number or in the last
+/// letter alone tell columns apart.
+pub(crate) fn is_slip(one: &str, other: &str) -> bool {
+    let without_digits = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+    let but_the_last = |name: &str| name.chars().rev().skip(1).collect::<String>();
+    let (one, other) = (letters(one), letters(other));
+    one == other
+        || one.len().max(other.len()) >= NAME_SLIP_BYTES_MIN
+            && strsim::damerau_levenshtein(&one, &other) == 1
+            && without_digits(&one) != without_digits(&other)
+            && but_the_last(&one) != but_the_last(&other)
+}
+
+/// Whether two names are one in another way of writing: `Temp`, `depDelay`.
+pub(crate) fn is_rewritten(one: &str, other: &str) -> bool {
+    letters(one) == letters(other)
+}
+
+/// What of a name does not depend on the way of writing.
+fn letters(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -261,8 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_on_open_files_has_a_way_out() {
+        let error = Error::io("open", Path::new("a.csv"), std::io::Error::from_raw_os_error(24));
+        assert!(error.kind() == ErrorKind::Io && error.to_string().contains("ulimit -n"), "{error}");
+    }
+
+    #[test]
     fn the_nearest_name_is_a_slip_not_a_guess() {
         assert_eq!(nearest("wether", ["weather", "plane"]), Some("weather"));
         assert_eq!(nearest("passengers", ["weather", "plane"]), None);
+        assert_eq!(nearest("x", ["a", "b"]), None);
+        assert_eq!(nearest("depDelay", ["arr_delay", "dep_delay", "DEP_DELAYS"]), Some("dep_delay"));
     }
 }

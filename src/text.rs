@@ -226,12 +226,17 @@ pub fn parse_json_text(dtype: &DataType, text: &str) -> Result<Value> {
     from_json(dtype, &json)
 }
 
-/// Reads a timestamp written in a strftime format; a format without a zone is UTC.
+/// Reads a timestamp written in a strftime format; a format without a zone is UTC. `%s` alone is any number of seconds, before 1970
+/// too, and with a fraction.
 ///
 /// # Errors
 /// The text is not in that format.
 pub fn parse_timestamp_as(format: &str, text: &str) -> Result<i64> {
     let text = text.trim();
+    if format == EPOCH_SECONDS {
+        return parse_epoch_seconds(text)
+            .ok_or_else(|| Error::invalid(format!("wants seconds since 1970, got '{}'", clip(text))));
+    }
     let instant = match chrono::DateTime::parse_from_str(text, format) {
         Ok(zoned) => Some(zoned.to_utc()),
         Err(_) => match chrono::NaiveDateTime::parse_from_str(text, format) {
@@ -244,6 +249,28 @@ pub fn parse_timestamp_as(format: &str, text: &str) -> Result<i64> {
     instant
         .map(|instant| instant.timestamp_micros())
         .ok_or_else(|| Error::invalid(format!("wants timestamp in the format '{format}', got '{}'", clip(text))))
+}
+
+/// The format of seconds since 1970.
+const EPOCH_SECONDS: &str = "%s";
+const MICRO_DIGITS: usize = 6;
+
+/// A decimal number of seconds as microseconds, by floor. `None` where it is none, or no instant that there is.
+fn parse_epoch_seconds(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (micros, beyond) = fraction.split_at(fraction.len().min(MICRO_DIGITS));
+    let micros: i64 = format!("{micros:0<MICRO_DIGITS$}").parse().ok()?;
+    let whole_us = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?;
+    let instant_us = if whole.starts_with('-') {
+        let is_cut = beyond.bytes().any(|byte| byte != b'0');
+        whole_us.checked_sub(micros)?.checked_sub(i64::from(is_cut))?
+    } else {
+        whole_us.checked_add(micros)?
+    };
+    chrono::DateTime::from_timestamp_micros(instant_us).map(|instant| instant.timestamp_micros())
 }
 
 /// At most the first characters of a text, for messages.

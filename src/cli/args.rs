@@ -148,7 +148,12 @@ pub struct Import {
     #[arg(long, conflicts_with_all = ["view", "files"])]
     pub all: bool,
     /// Copy the features that both versions have from this version of the view; values of another type are converted.
-    #[arg(long, value_name = "N", conflicts_with_all = ["all", "files", "bad_rows", "allow_future", "append"])]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = ["all", "files", "bad_rows", "allow_future", "append"]
+    )]
     pub from_version: Option<u32>,
     /// What becomes of rows that cannot be stored.
     #[arg(long, value_enum, default_value_t = BadRowsArg::Fail)]

@@ -7,12 +7,17 @@ use super::context::Context;
 use super::failure::Failure;
 use super::inputs;
 use super::output::{Cell, Sheet};
+use crate::definition::FeatureRef;
 use crate::engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict};
+use crate::error::Error;
 use crate::request::Features;
-use crate::text::raw_json;
 use crate::time::Timestamp;
 
 pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> {
+    if args.feature.parse::<FeatureRef>().map_err(Failure::Usage)?.feature == "*" {
+        let error = Error::invalid(format!("'{}' is more than one feature", args.feature));
+        return Err(Failure::Usage(error.remedy("name one, as in weather:temp")));
+    }
     let features = Features::list([&args.feature]).map_err(Failure::Usage)?;
     let pairs = inputs::pairs(&args.asked.keys)?;
     let options = inputs::get_options(&args.asked)?;
@@ -30,7 +35,7 @@ fn sheet(explained: &Explanation) -> Sheet {
     let mut sheet = Sheet::new(["what", "is"]);
     let mut add = |what: &str, is: Cell| sheet.push([json!(what).into(), is]);
     add("feature", json!(format!("{}:{}", explained.view, explained.feature)).into());
-    add("value", raw_json(&explained.value.dtype, &explained.value.value).into());
+    add("value", Cell::of_value(&explained.value.dtype, &explained.value.value));
     let mut say = |what: &str, is: Json| add(what, is.into());
     say("status", json!(explained.status.name()));
     say("why", json!(explained.why));

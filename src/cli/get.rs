@@ -8,14 +8,13 @@ use super::failure::Failure;
 use super::inputs;
 use super::output::{Cell, Sheet};
 use crate::engine::get::FeatureValue;
-use crate::text::raw_json;
 
 pub(super) fn run(args: &Get, context: &mut Context) -> Result<(), Failure> {
     let features = inputs::features(&args.which)?;
     let pairs = inputs::pairs(&args.asked.keys)?;
     let options = inputs::get_options(&args.asked)?;
     let store = context.project()?.open_for_reading()?;
-    let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
+    let entity = inputs::entity_to_find(&pairs, &store.join_keys(&features, &options)?)?;
     let answers = store.get(&features, &entity, &options)?;
     context.print(&sheet(&answers))
 }
@@ -28,7 +27,7 @@ pub(super) fn sheet(answers: &[FeatureValue]) -> Sheet {
             json!(answer.view).into(),
             json!(answer.feature).into(),
             json!(answer.dtype.to_string()).into(),
-            Cell::from(raw_json(&answer.dtype, &answer.value)),
+            Cell::of_value(&answer.dtype, &answer.value),
             json!(answer.status.name()).into(),
             json!(answer.event_ts.map(|time| time.to_string())).into(),
         ]);

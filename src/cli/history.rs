@@ -114,7 +114,12 @@ fn open_spine(store: &Store, spine: &Path, request: &HistoricalRequest, inferrin
         inferring: Some(inferring),
         ..SourceOptions::default()
     };
-    Ok((open_source(spine, &source_options)?, read))
+    let source = open_source(spine, &source_options)?;
+    if arrow_array::RecordBatchReader::schema(&*source).fields().is_empty() {
+        let error = Error::invalid("the spine has no columns: no rows, or nothing in them").at(spine.display());
+        return Err(error.remedy(format!("write rows with {} and the join keys", request.timestamp_column)));
+    }
+    Ok((source, read))
 }
 
 /// [`join`]; `tell` hears of how many bytes of the spine rows were written, and of how many bytes there are.

@@ -11,7 +11,7 @@ use crate::request::{Features, KnownAt};
 use crate::store::JoinKey;
 use crate::text::parse_value;
 use crate::time::Timestamp;
-use crate::value::Value;
+use crate::value::{DataType, Value};
 
 /// A flag's value that must be well-formed whatever the store holds.
 fn typed<T: FromStr<Err = Error>>(flag: &str, text: Option<&str>) -> Result<Option<T>, Failure> {
@@ -50,7 +50,7 @@ pub(super) fn view(text: &str) -> Result<ViewRef, Failure> {
 pub(super) fn pairs(arguments: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
     let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(arguments.len());
     for argument in arguments {
-        let Some((name, value)) = argument.split_once('=') else {
+        let Some((name, value)) = argument.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             let error =
                 Error::invalid(format!("'{argument}' is no join key")).remedy("write KEY=VALUE, as in origin=JFK");
             return Err(Failure::Usage(error));
@@ -78,9 +78,30 @@ pub(super) fn get_options(asked: &EntityAt) -> Result<GetOptions, Failure> {
 /// # Errors
 /// A value is not of its key's type.
 pub(super) fn entity<'a>(pairs: &[(&'a str, &str)], keys: &[JoinKey]) -> Result<Vec<(&'a str, Value)>> {
+    typed_pairs(pairs, keys, parse_value)
+}
+
+/// [`entity`], to be looked for: a number that is too large for its key's type matches nothing, as in the spine of a join.
+///
+/// # Errors
+/// As [`entity`].
+pub(super) fn entity_to_find<'a>(pairs: &[(&'a str, &str)], keys: &[JoinKey]) -> Result<Vec<(&'a str, Value)>> {
+    typed_pairs(pairs, keys, |dtype, text| match dtype {
+        DataType::Int32 => {
+            parse_value(dtype, text).or_else(|error| parse_value(&DataType::Int64, text).map_err(|_| error))
+        }
+        _ => parse_value(dtype, text),
+    })
+}
+
+fn typed_pairs<'a>(
+    pairs: &[(&'a str, &str)],
+    keys: &[JoinKey],
+    parse: impl Fn(&DataType, &str) -> Result<Value>,
+) -> Result<Vec<(&'a str, Value)>> {
     let typed = |&(name, text): &(&'a str, &str)| {
         let value = match keys.iter().find(|key| key.column == name) {
-            Some(key) => parse_value(&key.dtype, text).map_err(|error| error.at(format!("join key {name}")))?,
+            Some(key) => parse(&key.dtype, text).map_err(|error| error.at(format!("join key {name}")))?,
             None => Value::String(text.to_owned()),
         };
         Ok((name, value))
@@ -91,7 +112,6 @@ pub(super) fn entity<'a>(pairs: &[(&'a str, &str)], keys: &[JoinKey]) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::DataType;
 
     #[test]
     fn join_keys_take_the_type_of_their_column() {
@@ -108,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_join_key_without_a_value_or_given_twice_is_wrong_usage() {
-        for arguments in [&["origin"][..], &["origin=JFK", "origin=LGA"]] {
+        for arguments in [&["origin"][..], &["=JFK"], &["origin=JFK", "origin=LGA"]] {
             let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
             assert_eq!(pairs(&arguments).unwrap_err().status(), 2, "{arguments:?}");
         }

@@ -8,6 +8,8 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::args::Format;
+use crate::text::{raw_json, to_json};
+use crate::value::{DataType, Value};
 
 /// Rows under named columns. Null prints as an empty cell in tables, and as an empty field in CSV, where an empty string is
 /// `""`.
@@ -24,24 +26,14 @@ pub enum Cell {
     Plain(Json),
     /// A stored value that is one of those. Tables cut it where it is long.
     Value(Json),
-    /// Any other, printed as it is written: read, a document would lose digits of long numbers and the order of its members.
+    /// A stored value whose text is JSON, printed as it is written: read, a document would lose digits of long numbers and the order
+    /// of its members.
     Document(Box<RawValue>),
 }
 
 impl From<Json> for Cell {
     fn from(value: Json) -> Cell {
         Cell::Plain(value)
-    }
-}
-
-impl From<Box<RawValue>> for Cell {
-    fn from(document: Box<RawValue>) -> Cell {
-        // What a text, a number or null is, is told by their JSON.
-        match serde_json::from_str(document.get()) {
-            Ok(value @ (Json::Null | Json::String(_))) => Cell::Value(value),
-            Ok(Json::Number(number)) if number.to_string() == document.get() => Cell::Value(Json::Number(number)),
-            _ => Cell::Document(document),
-        }
     }
 }
 
@@ -55,6 +47,14 @@ impl Serialize for Cell {
 }
 
 impl Cell {
+    /// A stored value. Only its type tells a document that is a text, or null, from a text and from no value.
+    pub fn of_value(dtype: &DataType, value: &Value) -> Cell {
+        match value {
+            Value::Json(_) | Value::List(_) | Value::Vector(_) => Cell::Document(raw_json(dtype, value)),
+            _ => Cell::Value(to_json(dtype, value)),
+        }
+    }
+
     fn is_null(&self) -> bool {
         matches!(self, Cell::Plain(Json::Null) | Cell::Value(Json::Null))
     }
@@ -252,8 +252,6 @@ pub fn human_count(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::raw_json;
-    use crate::value::{DataType, Value};
     use serde_json::json;
 
     #[test]
@@ -286,7 +284,7 @@ mod tests {
     #[test]
     fn a_table_takes_neither_commands_nor_line_breaks_nor_what_is_too_long_from_a_value() {
         let mut sheet = Sheet::new(["value"]);
-        let value = |text: &str| raw_json(&DataType::String, &Value::String(text.to_owned()));
+        let value = |text: &str| Cell::of_value(&DataType::String, &Value::String(text.to_owned()));
         sheet.push([value("\u{1b}[2Jgone\nnext\u{202e}")]);
         sheet.push([value(&"x".repeat(5_000))]);
         let mut out = Vec::new();

@@ -14,6 +14,9 @@ const QUIET_FOR: Duration = Duration::from_secs(1);
 const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {elapsed}";
 const ROWS: &str = "{msg} {human_pos} rows {elapsed}";
 
+/// What an import does once all files are read.
+const COMMIT: &str = "comparing and writing";
+
 /// How often a bar moves when nothing is told.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -50,7 +53,13 @@ impl Meter {
     /// For an import.
     pub fn of_import(&self) -> Arc<dyn Fn(&ImportProgress) + Send + Sync> {
         let show = self.show(BYTES);
-        Arc::new(move |progress| show(progress.bytes, Some(progress.bytes_total)))
+        let (bar, reading) = (self.bar.clone(), self.bar.message());
+        Arc::new(move |progress| {
+            show(progress.bytes, Some(progress.bytes_total));
+            // What was read is yet to be compared with what the store has.
+            let is_read = progress.files == progress.files_total;
+            bar.set_message(if is_read { format!("{reading}: {COMMIT}") } else { reading.clone() });
+        })
     }
 
     /// For work that says how many bytes of how many are done.
@@ -85,5 +94,22 @@ impl Drop for Meter {
             let _ = thread.join();
         }
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bar stood full for as long as the reading had taken.
+    #[test]
+    fn an_import_says_what_it_does_once_everything_is_read() {
+        let meter = Meter::new("import");
+        let tell = meter.of_import();
+        let at = |files: usize| ImportProgress { files, files_total: 2, rows: 0, bytes: 8, bytes_total: 8 };
+        for (files, message) in [(1, "import"), (2, "import: comparing and writing"), (0, "import")] {
+            tell(&at(files));
+            assert_eq!(meter.bar.message(), message);
+        }
     }
 }

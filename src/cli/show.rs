@@ -245,6 +245,8 @@ fn about(view: &ViewSummary) -> Vec<(&'static str, String)> {
         ("tags", tags.join(", ")),
         ("join keys", columns(&view.join_keys)),
         ("event id", columns(&view.event_id)),
+        ("source", view.source.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
+        ("push source", view.source.push.clone().unwrap_or_default()),
         ("event time", view.event_timestamp.clone().unwrap_or_else(|| "one instant for all rows".to_owned())),
         ("created time", view.created_timestamp.clone().unwrap_or_default()),
         ("ttl", text(view.ttl_us)),

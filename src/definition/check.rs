@@ -13,12 +13,13 @@ use service::check_service;
 use view::check_view;
 
 use super::mistake::{At, Mistake, Mistakes};
-use super::{Definitions, Entity, FeatureView, RESERVED_COLUMNS, ViewRef, check_name};
+use super::{Definitions, Entity, FeatureService, FeatureView, RESERVED_COLUMNS, ViewRef, check_name};
 use crate::error::Result;
 use crate::value::DataType;
 
 impl Definitions {
-    /// Checks everything that one definition says about another, and every name and rule.
+    /// Checks everything that one definition says about another, and every name and rule. A version that a service pins need not be
+    /// defined: the registry may keep it, and [`plan`](super::plan()) looks for it.
     ///
     /// [`Definitions::from_file`] has done this already; call it on definitions built in code.
     ///
@@ -54,8 +55,15 @@ pub(super) fn mistakes(definitions: &Definitions) -> Vec<Mistake> {
         check_view(&mut found, &at, view, &definitions.entities);
     }
     for (name, service) in &definitions.services {
-        check_service(&mut found, name, service, definitions);
+        found.extend(service_mistakes(name, service, definitions));
     }
+    found
+}
+
+/// Every mistake in what a service of these definitions selects.
+pub(super) fn service_mistakes(name: &str, service: &FeatureService, definitions: &Definitions) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    check_service(&mut found, name, service, definitions);
     found
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::definition::{Feature, Selection, ViewKind};
+use crate::definition::{Feature, Selection, Source, ViewKind};
 use crate::registry::records::RunSource;
 use crate::time::Timestamp;
 use crate::value::DataType;
@@ -33,6 +33,8 @@ pub struct ViewSummary {
     pub features: Vec<Feature>,
     /// Columns that tell apart events of equal key and time.
     pub event_id: Vec<ColumnSummary>,
+    /// Where its rows come from, and how its columns are called there.
+    pub source: Source,
     /// What the source calls the event time; `None` where every row has one instant.
     pub event_timestamp: Option<String>,
     /// What the source calls the created time; `None` where there is none.

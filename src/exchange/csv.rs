@@ -122,6 +122,11 @@ fn read_header(file: &SourceFile, tokens: &mut CsvTokens<BufReader<Cursor>>) -> 
     if !tokens.advance().map_err(|fault| fault_of(file, fault))? {
         return Err(trouble("the file is empty; a header line with column names comes first".to_owned()));
     }
+    let is_cr_in = |(bytes, quoted): (&[u8], bool)| !quoted && bytes.contains(&b'\r');
+    if (0..tokens.field_count()).any(|i| is_cr_in(tokens.field(i))) {
+        let error = trouble("lines end with CR alone, or a name holds one".to_owned());
+        return Err(error.remedy("save the file with LF or CRLF line ends: tr '\\r' '\\n' makes them"));
+    }
     let mut header: Vec<String> = Vec::with_capacity(tokens.field_count());
     let mut known = HashSet::with_capacity(tokens.field_count());
     for i in 0..tokens.field_count() {

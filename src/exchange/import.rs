@@ -149,11 +149,12 @@ impl Store {
             expand(std::slice::from_ref(path)).map_err(|error| error.at(format!("view {}", view.reference_text())))?;
         }
         for (view, path) in sources {
-            let name = view.reference_text();
-            let report = self
-                .import_files(&format!("{}@{}", view.name, view.version), &[path], options)
-                .map_err(|error| error.at(format!("view {name}")))?;
-            done(name, report);
+            let place = format!("view {}", view.reference());
+            let report = self.import_files(&view.reference().to_string(), &[path], options).map_err(|error| {
+                let is_named = error.place().is_some_and(|inner| inner.contains(&place));
+                if is_named { error } else { error.at(&place) }
+            })?;
+            done(view.reference_text(), report);
         }
         Ok(())
     }

@@ -11,15 +11,12 @@ use super::jsonl::is_sample_all;
 use super::kind::FileKind;
 use super::source::{SourceOptions, source_schema};
 use crate::definition::{EventTime, FeatureView};
-use crate::error::{Result, nearest};
+use crate::error::{Result, is_slip, nearest};
 use crate::format::accept::{
     AcceptOptions, ColumnRole, DELETED_COLUMN, MissingColumn, accept_batch, missing_columns, missing_error,
 };
 use crate::time::Timestamp;
 use crate::value::DataType;
-
-/// Shorter names are often a letter apart.
-const NAME_SLIP_BYTES_MIN: usize = 4;
 
 /// A file as the source of a view.
 pub(super) struct ViewSource {
@@ -113,21 +110,6 @@ fn check_keys(view: &FeatureView, found: &SchemaRef, is_all: impl FnOnce() -> bo
         }
         None => Err(error),
     }
-}
-
-/// Whether two names are one but for a slip of the keyboard, or in another way of writing: `Temp`, `depDelay`. Names that differ in
-/// a number or in the last letter alone tell columns apart.
-fn is_slip(one: &str, other: &str) -> bool {
-    let letters =
-        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
-    let without_digits = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
-    let but_the_last = |name: &str| name.chars().rev().skip(1).collect::<String>();
-    let (one, other) = (letters(one), letters(other));
-    one == other
-        || one.len().max(other.len()) >= NAME_SLIP_BYTES_MIN
-            && strsim::damerau_levenshtein(&one, &other) == 1
-            && without_digits(&one) != without_digits(&other)
-            && but_the_last(&one) != but_the_last(&other)
 }
 
 /// The types of the view's columns, as they are called in a file of these columns. Files that say themselves what their columns are do

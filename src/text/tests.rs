@@ -155,6 +155,40 @@ fn a_timestamp_format_reads_zoned_naive_and_date_only_text() {
     assert!(parse_timestamp_as("%Y", "1970-01-02").is_err());
 }
 
+/// Seconds before 1970, and fractions of one, were no times.
+#[test]
+fn seconds_are_any_number_of_them() {
+    for (text, us) in [
+        ("0", 0),
+        ("-1", -1_000_000),
+        ("1577836801.5", 1_577_836_801_500_000),
+        ("-0.25", -250_000),
+        ("1.0000019", 1_000_001),
+        ("-1.0000019", -1_000_002),
+        ("-1.0000010", -1_000_001),
+        (" 7.000 ", 7_000_000),
+    ] {
+        assert_eq!(parse_timestamp_as("%s", text).unwrap(), us, "{text}");
+    }
+    for text in [
+        "",
+        "-",
+        ".",
+        "1.",
+        ".5",
+        "1.-5",
+        "1.5.5",
+        "1e9",
+        "x",
+        "9223372036855",
+        "99999999999999999999",
+        "-9223372036855",
+    ] {
+        let error = parse_timestamp_as("%s", text).unwrap_err().to_string();
+        assert_eq!(error, format!("wants seconds since 1970, got '{text}'"));
+    }
+}
+
 #[test]
 fn documents_and_decimals_in_lists_keep_every_digit() {
     let documents = dtype("list<json>");

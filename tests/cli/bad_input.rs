@@ -88,6 +88,13 @@ fn columns_of_the_wrong_type_or_missing_are_named() {
     );
     let number = with("event_timestamp", Arc::new(Int64Array::from(vec![1_704_067_200])));
     refuses("p.parquet", number, 1, &["event_timestamp", "Int64", "timestamp type"]);
+    let words = with("event_timestamp", Arc::new(StringArray::from(vec!["2024-01-01"])));
+    refuses(
+        "p.parquet",
+        words,
+        1,
+        &["event_timestamp", "Utf8", "cast the column to a timestamp type, or write the file as CSV"],
+    );
     refuses(
         "p.jsonl",
         text("{\"customer_id\":1,\"event_timestamp\":\"2024-01-01\",\"country\":\"NO\",\"age\":\"x\"}\n"),
@@ -195,6 +202,14 @@ fn names_that_nothing_answers_to_suggest_the_nearest() {
     let absent = [&history[..], &["--features", "profile:age", "--timestamp", "when"]].concat();
     project.run(&absent).fails(1, &["when", "it has customer_id, event_timestamp"]);
     project.put("spine.jsonl", "{\"event_timestamp\":\"2024-02-01\"}\n");
+    // A file of nothing has no columns to list, and a file of an old Mac no lines.
+    project.put("empty.jsonl", "");
+    let history_of = |spine: &'static str| ["history", "--spine", spine, "--features", "profile:age", "--out", "t.csv"];
+    project.run(&history_of("empty.jsonl")).fails(1, &["empty.jsonl: the spine has no columns"]);
+    project.put("mac.csv", "customer_id,event_timestamp\r1,2024-02-01\r1,2024-02-02\r");
+    for arguments in [&history_of("mac.csv")[..], &["import", "profile", "mac.csv"]] {
+        project.run(arguments).fails(1, &["mac.csv: line 1: lines end with CR alone", "CRLF"]);
+    }
     let without_key = ["history", "--spine", "spine.jsonl", "--features", "profile:age", "--out", "t.csv"];
     project.run(&without_key).fails(1, &["no column customer_id"]);
     assert!(!project.path("t.csv").exists());
@@ -220,6 +235,9 @@ fn what_is_no_command_is_wrong_usage() {
         &["import", "profile@x", "profiles.csv"],
         &["delete", "profile@x", "customer_id=1"],
         &["export", "profile@x", "--out", "dump"],
+        &["explain", "profile:*", "customer_id=1"],
+        &["import", "profile", "--from-version", "0"],
+        &["get", "--features", "profile:age", "=1"],
     ] {
         let ran = project.run(arguments);
         assert_eq!(ran.status(), 2, "asof {}: {}", arguments.join(" "), ran.stderr());

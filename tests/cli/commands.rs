@@ -391,6 +391,7 @@ fn what_an_import_of_all_views_did_is_told_when_one_of_them_fails() {
     assert_eq!((ran.stdout(), value()), (String::new(), vec![absent("NOT_FOUND")]));
     project.put("profiles.csv", PROFILES.replace("32", "old"));
     let ran = project.run(&["--format", "json", "import", "--all"]).fails(1, &["view profile", "old"]);
+    assert_eq!(ran.stderr().matches("view profile").count(), 1, "{}", ran.stderr());
     let done = ran.json();
     assert_eq!(done.as_array().map(Vec::len), Some(1), "{done}");
     assert_eq!((&done[0]["view"], &done[0]["rows_written"]), (&json!("basket"), &json!(1)), "{done}");
@@ -503,6 +504,40 @@ fn a_document_is_shown_as_it_was_written() {
         assert!(explain.contains(&format!("\"value\": {document},\n")), "{explain}");
     }
     assert!(project.run(&["get", "--features", "profile:basket", "customer_id=1"]).done().stdout().contains(basket));
+}
+
+/// A document that is a text lost its quotes, one that is null was no value at all.
+#[test]
+fn a_document_that_is_a_text_or_null_is_the_same_field_in_get_and_in_history() {
+    let project = Project::defined(DOCUMENTS);
+    project.run(&["apply"]).done();
+    let documents = [r#""5""#, "5", "null", r#""""#, "true", ""];
+    let field = |document: &str| match document.contains('"') {
+        true => format!("\"{}\"", document.replace('"', "\"\"")),
+        false => document.to_owned(),
+    };
+    let rows = |what: &dyn Fn(usize, &str) -> String| -> String {
+        documents.iter().enumerate().map(|(id, document)| what(id, &field(document)) + "\n").collect()
+    };
+    let time = "2024-01-01T00:00:00Z";
+    let head = "customer_id,event_timestamp";
+    project.put("p.csv", format!("{head},basket,seen\n{}", rows(&|id, field| format!("{id},{time},{field},[]"))));
+    project.run(&["import", "profile", "p.csv"]).done();
+    project.put("spine.csv", format!("{head}\n{}", rows(&|id, _| format!("{id},{time}"))));
+    project.run(&["history", "--spine", "spine.csv", "--features", "profile:basket", "--out", "t.csv"]).done();
+    let joined = std::fs::read_to_string(project.path("t.csv")).unwrap();
+    assert!(joined.ends_with(&rows(&|id, field| format!("{id},{time},{field}"))), "{joined}");
+    for (id, document) in documents.iter().enumerate() {
+        let id = format!("customer_id={id}");
+        let run = |arguments: &[&str]| project.run(&[arguments, &[&id]].concat()).done().stdout();
+        let get = run(&["--format", "csv", "get", "--features", "profile:basket"]);
+        let status = if document.is_empty() { "NULL_VALUE" } else { "PRESENT" };
+        assert!(get.contains(&format!(",json,{},{status},", field(document))), "{get}");
+        let explain = run(&["--format", "csv", "explain", "profile:basket"]);
+        assert!(explain.contains(&format!("\nvalue,{}\n", field(document))), "{explain}");
+        let table = run(&["get", "--features", "profile:basket"]);
+        assert!(table.contains(&format!("json   {document}")), "{table}");
+    }
 }
 
 #[test]

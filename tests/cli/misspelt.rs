@@ -16,14 +16,14 @@ fn refuses(file: &str, text: &str, texts: &[&str]) {
 /// Misspelt names were nulls in a JSON Lines file, and nothing said more of them than that they were ignored.
 #[test]
 fn misspelt_names_are_found_out_in_every_format() {
-    let row = r#"{"customer_id":1,"ts":"2024-01-01T00:00:00Z","Country":"NO","aeg":31}"#;
+    let row = r#"{"customer_id":1,"ts":"2024-01-01T00:00:00Z","Country":"NO","AGE":31}"#;
     for (file, text) in [
         ("p.jsonl", row.to_owned()),
-        ("p.csv", "customer_id,ts,Country,aeg\n1,2024-01-01T00:00:00Z,NO,31\n".to_owned()),
+        ("p.csv", "customer_id,ts,Country,AGE\n1,2024-01-01T00:00:00Z,NO,31\n".to_owned()),
     ] {
-        let mapping = "source = { event_timestamp = \"ts\", rename = { Country = \"country\", aeg = \"age\" } }";
+        let mapping = "source = { event_timestamp = \"ts\", rename = { Country = \"country\", AGE = \"age\" } }";
         let missing = "missing columns: event_timestamp, country, age";
-        refuses(file, &text, &["profile", missing, mapping, "customer_id, ts, Country, aeg"]);
+        refuses(file, &text, &["profile", missing, mapping, "customer_id, ts, Country, AGE"]);
         // What is told to do does it.
         let features = "[views.profile.features]";
         let project = Project::defined(&SHOP.replace(features, &format!("{mapping}\n{features}")));
@@ -52,6 +52,39 @@ fn misspelt_names_are_found_out_in_every_format() {
         project.run(&["import", "profile", file]).done();
     }
     assert_eq!(project.get(&["--features", "profile:age", "customer_id=1"])[0].0, 31);
+}
+
+/// One letter stood for any other, and capitals for other letters: what was told to do loaded other columns.
+#[test]
+fn a_rename_is_told_of_where_a_name_is_the_same_in_capitals_and_not_where_it_is_another() {
+    let told = |features: &[&str], header: &str| -> String {
+        let features: Vec<String> = features.iter().map(|name| format!("{name} = \"float64\"")).collect();
+        let project = Project::defined(&format!(
+            "[project]\nname = \"p\"\n[entities.e]\njoin_keys = {{ id = \"int64\" }}\n\
+             [views.v]\nentities = [\"e\"]\nsource = {{ event_timestamp = \"ts\" }}\nfeatures = {{ {} }}\n",
+            features.join(", ")
+        ));
+        project.run(&["apply"]).done();
+        project.put("v.csv", format!("{header}\n1,2024-01-01T00:00:00Z,1,2,3\n"));
+        let stderr = project.run(&["import", "v", "v.csv"]).fails(1, &["missing column"]).stderr();
+        let rename = stderr.split_once("rename = { ").map(|(_, rest)| rest.split_once(" }").unwrap().0);
+        rename.unwrap_or_default().to_owned()
+    };
+    let capitals = r#"ID = "id", LAT = "lat", LON = "lon", ALT = "alt""#;
+    assert_eq!(told(&["lat", "lon", "alt"], "ID,TS,LAT,LON,ALT"), capitals);
+    assert_eq!(told(&["s", "f", "b"], "ID,TS,S,F,B"), r#"ID = "id", S = "s", F = "f", B = "b""#);
+    assert_eq!(
+        told(&["temp", "tmin", "tmax"], "id,ts,TMIN,TMAX,TEMP"),
+        r#"TEMP = "temp", TMIN = "tmin", TMAX = "tmax""#
+    );
+    assert_eq!(told(&["price", "prices", "x"], "id,ts,PRICES,x,pirce"), r#"pirce = "price", PRICES = "prices""#);
+    // Others are others.
+    for header in ["id,ts,x,y,z", "id,ts,a1,b1,c1"] {
+        assert_eq!(told(&["a", "b", "c"], header), "");
+    }
+    assert_eq!(told(&["lat", "low", "temp_1"], "id,ts,alt,lon,temp_2"), "");
+    // Two may be meant.
+    assert_eq!(told(&["temp", "x", "y"], "id,ts,Temp,TEMP,x,y"), "");
 }
 
 /// Its first rows alone were looked at.

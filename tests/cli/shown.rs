@@ -40,3 +40,18 @@ fn a_terminal_takes_no_commands_from_names_and_values_in_files() {
     assert!(told.contains(r"profile has no column \u{1b}[2Jx: ignored"), "{told}");
     assert!(!told.contains('\u{1b}'), "{told}");
 }
+
+/// Where its rows come from stood nowhere.
+#[test]
+fn a_view_is_shown_with_its_source() {
+    let project = Project::defined(
+        "[project]\nname = \"p\"\n[entities.e]\njoin_keys = { id = \"int64\" }\n[views.v]\nentities = [\"e\"]\n\
+         source = { path = \"data/v.csv\", push = \"p\", rename = { X = \"x\" } }\nfeatures = { x = \"int64\" }\n",
+    );
+    project.run(&["apply"]).done();
+    let source = project.run(&["--format", "json", "show", "v"]).done().json()["source"].clone();
+    let told = (&source["path"], &source["push"], &source["rename"]["X"]);
+    assert_eq!(told, (&"data/v.csv".into(), &"p".into(), &"x".into()), "{source}");
+    let table = project.run(&["show", "v"]).done().stdout();
+    assert!(table.contains("source  data/v.csv") && table.contains("push source  p"), "{table}");
+}

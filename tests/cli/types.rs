@@ -48,6 +48,11 @@ fn join_keys_of_several_types_are_one_column_to_get_to_history_and_to_apply() {
         let keys = project.run(&["--format", "json", "show", service]).done().json()["join_keys"].clone();
         assert_eq!(keys, json!([{ "name": "id", "dtype": "int64" }, { "name": "t", "dtype": "string" }]));
     }
+    // A number too large for the one column is none of its keys either where no other view asks for it.
+    let token = format!("t={uuid}");
+    let alone = project.get(&["--features", "a:x", "id=5000000000", &token]);
+    assert_eq!(alone, [(json!(null), "NOT_FOUND".to_owned())]);
+    project.run(&["explain", "a:x", "id=5000000000", &token]).fails(1, &["wants int32, got '5000000000'"]);
     // What no column can hold stays a mistake.
     let get = ["get", "--features", "a:x", "id=x", "t=x"];
     project.run(&get).fails(1, &["join key id", "int32"]);
@@ -120,4 +125,28 @@ fn a_join_key_that_a_view_cannot_have_matches_nothing_in_a_text_spine_too() {
         assert_eq!(last, ["5", "", ""], "{spine}");
         std::fs::remove_file(project.path("out.csv")).unwrap();
     }
+}
+
+/// The file alone was asked for the version, which the store had.
+#[test]
+fn a_service_pins_a_version_that_the_store_keeps_and_prune_spares_it() {
+    let head = "[project]\nname = \"p\"\n[entities.e]\njoin_keys = { id = \"int64\" }\n";
+    let view =
+        |name: &str, dtype: &str| format!("[views.\"{name}\"]\nentities = [\"e\"]\nfeatures = {{ x = \"{dtype}\" }}\n");
+    let project = Project::defined(&format!("{head}{}{}", view("v@1", "int64"), view("v@2", "string")));
+    project.run(&["apply"]).done();
+    project.put("v.csv", "id,event_timestamp,x\n1,2024-01-01T00:00:00Z,5\n");
+    project.run(&["import", "v@1", "v.csv"]).done();
+    let pin = "[services.pin]\nfeatures = [\"v@1:x\"]\n";
+    project.put("asof.toml", format!("{head}{}{pin}", view("v@2", "string")));
+    project.run(&["apply"]).done();
+    assert_eq!(project.get(&["--service", "pin", "id=1"])[0].0, 5);
+    for prune in [&["apply", "--prune"][..], &["apply", "--prune", "--dry-run"]] {
+        let said = project.run(prune).fails(3, &["a change is refused"]).stdout();
+        assert!(said.contains("refused view v: pinned by service pin; keep [views.v] in the file"), "{said}");
+    }
+    assert_eq!(project.get(&["--service", "pin", "id=1"])[0].0, 5);
+    project.put("asof.toml", format!("{head}{}{}", view("v@2", "string"), pin.replace("v@1", "v@3")));
+    let said = project.run(&["apply"]).fails(3, &["a change is refused"]).stdout();
+    assert!(said.contains("it selects v@3, which is not defined; v has version 1, 2"), "{said}");
 }

@@ -70,7 +70,8 @@ pub(super) fn check_service(found: &mut Vec<Mistake>, name: &str, service: &Feat
     }
 }
 
-/// The view of a selection, or a mistake that names the nearest one.
+/// The view of a selection, or a mistake that names the nearest one. A version that is pinned and not defined here may be one that the
+/// registry keeps: the plan looks for it.
 fn find_selected<'a>(
     found: &mut Vec<Mistake>,
     at: &At,
@@ -79,18 +80,12 @@ fn find_selected<'a>(
 ) -> Option<&'a FeatureView> {
     let wanted = &selection.view;
     let view = definitions.find_view(wanted);
-    if view.is_none() {
-        let versions: Vec<String> =
-            definitions.views.iter().filter(|view| view.name == wanted.name).map(|v| v.version.to_string()).collect();
+    if view.is_none() && wanted.version.is_none() {
         let mistake = Mistake::new(at.key("view"), format!("there is no view '{wanted}'")).refers_to(&wanted.name);
-        found.push(if versions.is_empty() {
-            let mut names: Vec<&str> = definitions.views.iter().map(|view| view.name.as_str()).collect();
-            names.sort_unstable();
-            names.dedup();
-            mistake.suggest(&wanted.name, "views", &names)
-        } else {
-            mistake.remedy(format!("{} has version {}", wanted.name, versions.join(", ")))
-        });
+        let mut names: Vec<&str> = definitions.views.iter().map(|view| view.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        found.push(mistake.suggest(&wanted.name, "views", &names));
     }
     view
 }

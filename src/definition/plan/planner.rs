@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Action, Plan, PlanItem, Registered, Subject, diff};
-use crate::definition::{Definitions, FeatureService, FeatureView, ViewKind};
+use crate::definition::check::service_mistakes;
+use crate::definition::{Definitions, FeatureService, FeatureView, ViewKind, ViewRef};
+use crate::error::nearest;
 use crate::time::format_duration_us;
 
 pub(super) struct Planner<'a> {
@@ -230,6 +232,18 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// What to do about a view that neither the file nor the registry has.
+    fn way_to_define(&self, wanted: &ViewRef) -> String {
+        let names = || self.outcome.views.iter().map(|view| view.definition.name.as_str());
+        let versions = self.outcome.views.iter().filter(|view| view.definition.name == wanted.name);
+        let versions: Vec<String> = versions.map(|view| view.definition.version.to_string()).collect();
+        match (versions.as_slice(), nearest(&wanted.name, names())) {
+            ([], Some(near)) => format!("did you mean {near}?"),
+            ([], None) => format!("define [views.{}]", wanted.name),
+            _ => format!("{} has version {}", wanted.name, versions.join(", ")),
+        }
+    }
+
     /// Every service that is left must find what it selects in the views that are left.
     fn check_services_after(&mut self) {
         let mut refusals = Vec::new();
@@ -237,7 +251,7 @@ impl<'a> Planner<'a> {
             for selection in &service.definition.features {
                 let Some(view) = self.outcome.find_view(&selection.view) else {
                     let what = format!("it selects {}, which is not defined", selection.view);
-                    refusals.push((name.clone(), what, format!("define [views.{}]", selection.view.name)));
+                    refusals.push((name.clone(), what, self.way_to_define(&selection.view)));
                     continue;
                 };
                 let missing: Vec<&str> = (selection.features.iter().map(String::as_str))
@@ -254,7 +268,8 @@ impl<'a> Planner<'a> {
                     let newest = view.definition.reference_text();
                     let what =
                         format!("it selects {} of {}, which {newest} has not", missing.join(", "), selection.view);
-                    let older = (self.outcome.views.iter())
+                    let others = self.outcome.views.iter().filter(|_| selection.view.version.is_none());
+                    let older = others
                         .filter(|other| other.definition.name == view.definition.name && other.id != view.id)
                         .map(|other| other.definition.version)
                         .max();
@@ -267,6 +282,17 @@ impl<'a> Planner<'a> {
                     };
                     refusals.push((name.clone(), what, way_out));
                 }
+            }
+        }
+        // What the file could not be asked: a version that it pins may be the registry's alone.
+        let left = self.outcome.definitions();
+        for (name, service) in &self.wanted.services {
+            if refusals.iter().all(|(refused, ..)| refused != name) {
+                refusals.extend(service_mistakes(name, service, &left).into_iter().map(|mistake| {
+                    let way_out = mistake.remedy_text().map(str::to_owned);
+                    let way_out = way_out.unwrap_or_else(|| format!("change what [services.{name}] selects"));
+                    (name.clone(), mistake.what().to_owned(), way_out)
+                }));
             }
         }
         // A refused view keeps its registered features, and then its services' new ones are missing:

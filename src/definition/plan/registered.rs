@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{Entity, FeatureService, FeatureView, ViewRef};
+use crate::definition::{Definitions, Entity, FeatureService, FeatureView, ViewRef};
 use crate::value::DataType;
 
 /// What a registry holds. The registry fills it, the plan compares it with what is wanted.
@@ -58,6 +58,18 @@ impl Registered {
                 let versions = self.views.iter().filter(|view| view.definition.name == wanted.name);
                 versions.max_by_key(|view| view.definition.version)
             }
+        }
+    }
+
+    /// The newest revision of everything, as definitions.
+    pub(super) fn definitions(&self) -> Definitions {
+        let services = self.services.iter().map(|(name, service)| (name.clone(), service.definition.clone()));
+        Definitions {
+            project: self.project.clone(),
+            entities: self.entities.clone(),
+            views: self.views.iter().map(|view| view.definition.clone()).collect(),
+            services: services.collect(),
+            ..Definitions::default()
         }
     }
 

@@ -238,12 +238,62 @@ fn absence_keeps_and_prune_drops() {
 fn a_version_that_a_service_pins_is_not_dropped() {
     let second = "[views.\"weather@2\"]\nentities = [\"airport\"]\nfeatures.temp = \"float32\"";
     let current = applied(&parse(&format!("{}\n{second}", BASE.replace("weather:temp", "weather@1:temp"))));
-    // Built in code and not checked: a file that pins what it does not define is refused before.
-    let mut wanted = parse(&format!("{}\n{second}", BASE.replace("weather:temp", "weather@1:temp")));
-    wanted.views.retain(|view| view.version == 2);
+    let wanted = parse(&format!("{WITHOUT_VIEWS}{second}\n{}", model(r#""weather@1:temp""#)));
     assert_snapshot!(plan(&current, &wanted, true), @r#"
     ! refused view weather: pinned by service model; keep [views.weather] in the file, or change what model selects
     3 unchanged, 1 refused
+    "#);
+}
+
+const WITHOUT_VIEWS: &str = "project.name = \"flights\"\nentities.airport.join_keys = { origin = \"string\" }\n";
+
+fn model(features: &str) -> String {
+    format!("[services.model]\nfeatures = [{features}]\n")
+}
+
+/// The file alone was asked, and said that there was no such view.
+#[test]
+fn a_service_pins_a_version_that_the_registry_keeps() {
+    let second = "[views.\"weather@2\"]\nentities = [\"airport\"]\nfeatures.temp = \"float32\"\n";
+    let current = applied(&parse(&format!("{BASE}\n{second}")));
+    let with_model = |views: &str, features: &str| {
+        plan(&current, &parse(&format!("{WITHOUT_VIEWS}{views}{}", model(features))), false)
+    };
+    assert_snapshot!(with_model(second, r#""weather@1:visib""#), @r#"
+      view weather: not in the file, kept (apply --prune drops it)
+    ~ service model: weather@1:visib added; weather:temp removed
+    1 to change, 1 kept, 2 unchanged
+    "#);
+    // The file may define nothing at all.
+    assert!(!with_model("", r#""weather@1:visib", "weather@2:temp""#).is_refused());
+    // What the registry has not either is refused, with what there is.
+    assert_snapshot!(with_model(second, r#""weather@3:temp", "wether@1:temp", "plane@1:seats""#), @r#"
+      view weather: not in the file, kept (apply --prune drops it)
+    ~ service model: weather@3:temp added; wether@1:temp added; plane@1:seats added; weather:temp removed
+    ! refused service model: it selects weather@3, which is not defined; weather has version 1, 2
+    ! refused service model: it selects wether@1, which is not defined; did you mean weather?
+    ! refused service model: it selects plane@1, which is not defined; define [views.plane]
+    1 to change, 1 kept, 2 unchanged, 3 refused
+    "#);
+    assert_snapshot!(with_model(second, r#""weather@1:tmp""#), @r#"
+      view weather: not in the file, kept (apply --prune drops it)
+    ~ service model: weather@1:tmp added; weather:temp removed
+    ! refused service model: it selects tmp of weather@1, which weather has not; change what [services.model] selects
+    1 to change, 1 kept, 2 unchanged, 1 refused
+    "#);
+    // And so is what two views, of which the file has one, cannot both have.
+    let text = format!(
+        "{BASE}\n[views.by_number]\nentities = [\"number\"]\nfeatures.temp = \"float32\"\n\
+        [entities.number]\njoin_keys = {{ origin = \"int64\" }}\n"
+    );
+    let wanted = parse(&text.replace("\"weather:temp\"", "\"weather@2:temp\", \"by_number:temp\""));
+    assert_snapshot!(plan(&current, &wanted, false), @r#"
+    + entity number (origin int64)
+    + view by_number (1 feature)
+      view weather@2: not in the file, kept (apply --prune drops it)
+    ~ service model: weather@2:temp added; by_number:temp added; weather:temp removed
+    ! refused service model: service model reads the join key origin as string for weather@2 and as int64 for by_number; join one of them through another column: join_keys = { origin = "..." }
+    2 to add, 1 to change, 1 kept, 2 unchanged, 1 refused
     "#);
 }
 

@@ -6,7 +6,7 @@ use arrow_schema::{DataType as ArrowType, Schema};
 
 use super::batch::{DELETED_COLUMN, LINE_COLUMN, NAMES_KEY, VIEW_KEY, VIEW_NAMES};
 use crate::definition::{EVENT_TIMESTAMP_COLUMN, EventTime, FeatureView};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, is_rewritten, is_slip};
 
 /// Where a batch has a view's columns.
 pub(super) struct Columns {
@@ -156,24 +156,34 @@ fn mapping(view: &FeatureView, schema: &Schema, missing: &[MissingColumn]) -> Op
     }
     let (columns, _) = Columns::find(view, schema).ok()?;
     let mut unknown = columns.ignored;
+    let mut found: Vec<(&MissingColumn, String)> = Vec::new();
+    let mut look = |column, near: &dyn Fn(&[String]) -> Option<String>| {
+        if found.iter().all(|(known, _)| *known != column)
+            && let Some(name) = near(&unknown)
+        {
+            unknown.retain(|other| *other != name);
+            found.push((column, name));
+        }
+    };
+    // The surest first: a column that is one of these in another way of writing is not another's slip, and neither is a time.
+    for is_alike in [is_rewritten, is_slip] {
+        for column in missing {
+            look(column, &|names| only(names.iter().filter(|name| is_alike(name, &column.name))));
+        }
+    }
+    for column in missing.iter().filter(|column| column.role == ColumnRole::EventTimestamp) {
+        look(column, &|names| only_time(schema, names));
+    }
     let (mut said, mut renamed) = (Vec::new(), Vec::new());
-    // Names first: a column that is like a feature's is not taken for a time.
-    let times_last = |column: &&MissingColumn| column.role == ColumnRole::EventTimestamp;
-    for column in missing.iter().filter(|column| !times_last(column)).chain(missing.iter().filter(times_last)) {
-        let near = nearest(&column.name, unknown.iter().map(String::as_str));
-        let near = match column.role {
-            ColumnRole::EventTimestamp => near.or_else(|| only_time(schema, &unknown)),
-            _ => near,
-        };
-        let Some(near) = near.map(str::to_owned) else { continue };
+    for column in missing {
+        let Some((_, near)) = found.iter().find(|(known, _)| *known == column) else { continue };
         match column.role {
             ColumnRole::EventTimestamp => said.insert(0, format!("event_timestamp = {near:?}")),
             ColumnRole::CreatedTimestamp => said.push(format!("created_timestamp = {near:?}")),
             ColumnRole::JoinKey | ColumnRole::EventId | ColumnRole::Feature => {
-                renamed.push(format!("{} = {:?}", toml_key(&near), column.target));
+                renamed.push(format!("{} = {:?}", toml_key(near), column.target));
             }
         }
-        unknown.retain(|name| *name != near);
     }
     if !renamed.is_empty() {
         said.push(format!("rename = {{ {} }}", renamed.join(", ")));
@@ -182,7 +192,7 @@ fn mapping(view: &FeatureView, schema: &Schema, missing: &[MissingColumn]) -> Op
 }
 
 /// The only one of these columns that holds times, by its type or else by its name.
-fn only_time<'a>(schema: &Schema, names: &'a [String]) -> Option<&'a str> {
+fn only_time(schema: &Schema, names: &[String]) -> Option<String> {
     let is_time = |name: &&String| {
         let field = schema.field_with_name(name);
         field.is_ok_and(|field| matches!(field.data_type(), ArrowType::Timestamp(..) | ArrowType::Date32))
@@ -194,14 +204,16 @@ fn only_time<'a>(schema: &Schema, names: &'a [String]) -> Option<&'a str> {
             || name.contains("datetime")
             || ["_ts", "_at", "_time", "_date"].iter().any(|end| name.ends_with(end))
     };
-    let mut found: Vec<&String> = names.iter().filter(is_time).collect();
-    if found.is_empty() {
-        found = names.iter().filter(is_called_so).collect();
+    if names.iter().any(|name| is_time(&name)) {
+        return only(names.iter().filter(is_time));
     }
-    match found.as_slice() {
-        [only] => Some(only),
-        _ => None,
-    }
+    only(names.iter().filter(is_called_so))
+}
+
+/// The name, where there is one and no other.
+fn only<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<String> {
+    let first = names.next()?;
+    names.next().is_none().then(|| first.clone())
 }
 
 /// A key as TOML has it: in quotes where it needs them.

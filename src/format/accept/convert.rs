@@ -77,6 +77,11 @@ pub(super) fn mismatch(dtype: &DataType, array: &dyn Array) -> Error {
             "write the column as a timestamp type, which says its unit; a view's source may also be CSV with timestamp_format = \"%s\"",
         );
     }
+    if *dtype == DataType::Timestamp && array.data_type().is_string() {
+        error = error.remedy(
+            "cast the column to a timestamp type, or write the file as CSV or JSON Lines, whose times are text",
+        );
+    }
     match (0..array.len()).find(|&row| array.is_valid(row)) {
         Some(row) => error.at(format!("row {row}")),
         None => error,

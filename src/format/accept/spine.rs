@@ -34,7 +34,10 @@ pub fn accept_spine_timestamp(array: &ArrayRef, first_row: u64) -> Result<Int64A
             parse(cast(array, &ArrowType::Utf8)?.as_string::<i32>(), &mut refused)
         }
         _ => {
-            let column = convert(&DataType::Timestamp, array, &mut refused).map_err(of_column)?;
+            let column = convert(&DataType::Timestamp, array, &mut refused).map_err(of_column);
+            // A spine has no source that could say what numbers count.
+            let column =
+                column.map_err(|error| error.remedy("write the column as a timestamp type, or as text (RFC 3339)"))?;
             let column = column.as_primitive::<TimestampMicrosecondType>();
             Int64Array::new(column.values().clone(), column.nulls().cloned())
         }

@@ -244,12 +244,12 @@ fn an_unknown_view_names_the_nearest() {
 }
 
 #[test]
-fn an_unknown_version_lists_the_versions() {
-    assert_snapshot!(mistakes_in_service(r#""weather@3:temp""#), @r#"
-    asof.toml:12:13: there is no view 'weather@3'
+fn a_version_that_is_pinned_may_be_the_registrys_alone() {
+    assert_snapshot!(mistakes_in_service(r#""weather@3:temp", "weather:tmp""#), @r#"
+    asof.toml:12:31: view weather has no feature 'tmp'
        |
-    12 | features = ["weather@3:temp"]
-       |             ^^^^^^^^^^^^^^^^ weather has version 1
+    12 | features = ["weather@3:temp", "weather:tmp"]
+       |                               ^^^^^^^^^^^^^ did you mean temp?
     "#);
 }
 
