@@ -71,7 +71,9 @@ impl Table {
         let part = |i: u64| {
             let (first, last) =
                 if bits == 0 { (0, u64::MAX) } else { (i << (64 - bits), (i << (64 - bits)) | (u64::MAX >> bits)) };
-            BulkPart { inserter: Inserter::new(Arc::clone(shared), false), first, last, table: PhantomData }
+            let may_be_torn = self.inserter.may_be_torn;
+            let inserter = Inserter { may_be_torn, ..Inserter::new(Arc::clone(shared), false) };
+            BulkPart { inserter, first, last, table: PhantomData }
         };
         Ok((0..1 << bits).map(part).collect())
     }

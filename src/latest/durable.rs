@@ -17,10 +17,12 @@ use crate::format::table::{BEHIND_RETIRED, HEADER_WORDS};
 pub(super) enum Medium {
     /// What was closed, but for the header page; it may call that clean.
     AsClosed,
-    /// What a killed writer left. It may call the table clean if that writer changed nothing.
-    Left,
+    /// What a killed writer had of it. It may call the table clean if that writer changed nothing.
+    OfKilled,
     /// Anything, and nothing that calls it clean.
     InUse,
+    /// What a killed writer had of it, and not all: something of that could not be written.
+    Incomplete,
 }
 
 impl Table {
@@ -39,9 +41,17 @@ impl Table {
         // The second superblock since the table was opened: neither calls it clean, for the older one comes back when the newer was
         // being written. Where a sync failed before, the page is written to again: it may count as written.
         self.publish();
-        self.sync_header()?;
-        self.medium = Medium::InUse;
-        Ok(())
+        let synced = self.sync_header();
+        self.medium = match (&synced, self.medium) {
+            (Err(_), Medium::AsClosed) => Medium::AsClosed,
+            (Ok(()), Medium::AsClosed | Medium::OfKilled | Medium::InUse) => Medium::InUse,
+            // What failed may be a page that the killed writer had changed, and no other sync speaks of it again.
+            (_, Medium::Incomplete) | (Err(_), _) => Medium::Incomplete,
+        };
+        if self.medium == Medium::Incomplete {
+            return Err(self.inserter.shared.damaged("what a killed writer left could not be made durable"));
+        }
+        synced
     }
 
     /// Makes everything durable and calls the table clean, so that the next open trusts it after any reboot. One that was closed
@@ -51,11 +61,15 @@ impl Table {
     /// # Errors
     /// The operating system refuses; the table is then retired, for nobody knows what the medium has of it.
     pub fn close(mut self) -> Result<()> {
-        let closed = if self.medium == Medium::AsClosed { Ok(()) } else { self.sync_all() };
-        let closed = closed.and_then(|()| {
+        if self.medium == Medium::AsClosed {
             self.superblock.is_clean = 1;
             self.publish();
-            if self.medium == Medium::AsClosed { Ok(()) } else { self.sync_header() }
+            return Ok(());
+        }
+        let closed = self.sync_all().and_then(|()| {
+            self.superblock.is_clean = 1;
+            self.publish();
+            self.sync_header()
         });
         if closed.is_err() {
             self.superblock.is_clean = 0;
@@ -77,7 +91,7 @@ impl Table {
     /// Another file takes this one's place, or it may have rows that are lost: readers of this one are told for ever.
     pub fn retire(mut self) {
         self.superblock.behind = BEHIND_RETIRED;
-        // As in `call_in_use`: neither calls it clean.
+        // The second superblock since it was opened: neither calls it clean.
         self.publish();
         if self.medium != Medium::InUse {
             // Where that fails, what the medium may still call clean is what was closed.

@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) storage: Mutex<Storage>,
     pub(super) key_count: AtomicU64,
-    /// Slots and tags found damaged since the table was opened.
+    /// How often damage was met since the table was opened.
     pub(super) damage_count: AtomicU64,
 }
 

@@ -183,7 +183,7 @@ impl Table {
         superblock.identity = file.identity()?.into();
         superblock.boot_id = words_of(disk.boot_id());
         superblock.is_clean = 0;
-        let medium = if was_clean { Medium::AsClosed } else { Medium::Left };
+        let medium = if was_clean { Medium::AsClosed } else { Medium::OfKilled };
         let inserter = Inserter { may_be_torn: !was_clean, ..Inserter::new(Arc::new(shared), true) };
         let mut table = Table { inserter, superblock, medium };
         // The writer before may have been killed between moving a shard and telling of it.
@@ -259,7 +259,8 @@ impl Table {
         let live = LiveState { applied_seq: 0, applied_log: 0, behind: BEHIND_RETIRED };
         // Where a mapping cannot be had, too: who has the file mapped sees the same pages.
         file.write_at(LIVE_STATE as u64 * 8, live.encode().map(u64::to_le_bytes).as_flattened())?;
-        Ok(())
+        // After a power failure, too: it may have rows that the log lost.
+        file.sync()
     }
 
     /// Removes a table's file, where there is one; whoever has it open is told, and looks for the one that takes its name.

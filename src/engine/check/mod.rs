@@ -135,13 +135,13 @@ impl Check<'_> {
             return Ok(());
         };
         self.read(identity::FILE_NAME.as_ref());
-        let Some(Published { state, tail, seq, beside }) = self.published(&identity)? else { return Ok(()) };
+        let Some(Published { state, tail, seq, beside, head }) = self.published(&identity)? else { return Ok(()) };
         self.stored_registry(&identity, &state)?;
         let picture = Picture::new(&self.disk, &self.dir, Arc::clone(&state), None, tail);
         self.registry(&state, seq);
         self.history(&picture, &identity)?;
         self.clocks(&state)?;
-        self.tables(&picture, &identity, seq, beside)?;
+        self.tables(&picture, &identity, seq, (beside, head.as_ref()))?;
         self.leftovers(&picture)
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Published {
     pub seq: u64,
     /// Whose its tables are.
     pub beside: Beside,
+    /// What HEAD said, where it is believed.
+    pub head: Option<HeadState>,
 }
 
 impl Check<'_> {
@@ -61,13 +63,20 @@ impl Check<'_> {
                     Some(said) => beside(&*self.disk, &self.dir, said)?,
                     None => Beside::Nobody { committed_seq: seq },
                 };
-                return Ok(Some(Published { state, tail, seq, beside }));
+                return Ok(Some(Published { state, tail, seq, beside, head: said }));
             }
             self.report = before.clone();
         }
         Err(Error::new(ErrorKind::Locked, "the log is sealed more often than it can be read")
             .at(self.dir.display())
             .remedy("check the store while less is written to it"))
+    }
+
+    /// Whether nobody has written to the store since HEAD said `head`, nor does.
+    pub(super) fn is_at_rest(&self, identity: &Identity, head: Option<&HeadState>) -> Result<bool> {
+        let now = Head::open(&*self.disk, &self.dir, &identity.uuid, MapAccess::Read)?;
+        let now = now.as_ref().map(Head::read_trusted).filter(|(_, trust)| *trust != Trust::Untrusted);
+        Ok(!self.is_written_to() && head.is_some_and(|head| now.is_some_and(|(now, _)| now == *head)))
     }
 
     /// What HEAD says, where there is one, and a MANIFEST that was read after it and so is as new. A HEAD that the store has

@@ -8,6 +8,7 @@ use crate::engine::as_of::find_row;
 use crate::engine::picture::{Picture, ViewPicture, table_shape};
 use crate::error::Result;
 use crate::format::row::{FieldState, RowKind};
+use crate::head::HeadState;
 use crate::history::for_each_latest;
 use crate::identity::Identity;
 use crate::join::pick::AsOf;
@@ -32,10 +33,19 @@ struct Comparing<'a> {
     copy: SlotCopy,
     compared: u64,
     differences: Vec<String>,
+    /// Whether the table stayed where it is while its slots were compared.
+    stayed: bool,
 }
 
 impl Check<'_> {
-    pub(super) fn tables(&mut self, picture: &Picture, identity: &Identity, seq: u64, beside: Beside) -> Result<()> {
+    /// `beside`, and what HEAD said when it was asked.
+    pub(super) fn tables(
+        &mut self,
+        picture: &Picture,
+        identity: &Identity,
+        seq: u64,
+        (beside, head): (Beside, Option<&HeadState>),
+    ) -> Result<()> {
         for view in picture.views.values().filter(|view| !view.record.is_dropped()) {
             let path = self.dir.join("latest").join(view.record.dir_name());
             let options = TableOptions { expected_keys: 0, reserve_bytes: Sizes::default().table_reserve_bytes };
@@ -62,30 +72,28 @@ impl Check<'_> {
                 self.report.passed_over.push(format!("the latest table of {name} is being filled"));
                 continue;
             }
-            let mut comparing = Comparing {
-                view,
-                tail: &picture.tail,
-                table: &table,
-                seq,
-                at_rest: matches!(beside, Beside::Nobody { .. }),
-                copy: table.slot_copy(),
-                compared: 0,
-                differences: Vec::new(),
-            };
+            let at_rest = matches!(beside, Beside::Nobody { .. }) && self.is_at_rest(identity, head)?;
+            let compare = |at_rest| Comparing::new(view, &picture.tail, &table, seq, at_rest).all(identity.hash_seed);
+            let mut outcome = compare(at_rest);
+            // What somebody writes to looks damaged to who takes it for a table at rest.
+            if at_rest && outcome.as_ref().is_ok_and(Comparing::differ) && !self.is_at_rest(identity, head)? {
+                outcome = compare(false);
+            }
+            let name = view.record.definition.reference();
             // A run that cannot be read was told of before, and nothing can be compared with it.
-            if let Err(error) = comparing.all_keys(identity.hash_seed) {
-                let name = view.record.definition.reference();
-                let why = if error.is_missing_file() { "runs that are gone" } else { "damaged rows" };
-                self.report.passed_over.push(format!("the latest table of {name} cannot be compared with {why}"));
-                continue;
-            }
-            if !comparing.all_slots() {
-                let name = view.record.definition.reference();
-                self.report
-                    .passed_over
-                    .push(format!("the slots of the latest table of {name}: it grew while they were read"));
-            }
-            let Comparing { compared, differences, .. } = comparing;
+            let (compared, differences) = match outcome {
+                Ok(Comparing { compared, differences, stayed: true, .. }) => (compared, differences),
+                Ok(Comparing { compared, differences, .. }) => {
+                    let what = format!("the slots of the latest table of {name}: it grew while they were read");
+                    self.report.passed_over.push(what);
+                    (compared, differences)
+                }
+                Err(error) => {
+                    let why = if error.is_missing_file() { "runs that are gone" } else { "damaged rows" };
+                    self.report.passed_over.push(format!("the latest table of {name} cannot be compared with {why}"));
+                    continue;
+                }
+            };
             // Whatever was found while its writer made it another is no finding.
             if table.is_current() {
                 for what in differences {
@@ -104,7 +112,30 @@ impl Check<'_> {
     }
 }
 
-impl Comparing<'_> {
+impl<'a> Comparing<'a> {
+    fn new(
+        view: &'a ViewPicture,
+        tail: &'a [Arc<TailSegment>],
+        table: &'a TableReader,
+        seq: u64,
+        at_rest: bool,
+    ) -> Comparing<'a> {
+        let copy = table.slot_copy();
+        Comparing { view, tail, table, seq, at_rest, copy, compared: 0, differences: Vec::new(), stayed: true }
+    }
+
+    /// # Errors
+    /// A run cannot be read.
+    fn all(mut self, hash_seed: u64) -> Result<Comparing<'a>> {
+        self.all_keys(hash_seed)?;
+        self.stayed = self.all_slots();
+        Ok(self)
+    }
+
+    fn differ(&self) -> bool {
+        !self.differences.is_empty()
+    }
+
     /// Every key of the rows is in the table, with its greatest row.
     fn all_keys(&mut self, hash_seed: u64) -> Result<()> {
         for run in &self.view.runs {

@@ -98,3 +98,24 @@ fn a_table_that_is_behind_does_not_count_what_it_lacks() {
     table.commit(10, 100);
     assert_eq!(table.applied(), (10, 100));
 }
+
+#[test]
+fn parts_too_take_what_a_killed_writer_left_for_that_and_for_no_damage() {
+    let disk = disk();
+    let mut table = create(&disk, mixed());
+    let row = |seq| Row { order: (1, None, seq), values: None };
+    upsert(&mut table, b"k", &row(1)).unwrap();
+    table.clear_behind();
+    let (.., at) = slot_at(&table, b"k");
+    seqlock::enter(&table.inserter.shared.words()[at..]);
+    drop(table);
+    let mut table = reopen(&disk, mixed());
+    store(&mixed().row, b"k", &row(2), |hash, row, seq| {
+        let mut parts = table.parts(2).unwrap();
+        let part = parts.iter_mut().find(|part| part.hashes().contains(&hash)).unwrap();
+        assert_eq!(part.upsert(hash, row, seq).unwrap(), Upsert::Replaced);
+    });
+    let mut copy = table.open_reader().slot_copy();
+    assert_eq!(table.open_reader().lookup(key_hash(99, b"k"), b"k", Need::Slot, &mut copy), Lookup::Hit);
+    assert!(!copy.asks_history() && table.stats().damage_count == 0);
+}

@@ -101,10 +101,7 @@ fn compare_while(memory: MemDisk, happening: Happening) -> (bool, Vec<String>) {
     let sight = reads.sight().unwrap();
     let view = &sight.picture.views[&1];
     let table = view.table.as_ref().expect("the writer's");
-    let copy = table.slot_copy();
-    let (tail, seq) = (&sight.picture.tail, sight.seq);
-    let mut comparing =
-        Comparing { view, tail, table, seq, at_rest: false, copy, compared: 0, differences: Vec::new() };
+    let mut comparing = Comparing::new(view, &sight.picture.tail, table, sight.seq, false);
     *disk.happening.lock().unwrap() = Some(happening);
     (comparing.all_slots(), comparing.differences)
 }
@@ -147,4 +144,48 @@ fn a_table_that_grows_during_each_of_many_walks_is_not_judged() {
         Err(Error::io("map", Path::new("run"), io::ErrorKind::Other.into()))
     };
     assert_eq!(compare_while(memory, Box::new(growing)), (false, Vec::new()));
+}
+
+/// Bit 0 of the version of the slot that the only row has: as if somebody were writing to it.
+fn tear_the_slot(memory: &MemDisk) {
+    let reads = Reads::open(Arc::new(memory.clone()), Path::new(DIR), RESERVE_BYTES).unwrap();
+    let sight = reads.sight().unwrap();
+    let (table, mut slots) = (sight.picture.views[&1].table.as_ref().unwrap(), Vec::new());
+    table.walk(true, |at, _| slots.push(at as u64 * 8));
+    drop(reads);
+    let folder = Path::new(DIR).join("latest");
+    let path = folder.join(&memory.list(&folder).unwrap()[0]);
+    let file = memory.open(&path, OpenMode::Write).unwrap();
+    let mut byte = [0];
+    file.read_at(slots[0], &mut byte).unwrap();
+    file.write_at(slots[0], &[byte[0] | 1]).unwrap();
+}
+
+#[test]
+fn a_slot_that_looks_written_to_is_a_finding_where_nobody_writes_and_none_once_somebody_does() {
+    let memory = MemDisk::volatile();
+    thirty(&memory).close().unwrap();
+    tear_the_slot(&memory);
+    // As another process finds it, which maps as much as it likes.
+    let memory = memory.kill_image();
+    let differences = |disk: Arc<dyn Disk>| -> Vec<String> {
+        let report = crate::engine::check::check_store(&disk, Path::new(DIR), &mut |_| {}).unwrap();
+        report.problems.into_iter().map(|problem| problem.what).collect()
+    };
+    let found = differences(Arc::new(memory.clone()));
+    assert!(found.iter().any(|what| what.contains("a slot looks as if it were being written to")), "{found:?}");
+    // Somebody takes the store while its runs are read, and may be what the slot looks like.
+    let lock = Path::new(DIR).join("LOCK");
+    let held = Mutex::new(None);
+    let holder = memory.clone();
+    let holding = move || {
+        let mut held = held.lock().unwrap();
+        if held.is_none() {
+            *held = holder.try_lock(&lock)?;
+            assert!(held.is_some(), "nobody had it");
+        }
+        Ok(())
+    };
+    let disk = Happens { inner: memory, happening: Mutex::new(Some(Box::new(holding))) };
+    assert_eq!(differences(Arc::new(disk)), [] as [String; 0]);
 }
