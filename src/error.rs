@@ -223,7 +223,7 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
         .into_iter()
         .map(|name| {
             let letters = letters(name);
-            let longer = wanted.len().max(letters.len());
+            let longer = wanted.chars().count().max(letters.chars().count());
             (strsim::damerau_levenshtein(&wanted, &letters), longer, name)
         })
         // Names of one letter each have nothing in common.
@@ -233,7 +233,7 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
 }
 
 /// Shorter names are often a letter apart.
-const NAME_SLIP_BYTES_MIN: usize = 4;
+const NAME_SLIP_LETTERS_MIN: usize = 4;
 
 /// Whether two names are one but for a slip of the keyboard, or in another way of writing. Names that differ in a number or in the last
 /// letter alone tell columns apart.
@@ -242,7 +242,7 @@ pub(crate) fn is_slip(one: &str, other: &str) -> bool {
     let but_the_last = |name: &str| name.chars().rev().skip(1).collect::<String>();
     let (one, other) = (letters(one), letters(other));
     one == other
-        || one.len().max(other.len()) >= NAME_SLIP_BYTES_MIN
+        || one.chars().count().max(other.chars().count()) >= NAME_SLIP_LETTERS_MIN
             && strsim::damerau_levenshtein(&one, &other) == 1
             && without_digits(&one) != without_digits(&other)
             && but_the_last(&one) != but_the_last(&other)
@@ -255,7 +255,9 @@ pub(crate) fn is_rewritten(one: &str, other: &str) -> bool {
 
 /// What of a name does not depend on the way of writing.
 fn letters(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    let letters: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    // Of a name without any, the signs tell.
+    if letters.is_empty() { name.to_owned() } else { letters }
 }
 
 #[cfg(test)]
@@ -311,5 +313,10 @@ mod tests {
         assert_eq!(nearest("passengers", ["weather", "plane"]), None);
         assert_eq!(nearest("x", ["a", "b"]), None);
         assert_eq!(nearest("depDelay", ["arr_delay", "dep_delay", "DEP_DELAYS"]), Some("dep_delay"));
+        assert_eq!(nearest("__", ["$"]), None);
+        // Names are as long as they have letters, in any script: temperature, humidity.
+        let (temperature, humidity) = ("\u{6e29}\u{5ea6}", "\u{6e7f}\u{5ea6}");
+        assert!(!is_slip(temperature, humidity));
+        assert_eq!(nearest(temperature, ["\u{98a8}\u{901f}"]), None);
     }
 }
