@@ -69,8 +69,8 @@ fn projection(schema: &SchemaRef, options: &SourceOptions) -> Option<Vec<usize>>
 
 fn guarded<T>(file: &SourceFile, calls: impl FnOnce() -> std::result::Result<T, ArrowError>) -> Result<T> {
     match caught(calls) {
-        Some(result) => result.map_err(|error| damaged(file, &error.to_string())),
-        None => Err(damaged(file, "a length or offset in it is impossible")),
+        Ok(result) => result.map_err(|error| damaged(file, &error.to_string())),
+        Err(_) => Err(damaged(file, "a length or offset in it is impossible")),
     }
 }
 

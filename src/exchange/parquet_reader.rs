@@ -139,7 +139,7 @@ impl PartReader for ParquetReader {
 /// The next batch. The library asserts over some impossible lengths and offsets: to it they are damage.
 fn next_of(reader: &mut ParquetRecordBatchReader) -> Option<Decoded> {
     caught(|| reader.next())
-        .unwrap_or_else(|| Some(Err(ArrowError::ParquetError("a length or offset in it is impossible".to_owned()))))
+        .unwrap_or_else(|_| Some(Err(ArrowError::ParquetError("a length or offset in it is impossible".to_owned()))))
 }
 
 /// Decodes on a thread of its own until the file ends or nobody listens any more.

@@ -252,7 +252,7 @@ impl RunFile {
             RecordBatchDecoder::try_new(&self.layout.body, batch, schema, &none, &self.layout.version)
                 .and_then(|decoder| decoder.with_projection(Some(&[position])).read_record_batch())
         })
-        .ok_or_else(|| wrong("an offset in it is impossible".to_owned()))?
+        .map_err(|_| wrong("an offset in it is impossible".to_owned()))?
         .map_err(|error| wrong(error.to_string()))?;
         Ok(self.arrays[position].get_or_init(|| decoded.column(0).clone()))
     }

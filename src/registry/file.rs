@@ -214,7 +214,9 @@ fn seal(manifest: &Manifest) -> Result<[u8; SEAL_BYTES]> {
 
 /// Runs calls into redb; a panic in there is damage. See the head of this file.
 fn guarded<T>(path: &Path, calls: impl FnOnce() -> Result<T>) -> Result<T> {
-    caught(calls).unwrap_or_else(|| Err(Error::damaged(path, "redb cannot make sense of the file")))
+    caught(calls).unwrap_or_else(|said| {
+        Err(Error::damaged(path, format!("redb cannot make sense of the file: it panicked: {said}")))
+    })
 }
 
 fn redb_error(path: &Path, error: redb::Error) -> Error {
@@ -222,7 +224,8 @@ fn redb_error(path: &Path, error: redb::Error) -> Error {
         redb::Error::Io(source)
             if !matches!(source.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData) =>
         {
-            Error::io("registry", path, source)
+            // Mostly that of the file, which says where and what to do.
+            source.downcast::<Error>().unwrap_or_else(|source| Error::io("registry", path, source))
         }
         redb::Error::UpgradeRequired(_) => Error::damaged(path, error.to_string()),
         redb::Error::Corrupted(_) | redb::Error::Io(_) | redb::Error::RepairAborted => {

@@ -1,6 +1,5 @@
 //! The store's own threads, in the process that writes: when they go round, how they stop, and what a panic in one does.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use super::control::Server;
 use super::upkeep::{Attempts, Piece, go_round};
+use crate::caught::message;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::options::Durability;
@@ -126,12 +126,6 @@ fn go_on(engine: &Weak<Engine>, bell: &Bell, every: Duration, round: impl Fn(&En
             return;
         }
     }
-}
-
-/// What a panic said.
-pub(super) fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why")
 }
 
 #[cfg(test)]

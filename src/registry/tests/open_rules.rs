@@ -1,6 +1,8 @@
 //! Every state the two files can be found in.
 
 use super::*;
+use crate::disk::{FaultyDisk, Operation, Verdict};
+use crate::error::ErrorKind;
 
 const MANIFEST: &str = crate::manifest::FILE_NAME;
 
@@ -248,4 +250,25 @@ fn on_a_real_disk_too_a_cut_or_lost_registry_is_rebuilt() {
         assert!(open().unwrap().rebuilt.is_none());
     }
     std::fs::remove_dir_all(&base).unwrap();
+}
+
+#[test]
+fn an_error_of_the_disk_is_told_once_with_its_place_and_its_way_out() {
+    let (_, sound) = disk();
+    drop(created(&sound));
+    let is_full = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let filled = Arc::clone(&is_full);
+    let full: Arc<dyn Disk> = Arc::new(FaultyDisk::new(sound, move |operation, _| {
+        match operation == Operation::Write && filled.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Verdict::Fail(std::io::ErrorKind::StorageFull),
+            false => Verdict::Proceed,
+        }
+    }));
+    let registry = open(&full).unwrap().registry;
+    is_full.store(true, std::sync::atomic::Ordering::SeqCst);
+    let error = commit_mark(&registry, 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    for told in ["registry.redb", "free some space"] {
+        assert_eq!(error.to_string().matches(told).count(), 1, "{error}");
+    }
 }

@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::wire::{receive_batch, receive_call, send_answer, uncertain};
 use super::{Call, Hello};
+use crate::caught::message;
 use crate::engine::closed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::ApplyOptions;
-use crate::store::background::message;
 use crate::store::{BulkWriter, Store, WeakStore};
 
 /// Serves a connection to its end. Whatever that is, a client that waits for an answer gets one.

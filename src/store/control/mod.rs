@@ -30,7 +30,7 @@ use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 /// The socket's name in the store directory.
 const SOCKET_NAME: &str = "control.sock";
 
-/// Raised by every change of what is sent: a [`Call`], an answer, anything in them.
+/// Raised by every change, from the first release on, of what is sent: a [`Call`], an answer, anything in them.
 const PROTOCOL_VERSION: u32 = 1;
 
 /// Who speaks. Every release can read that of any other.
