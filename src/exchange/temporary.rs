@@ -1,15 +1,19 @@
 //! Files that appear whole or not at all: written under another name, synced, then renamed. What a killed process left under such a
 //! name, the next one removes that makes the same file.
 
-use std::fs::{self, File, Metadata, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
 const BUFFER_BYTES: usize = 1 << 20;
+/// As [`File::create`] has it; the process's mask takes from it what it takes.
+const NEW_FILE_MODE: u32 = 0o666;
+/// What a mode gives the owner.
+const OWN_MODE: u32 = 0o700;
 /// So much of a name goes into that of a temporary file; the rest is for numbers. A system takes 255.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -24,8 +28,8 @@ pub(super) struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// Begins the file that will be `target`, or that a link of this name leads to. It may be read and written by whom the one whose
-    /// place it takes may.
+    /// Begins the file that will be `target`, or what a link of this name leads to where there is something. It gets the mode of the file whose place
+    /// it takes.
     pub fn create(target: &Path) -> Result<TemporaryFile> {
         let before = fs::metadata(target).ok();
         if let Some(before) = before.as_ref().filter(|before| !before.is_file()) {
@@ -36,15 +40,16 @@ impl TemporaryFile {
         }
         // Where nothing is, the name is what it says.
         let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_path_buf());
-        let (temporary, file) = create_beside(&target, |path| File::create_new(path))?;
-        let output = BufWriter::with_capacity(BUFFER_BYTES, file);
-        let file = TemporaryFile { output, temporary, target, written_bytes: 0, published: false };
-        match before {
-            Some(before) => file.output.get_ref().set_permissions(before.permissions()),
-            None => Ok(()),
+        // Nobody reads through the new one what the one before kept to itself.
+        let mode = before.as_ref().map_or(NEW_FILE_MODE, |before| before.mode() & OWN_MODE);
+        let create = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        let (temporary, file) = create_beside(&target, create)?;
+        if let Some(before) = before {
+            // Refused by file systems that have no modes.
+            let _ = file.set_permissions(before.permissions());
         }
-        .map_err(|error| Error::io("give the permissions of the file before", &file.target, error))?;
-        Ok(file)
+        let output = BufWriter::with_capacity(BUFFER_BYTES, file);
+        Ok(TemporaryFile { output, temporary, target, written_bytes: 0, published: false })
     }
 
     /// What the file will be called.
@@ -100,7 +105,7 @@ pub(super) fn create_beside(target: &Path, create: impl Fn(&Path) -> io::Result<
         .ok_or_else(|| Error::invalid("is no name for a file").at(target.display()))?
         .to_string_lossy();
     // A name of any length that a file can have: what is added to it has to fit as well.
-    let prefix = format!(".{}.tmp-", &name[..name.floor_char_boundary(NAME_BYTES_MAX)]);
+    let prefix = format!(".{}.asof-tmp-", &name[..name.floor_char_boundary(NAME_BYTES_MAX)]);
     remove_leftovers(parent_of(target), &prefix);
     loop {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -145,7 +150,7 @@ fn is_at(path: &Path, file: &File) -> bool {
 
 /// Removes what processes that are gone left under names of this prefix, two numbers behind it. Who still writes one holds its lock,
 /// which the system releases however a process ends: its number would say nothing, for it may be another process by now, or one
-/// of another machine or container. What cannot be removed stays: nothing depends on it.
+/// of another container. What cannot be removed stays: nothing depends on it.
 fn remove_leftovers(folder: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {

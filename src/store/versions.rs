@@ -28,7 +28,9 @@ impl Store {
     /// integer that became a string, is copied by its text form. Features that only the new version has are null; the report's
     /// `ignored` names those that only the old one has.
     ///
-    /// Rows that the view has are not added again, so that a second call adds what the old version gained.
+    /// Rows that the view has are not added again, so that a second call adds what the old version gained. Where only the new version declares
+    /// created timestamps, rows and deletes are copied without one, in their order: any row of the same key and event time that has one comes
+    /// after them.
     ///
     /// # Errors
     /// There is no such view or version; the old one has created timestamps and the new one does not; a join key or event id is

@@ -238,7 +238,8 @@ impl<'a> Planner<'a> {
         let versions = self.outcome.views.iter().filter(|view| view.definition.name == wanted.name);
         let versions: Vec<String> = versions.map(|view| view.definition.version.to_string()).collect();
         match (versions.as_slice(), nearest(&wanted.name, names())) {
-            ([], Some(near)) => format!("did you mean {near}?"),
+            ([], Some(near)) => format!("did you mean {}?", ViewRef { name: near.to_owned(), version: wanted.version }),
+            ([], None) if wanted.version.is_some_and(|version| version > 1) => format!("define [views.\"{wanted}\"]"),
             ([], None) => format!("define [views.{}]", wanted.name),
             _ => format!("{} has version {}", wanted.name, versions.join(", ")),
         }

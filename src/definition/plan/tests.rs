@@ -271,7 +271,7 @@ fn a_service_pins_a_version_that_the_registry_keeps() {
       view weather: not in the file, kept (apply --prune drops it)
     ~ service model: weather@3:temp added; wether@1:temp added; plane@1:seats added; weather:temp removed
     ! refused service model: it selects weather@3, which is not defined; weather has version 1, 2
-    ! refused service model: it selects wether@1, which is not defined; did you mean weather?
+    ! refused service model: it selects wether@1, which is not defined; did you mean weather@1?
     ! refused service model: it selects plane@1, which is not defined; define [views.plane]
     1 to change, 1 kept, 2 unchanged, 3 refused
     "#);

@@ -15,29 +15,30 @@ fn sink(path: &Path) -> Box<dyn Sink> {
 fn what_a_killed_process_left_is_removed_by_the_next_one_that_writes_the_same_file() {
     let folder = Folder::new();
     // The number may be that of a process that lives by now.
-    let own = format!(".t.csv.tmp-{}-9999999", std::process::id());
-    for name in [".t.csv.tmp-1-0", ".t.csv.tmp-4000000000-12", &own] {
+    let own = format!(".t.csv.asof-tmp-{}-9999999", std::process::id());
+    for name in [".t.csv.asof-tmp-1-0", ".t.csv.asof-tmp-4000000000-12", &own] {
         folder.file(name, "half a row");
     }
-    folder.file(".t.csv.tmp-2-0/spilled", "");
+    folder.file(".t.csv.asof-tmp-2-0/spilled", "");
     let mut others = vec![
-        ".t.csv.tmp-1",
-        ".t.csv.tmp-1-",
-        ".t.csv.tmp-1-0.bak",
-        ".t.csv.tmp-x-0",
-        ".u.csv.tmp-1-0",
-        "t.csv.tmp-1-0",
+        ".t.csv.asof-tmp-1",
+        ".t.csv.asof-tmp-1-",
+        ".t.csv.asof-tmp-1-0.bak",
+        ".t.csv.asof-tmp-x-0",
+        ".u.csv.asof-tmp-1-0",
+        "t.csv.asof-tmp-1-0",
+        ".t.csv.tmp-2024-01",
     ];
     others.iter().for_each(|name| drop(folder.file(name, "mine")));
-    others.push(".t.csv.tmp-3-0");
-    std::os::unix::fs::symlink(folder.path(others[0]), folder.path(others[6])).unwrap();
+    others.push(".t.csv.asof-tmp-3-0");
+    std::os::unix::fs::symlink(folder.path(others[0]), folder.path(others[7])).unwrap();
     others.push("t.csv");
     others.sort_unstable();
     let mut file = sink(&folder.path("t.csv"));
     file.write(&rows()).unwrap();
     file.finish().unwrap();
     assert_eq!(folder.names(), others);
-    assert_eq!(fs::read_to_string(folder.path(".t.csv.tmp-1")).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(folder.path(".t.csv.asof-tmp-1")).unwrap(), "mine");
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn an_exports_folder_is_removed_when_its_process_is_gone_and_not_before() {
     let folder = Folder::new();
     let json = serde_json::json!({ "name": "v", "version": 2, "entities": [], "join_keys": [], "features": [] });
     let view = serde_json::from_value(json).unwrap();
-    folder.file("v/.v2.tmp-1-0/date=2026-03-01/part-00000.parquet", "half");
+    folder.file("v/.v2.asof-tmp-1-0/date=2026-03-01/part-00000.parquet", "half");
     let begin = || PartitionedWriter::create(&folder.0, &view, Partition::None, &rows().schema(), Vec::new()).unwrap();
     let names = || fs::read_dir(folder.path("v")).unwrap().count();
     let mut first = begin();
