@@ -214,9 +214,8 @@ fn seal(manifest: &Manifest) -> Result<[u8; SEAL_BYTES]> {
 
 /// Runs calls into redb; a panic in there is damage. See the head of this file.
 fn guarded<T>(path: &Path, calls: impl FnOnce() -> Result<T>) -> Result<T> {
-    caught(calls).unwrap_or_else(|said| {
-        Err(Error::damaged(path, format!("redb cannot make sense of the file: it panicked: {said}")))
-    })
+    caught(calls)
+        .unwrap_or_else(|said| Err(Error::damaged(path, format!("redb cannot make sense of the file: {said}"))))
 }
 
 fn redb_error(path: &Path, error: redb::Error) -> Error {
