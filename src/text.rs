@@ -17,15 +17,16 @@
 //! | null | nothing at all | null |
 //!
 //! Reading is a little wider than writing: any offset in timestamps, any case in uuids and booleans,
-//! `12.0` for an integer, numbers for decimals.
+//! `12.0` and `12e3` for an integer, numbers for decimals.
 
 mod decimal;
 mod number;
+mod timestamp_format;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as STANDARD_ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike as _, Days, NaiveDate};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
@@ -39,6 +40,8 @@ use number::{
     INFINITY, MINUS_INFINITY, NAN, f32_to_json, f64_to_json, format_f32, format_f64, parse_f32, parse_f64,
     parse_integer,
 };
+pub use timestamp_format::parse_timestamp_as;
+pub(crate) use timestamp_format::{fault_of_format, is_short_year};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD_ALPHABET,
@@ -46,6 +49,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 /// Significant digits that any decimal number keeps on its way through float64.
 const FLOAT64_DECIMAL_DIGITS: usize = 15;
+/// Up to here a float64 holds every integer, and no number next to an integer is taken for it.
+const FLOAT64_INTEGER_MAX: f64 = ((1_i64 << 53) - 1) as f64;
 
 /// The text form of a value; null is the empty text.
 ///
@@ -155,7 +160,11 @@ pub fn from_json(dtype: &DataType, json: &Json) -> Result<Value> {
         // A json feature whose document is null cannot be told from one that is null; null it is.
         (_, Json::Null) => Some(Value::Null),
         (DataType::Bool, Json::Bool(v)) => Some(Value::Bool(*v)),
-        (DataType::Int32 | DataType::Int64, Json::Number(number)) => return parse_value(dtype, &number.to_string()),
+        (DataType::Int32 | DataType::Int64, Json::Number(number)) => {
+            // As a float it may have lost its last digits by now.
+            let is_exact = number.as_f64().is_none_or(|value| !number.is_f64() || value.abs() <= FLOAT64_INTEGER_MAX);
+            return if is_exact { parse_value(dtype, &number.to_string()) } else { Err(wrong()) };
+        }
         (DataType::Float64, Json::Number(number)) => number.as_f64().map(Value::Float64),
         (DataType::Float32, Json::Number(number)) => parse_f32(&number.to_string()).map(Value::Float32),
         (DataType::Float32 | DataType::Float64, Json::String(text)) if is_float_word(text) => {
@@ -201,7 +210,7 @@ pub fn from_json(dtype: &DataType, json: &Json) -> Result<Value> {
     parsed.ok_or_else(wrong)
 }
 
-/// [`from_json`] from JSON text. Decimals written as numbers and json documents keep every digit, in lists too.
+/// [`from_json`] from JSON text. Integers, decimals written as numbers and json documents keep every digit, in lists too.
 ///
 /// # Errors
 /// The text is no JSON, or not of this type.
@@ -212,8 +221,10 @@ pub fn parse_json_text(dtype: &DataType, text: &str) -> Result<Value> {
     }
     match dtype {
         DataType::Json if is_json(trimmed) => return Ok(Value::Json(trimmed.to_owned())),
-        DataType::Decimal { .. } if !trimmed.starts_with('"') => return parse_value(dtype, trimmed),
-        DataType::List(element) if matches!(**element, DataType::Json | DataType::Decimal { .. }) => {
+        DataType::Int32 | DataType::Int64 | DataType::Decimal { .. } if !trimmed.starts_with('"') => {
+            return parse_value(dtype, trimmed);
+        }
+        DataType::List(element) if keeps_digits(element) => {
             let elements: Vec<&RawValue> = serde_json::from_str(trimmed).map_err(|_| unexpected(dtype, text))?;
             let read = |(i, raw): (usize, &&RawValue)| {
                 parse_json_text(element, raw.get()).map_err(|error| error.at(format!("element {i}")))
@@ -226,51 +237,9 @@ pub fn parse_json_text(dtype: &DataType, text: &str) -> Result<Value> {
     from_json(dtype, &json)
 }
 
-/// Reads a timestamp written in a strftime format; a format without a zone is UTC. `%s` alone is any number of seconds, before 1970
-/// too, and with a fraction.
-///
-/// # Errors
-/// The text is not in that format.
-pub fn parse_timestamp_as(format: &str, text: &str) -> Result<i64> {
-    let text = text.trim();
-    if format == EPOCH_SECONDS {
-        return parse_epoch_seconds(text)
-            .ok_or_else(|| Error::invalid(format!("wants seconds since 1970, got '{}'", clip(text))));
-    }
-    let instant = match chrono::DateTime::parse_from_str(text, format) {
-        Ok(zoned) => Some(zoned.to_utc()),
-        Err(_) => match chrono::NaiveDateTime::parse_from_str(text, format) {
-            Ok(naive) => Some(naive.and_utc()),
-            Err(_) => {
-                NaiveDate::parse_from_str(text, format).ok().map(|date| date.and_time(chrono::NaiveTime::MIN).and_utc())
-            }
-        },
-    };
-    instant
-        .map(|instant| instant.timestamp_micros())
-        .ok_or_else(|| Error::invalid(format!("wants timestamp in the format '{format}', got '{}'", clip(text))))
-}
-
-/// The format of seconds since 1970.
-const EPOCH_SECONDS: &str = "%s";
-const MICRO_DIGITS: usize = 6;
-
-/// A decimal number of seconds as microseconds, by floor. `None` where it is none, or no instant that there is.
-fn parse_epoch_seconds(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let (micros, beyond) = fraction.split_at(fraction.len().min(MICRO_DIGITS));
-    let micros: i64 = format!("{micros:0<MICRO_DIGITS$}").parse().ok()?;
-    let whole_us = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?;
-    let instant_us = if whole.starts_with('-') {
-        let is_cut = beyond.bytes().any(|byte| byte != b'0');
-        whole_us.checked_sub(micros)?.checked_sub(i64::from(is_cut))?
-    } else {
-        whole_us.checked_add(micros)?
-    };
-    chrono::DateTime::from_timestamp_micros(instant_us).map(|instant| instant.timestamp_micros())
+/// Whether JSON of a type is read from how it is written, not from the float that a number would be.
+fn keeps_digits(dtype: &DataType) -> bool {
+    matches!(dtype, DataType::Int32 | DataType::Int64 | DataType::Decimal { .. } | DataType::Json)
 }
 
 /// At most the first characters of a text, for messages.
@@ -322,7 +291,7 @@ fn parse_date(text: &str) -> Option<i32> {
     if let Some(days) = text.strip_suffix('d') {
         return days.parse().ok();
     }
-    let date = text.parse::<NaiveDate>().ok()?;
+    let date = text.parse::<NaiveDate>().ok().filter(|date| !is_short_year(date.year(), text))?;
     i32::try_from(date.signed_duration_since(EPOCH).num_days()).ok()
 }
 

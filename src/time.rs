@@ -5,9 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 
 use crate::error::{Error, Result};
+use crate::text::is_short_year;
 
 /// Microseconds in a second.
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -109,16 +110,22 @@ impl FromStr for Timestamp {
         // RFC 3339 wants a colon in the offset and 'T'; data out of databases has neither.
         let zoned = ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M%#z", "%Y-%m-%dT%H:%M%#z"];
         for format in zoned {
-            if let Ok(instant) = DateTime::parse_from_str(text, format) {
+            if let Ok(instant) = DateTime::parse_from_str(text, format)
+                && !is_short_year(instant.year(), text)
+            {
                 return micros(instant.with_timezone(&Utc));
             }
         }
         for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
-            if let Ok(naive) = NaiveDateTime::parse_from_str(text, format) {
+            if let Ok(naive) = NaiveDateTime::parse_from_str(text, format)
+                && !is_short_year(naive.year(), text)
+            {
                 return micros(naive.and_utc());
             }
         }
-        if let Ok(date) = text.parse::<NaiveDate>() {
+        if let Ok(date) = text.parse::<NaiveDate>()
+            && !is_short_year(date.year(), text)
+        {
             return micros(date.and_time(chrono::NaiveTime::MIN).and_utc());
         }
         if let Some(us) = text.strip_suffix("us").and_then(|us| us.parse().ok()) {

@@ -2,12 +2,20 @@
 
 use serde_json::Value as Json;
 
+use super::decimal::parse_decimal;
+
 pub(super) const NAN: &str = "NaN";
 pub(super) const INFINITY: &str = "Infinity";
 pub(super) const MINUS_INFINITY: &str = "-Infinity";
 
-/// An integer; `12.0` is one too: that is how pandas writes integers beside nulls.
-pub(super) fn parse_integer<T: std::str::FromStr>(text: &str) -> Option<T> {
+/// Digits of the widest integer.
+const INTEGER_DIGITS: u8 = 19;
+
+/// An integer; `12.0` is one too, which is how pandas writes integers beside nulls, and so is `1e3`.
+pub(super) fn parse_integer<T: std::str::FromStr + TryFrom<i128>>(text: &str) -> Option<T> {
+    if text.contains(['e', 'E']) {
+        return T::try_from(parse_decimal(text, INTEGER_DIGITS, 0)?).ok();
+    }
     let whole = match text.split_once('.') {
         Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
         Some(_) => return None,

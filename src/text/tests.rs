@@ -155,6 +155,57 @@ fn a_timestamp_format_reads_zoned_naive_and_date_only_text() {
     assert!(parse_timestamp_as("%Y", "1970-01-02").is_err());
 }
 
+/// What a format leaves out of a time of day was left out of the instant with all that it did say: 5 o'clock was midnight.
+#[test]
+fn hours_are_kept_where_a_format_names_no_minutes() {
+    let hour_us = 3_600_000_000;
+    for (format, text, hours) in [
+        ("%Y-%m-%d %H", "1970-01-01 05", 5),
+        ("%Y-%m-%d %H %z", "1970-01-01 05 -0200", 7),
+        ("%Y-%m-%d %I %p", "1970-01-01 05 PM", 17),
+        ("%Y-%m-%d %z", "1970-01-01 -0200", 2),
+    ] {
+        assert_eq!(parse_timestamp_as(format, text).unwrap(), hours * hour_us, "{format}");
+    }
+    for (format, text) in [("%Y-%m-%d %I:%M", "1970-01-01 09:30"), ("%Y-%m-%d %M", "1970-01-01 09"), ("%H:%M", "09:30")]
+    {
+        let error = parse_timestamp_as(format, text).unwrap_err().to_string();
+        assert_eq!(error, format!("wants timestamp in the format '{format}', got '{text}'"));
+    }
+}
+
+#[test]
+fn a_format_that_says_enough_has_no_fault() {
+    for format in [
+        "%d/%m/%Y",
+        "%Y-%m-%d %H",
+        "%Y-%m-%d %I:%M %p",
+        "%Y-%m-%dT%H:%M:%S%.f%#z",
+        "%s",
+        "%s%.3f",
+        "%c",
+        "%+",
+        "%G-W%V-%u",
+        "%j of %Y, %H:%M",
+        "%y%m%d",
+    ] {
+        assert_eq!(fault_of_format(format), None, "{format}");
+    }
+}
+
+#[test]
+fn a_year_is_written_in_four_digits() {
+    let timestamp = |text: &str| parse_value(&DataType::Timestamp, text);
+    for text in ["13-01-02", "13-01-02 05:00", "13-01-02 05:00:00+00:00", "113-01-02"] {
+        assert!(timestamp(text).is_err(), "{text}");
+    }
+    assert!(parse_value(&DataType::Date, "13-01-02").is_err());
+    assert!(parse_timestamp_as("%Y-%m-%d", "13-01-02").is_err());
+    let of = |text: &str| timestamp(text).unwrap();
+    assert_eq!(of("0013-01-02"), of("0013-01-02T00:00:00Z"));
+    assert_eq!(parse_timestamp_as("%y-%m-%d", "70-01-02").unwrap(), 86_400_000_000);
+}
+
 /// Seconds before 1970, and fractions of one, were no times.
 #[test]
 fn seconds_are_any_number_of_them() {
@@ -187,6 +238,32 @@ fn seconds_are_any_number_of_them() {
         let error = parse_timestamp_as("%s", text).unwrap_err().to_string();
         assert_eq!(error, format!("wants seconds since 1970, got '{text}'"));
     }
+}
+
+/// Beyond 2^53 integers with a fraction or an exponent went through a float, which holds every second of them or fewer.
+#[test]
+fn integers_keep_every_digit_however_they_are_written() {
+    let exact = 9_007_199_254_740_993_i64;
+    for text in [
+        "9007199254740993",
+        "9007199254740993.0",
+        "9007199254740993e0",
+        "9.007199254740993e15",
+        "9007199254740993.00E+0",
+    ] {
+        for value in [parse_value(&DataType::Int64, text), parse_json_text(&DataType::Int64, text)] {
+            assert_eq!(value.unwrap(), Value::Int64(exact), "{text}");
+        }
+        let list = parse_json_text(&dtype("list<int64>"), &format!("[{text}, null]")).unwrap();
+        assert_eq!(list, Value::List(vec![Value::Int64(exact), Value::Null]), "{text}");
+    }
+    for text in ["9007199254740993e-1", "1e19", "1e", "e3", "1e3x"] {
+        assert!(parse_value(&DataType::Int64, text).is_err(), "{text}");
+    }
+    // A document that was read already no longer says it: what a float may have rounded is none of ours.
+    assert_eq!(from_json(&DataType::Int64, &json!(1e3)).unwrap(), Value::Int64(1_000));
+    assert!(from_json(&DataType::Int64, &json!(9_007_199_254_740_992.0)).is_err());
+    assert!(parse_value(&DataType::Int32, "1e10").is_err());
 }
 
 #[test]

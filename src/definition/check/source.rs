@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::check_named;
 use crate::definition::mistake::{At, Mistake};
 use crate::definition::{EVENT_TIMESTAMP_COLUMN, EventTime, FeatureView, Source};
+use crate::text::fault_of_format;
 use crate::value::DataType;
 
 pub(super) fn check_source(found: &mut Vec<Mistake>, at: &At, source: &Source, view: &FeatureView) {
@@ -59,14 +60,10 @@ pub(super) fn check_source(found: &mut Vec<Mistake>, at: &At, source: &Source, v
             Mistake::new(at.key("delimiter"), format!("'{}' cannot be a delimiter", delimiter.escape_default()));
         found.push(mistake.remedy("use one ASCII character, such as \";\" or \"\\t\""));
     }
-    if let Some(format) = &source.timestamp_format
-        && (format.is_empty()
-            || chrono::format::StrftimeItems::new(format).any(|item| item == chrono::format::Item::Error))
-    {
-        found.push(
-            Mistake::new(at.key("timestamp_format"), format!("'{format}' is no timestamp format"))
-                .remedy("write it as in strftime: \"%d/%m/%Y %H:%M\""),
-        );
+    if let Some(fault) = source.timestamp_format.as_deref().and_then(fault_of_format) {
+        found.push(Mistake::new(at.key("timestamp_format"), fault).remedy(
+            "write it as in strftime, with the year and all that is below it: \"%d/%m/%Y %H:%M\", \"%Y-%m-%d %I:%M %p\", \"%Y-%m-%d %H:%M %z\"",
+        ));
     }
 }
 

@@ -237,8 +237,21 @@ fn a_timestamp_format_is_one_of_strftime() {
     asof.toml:5:31: '%Q' is no timestamp format
       |
     5 | source = { timestamp_format = "%Q" }
-      |                               ^^^^ write it as in strftime: "%d/%m/%Y %H:%M"
+      |                               ^^^^ write it as in strftime, with the year and all that is below it: "%d/%m/%Y %H:%M", "%Y-%m-%d %I:%M %p", "%Y-%m-%d %H:%M %z"
     "#);
+}
+
+#[test]
+fn a_timestamp_format_says_which_instant_is_meant() {
+    for (format, mistake) in [
+        ("%Y-%m-%d %H:%M:%S %Z", "%Z names no offset that could be read"),
+        ("%Y-%m-%d %I:%M", "'%Y-%m-%d %I:%M' leaves open which instant '2026-03-01 01:00' is"),
+        ("%H:%M", "'%H:%M' leaves open which instant '13:00' is"),
+        ("%d/%m", "'%d/%m' leaves open which instant '01/03' is"),
+    ] {
+        let told = mistakes_in_view(&format!("source = {{ timestamp_format = \"{format}\" }}"), "");
+        assert!(told.contains(mistake), "{format}: {told}");
+    }
 }
 
 #[test]
