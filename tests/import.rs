@@ -260,6 +260,22 @@ fn what_is_wrong_is_said_with_file_row_column_and_types() {
     assert_eq!(temp(&store, "JFK", 0), Value::Null, "nothing of any was imported");
 }
 
+/// Keys first met far down a JSON Lines file were left out without a word; the index that pandas writes was refused.
+#[test]
+fn columns_are_named_as_ignored_wherever_they_are_met() {
+    let store = store_of(weather());
+    let row =
+        |more: &str| format!("{{\"origin\":\"JFK\",\"event_timestamp\":\"2024-03-01T13:00:00Z\",\"temp\":39{more}}}\n");
+    let late = row("").repeat(10_001) + &row(",\"late\":1") + &row(",\"late\":2,\"later\":3");
+    let paths = [
+        file(&store, "w.jsonl", &late),
+        file(&store, "w.csv", ",origin,event_timestamp,temp\n0,LGA,2024-03-01T13:00:00Z,40\n"),
+    ];
+    let report = store.import_files("weather", &paths, &ImportOptions::default()).unwrap();
+    assert_eq!(report.ignored, ["late", "later", "Unnamed: 0"]);
+    assert_eq!(temp(&store, "LGA", 0), Value::Float64(40.0));
+}
+
 #[test]
 fn bad_rows_are_set_aside_with_their_reasons_and_the_others_imported() {
     let store = store_of(weather());

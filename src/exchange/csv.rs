@@ -1,4 +1,5 @@
-//! CSV: a header line, then a record a row. An empty field is null, `""` the empty string.
+//! CSV: a header line, then a record a row. An empty field is null, `""` the empty string. A column without a name, as the
+//! index is that pandas writes, is called as pandas calls it: `Unnamed: 0` where it is the first.
 
 use std::collections::HashSet;
 use std::io::BufReader;
@@ -17,6 +18,8 @@ use crate::text::{clip, parse_timestamp_as, parse_value};
 use crate::value::{DataType, Value};
 
 const BUFFER_BYTES: usize = 256 << 10;
+/// What a column without a name is called, before its number from 0.
+const UNNAMED: &str = "Unnamed:";
 
 /// Reads a CSV file in batches.
 pub(super) struct CsvReader {
@@ -132,9 +135,7 @@ fn read_header(file: &SourceFile, tokens: &mut CsvTokens<BufReader<Cursor>>) -> 
     for i in 0..tokens.field_count() {
         let name = String::from_utf8(tokens.field(i).0.to_vec())
             .map_err(|_| trouble(format!("the name of column {} is not UTF-8", i + 1)))?;
-        if name.is_empty() {
-            return Err(trouble(format!("column {} has no name", i + 1)));
-        }
+        let name = if name.is_empty() { format!("{UNNAMED} {i}") } else { name };
         if !known.insert(name.clone()) {
             return Err(trouble(format!("two columns are named '{}'", clip(&name))));
         }

@@ -295,6 +295,7 @@ impl Run<'_> {
             self.write(file, &source, &batch)?;
             self.tell(batch.num_rows() as u64, source.bytes_read().min(file.len_bytes));
         }
+        self.tell_ignored(source.late_columns().to_vec());
         let rows_unread = *rows_unread.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(rows_unread)
     }

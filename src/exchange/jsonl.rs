@@ -27,6 +27,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 const LINE_BYTES_MAX: usize = 64 << 20;
 /// In how many rows the columns that nobody spoke of are looked for.
 const SAMPLE_ROWS: usize = 10_000;
+/// How many keys first met beyond the sample are told of: in some files they differ from row to row.
+const LATE_KEYS_MAX: usize = 100;
 
 /// Reads a JSON Lines file in batches.
 pub(super) struct JsonLinesReader {
@@ -40,6 +42,8 @@ pub(super) struct JsonLinesReader {
     loose: Vec<bool>,
     /// For each column the last row that had it, counted from 1.
     seen: Vec<u64>,
+    /// Keys first met beyond the sample, but for the last of very many.
+    late: Vec<String>,
     rows: u64,
     done: bool,
 }
@@ -86,6 +90,7 @@ impl JsonLinesReader {
             lines: Lines::new(file),
             columns,
             timestamp_format: options.timestamp_format.clone(),
+            late: Vec::new(),
             rows: 0,
             done: false,
         })
@@ -131,6 +136,10 @@ impl JsonLinesReader {
                     };
                     self.batcher.settle(column, cell);
                 }
+                None if self.late.len() < LATE_KEYS_MAX => {
+                    self.columns.insert(key.to_string(), None);
+                    self.late.push(key.into_owned());
+                }
                 Some(None) | None => {}
             }
         }
@@ -158,6 +167,10 @@ impl PartReader for JsonLinesReader {
             }
         }
         self.batcher.take()
+    }
+
+    fn late_columns(&self) -> &[String] {
+        &self.late
     }
 }
 

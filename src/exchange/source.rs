@@ -143,6 +143,10 @@ impl Part {
 pub(super) trait PartReader: Send {
     fn schema(&self) -> SchemaRef;
     fn next_part(&mut self) -> Result<Option<Part>>;
+    /// Columns that were met among the rows only, and that nobody asked for: the first of them.
+    fn late_columns(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// Where the rows of a batch stand: for messages and reports.
@@ -181,6 +185,7 @@ pub struct Source {
     waiting: VecDeque<PathBuf>,
     origin: Origin,
     rows: u64,
+    late_columns: Vec<String>,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
 }
@@ -211,7 +216,17 @@ pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> 
         options.settle_types(&schema);
     }
     let origin = Origin { file: first, ..Origin::default() };
-    Ok(Box::new(Source { schema, options, current: Some(reader), waiting, origin, rows: 0, bytes_read, bytes_total }))
+    Ok(Box::new(Source {
+        schema,
+        options,
+        current: Some(reader),
+        waiting,
+        origin,
+        rows: 0,
+        late_columns: Vec::new(),
+        bytes_read,
+        bytes_total,
+    }))
 }
 
 /// The columns that [`open_source`] would deliver of one file, without reading its rows but for what text files are guessed by.
@@ -244,6 +259,11 @@ impl Source {
         self.rows
     }
 
+    /// Columns of the files done with that were met among their rows only, and that nobody asked for: the first of each file.
+    pub(super) fn late_columns(&self) -> &[String] {
+        &self.late_columns
+    }
+
     /// Bytes of all its files.
     pub fn bytes_total(&self) -> u64 {
         self.bytes_total
@@ -270,6 +290,7 @@ impl Source {
         loop {
             let Some(reader) = &mut self.current else { return Ok(None) };
             let Some(part) = reader.next_part()? else {
+                self.late_columns.extend_from_slice(reader.late_columns());
                 self.current = None;
                 let Some(path) = self.waiting.pop_front() else { return Ok(None) };
                 self.current = Some(open_file(&path, &self.options, &self.bytes_read)?);
