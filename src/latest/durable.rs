@@ -29,7 +29,7 @@ impl Table {
     /// To be called before anything beyond the header page changes: a power failure must not find the table still called clean.
     ///
     /// # Errors
-    /// The header could not be made durable; nothing may change.
+    /// The disk has no room for what the file leaves out, or the header could not be made durable; nothing may change.
     #[inline]
     pub(super) fn begin_changes(&mut self) -> Result<()> {
         if self.medium == Medium::InUse { Ok(()) } else { self.call_in_use() }
@@ -37,6 +37,7 @@ impl Table {
 
     #[cold]
     fn call_in_use(&mut self) -> Result<()> {
+        self.inserter.shared.storage().space.fill_holes()?;
         (self.superblock.free_list_at, self.superblock.free_list_words) = (0, 0);
         // The second superblock since the table was opened: neither calls it clean, for the older one comes back when the newer was
         // being written. Where a sync failed before, the page is written to again: it may count as written.

@@ -84,7 +84,10 @@ impl Table {
         let used_end = shards_at + shard_words * directory.len();
         let file_words = used_end.next_multiple_of(8 << 10);
         file.allocate(file_words as u64 * 8)?;
-        let reader = map(&file, &layout, MapAccess::Write, options)?;
+        let reader = map(&file, &layout, MapAccess::Write, options).inspect_err(|_| {
+            // Nobody would read it, and the next try may be long in coming.
+            let _ = disk.remove(path);
+        })?;
         // A lookup is two random reads: with small pages it spends most of its time on finding where they lie.
         reader.map.advise_hugepage();
         let superblock = Superblock {

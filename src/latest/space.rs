@@ -1,6 +1,6 @@
 //! The file's space: extents of whole cache lines, taken from what was freed or from the end.
-//! The file grows through [`File::allocate`], so a full disk is an error here and never a fault
-//! where a word is stored.
+//! The file grows through [`File::allocate`], and a table that is opened has all its space allocated before its first change, for a
+//! copy of one may have holes: so a full disk is an error here and never a fault where a word is stored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +31,14 @@ pub(super) struct Space {
 impl Space {
     pub(super) fn new(file: Arc<dyn File>, map: Arc<SharedMap>, used_end: usize, file_end: usize) -> Space {
         Space { file, map, used_end, file_end, free: BTreeMap::new(), free_words: 0, populator: None }
+    }
+
+    /// Has the system hold space for all of the file, where it does not yet.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub(super) fn fill_holes(&self) -> Result<()> {
+        self.file.allocate(self.file_end as u64 * 8)
     }
 
     /// Makes the file long enough for `words` more than are used.

@@ -125,6 +125,9 @@ fn map_words(len_bytes: u64) -> usize {
     usize::try_from(len_bytes / 8).unwrap_or(usize::MAX)
 }
 
+/// Address space reserved where there is not as much as is asked for.
+const RESERVE_BYTES_SCARCE: u64 = 1 << 30;
+
 /// Maps the file that was judged, whatever bears its name by now.
 pub(super) fn map(
     file: &Arc<dyn File>,
@@ -133,7 +136,13 @@ pub(super) fn map(
     options: &TableOptions,
 ) -> error::Result<TableReader> {
     let file_bytes = file.len_bytes()?;
-    let map = file.map_shared(access, options.reserve_bytes.max(file_bytes.saturating_mul(2)))?;
+    let least_bytes = file_bytes.saturating_mul(2);
+    let with_room = file.map_shared(access, options.reserve_bytes.max(least_bytes));
+    // Some processors and systems give a process 512 GiB of addresses, which a few tables would take.
+    let map = with_room.or_else(|error| match options.reserve_bytes > RESERVE_BYTES_SCARCE {
+        true => file.map_shared(access, least_bytes.max(RESERVE_BYTES_SCARCE)),
+        false => Err(error),
+    })?;
     let known_end = Arc::new(AtomicUsize::new(map_words(file_bytes).min(map.words().len())));
     Ok(TableReader { map, file: Arc::clone(file), layout: Arc::clone(layout), known_end })
 }

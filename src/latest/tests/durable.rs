@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 use super::*;
-use crate::disk::{CrashMode, FaultyDisk, Operation, Verdict};
+use crate::disk::{CrashMode, FaultyDisk, OpenMode, Operation, Verdict};
+use crate::error::ErrorKind;
 
 const KEYS: u64 = 400;
 
@@ -90,6 +91,29 @@ fn a_table_whose_mark_cannot_be_synced_away_takes_no_row_until_it_can() {
     assert_eq!(table.open_reader().lookup(key_hash(99, b"k"), b"k", Need::Slot, &mut copy), Lookup::Miss);
     upsert(&mut table, b"k", &row).unwrap();
     distrust(&disk.crash_image(CrashMode::DropAll), mixed());
+}
+
+/// A copy of a closed table may have holes, where nothing but zeros was: on a full disk a store into one ended the process.
+#[test]
+fn a_table_has_all_its_space_before_its_first_change() {
+    let disk = closed(mixed());
+    let verdict = Verdict::Fail(std::io::ErrorKind::StorageFull);
+    let is_reserving = |operation, _: &Path| operation == Operation::Allocate;
+    let full = FaultyDisk::at(Arc::new(disk.clone()), verdict, 0, 1, is_reserving);
+    let rows_of = |disk: &MemDisk| {
+        let file = disk.open(Path::new(PATH), OpenMode::Read).unwrap();
+        let mut bytes = vec![0; usize::try_from(file.len_bytes().unwrap()).unwrap()];
+        file.read_at(0, &mut bytes).unwrap();
+        bytes.split_off(HEADER_WORDS * 8)
+    };
+    let before = rows_of(&disk);
+    let mut table = reopen(&full, mixed());
+    let row = Row { order: (1, None, 1), values: None };
+    let error = upsert(&mut table, b"k", &row).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    assert!(table.is_behind() && rows_of(&disk) == before, "nothing but the header changes");
+    upsert(&mut table, b"k", &row).unwrap();
+    assert!(rows_of(&disk) != before);
 }
 
 /// Syncs of mappings fail so many times.

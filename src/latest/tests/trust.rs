@@ -124,3 +124,20 @@ fn a_folder_under_the_name_of_a_table_is_none_and_is_left_alone() {
     Table::retire_file(&disk, Path::new(PATH)).unwrap();
     assert!(Table::open(&disk, Path::new(PATH), mixed(), &OPTIONS, 0).is_err() && disk.list(Path::new(PATH)).is_ok());
 }
+
+/// Each of many views reserved 64 GiB of addresses, of which a process on some boards has 512.
+#[test]
+fn a_table_takes_fewer_addresses_where_there_are_not_so_many() {
+    let disk = MemDisk::volatile();
+    disk.create_dir(Path::new("store")).unwrap();
+    // What is in memory is mapped no larger than it first was.
+    let scarce = TableOptions { reserve_bytes: 1 << 30, ..OPTIONS };
+    Table::create(&disk, Path::new(PATH), mixed(), &scarce).unwrap().close().unwrap();
+    let options = TableOptions { reserve_bytes: 64 << 30, ..OPTIONS };
+    assert!(matches!(Table::open(&disk, Path::new(PATH), mixed(), &options, 0), Ok(Opened::Trusted(_))));
+    let too_much = TableOptions { reserve_bytes: 1 << 30, ..OPTIONS };
+    let small = MemDisk::volatile();
+    small.create_dir(Path::new("store")).unwrap();
+    create(&small, mixed()).close().unwrap();
+    assert!(Table::open(&small, Path::new(PATH), mixed(), &too_much, 0).is_err(), "there are not even so many");
+}
