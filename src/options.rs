@@ -61,7 +61,8 @@ pub struct Sizes {
     pub run_file_bytes: u64,
     /// How many runs of like size are merged into one.
     pub merge_fanout: usize,
-    /// Address space reserved for each latest table, which cannot grow beyond until the store is opened again.
+    /// Address space reserved for each latest table, in bytes; 1 GiB where the system has not as much to give. A table that outgrows it
+    /// is built anew.
     pub table_reserve_bytes: u64,
     /// How many bytes of rows the imports of a store hold in memory, all that are under way together, before rows go to disk
     /// as a sorted piece; the pieces are merged in the end, so that every row is then written twice. With several imports the

@@ -231,7 +231,7 @@ impl Engine {
 
 fn give_up(mut table: Table, view: &ViewPicture, error: &Error) {
     let view = view.record.dir_name();
-    tracing::warn!(error = error.as_cause(), view, "the latest table is given up and built anew at the next open");
+    tracing::warn!(error = error.as_cause(), view, "the latest table is given up and built anew");
     if error.kind() == ErrorKind::NoSpace { table.mark_behind() } else { table.retire() }
 }
 

@@ -52,7 +52,7 @@ impl Space {
         }
         if needed > self.map.words().len() {
             return Err(Error::refused("the latest table has outgrown its mapping")
-                .remedy("open the store again; the mapping is made anew with room to grow"));
+                .remedy("it is built anew, with room to grow; without upkeep when the store is next opened"));
         }
         // A disk too full for the step may have room for what is needed now.
         self.grow_by_a_step(needed).or_else(|_| self.grow_to(needed))
