@@ -1,0 +1,45 @@
+//! What the next process must know of this one when the power fails between the two.
+
+use std::sync::Arc;
+
+use asof::disk::{CrashMode, MemDisk};
+use asof::time::{ManualClock, Timestamp};
+use asof::value::Value;
+use asof::{Features, GetOptions, KnownAt, Store};
+
+use super::image::STORE;
+use super::windows::{apply, batch, builder};
+
+/// A key's value as it was known at a time.
+fn x_known_at(store: &Store, key: i64, time: i64) -> Option<i64> {
+    let known_at = Some(KnownAt::Time(Timestamp(time)));
+    let options = GetOptions { at: Some(Timestamp(time)), known_at, definitions_current: true };
+    let answer = store.get(&Features::list(["v:x"]).unwrap(), &[("id", Value::Int64(key))], &options).unwrap();
+    if let Value::Int64(x) = answer[0].value { Some(x) } else { None }
+}
+
+#[test]
+fn a_clock_that_went_back_over_a_power_failure_gives_no_commit_a_time_before_those_of_sealed_ones() {
+    // Once the frames are gone, and HEAD is not believed, commits in the log are remembered by their clock file alone.
+    let clock = Arc::new(ManualClock::new(Timestamp(1)));
+    let disk = MemDisk::new();
+    let store = builder(&disk).clock(clock.clone()).open(STORE).unwrap();
+    apply(&store);
+    clock.set(Timestamp(100));
+    store.write("v", &batch(0..1, 1, 1)).unwrap();
+    store.seal().unwrap();
+    let image = disk.crash_image(CrashMode::DropAll);
+    drop(store);
+    clock.set(Timestamp(10));
+    let store = builder(&image).clock(clock.clone()).open(STORE).unwrap();
+    store.write("v", &batch(1..2, 2, 2)).unwrap();
+    for is_sealed in [false, true] {
+        clock.set(Timestamp(200));
+        for (time, expected) in [(50, None), (99, None), (100, Some(2))] {
+            assert_eq!(x_known_at(&store, 1, time), expected, "the later, by {time}, sealed: {is_sealed}");
+            assert_eq!(x_known_at(&store, 0, time), expected.map(|_| 1), "the earlier, by {time}, sealed: {is_sealed}");
+        }
+        clock.set(Timestamp(20));
+        store.seal().unwrap();
+    }
+}
