@@ -1,14 +1,15 @@
 //! What the next process must know of this one when the power fails between the two.
 
+use std::io;
 use std::sync::Arc;
 
-use asof::disk::{CrashMode, MemDisk};
+use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, Operation, Verdict};
 use asof::time::{ManualClock, Timestamp};
 use asof::value::Value;
-use asof::{Features, GetOptions, KnownAt, Store};
+use asof::{BulkOptions, Features, GetOptions, KnownAt, Store};
 
-use super::image::STORE;
-use super::windows::{apply, batch, builder};
+use super::image::{STORE, path};
+use super::windows::{apply, batch, builder, builder_on, x};
 
 /// A key's value as it was known at a time.
 fn x_known_at(store: &Store, key: i64, time: i64) -> Option<i64> {
@@ -42,4 +43,28 @@ fn a_clock_that_went_back_over_a_power_failure_gives_no_commit_a_time_before_tho
         clock.set(Timestamp(20));
         store.seal().unwrap();
     }
+}
+
+#[test]
+fn a_views_folder_whose_sync_failed_is_synced_before_the_next_import_is_acknowledged() {
+    let disk = MemDisk::new();
+    let medium = disk.clone();
+    // The sync that follows the making of the folder, and no other.
+    let faulty =
+        FaultyDisk::at(Arc::new(disk.clone()), Verdict::Fail(io::ErrorKind::Other), 0, 1, move |operation, file| {
+            let is_made = medium.exists(&path("history").join("1-v@1")).unwrap();
+            operation == Operation::SyncDir && file == path("history") && is_made
+        });
+    let store = builder_on(Arc::new(faulty)).open(STORE).unwrap();
+    apply(&store);
+    let import = || {
+        let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+        bulk.write(&batch(0..9, 1, 1))?;
+        bulk.commit()
+    };
+    import().unwrap_err();
+    import().unwrap();
+    let image = disk.crash_image(CrashMode::DropAll);
+    let store = builder(&image).open(STORE).unwrap();
+    assert!((0..9).all(|key| x(&store, key) == Some(1)), "acknowledged rows are lost with their folder");
 }
