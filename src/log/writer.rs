@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{File, OpenMode};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, LOOK_FIRST, Result};
 use crate::format::log::{
     FRAME_BYTES_MAX, GROUP_HEADER_BYTES, GroupHeader, LogPosition, SEGMENT_SEQ_SPAN, SegmentHeader,
 };
@@ -188,7 +188,8 @@ impl LogWriter {
 
     fn poison(&mut self, error: Error) -> Error {
         self.poisoned = Some(error.as_cause());
-        error
+        // Also of a disk that was full: what of it is in the file, the next open may find.
+        error.with_outcome(LOOK_FIRST)
     }
 
     fn check_sound(&self) -> Result<()> {

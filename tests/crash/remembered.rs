@@ -2,11 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, Operation, Verdict};
 use asof::time::{ManualClock, Timestamp};
 use asof::value::Value;
-use asof::{BulkOptions, Features, GetOptions, KnownAt, Store};
+use asof::{BulkOptions, ErrorKind, Features, GetOptions, KnownAt, Store};
 
 use super::image::{STORE, path};
 use super::windows::{apply, batch, builder, builder_on, x};
@@ -67,4 +68,38 @@ fn a_views_folder_whose_sync_failed_is_synced_before_the_next_import_is_acknowle
     let image = disk.crash_image(CrashMode::DropAll);
     let store = builder(&image).open(STORE).unwrap();
     assert!((0..9).all(|key| x(&store, key) == Some(1)), "acknowledged rows are lost with their folder");
+}
+
+#[test]
+fn a_write_whose_sync_found_no_space_may_be_there_after_all_and_is_not_said_to_be_gone() {
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::Other] {
+        for sync_beside in [None, Some(1)] {
+            for failing in [Operation::Sync, Operation::Write] {
+                let disk = MemDisk::new();
+                let armed = Arc::new(AtomicBool::new(false));
+                let is_armed = Arc::clone(&armed);
+                let faulty = FaultyDisk::new(Arc::new(disk.clone()), move |operation, file| {
+                    let is_log = file.extension().is_some_and(|end| end == "log");
+                    let is_it = is_armed.load(Ordering::SeqCst) && is_log && operation == failing;
+                    if is_it { Verdict::Fail(kind) } else { Verdict::Proceed }
+                });
+                let store = builder_on(Arc::new(faulty));
+                let store = if let Some(rows) = sync_beside { store.sync_beside(rows) } else { store };
+                let store = store.open(STORE).unwrap();
+                apply(&store);
+                store.write("v", &batch(0..9, 1, 1)).unwrap();
+                armed.store(true, Ordering::SeqCst);
+                let error = store.write("v", &batch(0..9, 2, 2)).unwrap_err();
+                let text = format!("{failing:?} fails with {kind:?}, synced beside: {sync_beside:?}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Io, "{text}");
+                assert!(!text.contains("nothing of this write was kept"), "{text}");
+                assert!(text.contains("look before doing it once more"), "{text}");
+                assert_eq!(text.contains("free some space"), kind != io::ErrorKind::Other, "{text}");
+                if failing == Operation::Sync {
+                    let killed = builder(&disk.kill_image()).open(STORE).unwrap();
+                    assert_eq!(x(&killed, 3), Some(2), "{text}, and it is there");
+                }
+            }
+        }
+    }
 }
