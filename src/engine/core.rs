@@ -99,7 +99,7 @@ pub(super) struct Effect {
 
 impl Core {
     /// # Errors
-    /// `Poisoned`: the store was closed, or a change of the registry failed half-way.
+    /// `Poisoned`: the store was closed, a change of the registry failed half-way, or the log could not be written or synced.
     pub fn check_sound(&self) -> Result<()> {
         match &self.broken {
             Some(cause) => {
@@ -107,7 +107,7 @@ impl Core {
                 Err(Error::new(ErrorKind::Poisoned, why).remedy("reads go on; reopen the store to write"))
             }
             None if self.is_closed => Err(closed()),
-            None => Ok(()),
+            None => self.log.check_sound(),
         }
     }
 }

@@ -192,7 +192,9 @@ impl LogWriter {
         error.with_outcome(LOOK_FIRST)
     }
 
-    fn check_sound(&self) -> Result<()> {
+    /// # Errors
+    /// `Poisoned`: a write or a sync failed, and the log takes nothing more.
+    pub fn check_sound(&self) -> Result<()> {
         match &self.poisoned {
             None => Ok(()),
             Some(cause) => Err(Error::new(ErrorKind::Poisoned, format!("the log takes no more writes since: {cause}"))
