@@ -96,7 +96,8 @@ impl LogWriter {
     /// segment, beginning a new one when it does not. Nothing is written to the log itself.
     ///
     /// # Errors
-    /// `NoSpace`: the new segment could not be allocated, and the log is as before. The writer is poisoned.
+    /// The new segment could not be allocated, and the log is as before: `NoSpace` where there is none. It was allocated and its
+    /// header may be durable, or what the log has could not be synced: the writer is poisoned.
     pub fn make_room(&mut self, frame_bytes: usize, next_seq: u64, seq_end: u64) -> Result<()> {
         self.check_sound()?;
         let needed = group_sectors(frame_bytes) * u64::from(SECTOR);
