@@ -19,6 +19,12 @@ pub(crate) const RESTORE_STORE: &str = "put a copy of the store's whole folder i
 pub(crate) const PUBLISH_AGAIN: &str =
     "open the store for writing once, as asof apply does: MANIFEST is published again out of registry.redb";
 
+/// What to do after a change that the disk failed within.
+pub(crate) const LOOK_FIRST: &str =
+    "whether it took place shows when the store is opened again: look before doing it once more";
+/// What an error of a full disk says, unless something of the write was kept after all.
+const NOTHING_KEPT: &str = "nothing of this write was kept";
+
 /// What the operating system says where this process, or all of them, have too many files open.
 const TOO_MANY_OPEN_FILES: [Option<i32>; 2] =
     [Some(rustix::io::Errno::MFILE.raw_os_error()), Some(rustix::io::Errno::NFILE.raw_os_error())];
@@ -97,7 +103,7 @@ impl Error {
         let mut error = Self::new(kind, format!("{}: {source}", what.into())).at(path.display());
         if kind == ErrorKind::NoSpace {
             let way_out = if is_limit { "raise the limit on the size of files (ulimit -f)" } else { "free some space" };
-            error = error.remedy(format!("{way_out}; nothing of this write was kept"));
+            error = error.remedy(format!("{way_out}; {NOTHING_KEPT}"));
         }
         match source.kind() {
             std::io::ErrorKind::PermissionDenied => {
@@ -145,6 +151,19 @@ impl Error {
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.0.remedy = Some(remedy.into());
         self
+    }
+
+    /// For a change of which something was kept, or may have been: that is not [`ErrorKind::NoSpace`], whatever the disk said, and
+    /// `outcome` follows what is to be done about the disk.
+    #[must_use]
+    pub(crate) fn with_outcome(mut self, outcome: &str) -> Self {
+        if self.0.kind == ErrorKind::NoSpace {
+            self.0.kind = ErrorKind::Io;
+        }
+        let way_out = self.0.remedy.take().unwrap_or_default();
+        let way_out = way_out.strip_suffix(NOTHING_KEPT).unwrap_or(&way_out).trim_end_matches("; ");
+        let remedy = if way_out.is_empty() { outcome.to_owned() } else { format!("{way_out}; {outcome}") };
+        self.remedy(remedy)
     }
 
     /// Keeps the error that caused this one.
@@ -289,6 +308,18 @@ mod tests {
     fn a_full_disk_has_a_kind_of_its_own() {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(Error::io("write", Path::new("log/1"), full).kind(), ErrorKind::NoSpace);
+    }
+
+    #[test]
+    fn a_disk_that_was_full_within_a_change_is_not_said_to_have_kept_nothing() {
+        for (kind, way_out) in [
+            (std::io::ErrorKind::StorageFull, "; free some space; it may be there"),
+            (std::io::ErrorKind::PermissionDenied, "as a user who may; it may be there"),
+            (std::io::ErrorKind::Other, "other error; it may be there"),
+        ] {
+            let error = Error::io("syncing", Path::new("log/1"), kind.into()).with_outcome("it may be there");
+            assert!(error.kind() == ErrorKind::Io && error.to_string().ends_with(way_out), "{error:?}");
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub mod request;
 pub mod store;
 pub mod tail;
 pub mod text;
+mod threads;
 pub mod time;
 pub mod value;
 

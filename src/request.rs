@@ -97,7 +97,7 @@ pub struct HistoricalRequest {
     pub created_cutoff: bool,
     /// Columns are called `view__feature`.
     pub full_names: bool,
-    /// Threads to join with; 0 means one per core, at most 8.
+    /// Threads to join with, 256 at most, and as many as the system gives; 0 means one per core, at most 8.
     pub threads: usize,
 }
 

@@ -31,12 +31,15 @@ pub(super) fn run(args: &Apply, context: &mut Context) -> Result<(), Failure> {
     let store = project.create_or_open()?;
     let planned = store.plan(wanted, options)?;
     if planned.is_refused() {
+        let shown = show_only(&planned, context);
         store.close()?;
-        return show_only(&planned, context);
+        return shown;
     }
     let done = store.apply(wanted, options)?;
+    let told = print(&done, true, context);
+    // What took place is told, whatever becomes of the close.
     store.close()?;
-    print(&done, true, context)
+    told
 }
 
 /// Shows a plan that is not carried out. Why changes are refused stands in it.

@@ -21,9 +21,11 @@ pub(super) fn run(args: &Delete, context: &mut Context) -> Result<(), Failure> {
     let store = context.project()?.open_for_writing()?;
     let keys = store.join_keys(&Features::list([format!("{}:*", args.view)])?, &GetOptions::default())?;
     let deleted = store.delete(&args.view, &inputs::entity(&pairs, &keys)?, &options)?;
-    store.close()?;
     let mut sheet = Sheet::new(["view", "seq", "created_timestamp"]);
     sheet.push([json!(args.view), json!(deleted.seq), json!(deleted.created.map(|time| time.to_string()))]);
     let entity = if args.keys.is_empty() { String::new() } else { format!("{} from ", args.keys.join(" ")) };
-    context.report(&format!("deleted {entity}{} at seq {}", args.view, deleted.seq), &sheet)
+    let told = context.report(&format!("deleted {entity}{} at seq {}", args.view, deleted.seq), &sheet);
+    // What took place is told, whatever becomes of the close.
+    store.close()?;
+    told
 }

@@ -44,12 +44,10 @@ pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
         (None, _) => import_all(&store, project.folder(), &options, &mut imported),
     };
     drop(meter);
-    let outcome = outcome.and_then(|()| store.close());
-    // Views that were imported before one failed are told of: they stay.
-    if outcome.is_ok() || !imported.is_empty() {
-        print(&imported, context)?;
-    }
-    Ok(outcome?)
+    // Views that were imported before one failed, or before the close does, are told of: they stay.
+    let told = if outcome.is_ok() || !imported.is_empty() { print(&imported, context) } else { Ok(()) };
+    outcome.and_then(|()| store.close())?;
+    told
 }
 
 /// The sources of all views that name one; `imported` is what was done, also when one failed.

@@ -97,3 +97,64 @@ fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
         Command::Completions(args) => completions::run(args, context),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::disk::{MapAccess, RealDisk};
+    use crate::head::{Head, Trust};
+    use crate::identity::Identity;
+    use crate::store::Store;
+
+    /// Standard output, which looks whether the store was closed when something is printed.
+    struct Watching {
+        store: PathBuf,
+        was_closed: Arc<Mutex<Vec<bool>>>,
+    }
+
+    impl Write for Watching {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let uuid = Identity::read(&RealDisk, &self.store).unwrap().uuid;
+            let head = Head::open(&RealDisk, &self.store, &uuid, MapAccess::Read).unwrap().unwrap();
+            self.was_closed.lock().unwrap().push(head.read_trusted().1 == Trust::Clean);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_command_changed_is_told_before_the_store_is_closed() {
+        // A close that failed once hid that a row had been deleted, or a snapshot been named.
+        let folder = Store::temporary().unwrap();
+        let project = folder.path().with_file_name("project");
+        std::fs::create_dir(&project).unwrap();
+        let definitions = "[project]\nname = \"p\"\n[entities.thing]\njoin_keys = { id = \"int64\" }\n\
+            [views.v]\nentities = [\"thing\"]\n[views.v.features]\nx = \"int64\"\n";
+        std::fs::write(project.join("asof.toml"), definitions).unwrap();
+        let rows = project.join("rows.csv");
+        std::fs::write(&rows, "id,event_timestamp,x\n1,2024-03-01T13:00:00Z,1\n").unwrap();
+        for (number, format) in ["table", "json", "csv"].into_iter().enumerate() {
+            let name = format!("s{number}");
+            for words in [
+                &["apply"][..],
+                &["import", "v", rows.to_str().unwrap()],
+                &["delete", "v", "id=1"],
+                &["snapshot", &name],
+            ] {
+                let before = ["asof", "--project", project.to_str().unwrap(), "--format", format];
+                let cli = Cli::try_parse_from(before.iter().chain(words)).unwrap();
+                let was_closed: Arc<Mutex<Vec<bool>>> = Arc::default();
+                let out = Watching { store: project.join("store"), was_closed: Arc::clone(&was_closed) };
+                run(&cli.command, &mut Context::new(&cli, Box::new(out))).map_err(|failure| failure.text()).unwrap();
+                let was_closed = was_closed.lock().unwrap();
+                assert!(!was_closed.is_empty() && !was_closed.contains(&true), "{words:?} as {format}: {was_closed:?}");
+            }
+        }
+    }
+}

@@ -22,9 +22,11 @@ pub(super) fn run(args: &Snapshot, context: &mut Context) -> Result<(), Failure>
     check_name("snapshot", &args.name).map_err(Failure::Usage)?;
     let store = project.open_for_writing()?;
     let made = store.snapshot(&args.name)?;
-    store.close()?;
     let sentence = format!("snapshot {} is seq {}: ask for it with --known-at {}", made.name, made.seq, made.name);
-    context.report(&sentence, &sheet([(made.name.as_str(), made.seq, Timestamp(made.created_at_us))]))
+    let told = context.report(&sentence, &sheet([(made.name.as_str(), made.seq, Timestamp(made.created_at_us))]));
+    // What took place is told, whatever becomes of the close.
+    store.close()?;
+    told
 }
 
 fn sheet<'a>(snapshots: impl IntoIterator<Item = (&'a str, u64, Timestamp)>) -> Sheet {

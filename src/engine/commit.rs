@@ -59,7 +59,8 @@ impl Engine {
     /// Commits a batch, whole, with as much durability as the store was opened for.
     ///
     /// # Errors
-    /// `Refused`: the view was dropped meanwhile. `NoSpace`: nothing was written. Otherwise the log could not be written or synced, and takes no more writes.
+    /// `Refused`: the view was dropped meanwhile. `NoSpace`: nothing was written. Otherwise the log could not be written or synced,
+    /// and takes no more writes; whether it has the batch shows at the next open.
     pub fn commit(&self, batch: Batch) -> Result<Committed> {
         self.relieve_tail()?;
         let pending = Arc::new(Pending { state: Mutex::new(PendingState::Queued(batch)) });

@@ -12,7 +12,7 @@ use super::commit::Pending;
 use super::picture::Picture;
 use super::reads::{OwnHead, Reads, Source, closed};
 use super::tables::Tables;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, LOOK_FIRST, Result};
 use crate::format::log::LogPosition;
 use crate::head::{HeadState, UNSETTLED};
 use crate::history::StagingBudget;
@@ -99,7 +99,7 @@ pub(super) struct Effect {
 
 impl Core {
     /// # Errors
-    /// `Poisoned`: the store was closed, or a change of the registry failed half-way.
+    /// `Poisoned`: the store was closed, a change of the registry failed half-way, or the log could not be written or synced.
     pub fn check_sound(&self) -> Result<()> {
         match &self.broken {
             Some(cause) => {
@@ -107,7 +107,7 @@ impl Core {
                 Err(Error::new(ErrorKind::Poisoned, why).remedy("reads go on; reopen the store to write"))
             }
             None if self.is_closed => Err(closed()),
-            None => Ok(()),
+            None => self.log.check_sound(),
         }
     }
 }
@@ -237,7 +237,7 @@ impl Engine {
                 return error;
             }
             core.broken = Some(error.as_cause());
-            error.remedy("whether it took place shows when the store is opened again: look before doing it once more")
+            error.with_outcome(LOOK_FIRST)
         })?;
         // Before anybody can know of the rows: whoever does must find the table marked.
         if let Some(table) = effect.rows_for.and_then(|view| core.tables.get_mut(&view)) {
@@ -247,7 +247,7 @@ impl Engine {
         manifest.put_in_place().map_err(|error| {
             settle(core, false);
             core.broken = Some(error.as_cause());
-            error.remedy("it took place, and shows when the store is opened again: do not do it once more")
+            error.with_outcome("it took place, and shows when the store is opened again: do not do it once more")
         })?;
         let tail = effect.tail.unwrap_or_else(|| self.reads.picture().tail.clone());
         self.set_picture(Arc::clone(&state), tail);

@@ -15,9 +15,11 @@ use super::picture::ViewPicture;
 use super::reads::Sight;
 use super::seal::BUILD_THREADS;
 use super::winners::{rows_of_tail, winners_of_run};
+use crate::caught::caught;
 use crate::error::{Error, Result};
 use crate::history::RunFile;
 use crate::latest::Table;
+use crate::threads;
 
 /// Fewer rows than this are stored by one thread.
 const PARALLEL_ROWS_MIN: u64 = 50_000;
@@ -212,23 +214,17 @@ fn store_winners(table: &mut Table, files: &[&RunFile], view: &ViewPicture, rows
         return Ok(());
     }
     let parts = table.parts(BUILD_THREADS)?;
-    let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = parts
-            .into_iter()
-            .map(|mut part| {
-                scope.spawn(move || {
-                    for file in files {
-                        let hashes = part.hashes();
-                        winners_of_run(file, view, hashes, |hash, row, seq| part.upsert(hash, row, seq).map(|_| ()))?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let stopped = || Err(Error::refused("a thread that fills a latest table stopped"));
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| stopped())).collect()
+    let filled = caught(|| {
+        threads::each(parts.into_iter(), |mut part| {
+            for file in files {
+                let hashes = part.hashes();
+                winners_of_run(file, view, hashes, |hash, row, seq| part.upsert(hash, row, seq).map(|_| ()))?;
+            }
+            Ok(())
+        })
     });
-    outcomes.into_iter().collect()
+    let stopped = |panic| Error::refused(format!("a thread that fills a latest table panicked: {panic}"));
+    filled.map_err(stopped)?.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ use crate::value::{DataType, timestamp_arrow_type};
 
 /// Metadata key of a training set: the seq it was known at.
 pub const KNOWN_AT_KEY: &str = "asof.known_at_seq";
-const THREADS_MAX: usize = 8;
+/// Threads of a join that asks for none in particular.
+const THREADS_UNASKED_MAX: usize = 8;
+/// More threads than this no machine is made for.
+const THREADS_MAX: usize = 256;
 
 /// A join that was resolved against one state of the store; give it spine batches one after another.
 #[derive(Debug)]
@@ -192,8 +195,8 @@ fn output_schema(
 /// How many threads a join takes that asks for so many, or for none in particular.
 fn thread_count(asked: usize) -> usize {
     match asked {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX),
-        threads => threads,
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_UNASKED_MAX),
+        threads => threads.min(THREADS_MAX),
     }
 }
 
@@ -269,4 +272,15 @@ impl HistoricalJoin {
 fn utc_column(values: ScalarBuffer<i64>, nulls: Option<arrow_buffer::NullBuffer>) -> ArrayRef {
     let times: Arc<dyn Array> = Arc::new(TimestampMicrosecondArray::new(values, nulls).with_timezone("UTC"));
     times
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_takes_no_more_threads_than_a_machine_may_have() {
+        assert_eq!([1, 256, 257, 1_000_000, usize::MAX].map(thread_count), [1, 256, 256, 256, 256]);
+        assert!((1..=THREADS_UNASKED_MAX).contains(&thread_count(0)));
+    }
 }

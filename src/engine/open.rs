@@ -81,7 +81,9 @@ impl Engine {
         }
         let is_clean = trust == Trust::Clean;
         let mut tails: Vec<Arc<TailSegment>> = Vec::new();
-        let mut ingested_at_us = meta.ingested_at_us.max(said.ingested_at_us);
+        // Of commits that went past the log `meta` knows, of sealed ones their clock file, of the others the log.
+        let sealed_at_us = state.clocks().map(|clock| clock.ingested_last_us).max().unwrap_or(0);
+        let mut ingested_at_us = meta.ingested_at_us.max(sealed_at_us).max(said.ingested_at_us);
         let mut replay = Replay::new(Arc::clone(&state), identity.hash_seed);
         let witness = meta.log_synced.max(said.log_synced);
         let clean_end = is_clean.then_some(said.log_end).filter(|end| *end > 0);

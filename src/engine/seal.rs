@@ -225,8 +225,9 @@ impl Engine {
         let folder = history_folder(&self.reads.dir, view);
         if !self.reads.disk.exists(&folder)? {
             self.reads.disk.create_dir(&folder)?;
-            self.reads.disk.sync_dir(&self.reads.dir.join("history"))?;
         }
+        // Also one that is there: whoever made it may have failed to sync it, or be at it.
+        self.reads.disk.sync_dir(&self.reads.dir.join("history"))?;
         Ok(folder)
     }
 }

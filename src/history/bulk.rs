@@ -23,6 +23,7 @@ use crate::history::reader::RunFile;
 use crate::history::rows::{RowColumns, UnsortedRows};
 use crate::history::schema::RunSchema;
 use crate::key::key_hash;
+use crate::threads;
 
 /// Rows are partitioned into this many buckets by their first hash bits.
 const BUCKET_BITS: u32 = 10;
@@ -218,17 +219,7 @@ impl<'a> BulkBuilder<'a> {
                 self.push(first_row, &batch)?;
             }
         };
-        if self.output.threads <= 1 {
-            work()?;
-        } else {
-            std::thread::scope(|scope| {
-                let threads: Vec<_> = (0..self.output.threads).map(|_| scope.spawn(work)).collect();
-                threads.into_iter().try_for_each(|thread| match thread.join() {
-                    Ok(result) => result,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-            })?;
-        }
+        threads::each(0..self.output.threads.max(1), |_| work()).into_iter().collect::<Result<()>>()?;
         Ok(lock(&source).1)
     }
 

@@ -15,6 +15,7 @@ use crate::history::rows::{RowColumns, RunRows};
 use crate::history::schema::RunSchema;
 use crate::history::syncs::Syncs;
 use crate::history::writer::write_run;
+use crate::threads;
 
 /// Where the files of a new run go.
 #[derive(Clone, Copy)]
@@ -133,15 +134,7 @@ fn run_jobs(
             done.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(result);
         }
     };
-    if output.threads <= 1 || jobs <= 1 {
-        work();
-    } else {
-        std::thread::scope(|scope| {
-            for _ in 0..output.threads.min(jobs) {
-                scope.spawn(work);
-            }
-        });
-    }
+    threads::share(output.threads.min(jobs), work);
     let mut files = Vec::new();
     for result in done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten() {
         files.extend(result?);

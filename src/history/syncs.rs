@@ -5,6 +5,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::disk::File;
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// Files that wait for their turn; whoever has another waits then, so that few are open at a time.
 const WAITING_MAX: usize = 16;
@@ -12,7 +13,8 @@ const WAITING_MAX: usize = 16;
 /// Takes files that are to be synced.
 #[derive(Debug)]
 pub(crate) struct Syncs {
-    sender: SyncSender<Arc<dyn File>>,
+    /// To the thread that syncs them; where there was none to be had, whoever gives a file does it.
+    sender: Option<SyncSender<Arc<dyn File>>>,
 }
 
 impl Syncs {
@@ -24,9 +26,10 @@ impl Syncs {
         let (sender, files) = sync_channel::<Arc<dyn File>>(WAITING_MAX);
         std::thread::scope(|scope| {
             // Nothing is known of a file after a sync that failed: the run is lost, and the others need none.
-            let syncing = scope.spawn(|| files.into_iter().try_for_each(|file| file.sync()));
+            let syncing = threads::start(scope, || files.into_iter().try_for_each(|file| file.sync()));
+            let Some(syncing) = syncing else { return work(&Syncs { sender: None }) };
             // Taken away after the work, which ends the thread.
-            let done = work(&Syncs { sender });
+            let done = work(&Syncs { sender: Some(sender) });
             let synced = syncing.join().unwrap_or_else(|_| Err(Error::refused("the thread that syncs files stopped")));
             // Work that ended because of the sync says less than the sync does.
             synced.and(done)
@@ -36,9 +39,10 @@ impl Syncs {
     /// Syncs what was written of `file` so far, soon.
     ///
     /// # Errors
-    /// One given before could not be synced, and no other will be: there is no use in going on.
+    /// It or one given before could not be synced, and no other will be: there is no use in going on.
     pub(crate) fn push(&self, file: &Arc<dyn File>) -> Result<()> {
-        let sent = self.sender.send(Arc::clone(file));
+        let Some(sender) = &self.sender else { return file.sync() };
+        let sent = sender.send(Arc::clone(file));
         sent.map_err(|_| Error::refused("another file of the same run could not be synced"))
     }
 }

@@ -18,6 +18,7 @@ use super::source::{Source, Tail};
 use super::spine::SpineTimes;
 use crate::error::{Error, Result};
 use crate::format::row::FieldState;
+use crate::threads;
 use crate::value::DataType;
 
 /// A field whose values are wanted.
@@ -77,12 +78,7 @@ impl<'a> Gather<'a> {
                 let _ = done.set(self.column(wanted));
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(wanted.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
+        threads::share(threads.min(wanted.len()), work);
         let unmade = || Error::invalid("a column was not gathered");
         done.into_iter().map(|column| column.into_inner().unwrap_or_else(|| Err(unmade()))).collect()
     }

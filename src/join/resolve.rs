@@ -9,6 +9,7 @@ use super::search::resolve;
 use super::source::Source;
 use super::spine::{Partition, SpineKeys};
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// The source of a row that nothing matches.
 pub(super) const NO_SOURCE: u16 = u16::MAX;
@@ -93,15 +94,8 @@ impl Resolution {
         let share_count = partition.probes.len().div_ceil(chunk);
         self.shares.resize_with(share_count, Share::default);
         let plan = &Plan::new(question, keys);
-        std::thread::scope(|scope| {
-            for (share, probes) in self.shares.iter_mut().zip(partition.probes.chunks(chunk)) {
-                if share_count > 1 {
-                    scope.spawn(move || resolve(plan, probes, share));
-                } else {
-                    resolve(plan, probes, share);
-                }
-            }
-        });
+        let shares = self.shares.iter_mut().zip(partition.probes.chunks(chunk));
+        threads::each(shares, |(share, probes)| resolve(plan, probes, share));
         Ok(())
     }
 

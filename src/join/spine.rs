@@ -6,6 +6,7 @@ use arrow_buffer::{NullBuffer, ScalarBuffer};
 
 use crate::error::{Error, Result};
 use crate::key::{KeySchema, key_hash};
+use crate::threads;
 
 use super::keys::{KeyBytes, encode_columns};
 
@@ -47,19 +48,9 @@ impl SpineKeys {
         let (bytes, nulls) = encode_columns(schema, columns, row_count)?;
         let mut hashes = vec![0; row_count];
         let chunk = row_count.div_ceil(threads.max(1)).max(1);
-        std::thread::scope(|scope| {
-            for (part, hashes) in hashes.chunks_mut(chunk).enumerate() {
-                let bytes = &bytes;
-                let hash = move || {
-                    for (row, hash) in (part * chunk..).zip(hashes) {
-                        *hash = key_hash(seed, bytes.get(row));
-                    }
-                };
-                if chunk < row_count {
-                    scope.spawn(hash);
-                } else {
-                    hash();
-                }
+        threads::each(hashes.chunks_mut(chunk).enumerate(), |(part, hashes)| {
+            for (row, hash) in (part * chunk..).zip(hashes) {
+                *hash = key_hash(seed, bytes.get(row));
             }
         });
         Ok(SpineKeys { bytes, hashes, nulls, hash_is_key: schema.hash_is_key() })

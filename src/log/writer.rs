@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{File, OpenMode};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, LOOK_FIRST, Result};
 use crate::format::log::{
     FRAME_BYTES_MAX, GROUP_HEADER_BYTES, GroupHeader, LogPosition, SEGMENT_SEQ_SPAN, SegmentHeader,
 };
@@ -96,7 +96,8 @@ impl LogWriter {
     /// segment, beginning a new one when it does not. Nothing is written to the log itself.
     ///
     /// # Errors
-    /// `NoSpace`: the new segment could not be allocated, and the log is as before. The writer is poisoned.
+    /// The new segment could not be allocated, and the log is as before: `NoSpace` where there is none. It was allocated and its
+    /// header may be durable, or what the log has could not be synced: the writer is poisoned.
     pub fn make_room(&mut self, frame_bytes: usize, next_seq: u64, seq_end: u64) -> Result<()> {
         self.check_sound()?;
         let needed = group_sectors(frame_bytes) * u64::from(SECTOR);
@@ -188,10 +189,13 @@ impl LogWriter {
 
     fn poison(&mut self, error: Error) -> Error {
         self.poisoned = Some(error.as_cause());
-        error
+        // Also of a disk that was full: what of it is in the file, the next open may find.
+        error.with_outcome(LOOK_FIRST)
     }
 
-    fn check_sound(&self) -> Result<()> {
+    /// # Errors
+    /// `Poisoned`: a write or a sync failed, and the log takes nothing more.
+    pub fn check_sound(&self) -> Result<()> {
         match &self.poisoned {
             None => Ok(()),
             Some(cause) => Err(Error::new(ErrorKind::Poisoned, format!("the log takes no more writes since: {cause}"))

@@ -84,8 +84,17 @@ impl Attempts {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
-    use crate::Error;
+    use crate::definition::{Definitions, FeatureView};
+    use crate::disk::{FaultyDisk, MemDisk, Operation, Verdict};
+    use crate::options::Sizes;
+    use crate::time::Timestamp;
+    use crate::value::DataType;
+    use crate::{ApplyOptions, Error, ErrorKind, Row, Store};
 
     #[test]
     fn what_fails_is_tried_less_and_less_often_and_keeps_nothing_else_from_being_done() {
@@ -118,5 +127,46 @@ mod tests {
             });
         }
         assert_eq!(tries, [1, 3, 4, 5, 6, 7, 8, 9, 10]);
+    }
+
+    #[test]
+    fn nothing_is_built_that_a_log_which_failed_keeps_from_being_committed() {
+        // A seal and a merge were built in full round after round, and removed again.
+        for fails in [false, true] {
+            let (built, is_ill) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+            let (building, ill) = (Arc::clone(&built), Arc::clone(&is_ill));
+            let disk = FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path: &Path| {
+                let is = |ending: &str| path.extension().is_some_and(|end| end == ending);
+                building.fetch_add(usize::from(operation == Operation::Create && is("arrow")), Ordering::SeqCst);
+                let is_it = operation == Operation::Sync && is("log") && ill.load(Ordering::SeqCst);
+                if is_it { Verdict::Fail(std::io::ErrorKind::Other) } else { Verdict::Proceed }
+            });
+            let sizes =
+                Sizes { segment_bytes: 4_096, table_reserve_bytes: 32 << 20, merge_fanout: 2, ..Sizes::default() };
+            let store = Store::builder().sizes(sizes).background(false).disk(Arc::new(disk)).open("/upkeep").unwrap();
+            let view = FeatureView::new("v").entity("thing").feature("x", DataType::Int64);
+            let definitions = Definitions::new("upkeep").entity("thing", [("id", DataType::Int64)]).view(view);
+            store.apply(&definitions, ApplyOptions::default()).unwrap();
+            let write = |at| store.write_rows("v", [Row::new().at(Timestamp(at)).set("id", 1_i64).set("x", at)]);
+            // Runs to merge, then full segments to seal.
+            for at in 0..4 {
+                write(at).unwrap();
+                store.seal().unwrap();
+            }
+            (4..100).for_each(|at| drop(write(at).unwrap()));
+            if fails {
+                is_ill.store(true, Ordering::SeqCst);
+                write(100).unwrap_err();
+                is_ill.store(false, Ordering::SeqCst);
+                assert_eq!(write(101).unwrap_err().kind(), ErrorKind::Poisoned);
+            }
+            built.store(0, Ordering::SeqCst);
+            let mut attempts = Attempts::default();
+            for _ in 0..20 {
+                attempts.begin_round();
+                go_round(store.engine().unwrap(), &mut attempts, &Bell::default());
+            }
+            assert_eq!(built.load(Ordering::SeqCst) > 0, !fails, "{} were built", built.load(Ordering::SeqCst));
+        }
     }
 }

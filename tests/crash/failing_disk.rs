@@ -87,7 +87,10 @@ fn suffer(
         // Where the failure was met by work that is done again later, the next write tells its cause.
         let tells_later = error.kind() == ErrorKind::Poisoned && error.to_string().contains("injected");
         let kind = if is_full { ErrorKind::NoSpace } else { ErrorKind::Io };
-        let is_right = error.kind() == kind || tells_later;
+        // Of a log that was written to, or synced, nobody knows what it kept.
+        let may_be_there =
+            error.kind() == ErrorKind::Io && error.to_string().contains("look before doing it once more");
+        let is_right = error.kind() == kind || tells_later || may_be_there;
         if !is_right || is_full && !error.to_string().contains("free some space") {
             return Err(Trouble::Wrong(format!("the error is {error:?}")));
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use asof::disk::{CrashMode, Disk, MemDisk, Random};
 use asof::options::{Durability, Sizes};
 use asof::time::{ManualClock, Timestamp};
-use asof::{ApplyOptions, ErrorKind, Features, GetOptions, Status, Store, StoreBuilder};
+use asof::{ApplyOptions, ErrorKind, Features, GetOptions, KnownAt, Status, Store, StoreBuilder};
 
 use super::examine::{Trouble, batch, entity, examine};
 use super::faults::{self, Expect, Older};
@@ -167,7 +167,15 @@ fn live_on(image: &MemDisk, scene: &Scene<'_>, dice: &mut Random, opened: &mut u
         // The header that reserved the numbers may be what was lost.
         model.shown = 0;
     }
+    let clock_goes_back = !scene.is_spoilt && dice.below(3) == 0;
+    if clock_goes_back {
+        clock.set(Timestamp(0));
+    }
     write_on(&store, &mut model)?;
+    clock.set(Timestamp(model.now_us));
+    if clock_goes_back {
+        check_learned_last(&store, &model)?;
+    }
     match dice.below(16) {
         0 => drop(store.seal()?),
         1 => store.compact()?,
@@ -213,6 +221,23 @@ fn read_only(
     Ok(Some(presence))
 }
 
+/// Whatever the clock said, what [`write_on`] wrote was learned when the rows before it were, or later.
+fn check_learned_last(store: &Store, model: &Model) -> Result<(), Trouble> {
+    let Some(last) = model.acts.iter().filter(|act| !act.rows.is_empty()).map(|act| act.clock_us).max() else {
+        return Ok(());
+    };
+    let known_at = Some(KnownAt::Time(Timestamp(last - 1)));
+    let before = GetOptions { known_at, definitions_current: true, ..GetOptions::default() };
+    let answer = store.get(&Features::list(["v@1:number"])?, &entity(KEYS)[..1], &before)?;
+    if answer[0].status != Status::NotFound {
+        return Err(Trouble::Wrong(format!(
+            "written under a clock that went back, known before {last}: {:?}",
+            answer[0]
+        )));
+    }
+    Ok(())
+}
+
 /// The store takes a row, gives it a number of its own, and answers it.
 pub fn write_on(store: &Store, model: &mut Model) -> Result<(), Trouble> {
     let presence = vec![true; model.acts.len()];
@@ -243,7 +268,8 @@ pub fn write_on(store: &Store, model: &mut Model) -> Result<(), Trouble> {
     }
     model.shown = written.first_seq;
     let features = Features::list(["v@1:number"])?;
-    let answer = store.get(&features, &entity(KEYS)[..1], &GetOptions::default())?;
+    let now = GetOptions { at: Some(Timestamp(model.now_us)), ..GetOptions::default() };
+    let answer = store.get(&features, &entity(KEYS)[..1], &now)?;
     if answer[0].status != Status::Present {
         return Err(Trouble::Wrong(format!("what was just written is {:?}", answer[0])));
     }

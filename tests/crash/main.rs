@@ -16,6 +16,7 @@ mod life;
 mod model;
 mod old_head;
 mod opening;
+mod remembered;
 mod windows;
 
 use std::io::Write;

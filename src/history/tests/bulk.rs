@@ -8,6 +8,7 @@ use super::model::*;
 use crate::disk::Disk;
 use crate::format::row::RowKind;
 use crate::history::*;
+use crate::threads::knob::without_threads;
 use crate::value::{DataType, Value};
 
 fn column(data_type: &DataType, values: impl Iterator<Item = Value>) -> ArrayRef {
@@ -87,6 +88,34 @@ fn an_import_gives_the_rows_of_its_batches_in_order_whether_it_spills_or_not() {
             assert_holds(&schema, &folder.open(&schema, &files, 0), &rows, hash);
         }
     }
+}
+
+#[test]
+fn an_import_and_a_merge_are_built_where_there_is_no_thread_to_be_had() {
+    let schema = everything(&[DataType::Int64], 16, true);
+    let rows = import_rows(&schema, 6_000, 300, &mut Dice(11));
+    let folder = Folder::new(200_000);
+    let here = std::thread::current().id();
+    folder.disk.on_operation(move |_| assert_eq!(std::thread::current().id(), here));
+    without_threads(|| {
+        let import = |rows: &[ModelRow]| {
+            let built = folder.with_output(|output| {
+                let output = RunOutput { threads: 4, is_durable: true, ..*output };
+                let builder = BulkBuilder::new(&schema, SEED, output, scratch(), StagingBudget::of(usize::MAX));
+                builder.extend(rows.chunks(500).map(|rows| Ok(batch(&schema, rows))))?;
+                builder.finish()
+            });
+            built.unwrap()
+        };
+        let runs = [import(&rows[..3_000]), import(&rows[3_000..])];
+        assert!(runs.iter().all(|files| files.len() > 1), "jobs for several threads");
+        let [earlier, later] =
+            [(&runs[0], 0), (&runs[1], 3_000)].map(|(files, base)| folder.open(&schema, files, base));
+        let files: Vec<&RunFile> = earlier.iter().chain(&later).collect();
+        let merged = folder
+            .with_output(|output| merge_runs(&files, &schema, &RunOutput { threads: 4, is_durable: true, ..*output }));
+        assert_holds(&schema, &folder.open(&schema, &merged.unwrap(), 0), &rows, hash);
+    });
 }
 
 #[test]
