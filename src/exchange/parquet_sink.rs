@@ -171,7 +171,7 @@ mod tests {
         // It had a million rows whatever they took, all of them in memory, and a batch went into one whole.
         let folder = Folder::new();
         let bytes = written(&folder, "a.parquet", 1 << 20);
-        assert_eq!(bytes, written(&folder, "b.parquet", 1 << 20), "equal rows give equal bytes");
+        assert!(bytes == written(&folder, "b.parquet", 1 << 20), "equal rows give equal bytes");
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(folder.path("a.parquet")).unwrap()).unwrap();
         let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.compressed_size()).collect();
         assert!(groups.len() > 2 && groups.iter().all(|bytes| *bytes < 5 << 18), "{groups:?}");
@@ -189,6 +189,6 @@ mod tests {
         let mut whole = ParquetSink::new(file, &rows.schema(), Vec::new()).unwrap();
         whole.writer.write(&rows).unwrap();
         Box::new(whole).finish().unwrap();
-        assert_eq!(bytes, std::fs::read(folder.path("whole.parquet")).unwrap());
+        assert!(bytes == std::fs::read(folder.path("whole.parquet")).unwrap(), "pages begin elsewhere");
     }
 }
