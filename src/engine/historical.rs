@@ -211,6 +211,11 @@ impl HistoricalJoin {
         self.known_at
     }
 
+    /// The types of the features, whose columns come after the spine's.
+    pub fn feature_types(&self) -> impl Iterator<Item = &DataType> {
+        self.selections.iter().flat_map(|selected| &selected.fields).map(|field| &field.dtype)
+    }
+
     /// Joins one batch of the spine. Messages count its rows from 1, those of the batches before it included.
     ///
     /// # Errors

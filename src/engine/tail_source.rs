@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLockReadGuard};
 
 use crate::format::row::{FieldState, RowLayout};
+use crate::join::last_seen::{KeyRows, WALK_ROWS_MAX, Walked};
 use crate::join::pick::{AsOf, Mark, pick_descending};
 use crate::join::source::{Tail, TailField, TailWinner};
 use crate::tail::{ROWS_HELD, TailRow, TailSegment, TailView};
@@ -41,6 +42,8 @@ impl<'a> Held<'a> {
 
     /// After so many visits, of at most those that were left.
     fn count(&mut self, visits: usize) {
+        #[cfg(test)]
+        tests::VISITS.set(tests::VISITS.get() + visits);
         self.visits_left -= visits;
         if self.visits_left == 0 {
             self.segments.clear();
@@ -54,13 +57,21 @@ impl<'a> Held<'a> {
     }
 
     /// The winner of a key among the rows of a part.
-    fn winner(&mut self, part: usize, hash: u64, key: &[u8], question: AsOf) -> Option<TailWinner> {
+    fn winner(
+        &mut self,
+        part: usize,
+        hash: u64,
+        key: &[u8],
+        question: AsOf,
+        walked: &mut Walked,
+    ) -> Option<TailWinner> {
         let Part { first, row_count, .. } = self.tail.parts[part];
-        let mut end = TailRow::after(question.at);
-        loop {
+        let (mut end, mut walk_left) = (TailRow::after(question.at), WALK_ROWS_MAX as usize);
+        while walk_left > 0 {
             let (mut visits, mut lowest) = (0, None);
             let rows = self.rows(part);
-            let visited = rows.numbers_before(hash, end).take(self.visits_left).inspect(|&number| {
+            let visits_max = self.visits_left.min(walk_left);
+            let visited = rows.numbers_before(hash, end).take(visits_max).inspect(|&number| {
                 visits += 1;
                 lowest = Some(number);
             });
@@ -74,12 +85,41 @@ impl<'a> Held<'a> {
                 kind: record.head.kind,
                 deadline: record.head.deadline,
             });
-            let broken_off = lowest.filter(|_| winner.is_none() && visits == self.visits_left);
+            let broken_off = lowest.filter(|_| winner.is_none() && visits == visits_max);
             end = broken_off.map_or(end, |number| rows.row(number).0);
             // A key without rows was looked for, too.
             self.count(visits.max(1));
             if broken_off.is_none() {
                 return winner;
+            }
+            walk_left -= visits;
+        }
+        let key_rows = walked.tail.entry((part, key.to_vec())).or_insert_with(|| self.key_rows(part, hash, key));
+        let (mark, number) = key_rows.pick(question)?;
+        let (_, record) = self.rows(part).row(number);
+        let winner = TailWinner { row: first + number, mark, kind: record.head.kind, deadline: record.head.deadline };
+        self.count(1);
+        Some(winner)
+    }
+
+    /// The rows of a key in a part.
+    fn key_rows(&mut self, part: usize, hash: u64, key: &[u8]) -> KeyRows {
+        let row_count = self.tail.parts[part].row_count;
+        let (mut found, mut end) = (Vec::new(), TailRow::after(i64::MAX));
+        loop {
+            let (rows, mut visits) = (self.rows(part), 0);
+            for number in rows.numbers_before(hash, end).take(self.visits_left) {
+                let (row, record) = rows.row(number);
+                if number < row_count && record.key == key {
+                    found.push((mark_of(&row), number));
+                }
+                (end, visits) = (row, visits + 1);
+            }
+            let is_broken_off = visits == self.visits_left;
+            self.count(visits);
+            if !is_broken_off {
+                found.reverse();
+                return KeyRows::new(found);
             }
         }
     }
@@ -106,10 +146,15 @@ pub fn mark_of(row: &TailRow) -> Mark {
 }
 
 impl Tail for ViewTail<'_> {
-    fn winners(&self, keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>, found: &mut dyn FnMut(usize, TailWinner)) {
+    fn winners(
+        &self,
+        keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>,
+        walked: &mut Walked,
+        found: &mut dyn FnMut(usize, TailWinner),
+    ) {
         let mut held = Held::new(self);
         for (i, (hash, key, question)) in keys.enumerate() {
-            let winners = (0..self.parts.len()).filter_map(|part| held.winner(part, hash, key, question));
+            let winners = (0..self.parts.len()).filter_map(|part| held.winner(part, hash, key, question, walked));
             if let Some(winner) = winners.max_by_key(|winner| winner.mark) {
                 found(i, winner);
             }
@@ -141,8 +186,14 @@ mod tests {
 
     use super::*;
     use crate::format::row::{RowHead, RowKind, push_record};
+    use crate::join::pick::pick;
     use crate::key::key_hash;
     use crate::value::DataType;
+
+    thread_local! {
+        /// How many rows this thread visited.
+        pub(super) static VISITS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
 
     const VIEW: u32 = 3;
 
@@ -175,7 +226,7 @@ mod tests {
             let mut winner = None;
             let question = AsOf { known_at: 5, ..AsOf::new(at) };
             let mut keys = std::iter::once((key_hash(7, b"k"), b"k".as_slice(), question));
-            view.winners(&mut keys, &mut |_, found| winner = Some((found.row, found.mark.seq)));
+            view.winners(&mut keys, &mut Walked::default(), &mut |_, found| winner = Some((found.row, found.mark.seq)));
             winner
         };
         for (at, expected) in [(0, None), (2, Some((1, 2))), (5, Some((4, 5))), (9, Some((4, 5)))] {
@@ -250,7 +301,9 @@ mod tests {
                 (asked <= 200).then_some((key_hash(7, b"k"), b"k".as_slice(), question))
             });
             let mut winners = 0;
-            view.winners(&mut keys, &mut |_, winner| winners += usize::from(winner.mark.seq == 1));
+            view.winners(&mut keys, &mut Walked::default(), &mut |_, winner| {
+                winners += usize::from(winner.mark.seq == 1)
+            });
             assert!(before_the_end, "the commit waited for all rows");
             assert_eq!(winners, 200);
         });
@@ -269,8 +322,66 @@ mod tests {
         let question = AsOf { created_cutoff: true, ..AsOf::new(100) };
         let mut asked = keys.iter().map(|key| (key_hash(7, key.as_bytes()), key.as_bytes(), question));
         let mut found = Vec::new();
-        view.winners(&mut asked, &mut |i, winner| found.push((i, winner.mark.seq as usize - i * MANY_ROWS)));
+        view.winners(&mut asked, &mut Walked::default(), &mut |i, winner| {
+            found.push((i, winner.mark.seq as usize - i * MANY_ROWS));
+        });
         assert_eq!(found, seen.into_iter().enumerate().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn rows_of_a_key_that_a_question_does_not_see_are_gone_by_once_and_not_for_every_spine_row() {
+        let tail = [Arc::new(TailSegment::new(1))];
+        insert_rows(&tail[0], b"k", 1, &rows_seen_at(1));
+        let layout = RowLayout::new([DataType::Int64]);
+        let view = ViewTail::new(&tail, VIEW, &layout, MANY_ROWS as u64);
+        // Later ones, of which the question does not know.
+        insert_rows(&tail[0], b"k", MANY_ROWS as u64 + 1, &rows_seen_at(1));
+        let question = AsOf { created_cutoff: true, ..AsOf::new(100) };
+        let (mut winners, mut walked) = (0, Walked::default());
+        VISITS.set(0);
+        for _ in 0..40 {
+            let mut asked = std::iter::repeat_n((key_hash(7, b"k"), b"k".as_slice(), question), 50);
+            view.winners(&mut asked, &mut walked, &mut |_, winner| winners += usize::from(winner.mark.seq == 1));
+        }
+        assert_eq!(winners, 2_000);
+        let most = 2 * MANY_ROWS + 2_000 * (WALK_ROWS_MAX as usize + 1);
+        assert!(VISITS.get() <= most, "{} rows were visited, at most {most}", VISITS.get());
+    }
+
+    #[test]
+    fn winners_among_many_rows_are_those_that_the_pick_finds() {
+        let tail = [Arc::new(TailSegment::new(1))];
+        let mut word = 7_u64;
+        let mut roll = move |sides: u64| {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((word >> 33) % sides).cast_signed()
+        };
+        let mut marks: [Vec<Mark>; 2] = [Vec::new(), Vec::new()];
+        for (key, marks) in marks.iter_mut().enumerate() {
+            let rows: Vec<(i64, Option<i64>)> =
+                (0..MANY_ROWS).map(|_| (roll(900), [None, Some(2_000), Some(roll(9_000))][roll(3) as usize])).collect();
+            let first_seq = (key * MANY_ROWS + 1) as u64;
+            insert_rows(&tail[0], &[key as u8], first_seq, &rows);
+            let rows = (first_seq..).zip(rows);
+            marks.extend(rows.map(|(seq, (event_ts, created))| Mark { event_ts, created, seq }));
+            marks.sort();
+        }
+        let layout = RowLayout::new([DataType::Int64]);
+        for known_at in [u64::MAX, 2 * MANY_ROWS as u64 - 300, 40] {
+            let view = ViewTail::new(&tail, VIEW, &layout, known_at);
+            let asked: Vec<(u8, AsOf)> = (0..600)
+                .map(|_| (roll(2) as u8, AsOf { known_at, created_cutoff: true, ..AsOf::new(roll(1_000)) }))
+                .collect();
+            let keys: Vec<[u8; 1]> = asked.iter().map(|(key, _)| [*key]).collect();
+            let mut asks = keys.iter().zip(&asked).map(|(key, (_, question))| (key_hash(7, key), &key[..], *question));
+            let mut found = vec![None; asked.len()];
+            view.winners(&mut asks, &mut Walked::default(), &mut |i, winner| found[i] = Some(winner.mark));
+            for ((key, question), found) in asked.into_iter().zip(found) {
+                let marks = &marks[usize::from(key)];
+                let expected = pick(marks.as_slice(), question).map(|index| marks[index]);
+                assert_eq!(found, expected, "key {key}, {question:?}");
+            }
+        }
     }
 
     #[test]

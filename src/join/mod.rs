@@ -13,6 +13,7 @@
 mod encoded;
 mod gather;
 mod keys;
+pub mod last_seen;
 pub mod naming;
 pub mod pick;
 mod resolve;

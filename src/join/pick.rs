@@ -38,13 +38,29 @@ impl AsOf {
     /// Whether a row at this place in row order is in sight.
     #[inline]
     pub fn sees(&self, mark: &Mark) -> bool {
-        mark.event_ts <= self.at && mark.seq <= self.known_at && self.sees_created(mark.created)
+        mark.event_ts <= self.at && self.seen(mark) <= Seen::From(self.at)
     }
 
+    /// From when on a row at this place in row order is in sight, its event time aside: whatever `at` is.
     #[inline]
-    fn sees_created(&self, created: Option<i64>) -> bool {
-        !self.created_cutoff || created.is_some_and(|created| created <= self.at)
+    pub fn seen(&self, mark: &Mark) -> Seen {
+        if mark.seq > self.known_at {
+            Seen::Never
+        } else if !self.created_cutoff {
+            Seen::From(i64::MIN)
+        } else {
+            mark.created.map_or(Seen::Never, Seen::From)
+        }
     }
+}
+
+/// From when on a row is in sight. `Ord` is by instant, never last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Seen {
+    /// From this instant on.
+    From(i64),
+    /// At no instant.
+    Never,
 }
 
 /// Rows of one key in row order, by position.

@@ -7,6 +7,7 @@
 
 use std::hint::select_unpredictable;
 
+use super::last_seen::{LastSeen, WALK_ROWS_MAX, Walked};
 use super::pick::{Mark, is_past, oldest_in_age, pick};
 use super::resolve::{Hits, NO_SOURCE, Plan, Share};
 use super::source::{Run, Slot, Source, Tail, TailWinner, slot_rows};
@@ -47,7 +48,15 @@ pub(super) fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
     let mut best = Best { event_ts: [0; BLOCK], source: [0; BLOCK], row: [0; BLOCK], tail };
     let mut found =
         Found { lane: [0; BLOCK], slot: [0; BLOCK], start: [0; BLOCK], row: [0; BLOCK], len: [0; BLOCK], count: 0 };
+    let mut walked: Vec<Walked> = Vec::new();
+    walked.resize_with(source_count, Walked::default);
+    let mut last_bucket = 0;
     for block in probes.chunks(BLOCK) {
+        // Of other buckets no key comes again.
+        if block.first().is_some_and(|probe| bucket(probe.hash) != last_bucket) {
+            walked.iter_mut().for_each(Walked::clear);
+        }
+        last_bucket = block.last().map_or(0, |probe| bucket(probe.hash));
         best.event_ts.fill(i64::MIN);
         best.source.fill(NO_SOURCE);
         for &source in &plan.order {
@@ -55,8 +64,10 @@ pub(super) fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
             let number = u16::try_from(source).unwrap_or(NO_SOURCE);
             match &plan.question.sources[source] {
                 Source::Tail(tail) if tail.is_empty() => {}
-                Source::Tail(tail) => visit_tail(plan, number, *tail, block, &mut best),
-                Source::Run(run) => visit_run(plan, number, run, block, &mut best, &mut found),
+                Source::Tail(tail) => visit_tail(plan, number, *tail, block, &mut best, &mut walked[source]),
+                Source::Run(run) => {
+                    visit_run(plan, number, run, block, &mut best, &mut found, &mut walked[source]);
+                }
             }
         }
         if !plan.question.truncates.is_empty() {
@@ -66,12 +77,12 @@ pub(super) fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
     }
 }
 
-fn visit_tail(plan: &Plan<'_>, number: u16, tail: &dyn Tail, block: &[Probe], best: &mut Best) {
+fn visit_tail(plan: &Plan<'_>, number: u16, tail: &dyn Tail, block: &[Probe], best: &mut Best, walked: &mut Walked) {
     let mut keys = block.iter().map(|probe| {
         let key = plan.keys.key(probe.position as usize);
         (probe.hash, key, plan.as_of(probe.at))
     });
-    tail.winners(&mut keys, &mut |lane, winner| {
+    tail.winners(&mut keys, walked, &mut |lane, winner| {
         if best.offer(plan, lane, number, winner.row, winner.mark.event_ts, || winner.mark) {
             best.tail[lane] = Some(winner);
         }
@@ -125,7 +136,15 @@ impl Best {
     }
 }
 
-fn visit_run(plan: &Plan<'_>, number: u16, run: &Run<'_>, block: &[Probe], best: &mut Best, found: &mut Found) {
+fn visit_run(
+    plan: &Plan<'_>,
+    number: u16,
+    run: &Run<'_>,
+    block: &[Probe],
+    best: &mut Best,
+    found: &mut Found,
+    walked: &mut Walked,
+) {
     let (Some(first), Some(last)) = (block.first(), block.last()) else { return };
     let out_of_range =
         bucket(last.hash) < bucket(run.index.hash_min) || bucket(first.hash) > bucket(run.index.hash_max);
@@ -137,7 +156,7 @@ fn visit_run(plan: &Plan<'_>, number: u16, run: &Run<'_>, block: &[Probe], best:
     search_times(run, block, found);
     let filters = question.created_cutoff || question.known_at < run.seq_range.1;
     if filters {
-        offer_filtered(plan, number, run, block, best, found);
+        offer_filtered(plan, number, run, block, best, found, walked);
     } else {
         offer_all(plan, number, run, block, best, found);
     }
@@ -252,13 +271,33 @@ fn offer_all(plan: &Plan<'_>, number: u16, run: &Run<'_>, block: &[Probe], best:
 }
 
 /// Offers the last row in sight of those up to what the searches found.
-fn offer_filtered(plan: &Plan<'_>, number: u16, run: &Run<'_>, block: &[Probe], best: &mut Best, found: &Found) {
+fn offer_filtered(
+    plan: &Plan<'_>,
+    number: u16,
+    run: &Run<'_>,
+    block: &[Probe],
+    best: &mut Best,
+    found: &Found,
+    walked: &mut Walked,
+) {
     for i in 0..found.count {
         let lane = usize::from(found.lane[i]);
         let question = plan.as_of(block[lane].at);
-        let rows = (found.start[i]..=found.row[i]).rev();
-        if let Some((row, mark)) = rows.map(|row| (row, run.mark(row as usize))).find(|(_, mark)| question.sees(mark)) {
-            best.offer(plan, lane, number, row, mark.event_ts, || mark);
+        let (start, last) = (found.start[i], found.row[i]);
+        let near = start.max(last.saturating_sub(WALK_ROWS_MAX - 1));
+        let mut rows = (near..=last).rev();
+        let row = rows.find(|&row| question.sees(&run.mark(row as usize))).or_else(|| {
+            if near == start {
+                return None;
+            }
+            let len = found.len[i] as usize;
+            let last_seen = walked.run.entry(start).or_insert_with(|| LastSeen::new(len));
+            let seen = |row: usize| question.seen(&run.mark(start as usize + row));
+            let row = last_seen.before((near - start) as usize, question.at, &seen)?;
+            u32::try_from(start as usize + row).ok()
+        });
+        if let Some(row) = row {
+            best.offer(plan, lane, number, row, run.event_ts[row as usize], || run.mark(row as usize));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use arrow_array::ArrayRef;
 use arrow_buffer::NullBuffer;
 
+use super::last_seen::Walked;
 use super::pick::{AsOf, Candidates, Mark};
 use crate::error::Result;
 use crate::format::row::{FieldState, RowKind};
@@ -144,10 +145,18 @@ pub trait RunFile: Sync {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many places in row order this thread read.
+    pub(super) static MARKS_READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl<'a> Run<'a> {
     /// Where `row` stands in row order.
     #[inline]
     pub fn mark(&self, row: usize) -> Mark {
+        #[cfg(test)]
+        MARKS_READ.set(MARKS_READ.get() + 1);
         Mark {
             event_ts: self.event_ts[row],
             created: self.created.and_then(|created| created.get(row)),
@@ -204,8 +213,14 @@ impl Candidates for RunRows<'_, '_> {
 /// Rows are held still within a call, and no longer than for some thousands of them: whoever adds rows waits for that.
 pub trait Tail: Sync {
     /// The winners of some keys: what [`super::pick::pick_descending`] or [`super::pick::pick`] gives over the rows of
-    /// each. `found` is given the position of a key that has one.
-    fn winners(&self, keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>, found: &mut dyn FnMut(usize, TailWinner));
+    /// each. `found` is given the position of a key that has one. `walked` is of this tail, and of questions that differ in their
+    /// instants only.
+    fn winners(
+        &self,
+        keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>,
+        walked: &mut Walked,
+        found: &mut dyn FnMut(usize, TailWinner),
+    );
     /// What each of these rows says of a field, in order.
     fn fields(&self, rows: &[u32], field: usize, visit: &mut dyn FnMut(TailField<'_>));
     /// Whether there are no rows.

@@ -8,6 +8,7 @@ mod holder;
 mod join_keys;
 mod local_import;
 mod reading;
+mod row_bytes;
 mod rows;
 mod summaries;
 mod training_set;

@@ -10,8 +10,12 @@ use crate::engine::historical::HistoricalJoin;
 use crate::error::{Error, Result};
 use crate::join::is_too_long;
 
+use super::row_bytes::{FeatureBytes, row_bytes};
+
 /// Spine rows are joined in chunks of this many, or fewer: enough to visit runs in order, few enough to stream.
 const CHUNK_ROWS: usize = 1 << 20;
+/// A chunk of wide rows ends here, its spine and its features together.
+const CHUNK_BYTES: usize = 256 << 20;
 
 /// A training set: the spine's columns, then the features', in the spine's order. Streams: give it a spine of any length.
 #[derive(Debug)]
@@ -20,8 +24,11 @@ pub struct TrainingSet<R> {
     spine: R,
     /// At most so many rows are joined at once: what was too many is not tried again.
     chunk_rows: usize,
-    /// What is left of the batch that was read last.
-    rest: Option<RecordBatch>,
+    /// So many bytes are joined at once, by what is known of the rows' lengths.
+    chunk_bytes: usize,
+    feature_bytes: FeatureBytes,
+    /// What is left of the batch that was read last, and the bytes of a row of it.
+    rest: Option<(RecordBatch, usize)>,
     /// Rows that were read, in pieces that are joined one by one.
     chunks: VecDeque<RecordBatch>,
     is_done: bool,
@@ -29,7 +36,17 @@ pub struct TrainingSet<R> {
 
 impl<R: RecordBatchReader> TrainingSet<R> {
     pub(super) fn new(join: HistoricalJoin, spine: R) -> Self {
-        TrainingSet { join, spine, chunk_rows: CHUNK_ROWS, rest: None, chunks: VecDeque::new(), is_done: false }
+        let feature_bytes = FeatureBytes::of(join.feature_types());
+        TrainingSet {
+            join,
+            spine,
+            chunk_rows: CHUNK_ROWS,
+            chunk_bytes: CHUNK_BYTES,
+            feature_bytes,
+            rest: None,
+            chunks: VecDeque::new(),
+            is_done: false,
+        }
     }
 
     /// The columns.
@@ -43,22 +60,34 @@ impl<R: RecordBatchReader> TrainingSet<R> {
     }
 
     fn read_chunk(&mut self) -> Result<()> {
+        let feature_bytes = self.feature_bytes.of_row();
         let mut pieces = Vec::new();
-        let mut rows = 0;
-        while rows < self.chunk_rows {
-            let batch = match self.rest.take() {
+        let (mut rows_left, mut bytes_left) = (self.chunk_rows, self.chunk_bytes);
+        while rows_left > 0 {
+            let (batch, spine_bytes) = match self.rest.take() {
                 Some(rest) => rest,
                 None => match self.spine.next() {
-                    Some(batch) => batch.map_err(|error| Error::of_reader(error, "the spine cannot be read"))?,
+                    Some(batch) => {
+                        let batch = batch.map_err(|error| Error::of_reader(error, "the spine cannot be read"))?;
+                        let bytes = row_bytes(&batch);
+                        (batch, bytes)
+                    }
                     None => break,
                 },
             };
-            let taken = batch.num_rows().min(self.chunk_rows - rows);
-            if taken < batch.num_rows() {
-                self.rest = Some(batch.slice(taken, batch.num_rows() - taken));
+            // The spine is there twice: as it was read, and put together.
+            let of_row = feature_bytes.saturating_add(2 * spine_bytes).max(1);
+            let room = (bytes_left / of_row).max(usize::from(rows_left == self.chunk_rows)).min(rows_left);
+            let taken = batch.num_rows().min(room);
+            if room > 0 {
+                pieces.push(batch.slice(0, taken));
             }
-            rows += taken;
-            pieces.push(batch.slice(0, taken));
+            rows_left -= taken;
+            bytes_left = bytes_left.saturating_sub(taken.saturating_mul(of_row));
+            if taken < batch.num_rows() {
+                self.rest = Some((batch.slice(taken, batch.num_rows() - taken), spine_bytes));
+                break;
+            }
         }
         gather_pieces(&self.spine.schema(), &pieces, &mut self.chunks);
         Ok(())
@@ -68,7 +97,11 @@ impl<R: RecordBatchReader> TrainingSet<R> {
         if self.chunks.is_empty() {
             self.read_chunk()?;
         }
-        join_first(&mut self.chunks, &mut self.chunk_rows, |rows| self.join.join(rows))
+        let joined = join_first(&mut self.chunks, &mut self.chunk_rows, |rows| self.join.join(rows))?;
+        if let Some(joined) = &joined {
+            self.feature_bytes.learn(&joined.columns()[self.spine.schema().fields().len()..]);
+        }
+        Ok(joined)
     }
 }
 
@@ -129,10 +162,10 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::cast::AsArray;
-    use arrow_array::types::{Float64Type, Int8Type};
+    use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int64Type};
     use arrow_array::{
-        ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatchIterator, StringArray,
-        TimestampMicrosecondArray,
+        ArrayRef, DictionaryArray, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatchIterator,
+        StringArray, TimestampMicrosecondArray,
     };
     use arrow_schema::{ArrowError, Field, Schema};
 
@@ -141,16 +174,21 @@ mod tests {
     use crate::value::DataType;
     use crate::{ApplyOptions, ErrorKind, HistoricalRequest, Store, TemporaryStore};
 
-    /// Key `n` of a thousand has x = n.
+    /// Key `n` of a thousand has x = n, 512 times that, and a text of eight bytes.
     fn store() -> TemporaryStore {
         let store = Store::temporary().unwrap();
         let view = FeatureView::new("v").entity("thing").feature("x", DataType::Float64);
+        let view = view.feature("wide", DataType::Vector(512)).feature("text", DataType::String);
         let definitions = Definitions::new("spines").entity("thing", [("id", DataType::Int64)]).view(view);
         store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let item = Field::new("item", arrow_schema::DataType::Float32, false);
+        let floats = Arc::new((0..512_000).map(|at| Some((at / 512) as f32)).collect::<Float32Array>());
         let batch = RecordBatch::try_from_iter([
             ("id", Arc::new((0..1_000).collect::<Int64Array>()) as ArrayRef),
             ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0; 1_000]))),
             ("x", Arc::new(Float64Array::from_iter_values((0..1_000).map(f64::from)))),
+            ("wide", Arc::new(FixedSizeListArray::new(item.into(), 512, floats, None))),
+            ("text", Arc::new((0..1_000).map(|n| Some(format!("{n:>8}"))).collect::<StringArray>())),
         ]);
         store.write("v", &batch.unwrap()).unwrap();
         store
@@ -166,15 +204,20 @@ mod tests {
         spine(keys, Arc::new(TimestampMicrosecondArray::from(vec![1; count])))
     }
 
+    type Spine = RecordBatchIterator<Vec<Result<RecordBatch, ArrowError>>>;
+
+    fn asked(store: &Store, batches: Vec<Result<RecordBatch, ArrowError>>, feature: &str) -> TrainingSet<Spine> {
+        let schema = batches.iter().flatten().next().unwrap().schema();
+        let request = HistoricalRequest::features([feature]).unwrap();
+        store.get_historical_features(RecordBatchIterator::new(batches, schema), &request).unwrap()
+    }
+
     fn joined(
         store: &Store,
         batches: Vec<Result<RecordBatch, ArrowError>>,
         chunk_rows: usize,
     ) -> Vec<Result<RecordBatch>> {
-        let schema = batches.iter().flatten().next().unwrap().schema();
-        let request = HistoricalRequest::features(["v:x"]).unwrap();
-        let spine = RecordBatchIterator::new(batches, schema);
-        let mut set = store.get_historical_features(spine, &request).unwrap();
+        let mut set = asked(store, batches, "v:x");
         set.chunk_rows = chunk_rows;
         set.collect()
     }
@@ -197,6 +240,32 @@ mod tests {
         let batches = [0..10, 10..10, 10..11, 11..12, 12..13].map(|keys| Ok(timed(keys)));
         assert_eq!(lens_of(joined(&store, batches.into(), 4)), [4, 4, 4, 1]);
         assert!(joined(&store, vec![Ok(timed(0..0))], 4).iter().all(|batch| batch.as_ref().unwrap().num_rows() == 0));
+    }
+
+    #[test]
+    fn a_chunk_of_wide_rows_ends_at_its_bytes_however_many_rows_they_are() {
+        // A million vectors of 256 were joined at once, in gigabytes. A row here is its features', and its spine's 16 bytes twice.
+        let store = store();
+        let lens = |feature: &str, chunk_bytes: usize| -> Vec<usize> {
+            let mut set = asked(&store, vec![Ok(timed(0..300)), Ok(timed(300..1_000))], feature);
+            set.chunk_bytes = chunk_bytes;
+            let batches: Vec<RecordBatch> = set.map(Result::unwrap).collect();
+            let ids = batches.iter().flat_map(|batch| batch["id"].as_primitive::<Int64Type>().values().to_vec());
+            assert!(ids.eq(0..1_000), "{feature} in {chunk_bytes} bytes");
+            for batch in batches.iter().filter(|batch| batch.column_by_name("wide").is_some()) {
+                let of_key = |(row, id): (usize, &i64)| {
+                    batch["wide"].as_fixed_size_list().value(row).as_primitive::<Float32Type>().value(511) == *id as f32
+                };
+                assert!(batch["id"].as_primitive::<Int64Type>().values().iter().enumerate().all(of_key));
+            }
+            batches.iter().map(RecordBatch::num_rows).collect()
+        };
+        assert_eq!(lens("v:x", CHUNK_BYTES), [1_000]);
+        assert_eq!(lens("v:x", 40 * 450), [450, 450, 100]);
+        assert_eq!(lens("v:wide", (2_048 + 32) * 450 + 1), [450, 450, 100]);
+        assert_eq!(lens("v:x", 39).len(), 1_000, "a row that is too long alone");
+        // Every text is taken for 4,096 bytes first, then for as many as the last ones had: 13, their offsets included.
+        assert_eq!(lens("v:text", (4_096 + 32) * 10), [10, 917, 73]);
     }
 
     #[test]

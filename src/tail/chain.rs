@@ -1,5 +1,7 @@
 //! One view's rows of one log segment.
 
+use std::cmp::Ordering;
+
 use super::key_index::KeyIndex;
 use super::records::{RecordPlace, Records};
 use crate::format::log::LogPosition;
@@ -71,6 +73,7 @@ impl TailView {
         position: LogPosition,
     ) {
         self.frames.push((first_seq, position));
+        let mut unsorted = Vec::new();
         let mut rest = records;
         for (&hash, seq) in hashes.iter().zip(first_seq..) {
             let record = first.after(records.len() - rest.len());
@@ -78,13 +81,15 @@ impl TailView {
                 RowRef::parse_unchecked_image(rest).expect("records were checked before they were logged");
             rest = after;
             self.rows.push(Entry { event_ts: row.head.event_ts, seq, record });
-            self.link(hash, row.head.created);
+            self.link(hash, row.head.created, &mut unsorted);
         }
         debug_assert!(rest.is_empty(), "one hash per record");
+        self.sort(unsorted);
     }
 
-    /// Puts the last row into the chain of its hash.
-    fn link(&mut self, hash: u64, created: Option<i64>) {
+    /// Puts the last row at the end of the chain of its hash. Where that is not its place, the chain goes to `unsorted`, with the
+    /// number of its rows before this.
+    fn link(&mut self, hash: u64, created: Option<i64>, unsorted: &mut Vec<(u32, usize)>) {
         let index = u32::try_from(self.rows.len() - 1).ok().filter(|index| index & CHAIN == 0);
         let index = index.expect("a row takes 20 bytes of a segment: there are never 2^31");
         let Some(head) = self.heads.insert(hash, index) else { return };
@@ -105,14 +110,47 @@ impl TailView {
             other_ts < event_ts || other_ts == event_ts && self.row(other).0.created <= created
         };
         let chain = &self.chains[number as usize];
-        let at = match chain.last() {
-            Some(&last) if !is_before(last) => chain.partition_point(|&other| is_before(other)),
-            _ => chain.len(),
-        };
+        if chain.last().is_some_and(|&last| !is_before(last)) {
+            unsorted.push((number, chain.len()));
+        }
         let chain = &mut self.chains[number as usize];
         let room = chain.capacity();
-        chain.insert(at, index);
+        chain.push(index);
         self.chain_room += chain.capacity() - room;
+    }
+
+    /// Brings chains into row order; of each so many rows stand in it.
+    fn sort(&mut self, mut unsorted: Vec<(u32, usize)>) {
+        // What a chain was noted with first comes first: the least.
+        unsorted.sort_unstable();
+        unsorted.dedup_by_key(|(chain, _)| *chain);
+        for (number, sorted) in unsorted {
+            let mut chain = std::mem::take(&mut self.chains[number as usize]);
+            self.merge(&mut chain, sorted);
+            self.chains[number as usize] = chain;
+        }
+    }
+
+    /// Merges a chain's first rows, which stand in row order, with the others. From the greatest down: none moves twice, however
+    /// many come before it.
+    fn merge(&self, chain: &mut [u32], sorted: usize) {
+        let mut others = chain[sorted..].to_vec();
+        others.sort_unstable_by(|&a, &b| self.row_order(a, b));
+        let (mut sorted, mut end) = (sorted, chain.len());
+        for other in others.into_iter().rev() {
+            let at = chain[..sorted].partition_point(|&row| self.row_order(row, other).is_lt());
+            let after = sorted - at;
+            chain.copy_within(at..sorted, end - after);
+            (sorted, end) = (at, end - after - 1);
+            chain[end] = other;
+            #[cfg(test)]
+            tests::MOVED.set(tests::MOVED.get() + after);
+        }
+    }
+
+    fn row_order(&self, a: u32, b: u32) -> Ordering {
+        let event_ts = |row: u32| self.rows[row as usize].event_ts;
+        event_ts(a).cmp(&event_ts(b)).then_with(|| self.row(a).0.cmp(&self.row(b).0))
     }
 
     /// Rows of `key` with an event time of at most `event_ts_max` and a seq of at most `seq_max`, from the greatest in row order
@@ -209,6 +247,11 @@ mod tests {
     use super::*;
     use crate::format::row::{RowHead, RowKind, push_record};
 
+    thread_local! {
+        /// How many rows of chains made way for others on this thread.
+        pub(super) static MOVED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
     fn record(key: &[u8], event_ts: i64, created: Option<i64>) -> Vec<u8> {
         let mut out = Vec::new();
         let head = RowHead { created, ..RowHead::new(RowKind::Delete, event_ts) };
@@ -261,6 +304,48 @@ mod tests {
         assert_eq!(whole.len(), 12);
         assert_eq!(tail.descending(42, b"c", i64::MAX, u64::MAX).count(), 0);
         assert_eq!(tail.descending(43, b"a", i64::MAX, u64::MAX).count(), 0);
+    }
+
+    #[test]
+    fn chains_are_in_row_order_after_every_frame_whatever_came_in_it() {
+        let mut word = 3_u64;
+        let mut roll = move |sides: u64| {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((word >> 33) % sides).cast_signed()
+        };
+        let mut tail = TailView::default();
+        let mut hashes: Vec<u64> = Vec::new();
+        for frame in 0..150 {
+            let (mut records, first) = (Vec::new(), hashes.len());
+            for row in 0..[1, 2, 60][roll(3) as usize] {
+                // Up, down, or in no order, with ties.
+                let event_ts = [frame * 60 + row, -frame * 60 - row, roll(20)][frame as usize % 3];
+                records.extend(record(b"k", event_ts, [None, Some(roll(3))][roll(2) as usize]));
+                hashes.push(roll(4).cast_unsigned() << 40);
+            }
+            insert(&mut tail, &records, &hashes[first..], first as u64 + 1, 0);
+            for hash in (0..4).map(|hash| hash << 40) {
+                let mut expected: Vec<u32> =
+                    (0..).zip(&hashes).filter(|(_, of)| **of == hash).map(|(n, _)| n).collect();
+                expected.sort_by_key(|&number| std::cmp::Reverse(tail.row(number).0));
+                let found: Vec<u32> = tail.numbers_before(hash, TailRow::after(i64::MAX)).collect();
+                assert_eq!(found, expected, "hash {hash} after frame {frame}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_come_backwards_make_way_once_a_frame() {
+        // A row at a time went into its place: half a million rows of one key moved half a terabyte while readers waited.
+        let mut tail = TailView::default();
+        MOVED.set(0);
+        for frame in 0..100_u64 {
+            let times = (0..1_000).map(|row| -frame.cast_signed() * 1_000 - row);
+            let records: Vec<u8> = times.flat_map(|event_ts| record(b"k", event_ts, None)).collect();
+            insert(&mut tail, &records, &[42; 1_000], frame * 1_000 + 1, 0);
+        }
+        assert_eq!(tail.numbers_before(42, TailRow::after(i64::MAX)).count(), 100_000);
+        assert!(MOVED.get() <= 100 * 100_000 / 2, "{} rows made way", MOVED.get());
     }
 
     #[test]

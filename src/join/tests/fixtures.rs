@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::format::row::{FieldState, RowKind};
 use crate::format::value::encode_value;
 use crate::join::array_from_encoded;
+use crate::join::last_seen::Walked;
 use crate::join::pick::{AsOf, Mark, pick_descending};
 use crate::join::source::{Index, OptionalTimes, Run, RunFile, Slot, Tail, TailField, TailWinner, slot};
 use crate::value::{DataType, Value};
@@ -172,7 +173,12 @@ impl TestTail {
 }
 
 impl Tail for TestTail {
-    fn winners(&self, keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>, found: &mut dyn FnMut(usize, TailWinner)) {
+    fn winners(
+        &self,
+        keys: &mut dyn Iterator<Item = (u64, &[u8], AsOf)>,
+        _: &mut Walked,
+        found: &mut dyn FnMut(usize, TailWinner),
+    ) {
         for (i, (hash, key, question)) in keys.enumerate() {
             let rows = self
                 .rows

@@ -1,0 +1,58 @@
+//! What a row of a training set takes in memory, so that a chunk of them can end in time.
+//!
+//! A function of the rows alone: the same spine against the same snapshot makes the same chunks, and so the same files.
+
+use arrow_array::{Array, ArrayRef, RecordBatch};
+
+use crate::value::DataType;
+
+/// A value of no fixed length, of a feature that none was joined of yet: taken for a long one, so that the first chunk is short.
+const VARIABLE_BYTES: usize = 4 << 10;
+
+/// Bytes that a row's features take.
+#[derive(Debug)]
+pub(super) struct FeatureBytes {
+    fixed: usize,
+    /// Columns of values that differ in length, counted from the first feature, and what a value takes.
+    variable: Vec<(usize, usize)>,
+}
+
+impl FeatureBytes {
+    pub fn of<'a>(types: impl Iterator<Item = &'a DataType>) -> FeatureBytes {
+        let mut bytes = FeatureBytes { fixed: 0, variable: Vec::new() };
+        for (column, dtype) in types.enumerate() {
+            match dtype {
+                DataType::Vector(len) => bytes.fixed += *len as usize * size_of::<f32>(),
+                dtype if dtype.is_variable() => bytes.variable.push((column, VARIABLE_BYTES)),
+                dtype => bytes.fixed += dtype.fixed_width_bytes(),
+            }
+        }
+        bytes
+    }
+
+    pub fn of_row(&self) -> usize {
+        self.variable.iter().fold(self.fixed, |bytes, (_, of_value)| bytes.saturating_add(*of_value))
+    }
+
+    /// Takes the next values for as long as these are. Nulls say nothing of what is to come.
+    pub fn learn(&mut self, features: &[ArrayRef]) {
+        for (column, bytes) in &mut self.variable {
+            let values = &features[*column];
+            let count = values.len() - values.null_count();
+            if count > 0 {
+                *bytes = array_bytes(values).div_ceil(count);
+            }
+        }
+    }
+}
+
+/// What a row of the batch takes, on average.
+pub(super) fn row_bytes(batch: &RecordBatch) -> usize {
+    let bytes: usize = batch.columns().iter().map(array_bytes).sum();
+    bytes.div_ceil(batch.num_rows().max(1))
+}
+
+/// Of a slice its own part, where that can be told.
+fn array_bytes(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+}
