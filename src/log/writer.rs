@@ -96,8 +96,8 @@ impl LogWriter {
     /// segment, beginning a new one when it does not. Nothing is written to the log itself.
     ///
     /// # Errors
-    /// The new segment could not be allocated, and the log is as before: `NoSpace` where there is none. It was allocated and its
-    /// header may be durable, or what the log has could not be synced: the writer is poisoned.
+    /// The new segment could not be allocated under its name, and the log is as before: `NoSpace` where there is none. Its header
+    /// could not be made durable, or what the log has not: the writer is poisoned.
     pub fn make_room(&mut self, frame_bytes: usize, next_seq: u64, seq_end: u64) -> Result<()> {
         self.check_sound()?;
         let needed = group_sectors(frame_bytes) * u64::from(SECTOR);
@@ -224,7 +224,7 @@ impl Failed {
     }
 }
 
-/// Makes a segment: allocated, its header written, both durable under its name before anything uses it.
+/// Makes a segment: allocated under a durable name, then its header written and durable, before anything uses it.
 fn create_segment(
     place: &LogPlace,
     segment: u32,
@@ -246,8 +246,7 @@ fn create_segment(
     let file = allocate_segment(place, &path, file_bytes).map_err(Failed::Before)?;
     let mut sector = Vec::new();
     seal.push_sectors(&header.encode(), 0, &mut sector);
-    let made = file.write_at(0, &sector).and_then(|()| file.sync()).and_then(|()| place.disk.sync_dir(&place.folder));
-    match made {
+    match file.write_at(0, &sector).and_then(|()| file.sync()) {
         Ok(()) => Ok(Segment { file, header, seal, path }),
         Err(error) => Err(Failed::Since(error)),
     }
@@ -259,7 +258,8 @@ fn allocate_segment(place: &LogPlace, path: &Path, file_bytes: u64) -> Result<Ar
         place.disk.remove(path)?;
     }
     let file = place.disk.open(path, OpenMode::Create)?;
-    if let Err(error) = file.allocate(file_bytes) {
+    // A folder is opened to be synced: what may fail for want of a descriptor comes before the header.
+    if let Err(error) = file.allocate(file_bytes).and_then(|()| place.disk.sync_dir(&place.folder)) {
         // Gives the space back. Should the name stay, it stands for a file of zeros, which counts as none.
         let _ = place.disk.remove(path);
         return Err(error);
