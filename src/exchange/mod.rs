@@ -41,6 +41,7 @@ mod tests;
 pub use cells::typed_field;
 pub use digest::file_digest;
 pub use export::{ExportOptions, ExportReport, RowProgress};
+pub use folder::reads_file;
 pub use import::{ImportOptions, ImportProgress, ImportProgressHandler};
 pub use kind::FileKind;
 pub use partitioned::{FolderReport, Partition, PartitionedWriter};
