@@ -769,6 +769,33 @@ fn an_imported_row_says_which_file_it_came_from() {
 }
 
 /// It failed for the column of the new feature, so that a folder of files could not be imported again.
+/// The delete came back with an event id, which it was stored without: as one more row, after those that were written over it.
+#[test]
+fn a_delete_is_known_where_a_clock_is_in_the_event_id() {
+    let view = || weather().source(Source::default().event_timestamp("ts")).event_id("ts", DataType::Timestamp);
+    let store = store_of(view());
+    let first = file(&store, "1.csv", "origin,ts,temp\nJFK,2024-03-01T13:00:00Z,1\n");
+    let again = file(&store, "2.csv", "origin,ts,temp\nJFK,2024-03-01T14:00:00Z,2\n");
+    import(&store, &[first]);
+    let at = Some(asof::time::Timestamp(TIME + 3_600_000_000));
+    let delete = asof::DeleteOptions { at, ..asof::DeleteOptions::default() };
+    store.delete("weather", &[("origin", "JFK".into())], &delete).unwrap();
+    import(&store, &[again]);
+    assert_eq!(temp(&store, "JFK", 3_600), Value::Float64(2.0), "written over the delete");
+    let folder = store.path().with_file_name("out");
+    store.export("weather", &folder, &ExportOptions::default()).unwrap();
+    assert_eq!(counts(&import(&store, std::slice::from_ref(&folder))), (3, 0, 3, 0));
+    assert_eq!(temp(&store, "JFK", 3_600), Value::Float64(2.0), "hidden by the delete that came back");
+    // A store that has the delete with its event id knows it without.
+    let back = store_of(view());
+    assert_eq!(counts(&import(&back, std::slice::from_ref(&folder))), (3, 3, 0, 0));
+    back.delete("weather", &[("origin", "JFK".into())], &delete).unwrap();
+    let again = back.path().with_file_name("again");
+    back.export("weather", &again, &ExportOptions::default()).unwrap();
+    assert_eq!(counts(&import(&back, &[again])), (4, 0, 4, 0));
+    assert_eq!(temp(&back, "JFK", 3_600), Value::Null, "deleted once more");
+}
+
 #[test]
 fn a_file_of_before_a_feature_was_added_is_known_unless_it_has_the_feature() {
     let with = |features: &[&str]| {
