@@ -46,10 +46,12 @@ pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
     drop(meter);
     let outcome = outcome.and_then(|()| store.close());
     // Views that were imported before one failed are told of: they stay.
-    if outcome.is_ok() || !imported.is_empty() {
-        print(&imported, context)?;
-    }
-    Ok(outcome?)
+    let printed = match outcome.is_ok() || !imported.is_empty() {
+        true => print(&imported, context),
+        false => Ok(()),
+    };
+    outcome?;
+    printed
 }
 
 /// The sources of all views that name one; `imported` is what was done, also when one failed.
