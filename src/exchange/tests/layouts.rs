@@ -1,10 +1,11 @@
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Int8Type, Int32Type};
 use arrow_array::{
     BinaryViewArray, Date64Array, Decimal32Array, DictionaryArray, FixedSizeBinaryArray, Float16Array, Int8Array,
-    LargeStringArray, NullArray, RecordBatch, StructArray, TimestampMillisecondArray, TimestampNanosecondArray,
-    TimestampSecondArray, UInt64Array,
+    LargeStringArray, ListArray, NullArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
 };
+use arrow_buffer::OffsetBuffer;
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 
@@ -116,4 +117,34 @@ fn the_metadata_given_lies_in_parquet_and_arrow_files() {
         let back = read(&folder.path(name), &SourceOptions::default()).unwrap();
         assert_eq!(back.schema().metadata().get("asof.known_at").map(|text| text.as_str()), Some("17"), "{name}");
     }
+}
+
+/// An Arrow file has one dictionary for all its batches: the second was refused, after however many rows.
+#[test]
+fn batches_with_dictionaries_of_their_own_are_written_with_their_words() {
+    let folder = Folder::new();
+    let path = folder.path("t.arrow");
+    let batch = |words: [&str; 2]| {
+        let words: ArrayRef = Arc::new(words.into_iter().collect::<DictionaryArray<Int32Type>>());
+        let field = Arc::new(Field::new("word", words.data_type().clone(), true));
+        let nested = StructArray::from(vec![(field, Arc::clone(&words))]);
+        let lists = ListArray::new(
+            Field::new("item", words.data_type().clone(), true).into(),
+            OffsetBuffer::from_lengths([0, 2]),
+            Arc::clone(&words),
+            None,
+        );
+        RecordBatch::try_from_iter([
+            ("word", words),
+            ("nested", Arc::new(nested) as ArrayRef),
+            ("list", Arc::new(lists)),
+        ])
+        .unwrap()
+    };
+    assert_eq!(write(&path, &[batch(["a", "b"]), batch(["c", "a"])]).rows, 4);
+    let back = read(&path, &SourceOptions::default()).unwrap();
+    let words = StringArray::from(vec!["a", "b", "c", "a"]);
+    assert_eq!(back.column(0).as_string::<i32>(), &words);
+    assert_eq!(back.column(1).as_struct().column(0).as_string::<i32>(), &words);
+    assert_eq!(back.column(2).as_list::<i32>().values().as_string::<i32>(), &words);
 }
