@@ -152,13 +152,7 @@ impl PartitionedWriter {
     /// The disk refuses, or somebody has put files under that name meanwhile; nothing is left then.
     pub fn finish(mut self) -> Result<FolderReport> {
         match &mut self.layout {
-            Layout::Whole(parts) => {
-                if parts.count == 0 && parts.open.is_none() {
-                    // An export of no rows is a file without rows, not an empty folder.
-                    parts.write(&RecordBatch::new_empty(self.schema.clone()), &self.metadata, &mut self.report)?;
-                }
-                parts.close(&mut self.report)?;
-            }
+            Layout::Whole(parts) => parts.close(&mut self.report)?,
             Layout::ByDay(buffers) => {
                 for day in buffers.days() {
                     let folder = self.temporary.join(format!("date={}", day_text(day)));
@@ -172,6 +166,12 @@ impl PartitionedWriter {
         }
         let target = &self.report.folder;
         sync_folder(&self.temporary)?;
+        if self.report.files == 0 {
+            // An export of no rows is a file without rows, not an empty folder.
+            let mut parts = Parts::new(self.temporary.clone());
+            parts.write(&RecordBatch::new_empty(self.schema.clone()), &self.metadata, &mut self.report)?;
+            parts.close(&mut self.report)?;
+        }
         fs::rename(&self.temporary, target).map_err(|error| match error.kind() {
             io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => not_empty(target),
             _ => Error::io("rename into place", target, error),
