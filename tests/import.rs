@@ -714,10 +714,9 @@ fn of_two_exports_into_one_folder_at_the_same_time_one_is_whole_and_the_other_is
     }
 }
 
-/// Where a clock may be in the event id, the column stands once in an export, and serves for both when it comes back.
-#[test]
-fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
-    let sources = [
+/// Sources with one of their clocks in the event id, as `ts`, and two rows of each.
+fn with_a_clock_in_the_event_id() -> [(Source, &'static str); 3] {
+    [
         (
             Source::default().event_timestamp("ts"),
             "origin,ts,temp\nJFK,2024-03-01T13:00:00Z,1\nJFK,2024-03-01T14:00:00Z,2\n",
@@ -730,8 +729,31 @@ fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
             Source::default().constant_event_time(asof::time::Timestamp(TIME)).created_timestamp("ts"),
             "origin,ts,temp\nJFK,2024-03-01T13:01:00Z,1\nJFK,2024-03-01T13:02:00Z,2\n",
         ),
-    ];
-    for (source, csv) in sources {
+    ]
+}
+
+#[test]
+fn a_version_is_copied_where_a_clock_is_in_the_event_id() {
+    for (source, csv) in with_a_clock_in_the_event_id() {
+        let view = || weather().source(source.clone()).event_id("ts", DataType::Timestamp);
+        let store = store_of(view());
+        import(&store, &[file(&store, "w.csv", csv)]);
+        let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view());
+        store.apply(&definitions.view(view().version(2)), ApplyOptions::default()).unwrap();
+        assert_eq!(store.import_version("weather@2", 1).unwrap().rows_written, 2, "{csv}");
+        assert_eq!(store.import_version("weather@2", 1).unwrap().rows_written, 0, "{csv}");
+        let rows = |view: &str| -> Vec<ArrayRef> {
+            let scan = store.scan(view, &ScanOptions::default()).unwrap();
+            scan.flat_map(|batch| batch.unwrap().columns().to_vec()).collect()
+        };
+        assert_eq!(rows("weather@1"), rows("weather@2"), "{csv}");
+    }
+}
+
+/// Where a clock may be in the event id, the column stands once in an export, and serves for both when it comes back.
+#[test]
+fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
+    for (source, csv) in with_a_clock_in_the_event_id() {
         let view = || weather().source(source.clone()).event_id("ts", DataType::Timestamp);
         let store = store_of(view());
         assert_eq!(counts(&import(&store, &[file(&store, "w.csv", csv)])), (2, 2, 0, 0), "{csv}");
@@ -747,28 +769,6 @@ fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
     }
 }
 
-#[test]
-fn an_imported_row_says_which_file_it_came_from() {
-    let store = store_of(weather());
-    let one = file(&store, "one.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,1\n");
-    let two = file(
-        &store,
-        "two.csv",
-        "origin,event_timestamp,temp\nLGA,2024-03-01T13:00:00Z,1\nEWR,2024-03-01T13:00:00Z,1\n",
-    );
-    let options = ImportOptions { source: Some("nightly".into()), ..ImportOptions::default() };
-    store.import_files("weather", &[one.clone(), two.clone()], &options).unwrap();
-    store.compact().unwrap();
-    for (origin, path) in [("JFK", one), ("LGA", two.clone()), ("EWR", two)] {
-        let told = store.explain("weather:temp", &[("origin", origin.into())], &GetOptions::default()).unwrap();
-        let row = told.row.unwrap();
-        let provenance = row.provenance.unwrap();
-        assert_eq!(provenance.source.as_deref(), Some("nightly"), "{origin}");
-        assert_eq!(provenance.by, Some(path.to_string_lossy().into_owned()), "{origin}");
-    }
-}
-
-/// It failed for the column of the new feature, so that a folder of files could not be imported again.
 /// The delete came back with an event id, which it was stored without: as one more row, after those that were written over it.
 #[test]
 fn a_delete_is_known_where_a_clock_is_in_the_event_id() {
@@ -796,6 +796,28 @@ fn a_delete_is_known_where_a_clock_is_in_the_event_id() {
     assert_eq!(temp(&back, "JFK", 3_600), Value::Null, "deleted once more");
 }
 
+#[test]
+fn an_imported_row_says_which_file_it_came_from() {
+    let store = store_of(weather());
+    let one = file(&store, "one.csv", "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,1\n");
+    let two = file(
+        &store,
+        "two.csv",
+        "origin,event_timestamp,temp\nLGA,2024-03-01T13:00:00Z,1\nEWR,2024-03-01T13:00:00Z,1\n",
+    );
+    let options = ImportOptions { source: Some("nightly".into()), ..ImportOptions::default() };
+    store.import_files("weather", &[one.clone(), two.clone()], &options).unwrap();
+    store.compact().unwrap();
+    for (origin, path) in [("JFK", one), ("LGA", two.clone()), ("EWR", two)] {
+        let told = store.explain("weather:temp", &[("origin", origin.into())], &GetOptions::default()).unwrap();
+        let row = told.row.unwrap();
+        let provenance = row.provenance.unwrap();
+        assert_eq!(provenance.source.as_deref(), Some("nightly"), "{origin}");
+        assert_eq!(provenance.by, Some(path.to_string_lossy().into_owned()), "{origin}");
+    }
+}
+
+/// It failed for the column of the new feature, so that a folder of files could not be imported again.
 #[test]
 fn a_file_of_before_a_feature_was_added_is_known_unless_it_has_the_feature() {
     let with = |features: &[&str]| {
