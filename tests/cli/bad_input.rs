@@ -192,6 +192,7 @@ fn names_that_nothing_answers_to_suggest_the_nearest() {
     get(&["--features", "profile:agee", "customer_id=1"], &["profile has no feature agee", "profile:age"]);
     get(&["--service", "chrun", "customer_id=1"], &["chrun", "churn"]);
     get(&["--features", "profile:age", "customer=1"], &["customer", "customer_id"]);
+    get(&["--features", "profile:age", "zz=1"], &["a join key zz", "there is customer_id"]);
     get(&["--features", "profile:age"], &["customer_id=VALUE"]);
     get(&["--features", "profile:age", "customer_id=one"], &["customer_id", "int64", "one"]);
     get(&["--features", "profile:age", "customer_id=1", "--known-at", "never"], &["never"]);
