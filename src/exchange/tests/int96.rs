@@ -127,7 +127,7 @@ fn times_out_of_spark_are_imported_and_joined_as_what_they_are() {
     store.apply(&definitions, ApplyOptions::default()).unwrap();
     let import = |allow_future| {
         let options = ImportOptions { allow_future, ..ImportOptions::default() };
-        store.import_files("v", &[path.clone()], &options)
+        store.import_files("v", std::slice::from_ref(&path), &options)
     };
     let error = import(false).unwrap_err().to_string();
     assert!(error.contains("9999-12-31T00:00:00Z"), "{error}");
