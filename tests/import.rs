@@ -730,10 +730,9 @@ fn of_two_exports_into_one_folder_at_the_same_time_one_is_whole_and_the_other_is
     }
 }
 
-/// Where a clock may be in the event id, the column stands once in an export, and serves for both when it comes back.
-#[test]
-fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
-    let sources = [
+/// Sources with one of their clocks in the event id, as `ts`, and two rows of each.
+fn with_a_clock_in_the_event_id() -> [(Source, &'static str); 3] {
+    [
         (
             Source::default().event_timestamp("ts"),
             "origin,ts,temp\nJFK,2024-03-01T13:00:00Z,1\nJFK,2024-03-01T14:00:00Z,2\n",
@@ -746,8 +745,31 @@ fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
             Source::default().constant_event_time(asof::time::Timestamp(TIME)).created_timestamp("ts"),
             "origin,ts,temp\nJFK,2024-03-01T13:01:00Z,1\nJFK,2024-03-01T13:02:00Z,2\n",
         ),
-    ];
-    for (source, csv) in sources {
+    ]
+}
+
+#[test]
+fn a_version_is_copied_where_a_clock_is_in_the_event_id() {
+    for (source, csv) in with_a_clock_in_the_event_id() {
+        let view = || weather().source(source.clone()).event_id("ts", DataType::Timestamp);
+        let store = store_of(view());
+        import(&store, &[file(&store, "w.csv", csv)]);
+        let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view());
+        store.apply(&definitions.view(view().version(2)), ApplyOptions::default()).unwrap();
+        assert_eq!(store.import_version("weather@2", 1).unwrap().rows_written, 2, "{csv}");
+        assert_eq!(store.import_version("weather@2", 1).unwrap().rows_written, 0, "{csv}");
+        let rows = |view: &str| -> Vec<ArrayRef> {
+            let scan = store.scan(view, &ScanOptions::default()).unwrap();
+            scan.flat_map(|batch| batch.unwrap().columns().to_vec()).collect()
+        };
+        assert_eq!(rows("weather@1"), rows("weather@2"), "{csv}");
+    }
+}
+
+/// Where a clock may be in the event id, the column stands once in an export, and serves for both when it comes back.
+#[test]
+fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
+    for (source, csv) in with_a_clock_in_the_event_id() {
         let view = || weather().source(source.clone()).event_id("ts", DataType::Timestamp);
         let store = store_of(view());
         assert_eq!(counts(&import(&store, &[file(&store, "w.csv", csv)])), (2, 2, 0, 0), "{csv}");
@@ -761,6 +783,33 @@ fn an_export_comes_back_where_a_clock_is_in_the_event_id() {
         let columns = |rows: &[RecordBatch]| rows.iter().flat_map(|batch| batch.columns().to_vec()).collect::<Vec<_>>();
         assert_eq!(columns(&rows(&store)), columns(&rows(&back)), "{csv}");
     }
+}
+
+/// The delete came back with an event id, which it was stored without: as one more row, after those that were written over it.
+#[test]
+fn a_delete_is_known_where_a_clock_is_in_the_event_id() {
+    let view = || weather().source(Source::default().event_timestamp("ts")).event_id("ts", DataType::Timestamp);
+    let store = store_of(view());
+    let first = file(&store, "1.csv", "origin,ts,temp\nJFK,2024-03-01T13:00:00Z,1\n");
+    let again = file(&store, "2.csv", "origin,ts,temp\nJFK,2024-03-01T14:00:00Z,2\n");
+    import(&store, &[first]);
+    let at = Some(asof::time::Timestamp(TIME + 3_600_000_000));
+    let delete = asof::DeleteOptions { at, ..asof::DeleteOptions::default() };
+    store.delete("weather", &[("origin", "JFK".into())], &delete).unwrap();
+    import(&store, &[again]);
+    assert_eq!(temp(&store, "JFK", 3_600), Value::Float64(2.0), "written over the delete");
+    let folder = store.path().with_file_name("out");
+    store.export("weather", &folder, &ExportOptions::default()).unwrap();
+    assert_eq!(counts(&import(&store, std::slice::from_ref(&folder))), (3, 0, 3, 0));
+    assert_eq!(temp(&store, "JFK", 3_600), Value::Float64(2.0), "hidden by the delete that came back");
+    // A store that has the delete with its event id knows it without.
+    let back = store_of(view());
+    assert_eq!(counts(&import(&back, std::slice::from_ref(&folder))), (3, 3, 0, 0));
+    back.delete("weather", &[("origin", "JFK".into())], &delete).unwrap();
+    let again = back.path().with_file_name("again");
+    back.export("weather", &again, &ExportOptions::default()).unwrap();
+    assert_eq!(counts(&import(&back, &[again])), (4, 0, 4, 0));
+    assert_eq!(temp(&back, "JFK", 3_600), Value::Null, "deleted once more");
 }
 
 #[test]

@@ -44,9 +44,10 @@ pub(super) fn run(args: &Apply, context: &mut Context) -> Result<(), Failure> {
 
 /// Shows a plan that is not carried out. Why changes are refused stands in it.
 fn show_only(planned: &Plan, context: &mut Context) -> Result<(), Failure> {
-    print(planned, false, context)?;
+    // Refused is refused, whoever reads of it.
+    let printed = print(planned, false, context);
     let refused = match planned.with_action(Action::Refuse).count() {
-        0 => return Ok(()),
+        0 => return printed,
         1 => "a change is refused".to_owned(),
         changes => format!("{changes} changes are refused"),
     };

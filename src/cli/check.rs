@@ -16,10 +16,10 @@ pub(super) fn run(_args: &Check, context: &mut Context) -> Result<(), Failure> {
     // Not by opening: a store that no longer opens is the one to check.
     let report = project.check(&mut |progress| tell(progress.bytes, progress.bytes_total))?;
     drop(meter);
-    print(&report, context)?;
+    let printed = print(&report, context);
     let damaged = report.problems.iter().filter(|problem| problem.severity == Severity::Damage).count();
     match damaged {
-        0 => Ok(()),
+        0 => printed,
         1 => Err(Failure::Damage("damage was found, in one place".to_owned())),
         places => Err(Failure::Damage(format!("damage was found, in {places} places"))),
     }

@@ -24,10 +24,10 @@ pub(super) fn run(args: &Explain, context: &mut Context) -> Result<(), Failure> 
     let store = context.project()?.open_for_reading()?;
     let entity = inputs::entity(&pairs, &store.join_keys(&features, &options)?)?;
     let explained = store.explain(&args.feature, &entity, &options)?;
-    context.print_with(&sheet(&explained), &explained)?;
+    let printed = context.print_with(&sheet(&explained), &explained);
     match explained.row.map(|row| row.checksum) {
         Some(Checksum::Damaged(what)) => Err(Failure::Damage(what)),
-        _ => Ok(()),
+        _ => printed,
     }
 }
 

@@ -15,7 +15,7 @@ use super::output::{Sheet, human_bytes, human_count};
 use super::progress::Meter;
 use crate::engine::get::GetOptions;
 use crate::error::{Error, Result};
-use crate::exchange::{InferProgress, Progress, Source, SourceOptions, create_sink, open_source};
+use crate::exchange::{InferProgress, Progress, Source, SourceOptions, create_sink, open_source, reads_file};
 use crate::request::HistoricalRequest;
 use crate::store::Store;
 use crate::value::DataType;
@@ -70,16 +70,16 @@ pub(super) fn join(store: &Store, spine: &Path, request: &HistoricalRequest, out
     join_and_tell(store, source, request, out, &meter.of_bytes())
 }
 
-/// A training set that took its spine's place could be made once.
+/// A training set that took its spine's place, or became a part of it, could be made once.
 fn refuse_own_spine(spine: &Path, out: &Path) -> Result<()> {
-    match (std::fs::canonicalize(spine), std::fs::canonicalize(out)) {
-        (Ok(spine), Ok(out)) if spine == out => {
-            Err(Error::refused("the training set would take the place of its spine")
-                .at(out.display())
-                .remedy("name another file: --out"))
-        }
-        _ => Ok(()),
+    if !reads_file(spine, out)? {
+        return Ok(());
     }
+    let (what, remedy) = match spine.is_dir() {
+        true => ("the training set would be a part of its spine", "name a file outside of that folder: --out"),
+        false => ("the training set would take the place of its spine", "name another file: --out"),
+    };
+    Err(Error::refused(what).at(out.display()).remedy(remedy))
 }
 
 /// A spine, and how many of its bytes were read.

@@ -42,7 +42,11 @@ fn write_new(path: &Path, text: &str) -> Result<()> {
             Error::io("create", path, source)
         }
     })?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| Error::io("write", path, source))
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| {
+        // Half of a project would be in the way of a whole one.
+        let _ = fs::remove_file(path);
+        Error::io("write", path, source)
+    })
 }
 
 #[cfg(test)]

@@ -147,7 +147,16 @@ pub(super) fn check_keys<'a>(
             let error = Error::invalid(format!("no view that is asked for has a join key {name}"));
             return Err(match nearest(name, known()) {
                 Some(near) => error.remedy(format!("did you mean {near}?")),
-                None => error,
+                None => {
+                    let mut names: Vec<&str> = known().collect();
+                    names.sort_unstable();
+                    names.dedup();
+                    error.remedy(if names.is_empty() {
+                        "there is none: give none".to_owned()
+                    } else {
+                        format!("there is {}", names.join(", "))
+                    })
+                }
             });
         }
     }

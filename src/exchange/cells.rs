@@ -1,16 +1,11 @@
 //! Values out of Arrow columns of any layout, for the text formats.
 
-use std::sync::Arc;
-
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType as ArrowType, Field, TimeUnit};
+use arrow_schema::{DataType as ArrowType, Field};
 
 use crate::error::{Error, Result};
+use crate::format::accept::accept_column_collecting;
 use crate::format::columns::value_at;
-use crate::time::Timestamp;
 use crate::value::{DataType, Value};
 
 /// The type whose text form a column takes: the one that loses nothing. `None` for Arrow types that
@@ -88,14 +83,16 @@ impl Cells {
         let trouble = |what: String| Error::invalid(what).at(format!("column {}", field.name()));
         let dtype = canonical_type(field)
             .ok_or_else(|| trouble(format!("columns of Arrow type {} have no text form", field.data_type())))?;
-        let wanted = dtype.to_arrow();
-        let array = match array.data_type() {
-            found if *found == wanted => array.clone(),
-            ArrowType::Timestamp(unit, _) => instants(array, units_per_second(*unit)).map_err(trouble)?,
-            ArrowType::Date64 => instants(array, 1_000).map_err(trouble)?,
-            _ => cast(array, &wanted).map_err(trouble)?,
-        };
-        Ok(Cells { dtype, array })
+        if *array.data_type() == dtype.to_arrow() {
+            return Ok(Cells { dtype, array: array.clone() });
+        }
+        let mut refused = Vec::new();
+        let array = accept_column_collecting(&dtype, array, &mut refused)
+            .map_err(|error| error.at(format!("column {}", field.name())))?;
+        match refused.into_iter().next() {
+            Some(refusal) => Err(trouble(refusal.reason)),
+            None => Ok(Cells { dtype, array }),
+        }
     }
 
     /// The type whose text form the column takes.
@@ -107,30 +104,4 @@ impl Cells {
     pub fn value(&self, row: usize) -> Value {
         value_at(self.array.as_ref(), &self.dtype, row)
     }
-}
-
-fn units_per_second(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1,
-        TimeUnit::Millisecond => 1_000,
-        TimeUnit::Microsecond => 1_000_000,
-        TimeUnit::Nanosecond => 1_000_000_000,
-    }
-}
-
-/// Instants in any unit as microseconds, UTC. By hand: the general cast would round nanoseconds
-/// towards 1970 and knows no zone by the name of UTC. Times without a zone are UTC, times of other
-/// zones are instants all the same.
-fn instants(array: &ArrayRef, units_per_second: i64) -> std::result::Result<ArrayRef, String> {
-    let units = cast(array, &ArrowType::Int64)?;
-    let micros = units.as_primitive::<Int64Type>().try_unary::<_, TimestampMicrosecondType, _>(|units| {
-        let instant = Timestamp::from_units(units, units_per_second);
-        instant.map(Timestamp::micros).ok_or_else(|| format!("timestamp {units} is out of range in microseconds"))
-    })?;
-    Ok(Arc::new(micros.with_timezone("UTC")))
-}
-
-fn cast(array: &ArrayRef, to: &ArrowType) -> std::result::Result<ArrayRef, String> {
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(array, to, &options).map_err(|error| error.to_string())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef, TimeUnit};
 use crossbeam_channel::Receiver;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -17,6 +17,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 
 use super::file::SourceFile;
+use super::int96;
 use super::kind::PARQUET_MAGIC;
 use super::source::{Part, PartReader, SourceOptions};
 use crate::caught::caught;
@@ -36,6 +37,8 @@ pub(super) struct ParquetReader {
     file: SourceFile,
     schema: SchemaRef,
     shares: Vec<Share>,
+    /// The columns with INT96 times once more, in seconds.
+    in_seconds: Option<Share>,
     next_row: u64,
 }
 
@@ -51,6 +54,15 @@ enum Batches {
     Thread(Receiver<Decoded>),
 }
 
+impl Batches {
+    fn next(&mut self) -> Option<Decoded> {
+        match self {
+            Batches::Here(reader) => next_of(reader),
+            Batches::Thread(receiver) => receiver.recv().ok(),
+        }
+    }
+}
+
 impl ParquetReader {
     pub fn open(file: SourceFile, options: &SourceOptions) -> Result<ParquetReader> {
         let damaged = |error: ParquetError| damaged(&file, &error.to_string());
@@ -60,22 +72,36 @@ impl ParquetReader {
             Ok(cores) if rows >= PARALLEL_ROWS_MIN => cores.get().min(DECODERS_MAX).min(wanted.len()),
             _ => 1,
         };
-        let mut shares = Vec::new();
-        for columns in share_out(&metadata, &wanted, share_count.max(1)) {
-            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
+        let reader_of = |metadata: &ArrowReaderMetadata, columns: &[usize]| {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
                 .with_projection(ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied()))
                 .with_batch_size(options.batch_rows.max(1))
                 .build()
-                .map_err(damaged)?;
+                .map_err(damaged)
+        };
+        // Within the delivered schema, not the file's.
+        let delivered = |columns: Vec<usize>| {
+            columns.iter().filter_map(|column| wanted.iter().position(|i| i == column)).collect::<Vec<usize>>()
+        };
+        let mut shares = Vec::new();
+        for columns in share_out(&metadata, &wanted, share_count.max(1)) {
+            let reader = reader_of(&metadata, &columns)?;
             let batches = match share_count {
                 0 | 1 => Batches::Here(Box::new(reader)),
                 _ => Batches::Thread(decode_apart(&file, reader)?),
             };
-            // Within the delivered schema, not the file's.
-            let columns = columns.iter().filter_map(|column| wanted.iter().position(|i| i == column)).collect();
-            shares.push(Share { columns, batches });
+            shares.push(Share { columns: delivered(columns), batches });
         }
-        Ok(ParquetReader { file, schema, shares, next_row: 1 })
+        let in_seconds = match int96::in_unit(&metadata, TimeUnit::Second).map_err(damaged)? {
+            Some(seconds) => {
+                let differs = |i: &usize| seconds.schema().field(*i) != metadata.schema().field(*i);
+                let columns: Vec<usize> = wanted.iter().copied().filter(differs).collect();
+                let batches = Batches::Here(Box::new(reader_of(&seconds, &columns)?));
+                Some(Share { columns: delivered(columns), batches }).filter(|share| !share.columns.is_empty())
+            }
+            None => None,
+        };
+        Ok(ParquetReader { file, schema, shares, in_seconds, next_row: 1 })
     }
 
     /// The columns that a reader delivers.
@@ -87,11 +113,7 @@ impl ParquetReader {
         let mut columns: Vec<Option<ArrayRef>> = vec![None; self.schema.fields().len()];
         let mut rows = None;
         for (i, share) in self.shares.iter_mut().enumerate() {
-            let next = match &mut share.batches {
-                Batches::Here(reader) => next_of(reader),
-                Batches::Thread(receiver) => receiver.recv().ok(),
-            };
-            let batch = next.transpose().map_err(|error| damaged(&self.file, &error.to_string()))?;
+            let batch = share.batches.next().transpose().map_err(|error| damaged(&self.file, &error.to_string()))?;
             let found = batch.as_ref().map(RecordBatch::num_rows);
             if i > 0 && found != rows {
                 return Err(damaged(&self.file, "its columns differ in length"));
@@ -102,6 +124,15 @@ impl ParquetReader {
             }
         }
         let Some(rows) = rows else { return Ok(None) };
+        if let Some(share) = &mut self.in_seconds {
+            let seconds = share.batches.next().transpose().map_err(|error| damaged(&self.file, &error.to_string()))?;
+            for (at, seconds) in share.columns.iter().zip(seconds.iter().flat_map(RecordBatch::columns)) {
+                if let Some(micros) = &columns[*at] {
+                    int96::check(self.schema.field(*at).name(), micros, seconds)
+                        .map_err(|error| error.at(self.file.path().display()))?;
+                }
+            }
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let columns = columns.into_iter().flatten().collect();
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
@@ -119,7 +150,8 @@ impl ParquetReader {
 fn load(file: &SourceFile, options: &SourceOptions) -> Result<(ArrowReaderMetadata, Vec<usize>, SchemaRef)> {
     check_magic(file)?;
     let damaged = |error: ParquetError| damaged(file, &error.to_string());
-    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(damaged)?;
+    let found = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(damaged)?;
+    let metadata = int96::in_unit(&found, TimeUnit::Microsecond).map_err(damaged)?.unwrap_or(found);
     let is_wanted = |i: &usize| options.wants(metadata.schema().field(*i).name());
     let wanted: Vec<usize> = (0..metadata.schema().fields().len()).filter(is_wanted).collect();
     let schema = metadata.schema().project(&wanted).map_err(|error| damaged(error.into()))?;

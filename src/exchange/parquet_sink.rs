@@ -6,15 +6,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType as ArrowType, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType as ArrowType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
+use super::leaves::{cast_batch, with_leaves};
 use super::sink::{Sink, SinkReport, add_rows};
 use super::temporary::TemporaryFile;
 use crate::error::{Error, Result};
@@ -54,7 +54,8 @@ impl ParquetSink {
             .set_key_value_metadata(Some(metadata))
             .build();
         let target = file.target().to_path_buf();
-        let fields: Vec<FieldRef> = schema.fields().iter().map(stored_field).collect::<Result<_>>()?;
+        let fields: Vec<FieldRef> =
+            schema.fields().iter().map(|field| with_leaves(field, &mut stored_leaf)).collect::<Result<_>>()?;
         let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))
             .map_err(|error| parquet_error(&target, error))?;
@@ -64,11 +65,8 @@ impl ParquetSink {
 
 impl Sink for ParquetSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns: Vec<ArrayRef> =
-            batch.columns().iter().zip(self.schema.fields()).map(stored).collect::<Result<_>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let stored = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
-            .map_err(|source| Error::invalid("the rows make no batch").caused_by(source))?;
+        let stored = cast_batch(batch, &self.schema)
+            .map_err(|error| error.remedy("write an Arrow file, which keeps every type"))?;
         for first in (0..stored.num_rows()).step_by(ENCODED_ROWS) {
             let rows = stored.slice(first, ENCODED_ROWS.min(stored.num_rows() - first));
             self.writer.write(&rows).map_err(|error| parquet_error(self.writer.inner().target(), error))?;
@@ -84,37 +82,18 @@ impl Sink for ParquetSink {
     }
 }
 
-/// A field as Parquet can say what it is: times in seconds and dates in milliseconds would be bare integers to whoever reads them.
-fn stored_field(field: &FieldRef) -> Result<FieldRef> {
-    let dtype = match field.data_type() {
+/// A leaf as Parquet can say what it is: times in seconds and dates in milliseconds would be bare integers to whoever reads them.
+fn stored_leaf(leaf: &Field) -> Result<ArrowType> {
+    Ok(match leaf.data_type() {
         ArrowType::Date64 => ArrowType::Date32,
         ArrowType::Time32(TimeUnit::Second) => ArrowType::Time32(TimeUnit::Millisecond),
         ArrowType::Timestamp(TimeUnit::Second, zone) => ArrowType::Timestamp(TimeUnit::Millisecond, zone.clone()),
-        ArrowType::List(element) => ArrowType::List(stored_field(element)?),
-        ArrowType::LargeList(element) => ArrowType::LargeList(stored_field(element)?),
-        ArrowType::FixedSizeList(element, len) => ArrowType::FixedSizeList(stored_field(element)?, *len),
-        ArrowType::Struct(fields) => {
-            ArrowType::Struct(fields.iter().map(stored_field).collect::<Result<Vec<FieldRef>>>()?.into())
-        }
-        ArrowType::Map(entries, is_sorted) => ArrowType::Map(stored_field(entries)?, *is_sorted),
         // The writer panics.
         ArrowType::Union(..) => {
-            return Err(Error::invalid(format!("column {} is a union, for which Parquet has no form", field.name()))
+            return Err(Error::invalid(format!("column {} is a union, for which Parquet has no form", leaf.name()))
                 .remedy("leave it out, or write an Arrow file"));
         }
         other => other.clone(),
-    };
-    Ok(Arc::new(field.as_ref().clone().with_data_type(dtype)))
-}
-
-fn stored((column, field): (&ArrayRef, &FieldRef)) -> Result<ArrayRef> {
-    if column.data_type() == field.data_type() {
-        return Ok(column.clone());
-    }
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(column, field.data_type(), &options).map_err(|source| {
-        let what = format!("column {}: {} does not become {}", field.name(), column.data_type(), field.data_type());
-        Error::invalid(format!("{what}: {source}")).remedy("write an Arrow file, which keeps every type")
     })
 }
 
@@ -134,7 +113,7 @@ mod tests {
 
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
-    use arrow_array::{FixedSizeBinaryArray, Int64Array, RecordBatchReader, StringArray};
+    use arrow_array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatchReader, StringArray};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;

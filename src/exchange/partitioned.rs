@@ -60,6 +60,8 @@ pub struct PartitionedWriter {
     temporary: PathBuf,
     /// The temporary folder is somebody's for as long as this is open.
     _claim: File,
+    /// Dropped after the temporary folder was removed.
+    _parents: NewFolders,
     schema: SchemaRef,
     metadata: Vec<(String, String)>,
     report: FolderReport,
@@ -107,8 +109,7 @@ impl PartitionedWriter {
         if !schema.field_with_name(&event_time).is_ok_and(|field| *field.data_type() == timestamp_arrow_type()) {
             return Err(Error::invalid(format!("an export has a column {event_time} in microseconds, UTC")));
         }
-        let parent = parent_of(&target);
-        fs::create_dir_all(parent).map_err(|error| Error::io("create the folder", parent, error))?;
+        let parents = NewFolders::create(parent_of(&target))?;
         let (temporary, claim) = create_beside(&target, create_folder)?;
         let layout = match partition {
             Partition::None => Layout::Whole(Parts::new(temporary.clone())),
@@ -120,6 +121,7 @@ impl PartitionedWriter {
             event_time,
             temporary,
             _claim: claim,
+            _parents: parents,
             schema: schema.clone(),
             metadata,
             report,
@@ -152,13 +154,7 @@ impl PartitionedWriter {
     /// The disk refuses, or somebody has put files under that name meanwhile; nothing is left then.
     pub fn finish(mut self) -> Result<FolderReport> {
         match &mut self.layout {
-            Layout::Whole(parts) => {
-                if parts.count == 0 && parts.open.is_none() {
-                    // An export of no rows is a file without rows, not an empty folder.
-                    parts.write(&RecordBatch::new_empty(self.schema.clone()), &self.metadata, &mut self.report)?;
-                }
-                parts.close(&mut self.report)?;
-            }
+            Layout::Whole(parts) => parts.close(&mut self.report)?,
             Layout::ByDay(buffers) => {
                 for day in buffers.days() {
                     let folder = self.temporary.join(format!("date={}", day_text(day)));
@@ -169,6 +165,12 @@ impl PartitionedWriter {
                 }
                 buffers.clear()?;
             }
+        }
+        if self.report.files == 0 {
+            // An export of no rows is a file without rows, not an empty folder.
+            let mut parts = Parts::new(self.temporary.clone());
+            parts.write(&RecordBatch::new_empty(self.schema.clone()), &self.metadata, &mut self.report)?;
+            parts.close(&mut self.report)?;
         }
         let target = &self.report.folder;
         sync_folder(&self.temporary)?;
@@ -191,6 +193,25 @@ impl Drop for PartitionedWriter {
             }
             let _ = fs::remove_dir_all(&self.temporary);
         }
+    }
+}
+
+/// Folders that were not there before, the deepest first. Dropped, it removes those that nothing was put into.
+struct NewFolders(Vec<PathBuf>);
+
+impl NewFolders {
+    /// Makes `folder`, and those that it lies in.
+    fn create(folder: &Path) -> Result<NewFolders> {
+        let new = NewFolders(folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect());
+        fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
+        Ok(new)
+    }
+}
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        // Of a folder that holds something nothing is removed.
+        self.0.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     }
 }
 

@@ -19,7 +19,8 @@ use crate::text::json_text;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Writes the rows set aside as `{"file", "row", "reason", "values"}`, one a line. Values are in the
-/// JSON text forms, so that a mended line's `values` can be imported.
+/// JSON text forms, in which the `values` of a mended line can be imported as JSON Lines; those of a CSV line that could
+/// not be read are its texts as they stood there, each a string.
 ///
 /// Nothing bears the name before [`QuarantineWriter::finish`]; without any row nothing ever does.
 pub struct QuarantineWriter {

@@ -1,12 +1,14 @@
 //! Rows into files, whatever their format: [`create_sink`].
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::FileWriter;
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType as ArrowType, Field, FieldRef, Schema, SchemaRef};
 
 use super::kind::{FileKind, unknown_extension};
+use super::leaves::{cast_batch, with_leaves};
 use super::parquet_sink::ParquetSink;
 use super::temporary::TemporaryFile;
 use super::text_sink::{CsvSink, JsonLinesSink};
@@ -67,6 +69,7 @@ pub(super) fn add_rows(rows: &mut u64, batch: &RecordBatch) {
 
 struct IpcSink {
     writer: FileWriter<TemporaryFile>,
+    schema: SchemaRef,
     rows: u64,
 }
 
@@ -74,16 +77,30 @@ impl IpcSink {
     fn new(file: TemporaryFile, schema: &SchemaRef, metadata: Vec<(String, String)>) -> Result<IpcSink> {
         let mut all = schema.metadata().clone();
         all.extend(metadata);
-        let schema = Schema::new(schema.fields().clone()).with_metadata(all);
+        let fields: Vec<FieldRef> =
+            schema.fields().iter().map(|field| with_leaves(field, &mut unpacked)).collect::<Result<_>>()?;
+        let schema = Arc::new(Schema::new_with_metadata(fields, all));
         let target = file.target().to_path_buf();
         let writer = FileWriter::try_new(file, &schema).map_err(|error| arrow_error(&target, error))?;
-        Ok(IpcSink { writer, rows: 0 })
+        Ok(IpcSink { writer, schema, rows: 0 })
+    }
+}
+
+/// What a dictionary holds: a file has one dictionary for all its batches, and theirs may differ.
+fn unpacked(leaf: &Field) -> Result<ArrowType> {
+    match leaf.data_type() {
+        ArrowType::Dictionary(_, values) => {
+            let values = Arc::new(leaf.clone().with_data_type(values.as_ref().clone()));
+            Ok(with_leaves(&values, &mut unpacked)?.data_type().clone())
+        }
+        other => Ok(other.clone()),
     }
 }
 
 impl Sink for IpcSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).map_err(|error| arrow_error(self.writer.get_ref().target(), error))?;
+        let plain = cast_batch(batch, &self.schema)?;
+        self.writer.write(&plain).map_err(|error| arrow_error(self.writer.get_ref().target(), error))?;
         add_rows(&mut self.rows, batch);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Every format, out and in again; and what each says of files that are not sound.
 
 mod export;
+mod int96;
 mod layouts;
 mod leftovers;
 mod round_trip;

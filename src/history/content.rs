@@ -126,8 +126,13 @@ impl<'a> Contents<'a> {
 
     /// What is said of the row beside its fields.
     fn marks(&self, row: usize) -> (u8, Option<i64>, &[u8], &[u8], &[u8]) {
-        let absent = if self.has_fields(row) { self.absent(row) } else { &[] };
-        let (deadlines, event_id) = (binary(self.field_deadlines, row), binary(self.event_id, row));
+        // What tells a delete's event id from none decides nothing: it has one where it came out of a file with a clock in
+        // the event id, and none where it was asked for.
+        let (absent, event_id) = match self.has_fields(row) {
+            true => (self.absent(row), binary(self.event_id, row)),
+            false => (&[][..], &[][..]),
+        };
+        let deadlines = binary(self.field_deadlines, row);
         (self.kind(row), self.deadline(row), absent, deadlines, event_id)
     }
 

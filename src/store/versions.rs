@@ -141,9 +141,14 @@ fn translate(batch: &RecordBatch, old: &FeatureView, new: &FeatureView) -> Resul
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     // A scan's columns: join keys, event time, created time where there is one, the others.
     let event_time = old.join_keys.len();
-    fields[event_time].set_name(EVENT_TIMESTAMP);
-    if old.has_created() {
-        fields[event_time + 1].set_name(CREATED_TIMESTAMP);
+    let clocks = [EVENT_TIMESTAMP, CREATED_TIMESTAMP].into_iter().take(1 + usize::from(old.has_created()));
+    for (at, clock) in (event_time..).zip(clocks) {
+        // In the event id as well, it stands once in a scan and is asked for under both names.
+        if new.event_id.iter().any(|(name, _)| name == fields[at].name()) {
+            fields.push(fields[at].clone());
+            columns.push(Arc::clone(&columns[at]));
+        }
+        fields[at].set_name(clock);
     }
     let instant = DataType::Timestamp;
     let created = (new.has_created() && !old.has_created()).then_some((CREATED_TIMESTAMP, &instant));

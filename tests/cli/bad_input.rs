@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use arrow_array::{
@@ -191,6 +192,7 @@ fn names_that_nothing_answers_to_suggest_the_nearest() {
     get(&["--features", "profile:agee", "customer_id=1"], &["profile has no feature agee", "profile:age"]);
     get(&["--service", "chrun", "customer_id=1"], &["chrun", "churn"]);
     get(&["--features", "profile:age", "customer=1"], &["customer", "customer_id"]);
+    get(&["--features", "profile:age", "zz=1"], &["a join key zz", "there is customer_id"]);
     get(&["--features", "profile:age"], &["customer_id=VALUE"]);
     get(&["--features", "profile:age", "customer_id=one"], &["customer_id", "int64", "one"]);
     get(&["--features", "profile:age", "customer_id=1", "--known-at", "never"], &["never"]);
@@ -417,4 +419,44 @@ fn a_training_set_never_takes_the_place_of_its_spine() {
         std::fs::read_to_string(project.path("spine.csv")).unwrap(),
         "customer_id,event_timestamp\n1,2024-02-01\n"
     );
+}
+
+/// A second run took the training set of the first for rows of the spine, or for a file of it.
+#[test]
+fn a_training_set_never_becomes_a_part_of_its_spine() {
+    let project = Project::shop_with_profiles();
+    for folder in ["spine/deep", "spine/_kept"] {
+        std::fs::create_dir_all(project.path(folder)).unwrap();
+    }
+    for file in ["spine/a.csv", "spine/deep/b.csv", "c.csv"] {
+        project.put(file, "customer_id,event_timestamp\n1,2024-02-01\n");
+    }
+    symlink(project.path("spine"), project.path("other_name")).unwrap();
+    symlink("../c.csv", project.path("spine/c.csv")).unwrap();
+    symlink("spine/a.csv", project.path("of_a.csv")).unwrap();
+    let files = || {
+        let all = project.contents().into_iter();
+        all.filter(|(path, _)| !path.starts_with(project.path("store"))).collect::<Vec<_>>()
+    };
+    let before = files();
+    let history =
+        |spine: &str, out: &str| project.run(&["history", "--spine", spine, "--features", "profile:age", "--out", out]);
+    for out in [
+        "spine/a.csv",
+        "spine/new.parquet",
+        "spine/deep/new.csv",
+        "other_name/deep/../new.csv",
+        "of_a.csv",
+        // Read through the folder's link.
+        "c.csv",
+    ] {
+        for spine in ["spine", "./other_name/"] {
+            history(spine, out).fails(3, &[out, "a part of its spine", "outside of that folder"]);
+        }
+    }
+    assert!(files() == before, "a refused training set left something");
+    for out in ["new.csv", "spine/_train.csv", "spine/_kept/train.csv", "spine/.train.parquet"] {
+        let told = history("spine", out).done().stdout();
+        assert!(told.contains(": 3 rows"), "{told}");
+    }
 }

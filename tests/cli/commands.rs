@@ -1,6 +1,5 @@
 //! Each command does what its help says.
 
-use std::io::pipe;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -544,12 +543,31 @@ fn a_document_that_is_a_text_or_null_is_the_same_field_in_get_and_in_history() {
 fn a_reader_that_went_away_is_no_failure() {
     let project = Project::shop_with_profiles();
     for arguments in [&["completions", "bash"][..], &["get", "--service", "churn", "customer_id=1"]] {
-        let (reader, writer) = pipe().unwrap();
-        drop(reader);
-        let output = project.command(arguments).stdout(writer).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+        project.run_unread(arguments).done();
     }
+}
+
+/// They ended with status 0 and no word, as whoever had read enough does.
+#[test]
+fn a_failure_is_one_also_where_its_reader_went_away() {
+    let project = Project::shop_with_profiles();
+    project.put("asof.toml", SHOP.replace("country = \"string\"", "country = \"int64\""));
+    for arguments in [&["apply", "--dry-run"][..], &["apply"]] {
+        project.run_unread(arguments).fails(3, &["nothing is applied: a change is refused"]);
+    }
+    for segment in std::fs::read_dir(project.path("store/log")).unwrap() {
+        std::fs::remove_file(segment.unwrap().path()).unwrap();
+    }
+    project.run_unread(&["check"]).fails(3, &["damage was found"]);
+
+    let sources = SHOP
+        .replace("[views.profile.features]", "source = { path = \"profiles.csv\" }\n[views.profile.features]")
+        .replace("[views.basket.features]", "source = { path = \"baskets.csv\" }\n[views.basket.features]");
+    let project = Project::defined(&sources);
+    project.put("baskets.csv", "customer_id,event_timestamp,value\n1,2024-03-10T12:00:00Z,9.5\n");
+    project.put("profiles.csv", PROFILES.replace("32", "old"));
+    project.run(&["apply"]).done();
+    project.run_unread(&["import", "--all"]).fails(1, &["view profile", "old"]);
 }
 
 #[test]

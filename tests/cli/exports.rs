@@ -98,3 +98,23 @@ fn a_feature_that_came_after_a_snapshot_is_told_with_its_seq_and_a_way() {
     project.run(&[&get[..], &["--definitions", "current"]].concat()).done();
     project.run(&["get", "--features", "v:extra", "--known-at", "2", "id=1"]).done();
 }
+
+#[test]
+fn an_export_of_no_rows_comes_back_as_none() {
+    let project = Project::defined(VIEWS);
+    project.run(&["apply"]).done();
+    project.put("labels.csv", "id,event_timestamp,x\n1,2020-01-02,7\n");
+    project.run(&["import", "labels", "labels.csv"]).done();
+    let window = ["--from", "2021-01-01", "--to", "2021-02-01"];
+    for (view, out, window) in [("scores", "a", &[][..]), ("labels", "b", &window)] {
+        for partition in [&[][..], &["--partition-by", "date"]] {
+            let out = format!("{out}{}", partition.len());
+            let export = ["--format", "json", "export", view, "--out", &out];
+            let exported = project.run(&[&export, partition, window].concat()).done().json();
+            assert_eq!((&exported["rows"], &exported["files"]), (&json!(0), &json!(1)), "{out}: {exported}");
+            let folder = format!("{out}/{view}/v1");
+            let imported = project.run(&["--format", "json", "import", view, &folder]).done().json();
+            assert_eq!(imported[0]["rows_read"], json!(0), "{out}");
+        }
+    }
+}

@@ -60,3 +60,13 @@ fn an_import_that_there_is_no_room_for_leaves_the_store_as_it_was() {
     assert_eq!(country(&project, "customer_id=77"), "a country of more than twelve bytes");
     project.run(&["check"]).done();
 }
+
+/// Half a file stood in the way of the next try.
+#[test]
+fn a_project_that_there_is_no_room_for_is_made_when_there_is() {
+    let project = Project::empty();
+    run_limited(&project, 1, &["init", "d"]).fails(1, &["ulimit -f", "nothing of this write was kept"]);
+    assert_eq!(std::fs::read_dir(project.path("d")).unwrap().count(), 0, "something is left in d");
+    project.run(&["init", "d"]).done();
+    project.run(&["--project", "d", "apply"]).done();
+}

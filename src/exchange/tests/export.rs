@@ -104,7 +104,7 @@ fn an_export_never_mixes_with_what_is_there_and_leaves_nothing_half_done() {
     let mut writer = create().unwrap();
     writer.write(&rows(0, &[1, 0])).unwrap();
     drop(writer);
-    assert_eq!(fs::read_dir(folder.path("weather")).unwrap().count(), 0);
+    assert_eq!(folder.names(), [""; 0]);
 
     fs::create_dir_all(folder.path("weather/v2")).unwrap();
     let writer = create().unwrap();
@@ -150,4 +150,26 @@ fn rows_set_aside_are_whole_lines_under_a_name_they_get_at_the_end() {
     drop(writer);
     assert_eq!(QuarantineWriter::new(disk, &target).finish().unwrap(), 0);
     assert_eq!(folder.names(), [""; 0]);
+}
+
+#[test]
+fn an_export_that_fails_leaves_no_folder_that_it_made() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("there")).unwrap();
+    for dir in ["new/er", "there", "there/new"] {
+        for partition in [Partition::None, Partition::Date] {
+            let schema = rows(0, &[]).schema();
+            let mut writer = PartitionedWriter::create(&folder.path(dir), &view(), partition, &schema, vec![]).unwrap();
+            writer.write(&rows(0, &[1])).unwrap();
+            drop(writer);
+            assert_eq!(folder.names(), ["there"], "{dir}, {partition:?}");
+            assert_eq!(fs::read_dir(folder.path("there")).unwrap().count(), 0, "{dir}, {partition:?}");
+        }
+    }
+    // What somebody put there meanwhile stays, and its folder.
+    let schema = rows(0, &[]).schema();
+    let writer = PartitionedWriter::create(&folder.path("new"), &view(), Partition::None, &schema, vec![]).unwrap();
+    folder.file("new/note", "mine");
+    drop(writer);
+    assert_eq!(fs::read_dir(folder.path("new")).unwrap().count(), 1);
 }

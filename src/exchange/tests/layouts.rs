@@ -1,10 +1,11 @@
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Int8Type, Int32Type};
 use arrow_array::{
     BinaryViewArray, Date64Array, Decimal32Array, DictionaryArray, FixedSizeBinaryArray, Float16Array, Int8Array,
-    LargeStringArray, NullArray, RecordBatch, StructArray, TimestampMillisecondArray, TimestampNanosecondArray,
-    TimestampSecondArray, UInt64Array,
+    LargeStringArray, ListArray, NullArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
 };
+use arrow_buffer::OffsetBuffer;
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 
@@ -13,6 +14,8 @@ use super::*;
 /// A column in each of many layouts that are not asof's own.
 fn foreign() -> RecordBatch {
     let words: DictionaryArray<Int32Type> = ["b", "a", "b"].into_iter().collect();
+    let seconds: ArrayRef = Arc::new(TimestampSecondArray::from(vec![-1, 0]));
+    let seconds = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![Some(1), None, Some(0)]), seconds);
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("words", Arc::new(words)),
         ("nanos", Arc::new(TimestampNanosecondArray::from(vec![Some(-1), None, Some(1_999)]))),
@@ -27,8 +30,17 @@ fn foreign() -> RecordBatch {
         ("day", Arc::new(Date64Array::from(vec![0, 86_400_000, -86_400_000]))),
         ("money", Arc::new(Decimal32Array::from(vec![5, -5, 100]).with_precision_and_scale(4, 2).unwrap())),
         ("none", Arc::new(NullArray::new(3))),
+        ("instants", lists(Arc::new(TimestampNanosecondArray::from(vec![-1, 1_999, 0]).with_timezone("UTC")))),
+        ("naives", lists(Arc::new(TimestampMicrosecondArray::from(vec![-1, 1, 0])))),
+        ("coded", Arc::new(seconds)),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+}
+
+/// Three rows: the first element, none, the others.
+fn lists(elements: ArrayRef) -> ArrayRef {
+    let field = Field::new("element", elements.data_type().clone(), true);
+    Arc::new(ListArray::new(field.into(), OffsetBuffer::from_lengths([1, 0, 2]), elements, None))
 }
 
 fn half(value: f32) -> <arrow_array::types::Float16Type as arrow_array::types::ArrowPrimitiveType>::Native {
@@ -47,10 +59,10 @@ fn columns_of_any_layout_have_the_text_forms_of_their_values() {
     assert_eq!(
         lines,
         [
-            "words,nanos,millis,naive,tiny,wide,half,large,view,fixed,day,money,none",
-            "b,1969-12-31T23:59:59.999999Z,1970-01-01T00:00:00Z,1970-01-01T00:00:00Z,-128,0,0.5,\"\",/w==,AQ==,1970-01-01T00:00:00Z,0.05,",
-            "a,,1969-12-31T23:59:59.999Z,1970-01-01T00:00:01Z,0,1,1.0,,\"\",Ag==,1970-01-02T00:00:00Z,-0.05,",
-            "b,1970-01-01T00:00:00.000001Z,1970-01-01T00:00:00.001Z,,127,18446744073709551615,-2.0,x,YQ==,Aw==,1969-12-31T00:00:00Z,1.00,",
+            "words,nanos,millis,naive,tiny,wide,half,large,view,fixed,day,money,none,instants,naives,coded",
+            r#"b,1969-12-31T23:59:59.999999Z,1970-01-01T00:00:00Z,1970-01-01T00:00:00Z,-128,0,0.5,"",/w==,AQ==,1970-01-01T00:00:00Z,0.05,,"[""1969-12-31T23:59:59.999999Z""]","[""1969-12-31T23:59:59.999999Z""]",1970-01-01T00:00:00Z"#,
+            r#"a,,1969-12-31T23:59:59.999Z,1970-01-01T00:00:01Z,0,1,1.0,,"",Ag==,1970-01-02T00:00:00Z,-0.05,,[],[],"#,
+            r#"b,1970-01-01T00:00:00.000001Z,1970-01-01T00:00:00.001Z,,127,18446744073709551615,-2.0,x,YQ==,Aw==,1969-12-31T00:00:00Z,1.00,,"[""1970-01-01T00:00:00.000001Z"",""1970-01-01T00:00:00Z""]","[""1970-01-01T00:00:00.000001Z"",""1970-01-01T00:00:00Z""]",1969-12-31T23:59:59Z"#,
         ]
     );
 }
@@ -116,4 +128,34 @@ fn the_metadata_given_lies_in_parquet_and_arrow_files() {
         let back = read(&folder.path(name), &SourceOptions::default()).unwrap();
         assert_eq!(back.schema().metadata().get("asof.known_at").map(|text| text.as_str()), Some("17"), "{name}");
     }
+}
+
+/// An Arrow file has one dictionary for all its batches: the second was refused, after however many rows.
+#[test]
+fn batches_with_dictionaries_of_their_own_are_written_with_their_words() {
+    let folder = Folder::new();
+    let path = folder.path("t.arrow");
+    let batch = |words: [&str; 2]| {
+        let words: ArrayRef = Arc::new(words.into_iter().collect::<DictionaryArray<Int32Type>>());
+        let field = Arc::new(Field::new("word", words.data_type().clone(), true));
+        let nested = StructArray::from(vec![(field, Arc::clone(&words))]);
+        let lists = ListArray::new(
+            Field::new("item", words.data_type().clone(), true).into(),
+            OffsetBuffer::from_lengths([0, 2]),
+            Arc::clone(&words),
+            None,
+        );
+        RecordBatch::try_from_iter([
+            ("word", words),
+            ("nested", Arc::new(nested) as ArrayRef),
+            ("list", Arc::new(lists)),
+        ])
+        .unwrap()
+    };
+    assert_eq!(write(&path, &[batch(["a", "b"]), batch(["c", "a"])]).rows, 4);
+    let back = read(&path, &SourceOptions::default()).unwrap();
+    let words = StringArray::from(vec!["a", "b", "c", "a"]);
+    assert_eq!(back.column(0).as_string::<i32>(), &words);
+    assert_eq!(back.column(1).as_struct().column(0).as_string::<i32>(), &words);
+    assert_eq!(back.column(2).as_list::<i32>().values().as_string::<i32>(), &words);
 }
