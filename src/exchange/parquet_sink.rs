@@ -18,19 +18,20 @@ use super::leaves::{cast_batch, with_leaves};
 use super::sink::{Sink, SinkReport, add_rows};
 use super::temporary::TemporaryFile;
 use crate::error::{Error, Result};
+use crate::format::columns::array_bytes;
 
 /// Rows of a row group: enough to compress well, few enough to hold in memory while it is written.
 const ROW_GROUP_ROWS: usize = 1 << 20;
 /// Bytes of a row group of wide rows, as they are encoded: it is in memory until it is written.
 const ROW_GROUP_BYTES: usize = 128 << 20;
-/// Rows that are encoded before the row group's bytes are looked at again. The writer goes by 1,024, and so pages begin where they
-/// would if all rows came at once.
-const ENCODED_ROWS: usize = 8 << 10;
+/// A row group of which a batch alone makes more than one is encoded in so many parts, or more.
+const PARTS: usize = 4;
 
 /// Writes a Parquet file.
 pub(super) struct ParquetSink {
     writer: ArrowWriter<TemporaryFile>,
     schema: SchemaRef,
+    row_group_bytes: usize,
     rows: u64,
 }
 
@@ -59,7 +60,7 @@ impl ParquetSink {
         let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))
             .map_err(|error| parquet_error(&target, error))?;
-        Ok(ParquetSink { writer, schema, rows: 0 })
+        Ok(ParquetSink { writer, schema, row_group_bytes, rows: 0 })
     }
 }
 
@@ -67,8 +68,16 @@ impl Sink for ParquetSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let stored = cast_batch(batch, &self.schema)
             .map_err(|error| error.remedy("write an Arrow file, which keeps every type"))?;
-        for first in (0..stored.num_rows()).step_by(ENCODED_ROWS) {
-            let rows = stored.slice(first, ENCODED_ROWS.min(stored.num_rows() - first));
+        // The writer takes the first batch of a row group as it is: one that is too long goes in by parts.
+        let bytes: usize = stored.columns().iter().map(array_bytes).sum();
+        let part_rows = if bytes <= self.row_group_bytes {
+            stored.num_rows()
+        } else {
+            self.row_group_bytes / PARTS / bytes.div_ceil(stored.num_rows().max(1))
+        };
+        let part_rows = part_rows.max(1);
+        for first in (0..stored.num_rows()).step_by(part_rows) {
+            let rows = stored.slice(first, part_rows.min(stored.num_rows() - first));
             self.writer.write(&rows).map_err(|error| parquet_error(self.writer.inner().target(), error))?;
         }
         add_rows(&mut self.rows, batch);
@@ -119,7 +128,7 @@ mod tests {
     use super::*;
     use crate::exchange::tests::Folder;
 
-    /// 40,000 rows: their number, 64 bytes that do not compress, a text.
+    /// 40,000 rows: their number, 64 bytes that do not compress, a text or null.
     fn rows() -> RecordBatch {
         let mut word = 1_u64;
         let noise: Vec<[u8; 64]> = (0..40_000)
@@ -132,8 +141,10 @@ mod tests {
             .collect();
         let noise: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter(noise.iter()).unwrap());
         let numbers: ArrayRef = Arc::new((0..40_000).collect::<Int64Array>());
-        let texts: ArrayRef = Arc::new((0..40_000).map(|n| Some(format!("text {n}"))).collect::<StringArray>());
-        RecordBatch::try_from_iter([("n", numbers), ("noise", noise), ("text", texts)]).unwrap()
+        let texts: ArrayRef =
+            Arc::new((0..40_000).map(|n| (n % 7 > 0).then(|| format!("text {n}"))).collect::<StringArray>());
+        let columns = [("n", numbers, true), ("noise", noise, false), ("text", texts, true)];
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
     }
 
     fn written(folder: &Folder, name: &str, row_group_bytes: usize) -> Vec<u8> {

@@ -4,6 +4,7 @@
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 
+use crate::format::columns::array_bytes;
 use crate::value::DataType;
 
 /// A value of no fixed length, of a feature that none was joined of yet: taken for a long one, so that the first chunk is short.
@@ -50,9 +51,4 @@ impl FeatureBytes {
 pub(super) fn row_bytes(batch: &RecordBatch) -> usize {
     let bytes: usize = batch.columns().iter().map(array_bytes).sum();
     bytes.div_ceil(batch.num_rows().max(1))
-}
-
-/// Of a slice its own part, where that can be told.
-fn array_bytes(array: &ArrayRef) -> usize {
-    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
 }

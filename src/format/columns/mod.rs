@@ -10,3 +10,10 @@ pub(crate) mod values;
 pub use decode::decode_columns;
 pub use encode::{EncodedKeys, RowColumns, encode_keys, encode_records};
 pub use values::{array_from_values, value_at};
+
+use arrow_array::{Array, ArrayRef};
+
+/// Bytes of memory of an array, of any type; of a slice its own part, where that can be told.
+pub fn array_bytes(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+}
