@@ -7,7 +7,9 @@ use crate::value::{DataType, Value};
 /// What is compared, of a row.
 fn content(row: &ModelRow) -> String {
     let fields: Vec<_> = row.fields.iter().map(|field| field.clone().unwrap_or(Value::Null)).collect();
-    format!("{:?}", (&row.key, row.event_ts, row.created, row.kind as u8, &row.event_id, fields))
+    // A delete's event id tells it from no other.
+    let event_id = if row.kind == RowKind::Value { &row.event_id[..] } else { &[] };
+    format!("{:?}", (&row.key, row.event_ts, row.created, row.kind as u8, event_id, fields))
 }
 
 /// The naive twin: each stored row strikes out one equal row, the first.
