@@ -174,6 +174,24 @@ fn hours_are_kept_where_a_format_names_no_minutes() {
     }
 }
 
+/// Names of zones were passed over, and EST taken for UTC.
+#[test]
+fn of_the_names_of_zones_those_of_utc_are_read() {
+    let format = "%Y-%m-%d %H:%M:%S %Z";
+    for name in ["UTC", "GMT", "Z"] {
+        assert_eq!(parse_timestamp_as(format, &format!("1970-01-02 00:00:00 {name}")).unwrap(), 86_400_000_000);
+    }
+    for text in ["1970-01-02 00:00:00 EST", "1970-01-02 00:00:00 ", "1970-01-02 00:00:00 +0000"] {
+        let error = parse_timestamp_as(format, text).unwrap_err().to_string();
+        assert!(error.contains("UTC alone is known; %z reads offsets"), "{error}");
+    }
+    assert_eq!(
+        parse_timestamp_as("%Y-%m-%d %%Z", "1970-01-02 %Z").unwrap(),
+        86_400_000_000,
+        "a percent sign and a letter"
+    );
+}
+
 #[test]
 fn a_format_that_says_enough_has_no_fault() {
     for format in [
@@ -188,6 +206,7 @@ fn a_format_that_says_enough_has_no_fault() {
         "%G-W%V-%u",
         "%j of %Y, %H:%M",
         "%y%m%d",
+        "%Y-%m-%d %H:%M:%S %Z",
     ] {
         assert_eq!(fault_of_format(format), None, "{format}");
     }

@@ -25,20 +25,33 @@ pub fn parse_timestamp_as(format: &str, text: &str) -> Result<i64> {
         return parse_epoch_seconds(text)
             .ok_or_else(|| Error::invalid(format!("wants seconds since 1970, got '{}'", clip(text))));
     }
-    parse_instant(format, text)
+    let items: Vec<Item<'_>> = StrftimeItems::new(format).collect();
+    let instant = match items.contains(&ZONE_NAME) {
+        false => parse_instant(&items, text),
+        true => NAMES_OF_UTC.iter().find_map(|name| {
+            let named: Vec<Item<'_>> =
+                items.iter().map(|item| if *item == ZONE_NAME { Item::Literal(name) } else { item.clone() }).collect();
+            parse_instant(&named, text)
+        }),
+    };
+    let hint = if items.contains(&ZONE_NAME) {
+        " (of zones that are named, UTC alone is known; %z reads offsets)"
+    } else {
+        ""
+    };
+    instant
         .map(|instant| instant.timestamp_micros())
-        .ok_or_else(|| Error::invalid(format!("wants timestamp in the format '{format}', got '{}'", clip(text))))
+        .ok_or_else(|| Error::invalid(format!("wants timestamp in the format '{format}'{hint}, got '{}'", clip(text))))
 }
+
+const ZONE_NAME: Item<'static> = Item::Fixed(Fixed::TimezoneName);
+/// Other names stand for several offsets each, and change theirs within the year.
+const NAMES_OF_UTC: [&str; 3] = ["UTC", "GMT", "Z"];
 
 /// What a format lacks to be one of timestamps; `None` where it lacks nothing.
 pub(crate) fn fault_of_format(format: &str) -> Option<String> {
-    let mut items = StrftimeItems::new(format);
-    if format.is_empty() || items.clone().any(|item| item == Item::Error) {
+    if format.is_empty() || StrftimeItems::new(format).any(|item| item == Item::Error) {
         return Some(format!("'{format}' is no timestamp format"));
-    }
-    // Its names stand for several offsets each, and are passed over in reading.
-    if items.any(|item| item == Item::Fixed(Fixed::TimezoneName)) {
-        return Some("%Z names no offset that could be read".to_owned());
     }
     let mut sample = String::new();
     // What can only be read, as %#z, cannot be tried so.
@@ -52,9 +65,9 @@ pub(crate) fn fault_of_format(format: &str) -> Option<String> {
 /// An afternoon, for hours of twelve.
 const EXAMPLE: DateTime<Utc> = DateTime::from_timestamp(1_772_370_000, 0).expect("it is within chrono's calendar");
 
-fn parse_instant(format: &str, text: &str) -> Option<DateTime<Utc>> {
+fn parse_instant(items: &[Item<'_>], text: &str) -> Option<DateTime<Utc>> {
     let mut parsed = Parsed::new();
-    parse(&mut parsed, text, StrftimeItems::new(format)).ok()?;
+    parse(&mut parsed, text, items.iter()).ok()?;
     if parsed.year().is_some_and(|year| is_short_year(year, text)) {
         return None;
     }

@@ -244,7 +244,6 @@ fn a_timestamp_format_is_one_of_strftime() {
 #[test]
 fn a_timestamp_format_says_which_instant_is_meant() {
     for (format, mistake) in [
-        ("%Y-%m-%d %H:%M:%S %Z", "%Z names no offset that could be read"),
         ("%Y-%m-%d %I:%M", "'%Y-%m-%d %I:%M' leaves open which instant '2026-03-01 01:00' is"),
         ("%H:%M", "'%H:%M' leaves open which instant '13:00' is"),
         ("%d/%m", "'%d/%m' leaves open which instant '01/03' is"),
