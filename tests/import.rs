@@ -269,10 +269,10 @@ fn columns_are_named_as_ignored_wherever_they_are_met() {
     let late = row("").repeat(10_001) + &row(",\"late\":1") + &row(",\"late\":2,\"later\":3");
     let paths = [
         file(&store, "w.jsonl", &late),
-        file(&store, "w.csv", ",origin,event_timestamp,temp\n0,LGA,2024-03-01T13:00:00Z,40\n"),
+        file(&store, "w.csv", ",Unnamed: 0,origin,event_timestamp,temp\n0,0,LGA,2024-03-01T13:00:00Z,40\n"),
     ];
     let report = store.import_files("weather", &paths, &ImportOptions::default()).unwrap();
-    assert_eq!(report.ignored, ["late", "later", "Unnamed: 0"]);
+    assert_eq!(report.ignored, ["late", "later", "Unnamed: 0.1", "Unnamed: 0"]);
     assert_eq!(temp(&store, "LGA", 0), Value::Float64(40.0));
 }
 

@@ -1,5 +1,6 @@
 //! CSV: a header line, then a record a row. An empty field is null, `""` the empty string. A column without a name, as the
-//! index is that pandas writes, is called as pandas calls it: `Unnamed: 0` where it is the first.
+//! index is that pandas writes, is called as pandas calls it: `Unnamed: 0` where it is the first,
+//! `Unnamed: 0.1` where another is called so.
 
 use std::collections::HashSet;
 use std::io::BufReader;
@@ -135,11 +136,18 @@ fn read_header(file: &SourceFile, tokens: &mut CsvTokens<BufReader<Cursor>>) -> 
     for i in 0..tokens.field_count() {
         let name = String::from_utf8(tokens.field(i).0.to_vec())
             .map_err(|_| trouble(format!("the name of column {} is not UTF-8", i + 1)))?;
-        let name = if name.is_empty() { format!("{UNNAMED} {i}") } else { name };
-        if !known.insert(name.clone()) {
+        if !name.is_empty() && !known.insert(name.clone()) {
             return Err(trouble(format!("two columns are named '{}'", clip(&name))));
         }
         header.push(name);
+    }
+    if known.is_empty() {
+        return Err(trouble("no column has a name".to_owned()));
+    }
+    for (i, name) in header.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
+        let free = (0_u32..).map(|n| if n == 0 { format!("{UNNAMED} {i}") } else { format!("{UNNAMED} {i}.{n}") });
+        *name = free.skip_while(|name| known.contains(name)).next().unwrap_or_default();
+        known.insert(name.clone());
     }
     Ok(header)
 }

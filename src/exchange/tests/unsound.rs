@@ -24,6 +24,7 @@ fn a_bad_value_is_named_with_file_line_column_and_text() {
         ),
         ("f.csv", "", "f.csv: line 1: the file is empty; a header line with column names comes first"),
         ("g.csv", "a,b,a\n", "g.csv: line 1: two columns are named 'a'"),
+        ("h.csv", ",\n1,2\n", "h.csv: line 1: no column has a name"),
         ("i.csv", "a\n\"b", "i.csv: line 2: a quote is opened and never closed"),
         ("a.jsonl", "{\"x\":1}\n\n{\"x\":\"abc\"}\n", "a.jsonl: line 3: column x: wants float64, got '\"abc\"'"),
         (
