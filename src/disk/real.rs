@@ -15,6 +15,9 @@ use super::map::{self, SharedMap, SyncTarget};
 use super::{Disk, File, LockGuard, MapAccess, OpenMode};
 use crate::error::{Error, Result};
 
+/// The unit in which a system tells how much space a file holds, whatever its own blocks are.
+const STAT_BLOCK_BYTES: u64 = 512;
+
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
@@ -158,11 +161,15 @@ impl File for RealFile {
     }
 
     fn allocate(&self, len_bytes: u64) -> Result<()> {
-        let old_len = self.len_bytes()?;
-        if len_bytes == 0 {
+        let about = self.file.metadata().map_err(|e| self.failed("asking for the length", e))?;
+        let old_len = about.len();
+        // Some file systems want room for all of the range, whether or not they hold it already.
+        let held = if about.blocks() * STAT_BLOCK_BYTES >= old_len { old_len } else { 0 };
+        if len_bytes <= held {
             return Ok(());
         }
-        let allocated = match retry_on_intr(|| fallocate(&self.file, FallocateFlags::empty(), 0, len_bytes)) {
+        let reserve = || fallocate(&self.file, FallocateFlags::empty(), held, len_bytes - held);
+        let allocated = match retry_on_intr(reserve) {
             Err(Errno::OPNOTSUPP) => self.write_zeros(old_len, len_bytes),
             result => result.map_err(io::Error::from),
         };

@@ -75,6 +75,24 @@ fn allocated_space_is_zero_and_never_cuts_a_file() {
 }
 
 #[test]
+fn a_file_with_holes_has_all_its_space_once_it_is_allocated() {
+    const LEN: u64 = 4 << 20;
+    let dir = TestDir::new("holes");
+    let path = dir.0.join("a");
+    let held = || std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&path).unwrap()) * 512;
+    let file = RealDisk.open(&path, OpenMode::Create).unwrap();
+    file.write_at(LEN - 5, b"hello").unwrap();
+    assert!(held() < LEN, "this file system keeps no holes");
+    file.allocate(LEN).unwrap();
+    assert!(held() >= LEN, "{} bytes are held", held());
+    file.allocate(2 * LEN).unwrap();
+    assert!(held() >= 2 * LEN && file.len_bytes().unwrap() == 2 * LEN, "{} bytes are held", held());
+    let mut out = [9; 6];
+    file.read_at(LEN - 6, &mut out).unwrap();
+    assert_eq!(&out, b"\0hello");
+}
+
+#[test]
 fn a_lock_keeps_everybody_else_out_until_it_drops() {
     on_both("lock", |disk, dir| {
         let path = dir.join("LOCK");
