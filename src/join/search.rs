@@ -52,7 +52,7 @@ pub(super) fn resolve(plan: &Plan<'_>, probes: &[Probe], share: &mut Share) {
     walked.resize_with(source_count, Walked::default);
     let mut last_bucket = 0;
     for block in probes.chunks(BLOCK) {
-        // Of other buckets no key comes again.
+        // Of other buckets no key comes again: what is known of theirs goes, once a block begins with a bucket.
         if block.first().is_some_and(|probe| bucket(probe.hash) != last_bucket) {
             walked.iter_mut().for_each(Walked::clear);
         }

@@ -10,6 +10,9 @@ use crate::value::DataType;
 /// A value of no fixed length, of a feature that none was joined of yet: taken for a long one, so that the first chunk is short.
 const VARIABLE_BYTES: usize = 4 << 10;
 
+/// To which part of what it was an estimate falls at most, from one chunk to the next.
+const FALL_MAX: usize = 8;
+
 /// Bytes that a row's features take.
 #[derive(Debug)]
 pub(super) struct FeatureBytes {
@@ -35,13 +38,13 @@ impl FeatureBytes {
         self.variable.iter().fold(self.fixed, |bytes, (_, of_value)| bytes.saturating_add(*of_value))
     }
 
-    /// Takes the next values for as long as these are. Nulls say nothing of what is to come.
+    /// Takes the next values for as long as these are on average, nulls among them, but not for far shorter than before: a few
+    /// short ones at the beginning must not make a chunk of long ones.
     pub fn learn(&mut self, features: &[ArrayRef]) {
         for (column, bytes) in &mut self.variable {
             let values = &features[*column];
-            let count = values.len() - values.null_count();
-            if count > 0 {
-                *bytes = array_bytes(values).div_ceil(count);
+            if values.len() > 0 {
+                *bytes = array_bytes(values).div_ceil(values.len()).max(*bytes / FALL_MAX);
             }
         }
     }

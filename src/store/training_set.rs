@@ -264,8 +264,19 @@ mod tests {
         assert_eq!(lens("v:x", 40 * 450), [450, 450, 100]);
         assert_eq!(lens("v:wide", (2_048 + 32) * 450 + 1), [450, 450, 100]);
         assert_eq!(lens("v:x", 39).len(), 1_000, "a row that is too long alone");
-        // Every text is taken for 4,096 bytes first, then for as many as the last ones had: 13, their offsets included.
-        assert_eq!(lens("v:text", (4_096 + 32) * 10), [10, 917, 73]);
+        // Every text is taken for 4,096 bytes first, then for 512 and 64, and then for as many as the last ones had: 13, their offsets
+        // included.
+        assert_eq!(lens("v:text", (4_096 + 32) * 10), [10, 75, 430, 485]);
+    }
+
+    #[test]
+    fn texts_that_few_rows_have_make_no_short_chunks() {
+        // What all rows take beside their texts was once said of the only one that had one.
+        let store = store();
+        let mut set = asked(&store, vec![Ok(timed(990..3_000))], "v:text");
+        set.chunk_bytes = (4_096 + 32) * 20;
+        let lens: Vec<usize> = set.map(|batch| batch.unwrap().num_rows()).collect();
+        assert!(lens[0] == 20 && lens[1] > 100 && lens[2] > 500 && lens.iter().sum::<usize>() == 2_010, "{lens:?}");
     }
 
     #[test]
