@@ -145,8 +145,8 @@ fn read_header(file: &SourceFile, tokens: &mut CsvTokens<BufReader<Cursor>>) -> 
         return Err(trouble("no column has a name".to_owned()));
     }
     for (i, name) in header.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
-        let free = (0_u32..).map(|n| if n == 0 { format!("{UNNAMED} {i}") } else { format!("{UNNAMED} {i}.{n}") });
-        *name = free.skip_while(|name| known.contains(name)).next().unwrap_or_default();
+        let mut free = (0_u32..).map(|n| if n == 0 { format!("{UNNAMED} {i}") } else { format!("{UNNAMED} {i}.{n}") });
+        *name = free.find(|name| !known.contains(name)).unwrap_or_default();
         known.insert(name.clone());
     }
     Ok(header)

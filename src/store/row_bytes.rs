@@ -43,7 +43,7 @@ impl FeatureBytes {
     pub fn learn(&mut self, features: &[ArrayRef]) {
         for (column, bytes) in &mut self.variable {
             let values = &features[*column];
-            if values.len() > 0 {
+            if !values.is_empty() {
                 *bytes = array_bytes(values).div_ceil(values.len()).max(*bytes / FALL_MAX);
             }
         }
