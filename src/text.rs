@@ -40,7 +40,7 @@ use number::{
     INFINITY, MINUS_INFINITY, NAN, f32_to_json, f64_to_json, format_f32, format_f64, parse_f32, parse_f64,
     parse_integer,
 };
-pub use timestamp_format::parse_timestamp_as;
+pub use timestamp_format::TimestampFormat;
 pub(crate) use timestamp_format::{fault_of_format, is_short_year};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -161,9 +161,9 @@ pub fn from_json(dtype: &DataType, json: &Json) -> Result<Value> {
         (_, Json::Null) => Some(Value::Null),
         (DataType::Bool, Json::Bool(v)) => Some(Value::Bool(*v)),
         (DataType::Int32 | DataType::Int64, Json::Number(number)) => {
-            // As a float it may have lost its last digits by now.
-            let is_exact = number.as_f64().is_none_or(|value| !number.is_f64() || value.abs() <= FLOAT64_INTEGER_MAX);
-            return if is_exact { parse_value(dtype, &number.to_string()) } else { Err(wrong()) };
+            // As a large float it may have lost its last digits by now.
+            let is_rounded = number.is_f64() && number.as_f64().is_some_and(|value| value.abs() > FLOAT64_INTEGER_MAX);
+            return if is_rounded { Err(wrong()) } else { parse_value(dtype, &number.to_string()) };
         }
         (DataType::Float64, Json::Number(number)) => number.as_f64().map(Value::Float64),
         (DataType::Float32, Json::Number(number)) => parse_f32(&number.to_string()).map(Value::Float32),

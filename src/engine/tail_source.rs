@@ -185,6 +185,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::disk::Random;
     use crate::format::row::{RowHead, RowKind, push_record};
     use crate::join::pick::pick;
     use crate::key::key_hash;
@@ -351,11 +352,8 @@ mod tests {
     #[test]
     fn winners_among_many_rows_are_those_that_the_pick_finds() {
         let tail = [Arc::new(TailSegment::new(1))];
-        let mut word = 7_u64;
-        let mut roll = move |sides: u64| {
-            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((word >> 33) % sides).cast_signed()
-        };
+        let mut random = Random::new(7);
+        let mut roll = move |sides: u64| random.below(sides).cast_signed();
         let mut marks: [Vec<Mark>; 2] = [Vec::new(), Vec::new()];
         for (key, marks) in marks.iter_mut().enumerate() {
             let rows: Vec<(i64, Option<i64>)> =

@@ -15,7 +15,7 @@ use super::kind::FileKind;
 use super::rows::RowBatcher;
 use super::source::{Part, PartReader, SourceOptions};
 use crate::error::{Error, Result};
-use crate::text::{clip, parse_timestamp_as, parse_value};
+use crate::text::{TimestampFormat, clip, parse_value};
 use crate::value::{DataType, Value};
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -30,7 +30,7 @@ pub(super) struct CsvReader {
     /// For each column of the file, where it goes; `None` for those not asked for.
     targets: Vec<Option<usize>>,
     batcher: RowBatcher,
-    timestamp_format: Option<String>,
+    timestamp_format: Option<TimestampFormat>,
     done: bool,
 }
 
@@ -46,7 +46,7 @@ impl CsvReader {
             }
         }
         let batcher = RowBatcher::new(file.path(), columns, options);
-        let timestamp_format = options.timestamp_format.clone();
+        let timestamp_format = options.timestamp_format()?;
         Ok(CsvReader { file, tokens, header, targets, batcher, timestamp_format, done: false })
     }
 
@@ -56,7 +56,7 @@ impl CsvReader {
             for (i, &target) in self.targets.iter().enumerate() {
                 if let Some(column) = target {
                     let (bytes, quoted) = self.tokens.field(i);
-                    let cell = push_cell(&mut self.batcher, column, bytes, quoted, self.timestamp_format.as_deref());
+                    let cell = push_cell(&mut self.batcher, column, bytes, quoted, self.timestamp_format.as_ref());
                     self.batcher.settle(column, cell);
                 }
             }
@@ -94,7 +94,7 @@ fn push_cell(
     column: usize,
     bytes: &[u8],
     quoted: bool,
-    timestamp_format: Option<&str>,
+    timestamp_format: Option<&TimestampFormat>,
 ) -> Result<()> {
     let builder = batcher.column(column);
     if bytes.is_empty() && !quoted {
@@ -107,7 +107,7 @@ fn push_cell(
         return Ok(());
     }
     let value = match (builder.dtype(), timestamp_format) {
-        (DataType::Timestamp, Some(format)) => Value::Timestamp(parse_timestamp_as(format, text)?),
+        (DataType::Timestamp, Some(format)) => Value::Timestamp(format.parse(text)?),
         (dtype, _) => parse_value(dtype, text)?,
     };
     builder.push(value)

@@ -19,7 +19,7 @@ use super::infer::{COLUMNS_MAX, ColumnGuesses, LOOK_ROWS};
 use super::rows::RowBatcher;
 use super::source::{Part, PartReader, SourceOptions};
 use crate::error::{Error, Result};
-use crate::text::{parse_json_text, parse_timestamp_as, parse_value};
+use crate::text::{TimestampFormat, parse_json_text, parse_value};
 use crate::value::{DataType, Value};
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -37,7 +37,7 @@ pub(super) struct JsonLinesReader {
     columns: HashMap<String, Option<usize>>,
     names: Vec<String>,
     batcher: RowBatcher,
-    timestamp_format: Option<String>,
+    timestamp_format: Option<TimestampFormat>,
     /// For each column whether nobody gave it a type: then, as a string, it takes any JSON as it is written.
     loose: Vec<bool>,
     /// For each column the last row that had it, counted from 1.
@@ -89,7 +89,7 @@ impl JsonLinesReader {
             batcher: RowBatcher::new(file.path(), typed, options),
             lines: Lines::new(file),
             columns,
-            timestamp_format: options.timestamp_format.clone(),
+            timestamp_format: options.timestamp_format()?,
             late: Vec::new(),
             rows: 0,
             done: false,
@@ -132,7 +132,7 @@ impl JsonLinesReader {
                     let cell = if self.loose[column] && is_text && builder.push_string(raw.get()) {
                         Ok(())
                     } else {
-                        push_cell(builder, raw.get(), self.timestamp_format.as_deref())
+                        push_cell(builder, raw.get(), self.timestamp_format.as_ref())
                     };
                     self.batcher.settle(column, cell);
                 }
@@ -240,7 +240,7 @@ fn no_object(line: &[u8], error: &serde_json::Error) -> Error {
     error
 }
 
-fn push_cell(builder: &mut ColumnBuilder, raw: &str, timestamp_format: Option<&str>) -> Result<()> {
+fn push_cell(builder: &mut ColumnBuilder, raw: &str, timestamp_format: Option<&TimestampFormat>) -> Result<()> {
     let value = match (builder.dtype(), timestamp_format) {
         _ if raw == "null" => Value::Null,
         (DataType::String, _) if raw.starts_with('"') => {
@@ -250,7 +250,7 @@ fn push_cell(builder: &mut ColumnBuilder, raw: &str, timestamp_format: Option<&s
         }
         (DataType::Timestamp, Some(format)) => {
             let text: String = serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned());
-            Value::Timestamp(parse_timestamp_as(format, &text)?)
+            Value::Timestamp(format.parse(&text)?)
         }
         (dtype @ (DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64), _)
             if !raw.starts_with('"') =>

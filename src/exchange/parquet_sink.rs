@@ -126,19 +126,14 @@ mod tests {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
+    use crate::disk::Random;
     use crate::exchange::tests::Folder;
 
     /// 40,000 rows: their number, 64 bytes that do not compress, a text or null.
     fn rows() -> RecordBatch {
-        let mut word = 1_u64;
-        let noise: Vec<[u8; 64]> = (0..40_000)
-            .map(|_| {
-                std::array::from_fn(|_| {
-                    word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    (word >> 56) as u8
-                })
-            })
-            .collect();
+        let mut random = Random::new(1);
+        let noise: Vec<[u8; 64]> =
+            (0..40_000).map(|_| std::array::from_fn(|_| random.bits().to_le_bytes()[0])).collect();
         let noise: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter(noise.iter()).unwrap());
         let numbers: ArrayRef = Arc::new((0..40_000).collect::<Int64Array>());
         let texts: ArrayRef =

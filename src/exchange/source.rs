@@ -18,6 +18,7 @@ use super::jsonl::{self, JsonLinesReader};
 use super::kind::FileKind;
 use super::parquet_reader::ParquetReader;
 use crate::error::{Error, Result};
+use crate::text::TimestampFormat;
 use crate::value::DataType;
 
 /// Rows a batch holds unless told otherwise.
@@ -96,6 +97,11 @@ impl SourceOptions {
     pub(super) fn type_of(&self, column: &str) -> Option<DataType> {
         let given = self.column_types.iter().flatten().find(|(name, _)| name == column);
         given.map(|(_, dtype)| dtype.clone())
+    }
+
+    /// [`SourceOptions::timestamp_format`], ready to read with.
+    pub(super) fn timestamp_format(&self) -> Result<Option<TimestampFormat>> {
+        self.timestamp_format.as_deref().map(TimestampFormat::new).transpose()
     }
 
     pub(super) fn delimiter_byte(&self) -> Result<Option<u8>> {

@@ -86,26 +86,27 @@ impl Iterator for Matches {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::Random;
 
     #[test]
     fn matches_are_those_of_a_loop_over_bytes() {
-        let mut state = 1_u64;
+        let mut random = Random::new(1);
         for _ in 0..20_000 {
             let mut tags = [0; 2];
             for slot in 0..GROUP_SLOTS {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 // Neighbouring values, where a carry would show.
-                tags = with_tag(tags, slot, [0, 1, 0x7f, 0x80, 0x81, 0xff][(state >> 33) as usize % 6]);
+                tags = with_tag(tags, slot, [0, 1, 0x7f, 0x80, 0x81, 0xff][random.below(6) as usize]);
             }
             for tag in [0, 1, 0x7f, 0x80, 0x81, 0xff] {
                 let naive: Vec<usize> = (0..GROUP_SLOTS).filter(|&slot| tag_at(tags, slot) == tag).collect();
                 assert_eq!(first_match(tags, tag), naive.first().copied());
                 assert_eq!(matches(tags, tag).collect::<Vec<_>>(), naive);
             }
-            let empty = empty_for(tags, state);
+            let hash = random.bits();
+            let empty = empty_for(tags, hash);
             assert_eq!(has_empty(tags), empty.is_some());
             assert!(empty.is_none_or(|slot| tag_at(tags, slot) == 0));
-            assert!(tag_at(tags, preferred(state)) != 0 || empty == Some(preferred(state)));
+            assert!(tag_at(tags, preferred(hash)) != 0 || empty == Some(preferred(hash)));
         }
     }
 }

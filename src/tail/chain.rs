@@ -245,6 +245,7 @@ impl TailView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::Random;
     use crate::format::row::{RowHead, RowKind, push_record};
 
     thread_local! {
@@ -308,11 +309,8 @@ mod tests {
 
     #[test]
     fn chains_are_in_row_order_after_every_frame_whatever_came_in_it() {
-        let mut word = 3_u64;
-        let mut roll = move |sides: u64| {
-            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((word >> 33) % sides).cast_signed()
-        };
+        let mut random = Random::new(3);
+        let mut roll = move |sides: u64| random.below(sides).cast_signed();
         let mut tail = TailView::default();
         let mut hashes: Vec<u64> = Vec::new();
         for frame in 0..150 {

@@ -141,6 +141,10 @@ fn errors_say_what_was_expected_and_what_came() {
     assert_eq!(error, "element 1: wants int32, got '\"x\"'");
 }
 
+fn parse_as(format: &str, text: &str) -> Result<i64> {
+    TimestampFormat::new(format)?.parse(text)
+}
+
 #[test]
 fn a_timestamp_format_reads_zoned_naive_and_date_only_text() {
     let day_us = 86_400_000_000;
@@ -150,9 +154,9 @@ fn a_timestamp_format_reads_zoned_naive_and_date_only_text() {
         ("%m/%d/%Y", "01/02/1970", day_us),
         ("%s", "86400", day_us),
     ] {
-        assert_eq!(parse_timestamp_as(format, text).unwrap(), us, "{format}");
+        assert_eq!(parse_as(format, text).unwrap(), us, "{format}");
     }
-    assert!(parse_timestamp_as("%Y", "1970-01-02").is_err());
+    assert!(parse_as("%Y", "1970-01-02").is_err());
 }
 
 /// What a format leaves out of a time of day was left out of the instant with all that it did say: 5 o'clock was midnight.
@@ -165,11 +169,11 @@ fn hours_are_kept_where_a_format_names_no_minutes() {
         ("%Y-%m-%d %I %p", "1970-01-01 05 PM", 17),
         ("%Y-%m-%d %z", "1970-01-01 -0200", 2),
     ] {
-        assert_eq!(parse_timestamp_as(format, text).unwrap(), hours * hour_us, "{format}");
+        assert_eq!(parse_as(format, text).unwrap(), hours * hour_us, "{format}");
     }
     for (format, text) in [("%Y-%m-%d %I:%M", "1970-01-01 09:30"), ("%Y-%m-%d %M", "1970-01-01 09"), ("%H:%M", "09:30")]
     {
-        let error = parse_timestamp_as(format, text).unwrap_err().to_string();
+        let error = parse_as(format, text).unwrap_err().to_string();
         assert_eq!(error, format!("wants timestamp in the format '{format}', got '{text}'"));
     }
 }
@@ -179,17 +183,13 @@ fn hours_are_kept_where_a_format_names_no_minutes() {
 fn of_the_names_of_zones_those_of_utc_are_read() {
     let format = "%Y-%m-%d %H:%M:%S %Z";
     for name in ["UTC", "GMT", "Z"] {
-        assert_eq!(parse_timestamp_as(format, &format!("1970-01-02 00:00:00 {name}")).unwrap(), 86_400_000_000);
+        assert_eq!(parse_as(format, &format!("1970-01-02 00:00:00 {name}")).unwrap(), 86_400_000_000);
     }
     for text in ["1970-01-02 00:00:00 EST", "1970-01-02 00:00:00 ", "1970-01-02 00:00:00 +0000"] {
-        let error = parse_timestamp_as(format, text).unwrap_err().to_string();
+        let error = parse_as(format, text).unwrap_err().to_string();
         assert!(error.contains("UTC alone is known; %z reads offsets"), "{error}");
     }
-    assert_eq!(
-        parse_timestamp_as("%Y-%m-%d %%Z", "1970-01-02 %Z").unwrap(),
-        86_400_000_000,
-        "a percent sign and a letter"
-    );
+    assert_eq!(parse_as("%Y-%m-%d %%Z", "1970-01-02 %Z").unwrap(), 86_400_000_000, "a percent sign and a letter");
 }
 
 #[test]
@@ -219,10 +219,10 @@ fn a_year_is_written_in_four_digits() {
         assert!(timestamp(text).is_err(), "{text}");
     }
     assert!(parse_value(&DataType::Date, "13-01-02").is_err());
-    assert!(parse_timestamp_as("%Y-%m-%d", "13-01-02").is_err());
+    assert!(parse_as("%Y-%m-%d", "13-01-02").is_err());
     let of = |text: &str| timestamp(text).unwrap();
     assert_eq!(of("0013-01-02"), of("0013-01-02T00:00:00Z"));
-    assert_eq!(parse_timestamp_as("%y-%m-%d", "70-01-02").unwrap(), 86_400_000_000);
+    assert_eq!(parse_as("%y-%m-%d", "70-01-02").unwrap(), 86_400_000_000);
 }
 
 /// Seconds before 1970, and fractions of one, were no times.
@@ -238,7 +238,7 @@ fn seconds_are_any_number_of_them() {
         ("-1.0000010", -1_000_001),
         (" 7.000 ", 7_000_000),
     ] {
-        assert_eq!(parse_timestamp_as("%s", text).unwrap(), us, "{text}");
+        assert_eq!(parse_as("%s", text).unwrap(), us, "{text}");
     }
     for text in [
         "",
@@ -254,7 +254,7 @@ fn seconds_are_any_number_of_them() {
         "99999999999999999999",
         "-9223372036855",
     ] {
-        let error = parse_timestamp_as("%s", text).unwrap_err().to_string();
+        let error = parse_as("%s", text).unwrap_err().to_string();
         assert_eq!(error, format!("wants seconds since 1970, got '{text}'"));
     }
 }

@@ -14,34 +14,56 @@ const MICRO_DIGITS: usize = 6;
 /// Years below are written with leading zeros, or are those of a century that nobody named.
 const YEAR_OF_FOUR_DIGITS: u32 = 1000;
 
-/// Reads a timestamp written in a strftime format; a format without a zone is UTC, one without a time of day midnight, one
-/// of hours alone the full hour. `%s` alone is any number of seconds, before 1970 too, and with a fraction.
-///
-/// # Errors
-/// The text is not in that format, or leaves open which instant it means.
-pub fn parse_timestamp_as(format: &str, text: &str) -> Result<i64> {
-    let text = text.trim();
-    if format == EPOCH_SECONDS {
-        return parse_epoch_seconds(text)
-            .ok_or_else(|| Error::invalid(format!("wants seconds since 1970, got '{}'", clip(text))));
+/// A strftime format, taken apart once for many texts.
+#[derive(Clone, Debug)]
+pub struct TimestampFormat {
+    text: String,
+    /// Ways to read a text, tried in turn: one, or one for each name that UTC goes by.
+    readings: Vec<Vec<Item<'static>>>,
+}
+
+impl TimestampFormat {
+    /// A format without a zone is UTC, one without a time of day midnight, one of hours alone the full hour. `%s` alone is any
+    /// number of seconds, before 1970 too, and with a fraction.
+    ///
+    /// # Errors
+    /// It is no strftime format.
+    pub fn new(format: &str) -> Result<TimestampFormat> {
+        let no_format = || Error::invalid(format!("'{format}' is no timestamp format"));
+        if format.is_empty() {
+            return Err(no_format());
+        }
+        let items = StrftimeItems::new(format).parse_to_owned().map_err(|_| no_format())?;
+        let named = |name| {
+            let item_of = |item: &Item<'static>| if *item == ZONE_NAME { Item::Literal(name) } else { item.clone() };
+            items.iter().map(item_of).collect()
+        };
+        let readings = match items.contains(&ZONE_NAME) {
+            true => NAMES_OF_UTC.into_iter().map(named).collect(),
+            false => vec![items],
+        };
+        Ok(TimestampFormat { text: format.to_owned(), readings })
     }
-    let items: Vec<Item<'_>> = StrftimeItems::new(format).collect();
-    let instant = match items.contains(&ZONE_NAME) {
-        false => parse_instant(&items, text),
-        true => NAMES_OF_UTC.iter().find_map(|name| {
-            let named: Vec<Item<'_>> =
-                items.iter().map(|item| if *item == ZONE_NAME { Item::Literal(name) } else { item.clone() }).collect();
-            parse_instant(&named, text)
-        }),
-    };
-    let hint = if items.contains(&ZONE_NAME) {
-        " (of zones that are named, UTC alone is known; %z reads offsets)"
-    } else {
-        ""
-    };
-    instant
-        .map(|instant| instant.timestamp_micros())
-        .ok_or_else(|| Error::invalid(format!("wants timestamp in the format '{format}'{hint}, got '{}'", clip(text))))
+
+    /// Reads a timestamp written in the format, as microseconds since 1970.
+    ///
+    /// # Errors
+    /// The text is not in that format, or leaves open which instant it means.
+    pub fn parse(&self, text: &str) -> Result<i64> {
+        let text = text.trim();
+        if self.text == EPOCH_SECONDS {
+            return parse_epoch_seconds(text)
+                .ok_or_else(|| Error::invalid(format!("wants seconds since 1970, got '{}'", clip(text))));
+        }
+        let instant = self.readings.iter().find_map(|items| parse_instant(items, text));
+        instant.map(|instant| instant.timestamp_micros()).ok_or_else(|| {
+            let hint = match self.readings.len() {
+                1 => "",
+                _ => " (of zones that are named, UTC alone is known; %z reads offsets)",
+            };
+            Error::invalid(format!("wants timestamp in the format '{}'{hint}, got '{}'", self.text, clip(text)))
+        })
+    }
 }
 
 const ZONE_NAME: Item<'static> = Item::Fixed(Fixed::TimezoneName);
@@ -50,13 +72,14 @@ const NAMES_OF_UTC: [&str; 3] = ["UTC", "GMT", "Z"];
 
 /// What a format lacks to be one of timestamps; `None` where it lacks nothing.
 pub(crate) fn fault_of_format(format: &str) -> Option<String> {
-    if format.is_empty() || StrftimeItems::new(format).any(|item| item == Item::Error) {
-        return Some(format!("'{format}' is no timestamp format"));
-    }
+    let prepared = match TimestampFormat::new(format) {
+        Ok(prepared) => prepared,
+        Err(error) => return Some(error.to_string()),
+    };
     let mut sample = String::new();
     // What can only be read, as %#z, cannot be tried so.
     write!(sample, "{}", EXAMPLE.format(format)).ok()?;
-    match parse_timestamp_as(format, &sample) {
+    match prepared.parse(&sample) {
         Ok(_) => None,
         Err(_) => Some(format!("'{format}' leaves open which instant '{sample}' is")),
     }

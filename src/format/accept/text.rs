@@ -13,7 +13,7 @@ use crate::definition::FeatureView;
 use crate::error::{Error, Result};
 use crate::format::columns::array_from_values;
 use crate::format::value::canonical_f64;
-use crate::text::{clip, parse_json_text, parse_timestamp_as, parse_value};
+use crate::text::{TimestampFormat, clip, parse_json_text, parse_value};
 use crate::value::{DataType, Value};
 
 /// A column of text forms as `dtype`.
@@ -26,18 +26,19 @@ pub(super) fn accept_text(
 ) -> Result<ArrayRef> {
     let strings = column.as_string_opt::<i32>().ok_or_else(|| Error::invalid("a column of text forms is no utf8"))?;
     let format = view.source.timestamp_format.as_deref().filter(|_| *dtype == DataType::Timestamp);
+    let format = format.map(TimestampFormat::new).transpose()?;
     if form == "text" && *dtype == DataType::String {
         return Ok(column.clone());
     }
-    let parse = |text: &str| match (form, format) {
+    let parse = |text: &str| match (form, &format) {
         ("json", Some(format)) => match serde_json::from_str::<Option<Cow<'_, str>>>(text) {
             Ok(None) => Ok(Value::Null),
-            Ok(Some(text)) => parse_timestamp_as(format, &text).map(Value::Timestamp),
+            Ok(Some(text)) => format.parse(&text).map(Value::Timestamp),
             // %s and its like are numbers in JSON.
-            Err(_) => parse_timestamp_as(format, text).map(Value::Timestamp),
+            Err(_) => format.parse(text).map(Value::Timestamp),
         },
         ("json", None) => parse_json_text(dtype, text),
-        (_, Some(format)) => parse_timestamp_as(format, text).map(Value::Timestamp),
+        (_, Some(format)) => format.parse(text).map(Value::Timestamp),
         _ => parse_value(dtype, text),
     };
     if *dtype == DataType::Float64 && form == "text" {

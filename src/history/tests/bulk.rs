@@ -5,7 +5,7 @@ use arrow_array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, 
 use arrow_buffer::ScalarBuffer;
 
 use super::model::*;
-use crate::disk::Disk;
+use crate::disk::{Disk, Random};
 use crate::format::row::RowKind;
 use crate::history::*;
 use crate::threads::knob::without_threads;
@@ -48,13 +48,13 @@ pub(super) fn batch(schema: &RunSchema, rows: &[ModelRow]) -> BulkBatch {
 }
 
 /// Rows that an import can hold: fields are values or null, and rows are values or deletes.
-pub(super) fn import_rows(schema: &RunSchema, count: usize, keys: u64, dice: &mut Dice) -> Vec<ModelRow> {
-    let mut rows = random_rows(schema, count, keys, 0, true, dice);
+pub(super) fn import_rows(schema: &RunSchema, count: usize, keys: u64, random: &mut Random) -> Vec<ModelRow> {
+    let mut rows = random_rows(schema, count, keys, 0, true, random);
     for row in &mut rows {
-        if dice.roll(10) == 0 {
+        if random.below(10) == 0 {
             row.event_id = b"id".to_vec();
         }
-        if dice.roll(10) == 0 {
+        if random.below(10) == 0 {
             (row.kind, row.fields) = (RowKind::Delete, Vec::new());
         }
     }
@@ -65,7 +65,7 @@ pub(super) fn import_rows(schema: &RunSchema, count: usize, keys: u64, dice: &mu
 fn an_import_gives_the_rows_of_its_batches_in_order_whether_it_spills_or_not() {
     for keys in [vec![DataType::Int64], vec![DataType::String, DataType::Int64], vec![]] {
         let schema = everything(&keys, 16, true);
-        let rows = import_rows(&schema, 6_000, 300, &mut Dice(11));
+        let rows = import_rows(&schema, 6_000, 300, &mut Random::new(11));
         for (bytes_max, file_bytes) in [(usize::MAX, u64::MAX), (usize::MAX, 200_000), (300_000, 200_000), (0, 1 << 30)]
         {
             let folder = Folder::new(file_bytes);
@@ -93,7 +93,7 @@ fn an_import_gives_the_rows_of_its_batches_in_order_whether_it_spills_or_not() {
 #[test]
 fn an_import_and_a_merge_are_built_where_there_is_no_thread_to_be_had() {
     let schema = everything(&[DataType::Int64], 16, true);
-    let rows = import_rows(&schema, 6_000, 300, &mut Dice(11));
+    let rows = import_rows(&schema, 6_000, 300, &mut Random::new(11));
     let folder = Folder::new(200_000);
     let here = std::thread::current().id();
     folder.disk.on_operation(move |_| assert_eq!(std::thread::current().id(), here));
@@ -121,7 +121,7 @@ fn an_import_and_a_merge_are_built_where_there_is_no_thread_to_be_had() {
 #[test]
 fn a_small_import_makes_one_small_file() {
     let schema = everything(&[DataType::Int64], 2, false);
-    let rows = import_rows(&schema, 10, 10, &mut Dice(12));
+    let rows = import_rows(&schema, 10, 10, &mut Random::new(12));
     let folder = Folder::new(crate::options::Sizes::default().run_file_bytes);
     let files = folder
         .with_output(|output| {
@@ -147,7 +147,7 @@ fn no_rows_make_no_file() {
 #[test]
 fn a_column_of_another_type_is_refused_by_name() {
     let schema = everything(&[DataType::Int64], 3, false);
-    let rows = import_rows(&schema, 3, 2, &mut Dice(13));
+    let rows = import_rows(&schema, 3, 2, &mut Random::new(13));
     let mut wrong = batch(&schema, &rows);
     wrong.features[1] = Arc::new(StringArray::from(vec!["a"; 3]));
     let mut null_key = batch(&schema, &rows);

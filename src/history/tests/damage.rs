@@ -1,4 +1,5 @@
 use super::model::*;
+use crate::disk::Random;
 use crate::error::{ErrorKind, Result};
 use crate::format::run_index::decode_index;
 use crate::history::*;
@@ -23,7 +24,7 @@ fn touch(run: &RunFile, rows: &[ModelRow], schema: &RunSchema) -> Result<()> {
 #[test]
 fn every_flipped_byte_is_noticed_and_none_panics() {
     let schema = everything(&[DataType::String, DataType::Int64], 16, true);
-    let rows = random_rows(&schema, 40, 8, 0, false, &mut Dice(21));
+    let rows = random_rows(&schema, 40, 8, 0, false, &mut Random::new(21));
     let folder = Folder::new(u64::MAX);
     let file = folder.seal(&schema, &[collect(&schema, &rows)]).remove(0);
     let open = || RunFile::open(&folder.disk, dir(), file.id, &schema, 0, None);
@@ -49,7 +50,7 @@ fn every_flipped_byte_is_noticed_and_none_panics() {
 #[test]
 fn damage_in_one_column_leaves_the_others_readable_and_says_where_it_is() {
     let schema = everything(&[DataType::Int64], 5, false);
-    let rows = random_rows(&schema, 60_000, 1_000, 0, true, &mut Dice(22));
+    let rows = random_rows(&schema, 60_000, 1_000, 0, true, &mut Random::new(22));
     let folder = Folder::new(u64::MAX);
     let file = folder.seal(&schema, &[collect(&schema, &rows)]).remove(0);
     let path = run_path(dir(), file.id);
@@ -75,7 +76,7 @@ fn damage_in_one_column_leaves_the_others_readable_and_says_where_it_is() {
 #[test]
 fn an_index_that_sends_hashes_beyond_its_slots_finds_nothing() {
     let schema = everything(&[DataType::String, DataType::Int64], 2, true);
-    let rows = random_rows(&schema, 40, 8, 0, false, &mut Dice(23));
+    let rows = random_rows(&schema, 40, 8, 0, false, &mut Random::new(23));
     let folder = Folder::new(u64::MAX);
     let file = folder.seal(&schema, &[collect(&schema, &rows)]).remove(0);
     let path = index_path(dir(), file.id);

@@ -1,5 +1,6 @@
 use super::bulk::{batch, import_rows};
 use super::model::*;
+use crate::disk::Random;
 use crate::format::row::RowKind;
 use crate::history::*;
 use crate::value::{DataType, Value};
@@ -30,18 +31,18 @@ fn an_import_adds_rows_only_as_often_as_they_come_beyond_those_stored() {
     for (keys, key_count) in [(vec![DataType::Int64], 40), (vec![DataType::String, DataType::Int64], 400), (vec![], 1)]
     {
         let schema = everything(&keys, 16, true);
-        let mut dice = Dice(21);
-        let mut stored = import_rows(&schema, 900, key_count, &mut dice);
-        let mut rows = import_rows(&schema, 700, key_count, &mut dice);
+        let mut random = Random::new(21);
+        let mut stored = import_rows(&schema, 900, key_count, &mut random);
+        let mut rows = import_rows(&schema, 700, key_count, &mut random);
         for row in &mut rows {
             // Some as they are stored, some as they stand in the import already.
-            if dice.roll(2) == 0 {
-                let at = usize::try_from(dice.roll(900)).unwrap();
+            if random.below(2) == 0 {
+                let at = usize::try_from(random.below(900)).unwrap();
                 *row = ModelRow { seq: row.seq, ..stored[at].clone() };
             }
         }
         for at in 0..200 {
-            let other = usize::try_from(dice.roll(700)).unwrap();
+            let other = usize::try_from(random.below(700)).unwrap();
             rows[at] = ModelRow { seq: rows[at].seq, ..rows[other].clone() };
         }
         // Numbered from 100; those beyond 850 came after the import looked.
@@ -79,11 +80,11 @@ fn an_import_adds_rows_only_as_often_as_they_come_beyond_those_stored() {
 #[test]
 fn rows_stored_since_are_struck_out_of_what_was_built() {
     let schema = everything(&[DataType::Int64], 6, false);
-    let rows = import_rows(&schema, 300, 30, &mut Dice(22));
+    let rows = import_rows(&schema, 300, 30, &mut Random::new(22));
     let folder = Folder::new(u64::MAX);
     let built = folder.open(&schema, &folder.seal(&schema, &[collect(&schema, &rows)]), 0);
     let built: Vec<&RunFile> = built.iter().collect();
-    let other = import_rows(&schema, 300, 30, &mut Dice(23));
+    let other = import_rows(&schema, 300, 30, &mut Random::new(23));
     let mut known = KnownRows::new(&schema, &[], 0..=u64::MAX, 300, &[0]).unwrap();
     known.add(&collect(&schema, &other)).unwrap();
     assert_eq!(known.count_in(&built).unwrap(), 300 - beyond(&rows, &other).len() as u64);

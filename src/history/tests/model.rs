@@ -7,7 +7,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 
-use crate::disk::{Disk, MemDisk, OpenMode};
+use crate::disk::{Disk, MemDisk, OpenMode, Random};
 use crate::format::columns::value_at;
 use crate::format::row::{FieldState, RowHead, RowKind, RowRef, push_image, push_record, set_field_state};
 use crate::history::*;
@@ -46,16 +46,6 @@ impl ModelRow {
     }
 }
 
-/// A small generator of numbers that look random.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
 pub fn all_types() -> Vec<(String, DataType)> {
     let types = "bool int32 int64 float32 float64 string bytes timestamp date decimal(12,2) uuid json list<int64> list<string> list<bool> vector<3>";
     types.split(' ').enumerate().map(|(i, text)| (format!("f{i}"), text.parse().unwrap())).collect()
@@ -66,10 +56,10 @@ pub fn everything(keys: &[DataType], field_count: usize, created: bool) -> RunSc
     RunSchema::new("everything@1", KeySchema::new(columns), all_types()[..field_count].to_vec(), created)
 }
 
-pub fn random_value(data_type: &DataType, dice: &mut Dice) -> Value {
-    let n = dice.roll(1_000).cast_signed() - 500;
+pub fn random_value(data_type: &DataType, random: &mut Random) -> Value {
+    let n = random.below(1_000).cast_signed() - 500;
     let small = i32::try_from(n).unwrap();
-    let text = "x".repeat(usize::try_from(dice.roll(40)).unwrap()) + &n.to_string();
+    let text = "x".repeat(usize::try_from(random.below(40)).unwrap()) + &n.to_string();
     match data_type {
         DataType::Bool => Value::Bool(n > 0),
         DataType::Int32 => Value::Int32(small),
@@ -84,8 +74,8 @@ pub fn random_value(data_type: &DataType, dice: &mut Dice) -> Value {
         DataType::Uuid => Value::Uuid([u8::try_from(n & 0xff).unwrap(); 16]),
         DataType::Json => Value::Json(format!("[{n}]")),
         DataType::List(element) => Value::List(
-            (0..dice.roll(4))
-                .map(|_| if dice.roll(4) == 0 { Value::Null } else { random_value(element, dice) })
+            (0..random.below(4))
+                .map(|_| if random.below(4) == 0 { Value::Null } else { random_value(element, random) })
                 .collect(),
         ),
         DataType::Vector(len) => Value::Vector((0..*len).map(|i| small as f32 + i as f32).collect()),
@@ -99,11 +89,11 @@ pub fn random_rows(
     key_count: u64,
     first_seq: u64,
     plain: bool,
-    dice: &mut Dice,
+    random: &mut Random,
 ) -> Vec<ModelRow> {
     (first_seq..first_seq + count as u64)
         .map(|seq| {
-            let number = dice.roll(key_count).cast_signed();
+            let number = random.below(key_count).cast_signed();
             let values: Vec<Value> = schema
                 .keys()
                 .columns()
@@ -119,25 +109,25 @@ pub fn random_rows(
                 .collect();
             let mut key = Vec::new();
             schema.keys().encode(&values, &mut key).unwrap();
-            let kind = if !plain && dice.roll(10) == 0 { RowKind::Delete } else { RowKind::Value };
+            let kind = if !plain && random.below(10) == 0 { RowKind::Delete } else { RowKind::Value };
             let fields = schema
                 .fields()
                 .iter()
-                .map(|(_, data_type)| match dice.roll(8) {
+                .map(|(_, data_type)| match random.below(8) {
                     0 => Some(Value::Null),
                     1 if !plain => None,
-                    _ => Some(random_value(data_type, dice)),
+                    _ => Some(random_value(data_type, random)),
                 })
                 .collect();
             ModelRow {
                 key,
-                event_ts: dice.roll(20).cast_signed(),
-                created: (schema.declares_created() && dice.roll(3) > 0).then(|| dice.roll(5).cast_signed()),
+                event_ts: random.below(20).cast_signed(),
+                created: (schema.declares_created() && random.below(3) > 0).then(|| random.below(5).cast_signed()),
                 seq,
                 kind,
-                deadline: (!plain && dice.roll(20) == 0).then(|| dice.roll(50).cast_signed()),
-                field_deadlines: if !plain && dice.roll(20) == 0 { vec![1; 10] } else { Vec::new() },
-                event_id: if !plain && dice.roll(5) == 0 { b"event".to_vec() } else { Vec::new() },
+                deadline: (!plain && random.below(20) == 0).then(|| random.below(50).cast_signed()),
+                field_deadlines: if !plain && random.below(20) == 0 { vec![1; 10] } else { Vec::new() },
+                event_id: if !plain && random.below(5) == 0 { b"event".to_vec() } else { Vec::new() },
                 fields: if kind == RowKind::Value { fields } else { Vec::new() },
             }
         })

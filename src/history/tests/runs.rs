@@ -6,6 +6,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 use arrow_ipc::reader::FileReader;
 
 use super::model::*;
+use crate::disk::Random;
 use crate::error::ErrorKind;
 use crate::format::row::{FieldState, RowKind};
 use crate::history::*;
@@ -18,7 +19,7 @@ fn pair() -> RunSchema {
 #[test]
 fn sealed_rows_of_every_type_come_back_in_order_whatever_the_files() {
     let schema = pair();
-    let rows = random_rows(&schema, 3_000, 200, 10, false, &mut Dice(1));
+    let rows = random_rows(&schema, 3_000, 200, 10, false, &mut Random::new(1));
     for (file_bytes, files_min) in [(u64::MAX, 1), (100_000, 3)] {
         let folder = Folder::new(file_bytes);
         let files = folder.seal(&schema, &[collect(&schema, &rows[..1_000]), collect(&schema, &rows[1_000..])]);
@@ -42,7 +43,7 @@ fn keys_of_every_type_are_found_and_absent_ones_are_not() {
         vec![DataType::Int64, DataType::String, DataType::Bytes],
     ] {
         let schema = everything(&keys, 2, false);
-        let rows = random_rows(&schema, 500, 100, 0, false, &mut Dice(2));
+        let rows = random_rows(&schema, 500, 100, 0, false, &mut Random::new(2));
         let folder = Folder::new(u64::MAX);
         let runs = folder.open(&schema, &folder.seal(&schema, &[collect(&schema, &rows)]), 0);
         assert_holds(&schema, &runs, &rows, hash);
@@ -59,7 +60,7 @@ fn keys_whose_hashes_collide_are_told_apart() {
         hash(key) % 5 + 1_000
     }
     let schema = pair();
-    let rows = random_rows(&schema, 1_000, 60, 0, false, &mut Dice(3));
+    let rows = random_rows(&schema, 1_000, 60, 0, false, &mut Random::new(3));
     let mut unsorted = collect(&schema, &rows);
     unsorted.hashes = (0..rows.len()).map(|i| colliding(unsorted.keys.get(i))).collect();
     let folder = Folder::new(u64::MAX);
@@ -75,7 +76,7 @@ fn runs_of_few_hashes_merge_into_files_that_split_them() {
     }
     let schema = everything(&[DataType::Int64], 6, true);
     let folder = Folder::new(3_000);
-    let rows = random_rows(&schema, 900, 40, 0, false, &mut Dice(14));
+    let rows = random_rows(&schema, 900, 40, 0, false, &mut Random::new(14));
     let mut runs = Vec::new();
     for rows in rows.chunks(300) {
         let mut unsorted = collect(&schema, rows);
@@ -91,7 +92,7 @@ fn runs_of_few_hashes_merge_into_files_that_split_them() {
 #[test]
 fn a_failing_disk_is_an_error_at_every_operation() {
     let schema = everything(&[DataType::Int64], 6, false);
-    let rows = random_rows(&schema, 500, 40, 0, false, &mut Dice(15));
+    let rows = random_rows(&schema, 500, 40, 0, false, &mut Random::new(15));
     let operations = {
         let folder = Folder::new(20_000);
         folder.seal(&schema, &[collect(&schema, &rows)]);
@@ -110,7 +111,7 @@ fn a_failing_disk_is_an_error_at_every_operation() {
 #[test]
 fn a_view_truncate_keeps_its_empty_key() {
     let schema = everything(&[DataType::Int64], 1, false);
-    let mut rows = random_rows(&schema, 20, 5, 0, true, &mut Dice(4));
+    let mut rows = random_rows(&schema, 20, 5, 0, true, &mut Random::new(4));
     rows[7].key.clear();
     rows[7].kind = RowKind::ViewTruncate;
     rows[7].fields.clear();
@@ -123,13 +124,13 @@ fn a_view_truncate_keeps_its_empty_key() {
 #[test]
 fn merged_runs_keep_every_row_and_rows_older_than_a_feature_are_null_there() {
     let (old, new) = (everything(&[DataType::Int64], 9, true), everything(&[DataType::Int64], 16, true));
-    let mut dice = Dice(5);
+    let mut random = Random::new(5);
     let folder = Folder::new(60_000);
     let (mut runs, mut rows) = (Vec::new(), Vec::new());
     for (number, schema) in [&old, &new, &old, &new, &new].into_iter().enumerate() {
         // Imported runs number their rows from 0; the registry knows their base.
         let base = number as u64 * 1_000;
-        let more = random_rows(schema, 400, 70, 0, false, &mut dice);
+        let more = random_rows(schema, 400, 70, 0, false, &mut random);
         let files = folder.seal(schema, &[collect(schema, &more)]);
         runs.extend(folder.open(&new, &files, base));
         rows.extend(more.into_iter().map(|row| ModelRow { seq: base + row.seq, ..row }));
@@ -144,7 +145,7 @@ fn merged_runs_keep_every_row_and_rows_older_than_a_feature_are_null_there() {
 #[test]
 fn a_run_older_than_a_feature_answers_null_for_it() {
     let (old, new) = (everything(&[DataType::Int64], 2, false), everything(&[DataType::Int64], 3, false));
-    let rows = random_rows(&old, 50, 5, 0, true, &mut Dice(6));
+    let rows = random_rows(&old, 50, 5, 0, true, &mut Random::new(6));
     let folder = Folder::new(u64::MAX);
     let files = folder.seal(&old, &[collect(&old, &rows)]);
     let runs = folder.open(&new, &files, 0);
@@ -155,7 +156,7 @@ fn a_run_older_than_a_feature_answers_null_for_it() {
 #[test]
 fn the_latest_row_of_each_key_is_handed_out_in_hash_order() {
     let schema = everything(&[DataType::Int64], 1, true);
-    let rows = random_rows(&schema, 2_000, 300, 0, false, &mut Dice(7));
+    let rows = random_rows(&schema, 2_000, 300, 0, false, &mut Random::new(7));
     let folder = Folder::new(20_000);
     let runs = folder.open(&schema, &folder.seal(&schema, &[collect(&schema, &rows)]), 0);
     let mut latest = std::collections::BTreeMap::new();
@@ -179,7 +180,7 @@ fn the_latest_row_of_each_key_is_handed_out_in_hash_order() {
 #[test]
 fn a_plain_arrow_reader_opens_a_run() {
     let schema = pair();
-    let rows = random_rows(&schema, 300, 20, 0, true, &mut Dice(8));
+    let rows = random_rows(&schema, 300, 20, 0, true, &mut Random::new(8));
     let folder = Folder::new(u64::MAX);
     let files = folder.seal(&schema, &[collect(&schema, &rows)]);
     let mut reader = FileReader::try_new(Cursor::new(folder.bytes(&run_path(dir(), files[0].id))), None).unwrap();
@@ -202,7 +203,7 @@ fn a_plain_arrow_reader_opens_a_run() {
 #[test]
 fn columns_are_read_in_place() {
     let schema = pair();
-    let rows = random_rows(&schema, 300, 20, 0, true, &mut Dice(9));
+    let rows = random_rows(&schema, 300, 20, 0, true, &mut Random::new(9));
     let folder = Folder::new(u64::MAX);
     let run = &folder.open(&schema, &folder.seal(&schema, &[collect(&schema, &rows)]), 0)[0];
     let file = run.mapped_range();
@@ -218,7 +219,7 @@ fn columns_are_read_in_place() {
 #[test]
 fn another_views_run_and_another_checksum_are_refused() {
     let schema = pair();
-    let rows = random_rows(&schema, 30, 20, 0, true, &mut Dice(10));
+    let rows = random_rows(&schema, 30, 20, 0, true, &mut Random::new(10));
     let folder = Folder::new(u64::MAX);
     let file = &folder.seal(&schema, &[collect(&schema, &rows)])[0];
     let other = everything(&[DataType::Int64, DataType::Int64], 16, true);

@@ -5,6 +5,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 
 use super::fixtures::{Row, TestRun, hash_of};
+use crate::disk::Random;
 use crate::format::row::RowKind;
 use crate::join::pick::{AsOf, Mark, pick};
 use crate::join::source::{MARKS_READ, Source};
@@ -32,11 +33,8 @@ fn joined(runs: &[TestRun], spine: &[(u8, i64)], known_at: u64, created_cutoff: 
 #[test]
 fn winners_among_many_rows_are_those_that_the_pick_finds() {
     // Keys 0 and 3 share a hash. Of each many rows were created late, never, or out of order; seqs are in no order of time.
-    let mut word = 5_u64;
-    let mut roll = move |sides: u64| {
-        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((word >> 33) % sides).cast_signed()
-    };
+    let mut random = Random::new(5);
+    let mut roll = move |sides: u64| random.below(sides).cast_signed();
     const ROWS: u64 = 6_000;
     let rows: Vec<Row> = (1..=ROWS)
         .map(|seq| {
