@@ -15,7 +15,7 @@ use super::populate::Populator;
 use super::reader::TableReader;
 use super::space::Space;
 use super::trust::{Opened, judge, map, newest_superblock};
-use crate::disk::{Disk, MapAccess, OpenMode};
+use crate::disk::{Disk, File, MapAccess, OpenMode};
 use crate::error::Result;
 use crate::format::row::RowRef;
 use crate::format::table::{
@@ -76,6 +76,19 @@ impl Table {
     /// The name is taken, or the disk is full.
     pub fn create(disk: &dyn Disk, path: &Path, shape: TableShape, options: &TableOptions) -> Result<Table> {
         let file = disk.open(path, OpenMode::Create)?;
+        Self::lay_out(disk, file, path, shape, options).inspect_err(|_| {
+            // Nobody would read it, and it may hold the space that the next try lacks.
+            let _ = disk.remove(path);
+        })
+    }
+
+    fn lay_out(
+        disk: &dyn Disk,
+        file: Arc<dyn File>,
+        path: &Path,
+        shape: TableShape,
+        options: &TableOptions,
+    ) -> Result<Table> {
         let layout = Arc::new(SlotLayout::new(shape));
         let (depth, groups) = bulk::plan(&layout, options.expected_keys);
         let directory = DirectoryWord { start: HEADER_WORDS, depth };
@@ -84,10 +97,7 @@ impl Table {
         let used_end = shards_at + shard_words * directory.len();
         let file_words = used_end.next_multiple_of(8 << 10);
         file.allocate(file_words as u64 * 8)?;
-        let reader = map(&file, &layout, MapAccess::Write, options).inspect_err(|_| {
-            // Nobody would read it, and the next try may be long in coming.
-            let _ = disk.remove(path);
-        })?;
+        let reader = map(&file, &layout, MapAccess::Write, options)?;
         // A lookup is two random reads: with small pages it spends most of its time on finding where they lie.
         reader.map.advise_hugepage();
         let superblock = Superblock {

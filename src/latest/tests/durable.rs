@@ -97,9 +97,7 @@ fn a_table_whose_mark_cannot_be_synced_away_takes_no_row_until_it_can() {
 #[test]
 fn a_table_has_all_its_space_before_its_first_change() {
     let disk = closed(mixed());
-    let verdict = Verdict::Fail(std::io::ErrorKind::StorageFull);
-    let is_reserving = |operation, _: &Path| operation == Operation::Allocate;
-    let full = FaultyDisk::at(Arc::new(disk.clone()), verdict, 0, 1, is_reserving);
+    let full = full_once(&disk);
     let rows_of = |disk: &MemDisk| {
         let file = disk.open(Path::new(PATH), OpenMode::Read).unwrap();
         let mut bytes = vec![0; usize::try_from(file.len_bytes().unwrap()).unwrap()];
@@ -114,6 +112,24 @@ fn a_table_has_all_its_space_before_its_first_change() {
     assert!(table.is_behind() && rows_of(&disk) == before, "nothing but the header changes");
     upsert(&mut table, b"k", &row).unwrap();
     assert!(rows_of(&disk) != before);
+}
+
+/// The first time that space is asked for, there is none.
+fn full_once(disk: &MemDisk) -> FaultyDisk {
+    let verdict = Verdict::Fail(std::io::ErrorKind::StorageFull);
+    FaultyDisk::at(Arc::new(disk.clone()), verdict, 0, 1, |operation, _| operation == Operation::Allocate)
+}
+
+#[test]
+fn a_table_that_cannot_be_made_leaves_no_file_and_takes_no_other_ones_name() {
+    let disk = disk();
+    let (full, path) = (full_once(&disk), Path::new(PATH));
+    let make = || Table::create(&full, path, mixed(), &OPTIONS);
+    assert_eq!(make().unwrap_err().kind(), ErrorKind::NoSpace);
+    assert!(!disk.exists(path).unwrap(), "on a full disk, what it holds is missing");
+    make().unwrap().close().unwrap();
+    make().unwrap_err();
+    assert!(disk.exists(path).unwrap(), "the one that has the name stays");
 }
 
 /// Syncs of mappings fail so many times.
