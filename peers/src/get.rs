@@ -1,13 +1,14 @@
 //! Latest values of one store against LMDB: one key, a hundred keys, opening, bytes.
 
 use std::hint::black_box;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use asof::value::Value;
 use asof::{BulkOptions, OnlineHandle, OnlineRow, Result, Store};
 
 use crate::lmdb::{self, Lmdb};
+use crate::machine::Machine;
 use crate::measure::{Rounds, mix, timed};
 use crate::rows::{FIELDS, batch_of, define, features, key_of};
 
@@ -80,12 +81,18 @@ pub fn run(root: &Path, count: u64, only: Option<&str>) -> Result<()> {
     let mut online = store.online(&features())?;
     let gets = count.clamp(100_000, 1_000_000);
     if only.is_none_or(|only| only == "singles") {
-        singles(&store, &mut online, &lmdb, (count, gets))?;
+        let mut machine = Machine::new(&only_file_in(&ours.join("latest")))?;
+        singles(&store, &mut online, &lmdb, &mut machine, (count, gets))?;
     }
     if only.is_none_or(|only| only == "batches") {
         batches(&store, &mut online, &lmdb, (count, gets))?;
     }
     Ok(())
+}
+
+fn only_file_in(folder: &Path) -> PathBuf {
+    let mut files = std::fs::read_dir(folder).expect("a folder of this run");
+    files.next().expect("the view's table").expect("an entry").path()
 }
 
 /// Opens a store that was closed in order until its first answer, several times; open the last time.
@@ -115,7 +122,13 @@ fn report(what: &str, ours: &Rounds, theirs: &Rounds, target: &str) {
     println!("{what}: asof {} ns, LMDB {} ns, {ratio:.2}x ({target})", ours.spread(), theirs.spread());
 }
 
-fn singles(store: &Store, online: &mut OnlineHandle, lmdb: &Lmdb<'_>, (count, gets): (u64, u64)) -> Result<()> {
+fn singles(
+    store: &Store,
+    online: &mut OnlineHandle,
+    lmdb: &Lmdb<'_>,
+    machine: &mut Machine,
+    (count, gets): (u64, u64),
+) -> Result<()> {
     let [mut ours, mut theirs, mut made, mut single] = <[Rounds; 4]>::default();
     let txn = lmdb.read().expect("a free reader slot");
     for round in 0..ROUNDS as u64 {
@@ -142,10 +155,12 @@ fn singles(store: &Store, online: &mut OnlineHandle, lmdb: &Lmdb<'_>, (count, ge
         });
         made.push(cpu / gets as f64);
         assert_eq!((a, b, c), (b, c, d), "all read the same values");
+        machine.round();
     }
     report("get", &ours, &theirs, "target 5x");
     report("get, its values one by one", &single, &theirs, "target 5x");
     report("get, its key made of values first", &made, &theirs, "no target");
+    machine.report();
     Ok(())
 }
 

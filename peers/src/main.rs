@@ -9,6 +9,7 @@ mod get;
 mod grow;
 mod history;
 mod lmdb;
+mod machine;
 mod measure;
 mod rows;
 mod write;
