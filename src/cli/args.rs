@@ -82,7 +82,7 @@ pub enum Command {
     Delete(Delete),
     /// Writes all rows of a view to Parquet files that import reads back.
     #[command(after_help = "Examples:\n  asof export weather --out dump\n  \
-        asof export weather --out dump --partition-by date --from 2013-01-01 --to 2013-02-01")]
+        asof export weather --out by_day --partition-by date --from 2013-01-01 --to 2013-02-01")]
     Export(Export),
     /// What is in the store: views, entities, services, runs, the store itself, or one view or service in full.
     #[command(

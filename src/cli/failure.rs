@@ -48,7 +48,11 @@ impl Failure {
         let text = match self {
             Failure::Store(error) | Failure::Usage(error) => format!("error: {error}"),
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return None,
-            Failure::Output(error) => format!("error: standard output: {error}"),
+            Failure::Output(error) => {
+                format!(
+                    "error: standard output: {error}; what the command was to change is changed, its report alone is missing"
+                )
+            }
             Failure::Damage(what) => format!("error: {what}"),
         };
         Some(lines(&text))
@@ -94,6 +98,8 @@ mod tests {
     fn a_reader_that_had_enough_is_no_failure() {
         let gone = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!((gone.status(), gone.text()), (0, None));
-        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::StorageFull)).status(), 1);
+        let full = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(full.status(), 1);
+        assert!(full.text().is_some_and(|text| text.contains("its report alone is missing")));
     }
 }

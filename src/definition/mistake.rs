@@ -69,6 +69,10 @@ pub struct Mistake {
     spot: Option<Spot>,
 }
 
+/// Longer lines are shown in part, with so much before the place of the mistake.
+const LINE_CHARS_MAX: usize = 160;
+const CHARS_BEFORE_MAX: usize = 60;
+
 /// Where in the text a mistake lies, with what is needed to show it.
 #[derive(Clone, Debug)]
 struct Spot {
@@ -177,6 +181,22 @@ impl Mistake {
     }
 }
 
+impl Spot {
+    /// The line, or of a long one what is around the place; the characters before the place in it, and the carets below it.
+    fn excerpt(&self) -> (String, usize, usize) {
+        let (count, at) = (self.line_text.chars().count(), self.column - 1);
+        if count <= LINE_CHARS_MAX {
+            return (self.line_text.clone(), at, self.caret_count);
+        }
+        let first = at.saturating_sub(CHARS_BEFORE_MAX).min(count - LINE_CHARS_MAX);
+        let shown: String = self.line_text.chars().skip(first).take(LINE_CHARS_MAX).collect();
+        let [before, after] = [first > 0, first + LINE_CHARS_MAX < count].map(|is_cut| if is_cut { "…" } else { "" });
+        let at = at - first;
+        let caret_count = self.caret_count.min(LINE_CHARS_MAX.saturating_sub(at)).max(1);
+        (format!("{before}{shown}{after}"), at + before.chars().count(), caret_count)
+    }
+}
+
 /// The nearest character boundary at or before `index`.
 fn floor_boundary(text: &str, index: usize) -> usize {
     (0..=index.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
@@ -245,14 +265,14 @@ fn write_mistake(f: &mut fmt::Formatter<'_>, file: Option<&str>, mistake: &Mista
         return mistake.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "; {remedy}"));
     };
     let file = file.unwrap_or_default();
+    let (line_text, before, caret_count) = spot.excerpt();
     let gutter = " ".repeat(spot.line.to_string().len());
     // A tab stays a tab, so that the caret stands under the text at any tab width.
-    let indent: String =
-        spot.line_text.chars().take(spot.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let indent: String = line_text.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     writeln!(f, "{file}:{}:{}: {}", spot.line, spot.column, mistake.what)?;
     writeln!(f, "{gutter} |")?;
-    writeln!(f, "{} | {}", spot.line, spot.line_text)?;
-    write!(f, "{gutter} | {indent}{}", "^".repeat(spot.caret_count))?;
+    writeln!(f, "{} | {line_text}", spot.line)?;
+    write!(f, "{gutter} | {indent}{}", "^".repeat(caret_count))?;
     mistake.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, " {remedy}"))
 }
 
@@ -267,6 +287,28 @@ mod tests {
         let mistake = Mistake::new(At::root().key("a"), "no").remedy("yes").span(start..start + 3);
         let mistakes = Mistakes::in_file("f", text, vec![mistake]);
         assert_eq!(mistakes.to_string(), "f:2:6: no\n  |\n2 | \t\u{e9} = \"x\"\n  | \t    ^^^ yes");
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_mistake_is_shown() {
+        let line: String = (0..400).map(|n| format!("\u{e9}{n:03}")).collect();
+        let text = format!("a\n{line}\nb");
+        for n in [0, 200, 399] {
+            let word = format!("\u{e9}{n:03}");
+            let start = text.find(&word).unwrap();
+            let mistakes =
+                Mistakes::in_file("f", &text, vec![Mistake::new(At::root(), "no").span(start..start + word.len())]);
+            let shown = mistakes.to_string();
+            let [head, _, line, carets] = shown.lines().collect::<Vec<_>>()[..] else { panic!("{shown}") };
+            assert_eq!(head, format!("f:2:{}: no", 1 + 4 * n));
+            let at = carets.chars().position(|c| c == '^').unwrap();
+            assert_eq!(carets.matches('^').count(), 4);
+            assert_eq!(line.chars().skip(at).take(4).collect::<String>(), word, "{shown}");
+            let cut = (n > 0) as usize + (n < 399) as usize;
+            assert_eq!((line.chars().count(), line.matches('…').count()), ("2 | ".len() + 160 + cut, cut), "{shown}");
+        }
+        let whole = Mistakes::in_file("f", &text, vec![Mistake::new(At::root(), "no").span(2..text.len() - 2)]);
+        assert!(whole.to_string().len() < 1_000, "{whole}");
     }
 
     #[test]

@@ -181,7 +181,10 @@ impl Follower {
         if holder(&*reads.disk, &reads.dir)?.is_some() {
             return Ok(None);
         }
-        self.recover(following, reads, said).map(Some)
+        let sight = self.recover(following, reads, &said);
+        // A writer that came meanwhile may have removed what was to be read, or gone on since: HEAD can be believed now.
+        let is_alone = self.ask_head(following, reads)?.0 == said && holder(&*reads.disk, &reads.dir)?.is_none();
+        if is_alone { sight.map(Some) } else { Ok(None) }
     }
 
     /// What HEAD says. Where it says what it said before, it may be another file's place that this one has lost.
@@ -299,7 +302,7 @@ impl Follower {
         Ok(())
     }
 
-    fn recover(&self, following: &mut Following, reads: &Reads, said: HeadState) -> Result<Sight> {
+    fn recover(&self, following: &mut Following, reads: &Reads, said: &HeadState) -> Result<Sight> {
         let state = load_manifest(&*reads.disk, &reads.dir, &reads.identity)?;
         let meta = state.meta().clone();
         let place = reads.log_place();

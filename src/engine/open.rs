@@ -63,7 +63,12 @@ impl Engine {
         let head = match Head::open(&*disk, dir, &identity.uuid, MapAccess::Write)? {
             // No store has had so many writers: it is damaged.
             Some(head) if head.epoch() < EPOCHS_MAX => head,
-            _ => Head::create(&*disk, dir, &identity.uuid)?,
+            _ => {
+                if state.generation() > 0 {
+                    tracing::warn!("HEAD is missing or damaged, and is made anew from registry and log");
+                }
+                Head::create(&*disk, dir, &identity.uuid)?
+            }
         };
         let (mut said, mut trust) = head.read_trusted();
         if trust != Trust::Untrusted && said.manifest_generation > state.generation() {
@@ -177,7 +182,10 @@ impl Engine {
 /// killed before it was.
 fn make_folder(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let is_there = disk.exists(dir)?;
-    disk.create_dir(dir)?;
+    disk.create_dir(dir).map_err(|error| match dir.parent() {
+        Some(parent) if error.is_missing_file() => error.remedy(format!("make the folder {} first", parent.display())),
+        _ => error,
+    })?;
     let synced = match dir.parent() {
         Some(parent) if parent.as_os_str().is_empty() => disk.sync_dir(Path::new(".")),
         Some(parent) => disk.sync_dir(parent),

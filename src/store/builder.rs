@@ -316,6 +316,7 @@ impl Drop for TemporaryStore {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
+    use std::time::Duration;
 
     use super::*;
 
@@ -338,6 +339,24 @@ mod tests {
         let error = builder.open_or_connect(&path, |_| Ok(None)).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Locked);
         drop(holder);
+    }
+
+    #[test]
+    fn a_holder_that_does_not_answer_is_not_waited_for_without_end() {
+        let store = Store::temporary().unwrap();
+        let path = store.path();
+        // It listens, and takes no call up: as one that was stopped.
+        let _listener = UnixListener::bind(path.join("control.sock")).unwrap();
+        let (told, heard) = std::sync::mpsc::channel();
+        std::thread::spawn({
+            let path = path.clone();
+            move || told.send(Client::connect_patient(&path, Duration::from_millis(20)).map(drop))
+        });
+        let error =
+            heard.recv_timeout(Duration::from_secs(60)).expect("it waits for a greeting without end").unwrap_err();
+        let holder = format!("pid {}", std::process::id());
+        assert!(error.to_string().contains("does not answer") && error.to_string().contains(&holder), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Locked);
     }
 
     #[test]

@@ -403,6 +403,8 @@ fn a_folder_that_cannot_be_written_to_is_named() {
     let project = Project::defined(&SHOP.replace("[entities", "[store]\npath = \"/sys/asof\"\n\n[entities"));
     project.run(&["apply"]).fails(1, &["/sys/asof"]);
     project.run(&["init", "/sys/asof"]).fails(1, &["/sys/asof"]);
+    let project = Project::defined(&SHOP.replace("[entities", "[store]\npath = \"deep/er/store\"\n\n[entities"));
+    project.run(&["apply"]).fails(1, &["making the folder", "make the folder ", "deep/er first"]);
     let project = Project::shop_with_profiles();
     project.put("spine.csv", "customer_id,event_timestamp\n1,2024-02-01T00:00:00Z\n");
     let history = ["history", "--spine", "spine.csv", "--features", "profile:age", "--out", "/sys/t.parquet"];

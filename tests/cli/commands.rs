@@ -547,6 +547,17 @@ fn a_reader_that_went_away_is_no_failure() {
     }
 }
 
+#[test]
+fn a_change_whose_report_cannot_be_written_is_said_to_be_made() {
+    let project = Project::shop_with_profiles();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = project.command(&["snapshot", "kept"]).stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard output") && said.contains("is changed, its report alone is missing"), "{said}");
+    assert!(project.run(&["snapshot", "list"]).done().stdout().contains("kept"), "the snapshot is there");
+}
+
 /// They ended with status 0 and no word, as whoever had read enough does.
 #[test]
 fn a_failure_is_one_also_where_its_reader_went_away() {

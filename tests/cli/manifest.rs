@@ -56,6 +56,19 @@ fn an_apply_publishes_a_lost_manifest_again_and_all_others_say_so() {
     }
 }
 
+/// It was made anew without a word.
+#[test]
+fn a_lost_head_is_made_anew_and_told_of() {
+    let project = Project::defined(SHOP);
+    assert_eq!(project.run(&["apply"]).done().stderr(), "", "a store that nothing was lost of");
+    for lose in [|path| fs::remove_file(path), |path| fs::write(path, [7; 40])] {
+        lose(project.path("store/HEAD")).unwrap();
+        let ran = project.run(&["delete", "profile", "customer_id=1"]);
+        assert!(ran.status() == 0 && ran.stderr().contains("HEAD is missing or damaged"), "{}", ran.stderr());
+        project.run(&["check"]).done();
+    }
+}
+
 #[test]
 fn a_change_that_is_refused_is_refused_without_a_manifest_too() {
     let project = Project::shop_with_profiles();

@@ -1,12 +1,13 @@
-//! A check of a store that a writer comes to meanwhile, at every moment there is.
+//! A check of a store, and a reader of one that lost its power, to which a writer comes meanwhile, at every moment there is.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use asof::disk::{Disk, File, LockGuard, MemDisk, OpenMode};
-use asof::{Problem, Result, Severity, Store};
+use asof::disk::{CrashMode, Disk, File, LockGuard, MemDisk, OpenMode};
+use asof::value::Value;
+use asof::{Features, GetOptions, Problem, Result, Severity, Store};
 use bytes::Bytes;
 
 use super::image::STORE;
@@ -109,4 +110,47 @@ fn a_writer_that_comes_and_seals_while_a_store_is_checked_damages_nothing() {
         }
     }
     assert_eq!(damages, [], "before that look");
+}
+
+/// Who reads recovers the log for itself then; a segment that the writer sealed and removed meanwhile was damage to it.
+#[test]
+fn a_writer_that_comes_and_seals_while_a_reader_recovers_for_itself_hides_nothing() {
+    let written = MemDisk::new();
+    let store = open(&written);
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    for stays in [true, false] {
+        let mut refused = Vec::new();
+        for moment in 0.. {
+            let inner = written.crash_image(CrashMode::KeepAll);
+            let writer: Arc<Mutex<Option<Store>>> = Arc::default();
+            let has_come = Arc::new(AtomicU64::new(0));
+            let (disk, came, counted) = (inner.clone(), Arc::clone(&writer), Arc::clone(&has_come));
+            let happening = Box::new(move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let store = open(&disk);
+                store.write("v", &batch(0..9, 2, 2)).unwrap();
+                store.seal().unwrap();
+                if stays {
+                    *came.lock().unwrap() = Some(store);
+                } else {
+                    store.close().unwrap();
+                }
+            });
+            let disk = Arc::new(Looked { inner, looks: AtomicU64::new(0), moment, happening });
+            let reader = Store::builder().background(false).disk(disk).open_read_only(STORE);
+            let answer = reader.and_then(|reader| {
+                reader.get(&Features::list(["v:x"])?, &[("id", Value::Int64(3))], &GetOptions::default())
+            });
+            match answer {
+                Ok(x) => assert!([Value::Int64(1), Value::Int64(2)].contains(&x[0].value), "before look {moment}"),
+                Err(error) => refused.push((moment, error.to_string())),
+            }
+            if has_come.load(Ordering::SeqCst) == 0 {
+                assert!(moment > 9, "only {moment} looks");
+                break;
+            }
+        }
+        assert_eq!(refused, [], "before that look; the writer stays: {stays}");
+    }
 }

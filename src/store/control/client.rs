@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use serde::de::DeserializeOwned;
@@ -10,22 +11,35 @@ use serde::de::DeserializeOwned;
 use super::wire::{receive_answer, send_batch, send_call};
 use super::{Call, Hello, Socket};
 use crate::definition::Definitions;
+use crate::disk::RealDisk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::accept::Refusal;
+use crate::lock::holder;
 use crate::registry::records::SnapshotRecord;
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 use crate::store::{DeleteReport, ImportReport, WriteReport};
+
+/// Whoever holds a store greets at once, unless it was stopped or has no descriptor left for one more connection.
+const HELLO_WAIT: Duration = Duration::from_secs(10);
 
 /// Knows where the holder listens; every call has a connection of its own.
 #[derive(Debug)]
 pub(in crate::store) struct Client {
     socket: Socket,
+    hello_wait: Duration,
 }
 
 impl Client {
     /// A client of whoever holds the store in `dir`; `None` where nobody listens, or nobody any more.
+    ///
+    /// # Errors
+    /// `Locked`: whoever listens does not answer. It speaks another version; the socket cannot be reached.
     pub fn connect(dir: &Path) -> Result<Option<Client>> {
-        let client = Client { socket: Socket::of(dir)? };
+        Client::connect_patient(dir, HELLO_WAIT)
+    }
+
+    pub(in crate::store) fn connect_patient(dir: &Path, hello_wait: Duration) -> Result<Option<Client>> {
+        let client = Client { socket: Socket::of(dir)?, hello_wait };
         let is_heard = client.greet()?.is_some();
         Ok(is_heard.then_some(client))
     }
@@ -41,16 +55,32 @@ impl Client {
             Err(source) => return Err(self.socket.error("connect to", source)),
         };
         let ours = Hello::ours();
+        let wait = |stream: &UnixStream, limit| {
+            stream.set_read_timeout(limit).map_err(|source| self.socket.error("wait at", source))
+        };
+        wait(&stream, Some(self.hello_wait))?;
         let greeted = receive_answer(&mut stream).and_then(|holder: Hello| {
             Hello::check(&holder, &ours)?;
+            // What is called for may take its time.
+            wait(&stream, None)?;
             send_call(&mut stream, &ours)
         });
         match greeted {
             Ok(()) => Ok(Some(stream)),
+            Err(error) if error.io_kind() == Some(io::ErrorKind::WouldBlock) => Err(self.is_silent()?),
             // The connection broke; what a holder says of its own comes without a cause.
             Err(error) if error.io_kind().is_some() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn is_silent(&self) -> Result<Error> {
+        let dir = &self.socket.dir;
+        let holder = holder(&RealDisk, dir)?.unwrap_or_default();
+        let what = format!("{holder} holds the store for writing and does not answer; nothing was done");
+        Ok(Error::new(ErrorKind::Locked, what)
+            .at(dir.display())
+            .remedy("continue it if it was stopped, or end it; reading works beside it"))
     }
 
     fn stream(&self) -> Result<UnixStream> {
