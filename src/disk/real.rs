@@ -220,8 +220,8 @@ fn parse_boot_id(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32).map(u128::to_be_bytes)
 }
 
-/// Where the kernel tells no boot id, every process is a boot of its own: mappings are then never
-/// trusted across processes, which costs a rebuild and nothing else.
+/// Where the kernel tells no boot id, every process is a boot of its own: mappings are then never trusted across processes. That
+/// costs a rebuild, and whoever reads beside a writer is told to wait until it has closed the store.
 fn unknown_boot() -> [u8; 16] {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     (since_epoch.as_nanos() << 32 | u128::from(std::process::id())).to_be_bytes()
