@@ -87,10 +87,14 @@ impl Engine {
         let mut replay = Replay::new(Arc::clone(&state), identity.hash_seed);
         let witness = meta.log_synced.max(said.log_synced);
         let clean_end = is_clean.then_some(said.log_end).filter(|end| *end > 0);
-        let recovered = recover(&place, meta.log_start_segment, witness, clean_end, |frame, position| {
+        let mut recovered = recover(&place, meta.log_start_segment, witness, clean_end, |frame, position| {
             ingested_at_us = ingested_at_us.max(frame.ingested_at);
             replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
         })?;
+        // Whatever this boot's writers wrote would be there.
+        if trust == Trust::SameBoot {
+            recovered.leave_out_unused(said.log_end);
+        }
         let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
         let last_seq = next_seq - 1;
         if trust == Trust::SameBoot && said.log_end > recovered.end() {
@@ -116,7 +120,7 @@ impl Engine {
             ..said
         };
         head.begin(&begin, std::process::id())?;
-        // All that may fail comes before the segment, which an opening that fails would leave.
+        // What may fail comes before the segment where it can: an opening that fails since leaves it to the next one.
         place.remove_below(meta.log_start_segment)?;
         remove_orphans(&*disk, dir, &Picture::new(&disk, dir, Arc::clone(&state), None, Vec::new()))?;
         let log = recovered.into_writer(is_clean, next_seq, options.sizes.segment_bytes)?;

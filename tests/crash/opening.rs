@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verdict};
@@ -290,6 +290,58 @@ fn openings_that_fail_leave_no_segment_behind() {
     }
     assert_eq!(x(&builder(&killed).open(STORE).unwrap(), 3), Some(1));
     assert!(!killed.exists(&orphan).unwrap());
+}
+
+/// The killed store of nine rows, and the last number it gave.
+fn killed_with_nine_rows() -> (MemDisk, u64) {
+    let (disk, store) = store_of_nine_rows();
+    let shown = store.write("v", &batch(0..9, 2, 2)).unwrap().first_seq + 8;
+    (disk.kill_image(), shown)
+}
+
+/// Asks `rule` about what an opening does in `latest/` once HEAD tells of it: the log has its new segment then.
+fn once_begun(disk: &MemDisk, rule: impl Fn(Operation) -> Verdict + Send + Sync + 'static) -> Arc<dyn Disk> {
+    let has_begun = AtomicBool::new(false);
+    Arc::new(FaultyDisk::new(Arc::new(disk.clone()), move |operation, file: &Path| {
+        has_begun.fetch_or(operation == Operation::SyncMap && file == path("HEAD"), Ordering::SeqCst);
+        let is_asked = has_begun.load(Ordering::SeqCst) && file.starts_with(path("latest"));
+        if is_asked { rule(operation) } else { Verdict::Proceed }
+    }))
+}
+
+/// Each once made a segment after that of the one before, until the disk was full.
+#[test]
+fn openings_that_fail_or_are_killed_one_after_another_leave_one_segment() {
+    for is_killed in [false, true] {
+        let (mut disk, shown) = killed_with_nine_rows();
+        let before = segments(&disk);
+        for round in 0..5 {
+            let (killed, seen) = (disk.clone(), Arc::new(Mutex::new(None)));
+            let last = Arc::clone(&seen);
+            let opened = builder_on(once_begun(&disk, move |operation| match operation {
+                Operation::OpenWrite if is_killed => {
+                    last.lock().unwrap().get_or_insert_with(|| killed.kill_image());
+                    Verdict::Proceed
+                }
+                Operation::OpenWrite | Operation::Remove => Verdict::Fail(io::ErrorKind::Other),
+                _ => Verdict::Proceed,
+            }))
+            .open(STORE);
+            assert_eq!(opened.is_ok(), is_killed, "round {round}");
+            drop(opened);
+            disk = seen.lock().unwrap().take().unwrap_or(disk);
+            assert_eq!(segments(&disk), before + 1, "round {round}, killed: {is_killed}");
+            assert_eq!(x(&builder(&disk).open_read_only(STORE).unwrap(), 3), Some(2), "round {round}");
+            for image in [disk.kill_image(), disk.crash_image(CrashMode::DropAll)] {
+                let store = builder(&image).open(STORE).unwrap();
+                assert_eq!(x(&store, 3), Some(2), "round {round}");
+                let next = store.write("v", &batch(0..9, 3, 3)).unwrap().first_seq;
+                assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
+                store.close().unwrap();
+                assert_eq!(problems(&image), []);
+            }
+        }
+    }
 }
 
 #[test]
