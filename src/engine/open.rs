@@ -23,7 +23,7 @@ use crate::registry::records::{Meta, ProjectRecord};
 use crate::tail::TailSegment;
 use crate::time::{Clock, Timestamp};
 
-/// Each opening for writing takes one.
+/// Each opening for writing takes one, or two.
 const EPOCHS_MAX: u64 = u64::MAX / 2;
 const FOLDERS: [&str; 4] = ["log", "history", "latest", "quarantine"];
 
@@ -166,9 +166,15 @@ impl Engine {
             import_budget: Mutex::default(),
             _lock: lock,
         };
-        engine.open_tables(last_seq)?;
+        let are_told = engine.open_tables(last_seq)?;
         {
             let mut core = engine.lock_core();
+            if !are_told {
+                // Who took a table that went for this writer's drops it at another epoch.
+                core.state.epoch += 1;
+                let again = HeadState { epoch: core.state.epoch, ..begin };
+                engine.own_head().head.begin(&again, std::process::id())?;
+            }
             engine.publish_head(&mut core);
             engine.make_empty_tables(&mut core);
             core.is_closed = false;

@@ -344,6 +344,35 @@ fn openings_that_fail_or_are_killed_one_after_another_leave_one_segment() {
     }
 }
 
+/// The opening failed once. A process that reads may have opened the table meanwhile, as that of the writer which HEAD tells of.
+#[test]
+fn a_table_that_can_be_neither_opened_nor_retired_goes_and_nobody_answers_from_it() {
+    let (disk, _) = killed_with_nine_rows();
+    // That there is none cannot be found out, either.
+    disk.remove(&path("latest/2-w@1")).unwrap();
+    let (beside, readers) = (disk.clone(), Arc::new(Mutex::new(Vec::new())));
+    let reading = Arc::clone(&readers);
+    let store = builder_on(once_begun(&disk, move |operation| {
+        if operation != Operation::OpenWrite {
+            return Verdict::Proceed;
+        }
+        let reader = builder(&beside).open_read_only(STORE).unwrap();
+        assert_eq!(x(&reader, 3), Some(2));
+        reading.lock().unwrap().push(reader);
+        Verdict::Fail(io::ErrorKind::Other)
+    }));
+    let store = store.open(STORE).unwrap();
+    store.write("v", &batch(0..9, 3, 3)).unwrap();
+    assert_eq!(x(&store, 3), Some(3));
+    for reader in &*readers.lock().unwrap() {
+        assert_eq!(x(reader, 3), Some(3), "read beside it");
+    }
+    assert!(!readers.lock().unwrap().is_empty());
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(x(&builder(&disk).open(STORE).unwrap(), 3), Some(3));
+}
+
 #[test]
 fn a_store_whose_first_opening_was_cut_short_anywhere_misses_nothing() {
     let disk = MemDisk::new();
