@@ -11,7 +11,7 @@ use super::picture::Picture;
 use super::reads::{OwnHead, Reads, Source, log_place};
 use super::replay::Replay;
 use super::tables::{Tables, remove_unwritable_tables, retire_tables};
-use crate::disk::{Disk, MapAccess};
+use crate::disk::{Disk, MapAccess, OpenMode};
 use crate::error::{Error, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
@@ -87,10 +87,11 @@ impl Engine {
         let mut replay = Replay::new(Arc::clone(&state), identity.hash_seed);
         let witness = meta.log_synced.max(said.log_synced);
         let clean_end = is_clean.then_some(said.log_end).filter(|end| *end > 0);
-        let mut recovered = recover(&place, meta.log_start_segment, witness, clean_end, |frame, position| {
-            ingested_at_us = ingested_at_us.max(frame.ingested_at);
-            replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
-        })?;
+        let mut recovered =
+            recover(&place, OpenMode::Write, meta.log_start_segment, witness, clean_end, |frame, position| {
+                ingested_at_us = ingested_at_us.max(frame.ingested_at);
+                replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
+            })?;
         // Whatever this boot's writers wrote would be there.
         if trust == Trust::SameBoot {
             recovered.leave_out_unused(said.log_end);

@@ -32,19 +32,21 @@ pub struct Recovered {
 /// its group.
 ///
 /// `witness` is a position the log is known to have been synced up to. With `clean_end` the log is known
-/// to end there, because it was closed in order or its writer lives.
+/// to end there, because it was closed in order or its writer lives. A writer that could not write to it finds that out here, by
+/// `mode`, and not at its first commit.
 ///
 /// # Errors
-/// `Damaged`: something synced is not what it was, a segment is missing. What `sink` fails with.
+/// The disk refuses. `Damaged`: something synced is not what it was, a segment is missing. What `sink` fails with.
 pub fn recover(
     place: &LogPlace,
+    mode: OpenMode,
     first_segment: u32,
     witness: LogPosition,
     clean_end: Option<LogPosition>,
     mut sink: impl FnMut(Frame<'_>, LogPosition) -> Result<()>,
 ) -> Result<Recovered> {
     let ids: Vec<u32> = place.segments()?.into_iter().filter(|id| *id >= first_segment).collect();
-    let segments = open_all(place, first_segment, &ids, witness)?;
+    let segments = open_all(place, mode, first_segment, &ids, witness)?;
     let own_witness = segments.iter().map(|segment| segment.header.synced).max().unwrap_or(0);
     let mut witness = witness.max(own_witness).max(clean_end.unwrap_or(0));
     let mut recovered = Recovered {
@@ -99,17 +101,19 @@ pub fn recover(
     Ok(recovered)
 }
 
-fn open_all(place: &LogPlace, first_segment: u32, ids: &[u32], witness: LogPosition) -> Result<Vec<Segment>> {
+fn open_all(
+    place: &LogPlace,
+    mode: OpenMode,
+    first_segment: u32,
+    ids: &[u32],
+    witness: LogPosition,
+) -> Result<Vec<Segment>> {
     let mut segments: Vec<Segment> = Vec::new();
     for (&id, expected) in ids.iter().zip(first_segment..) {
         if id != expected {
             return Err(Error::damaged(&place.path(expected), "the log segment is missing").remedy(RESTORE_STORE));
         }
-        match open_segment(place, id, OpenMode::Write).or_else(|error| match error.kind() {
-            // A reader may not write; it opens what it reads.
-            crate::ErrorKind::Io => open_segment(place, id, OpenMode::Read),
-            _ => Err(error),
-        })? {
+        match open_segment(place, id, mode)? {
             Opened::Sound(segment) => segments.push(segment),
             Opened::NeverWas if Some(&id) == ids.last() && witness <= position(id, 0) => {}
             Opened::NeverWas => {

@@ -10,7 +10,7 @@ use asof::options::Durability;
 use asof::{BulkOptions, ErrorKind, Problem, Severity, Store};
 
 use super::image::{STORE, path};
-use super::windows::{apply, batch, builder, builder_on, x};
+use super::windows::{apply, batch, builder, builder_on, read, x};
 
 /// A store of two views, one of them with nine rows in the log.
 fn store_of_nine_rows() -> (MemDisk, Store) {
@@ -371,6 +371,29 @@ fn a_table_that_can_be_neither_opened_nor_retired_goes_and_nobody_answers_from_i
     store.close().unwrap();
     drop(store);
     assert_eq!(x(&builder(&disk).open(STORE).unwrap(), 3), Some(3));
+}
+
+/// It was opened to read once, and the first commit failed after HEAD had told of a writer.
+#[test]
+fn a_log_that_a_writer_may_not_write_to_is_found_so_before_head_tells_of_it() {
+    for is_closed in [false, true] {
+        let (disk, store) = store_of_nine_rows();
+        let disk = if is_closed { disk } else { disk.kill_image() };
+        store.close().unwrap();
+        drop(store);
+        let faulty: Arc<dyn Disk> = Arc::new(FaultyDisk::new(Arc::new(disk.clone()), |operation, file: &Path| {
+            match operation == Operation::OpenWrite && file.extension().is_some_and(|ending| ending == "log") {
+                true => Verdict::Fail(io::ErrorKind::PermissionDenied),
+                false => Verdict::Proceed,
+            }
+        }));
+        let before = read(&disk, &path("HEAD"));
+        let error = builder_on(Arc::clone(&faulty)).open(STORE).map(drop).unwrap_err().to_string();
+        assert!(error.contains(".log: OpenWrite") && error.contains("ls -ld"), "{error}");
+        assert!(read(&disk, &path("HEAD")) == before, "HEAD was written to, of a store closed: {is_closed}");
+        assert_eq!(x(&builder_on(faulty).open_read_only(STORE).unwrap(), 3), Some(1));
+        assert_eq!(x(&builder(&disk).open(STORE).unwrap(), 3), Some(1));
+    }
 }
 
 #[test]
