@@ -66,7 +66,7 @@ pub const UNSETTLED: u64 = u64::MAX;
 /// What a HEAD page says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadState {
-    /// Counts the writers there were; differs between any two openings.
+    /// Raised by every writer, by some twice; differs between any two openings.
     pub epoch: u64,
     /// Rows up to here are committed and visible.
     pub committed_seq: u64,

@@ -147,7 +147,7 @@ impl Engine {
         }
     }
 
-    fn own_head(&self) -> &OwnHead {
+    pub(super) fn own_head(&self) -> &OwnHead {
         match &self.reads.source {
             Source::Writer(own) => own,
             Source::Other(_) => unreachable!("an engine's read side has its own HEAD"),

@@ -14,7 +14,7 @@ use super::outlived::{beside, is_outlived};
 use super::picture::{Picture, ViewPicture, table_shape};
 use super::reads::{Reads, Sight, Source};
 use super::replay::Replay;
-use crate::disk::{Disk, MapAccess};
+use crate::disk::{Disk, MapAccess, OpenMode};
 use crate::error::{Error, ErrorKind, PUBLISH_AGAIN, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
@@ -308,10 +308,11 @@ impl Follower {
         let place = reads.log_place();
         let mut replay = Replay::new(Arc::clone(&state), reads.hash_seed());
         let mut tails = Vec::new();
-        let recovered = recover(&place, meta.log_start_segment, meta.log_synced, None, |frame, position| {
-            replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
-        })
-        .map_err(missing_log)?;
+        let recovered =
+            recover(&place, OpenMode::Read, meta.log_start_segment, meta.log_synced, None, |frame, position| {
+                replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
+            })
+            .map_err(missing_log)?;
         let seq = recovered.next_seq().saturating_sub(1).max(meta.seq_max);
         following.tails = tails;
         following.recovered = Some((seq, said.epoch));

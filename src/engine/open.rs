@@ -11,7 +11,7 @@ use super::picture::Picture;
 use super::reads::{OwnHead, Reads, Source, log_place};
 use super::replay::Replay;
 use super::tables::{Tables, remove_unwritable_tables, retire_tables};
-use crate::disk::{Disk, MapAccess};
+use crate::disk::{Disk, MapAccess, OpenMode};
 use crate::error::{Error, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
 use crate::identity::{self, Identity};
@@ -23,7 +23,7 @@ use crate::registry::records::{Meta, ProjectRecord};
 use crate::tail::TailSegment;
 use crate::time::{Clock, Timestamp};
 
-/// Each opening for writing takes one.
+/// Each opening for writing takes one, or two.
 const EPOCHS_MAX: u64 = u64::MAX / 2;
 const FOLDERS: [&str; 4] = ["log", "history", "latest", "quarantine"];
 
@@ -92,10 +92,15 @@ impl Engine {
         let mut replay = Replay::new(Arc::clone(&state), identity.hash_seed);
         let witness = meta.log_synced.max(said.log_synced);
         let clean_end = is_clean.then_some(said.log_end).filter(|end| *end > 0);
-        let recovered = recover(&place, meta.log_start_segment, witness, clean_end, |frame, position| {
-            ingested_at_us = ingested_at_us.max(frame.ingested_at);
-            replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
-        })?;
+        let mut recovered =
+            recover(&place, OpenMode::Write, meta.log_start_segment, witness, clean_end, |frame, position| {
+                ingested_at_us = ingested_at_us.max(frame.ingested_at);
+                replay.take(&frame, position, &mut tails).map_err(|what| Error::damaged(&place.folder, what))
+            })?;
+        // Whatever this boot's writers wrote would be there.
+        if trust == Trust::SameBoot {
+            recovered.leave_out_unused(said.log_end);
+        }
         let next_seq = recovered.next_seq().max(meta.seq_max + 1).max(said.committed_seq + 1);
         let last_seq = next_seq - 1;
         if trust == Trust::SameBoot && said.log_end > recovered.end() {
@@ -121,7 +126,7 @@ impl Engine {
             ..said
         };
         head.begin(&begin, std::process::id())?;
-        // All that may fail comes before the segment, which an opening that fails would leave.
+        // What may fail comes before the segment where it can: an opening that fails since leaves it to the next one.
         place.remove_below(meta.log_start_segment)?;
         remove_orphans(&*disk, dir, &Picture::new(&disk, dir, Arc::clone(&state), None, Vec::new()))?;
         let log = recovered.into_writer(is_clean, next_seq, options.sizes.segment_bytes)?;
@@ -167,9 +172,15 @@ impl Engine {
             import_budget: Mutex::default(),
             _lock: lock,
         };
-        engine.open_tables(last_seq)?;
+        let are_told = engine.open_tables(last_seq)?;
         {
             let mut core = engine.lock_core();
+            if !are_told {
+                // Who took a table that went for this writer's drops it at another epoch.
+                core.state.epoch += 1;
+                let again = HeadState { epoch: core.state.epoch, ..begin };
+                engine.own_head().head.begin(&again, std::process::id())?;
+            }
             engine.publish_head(&mut core);
             engine.make_empty_tables(&mut core);
             core.is_closed = false;

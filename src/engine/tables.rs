@@ -30,6 +30,20 @@ pub(super) fn remove_unwritable_tables(disk: &dyn Disk, dir: &Path, state: &Regi
     state.views().try_for_each(|view| Table::remove_unwritable(disk, &dir.join("latest").join(view.dir_name())))
 }
 
+/// Gives up a table that cannot be used. Where that cannot be written into it, as for want of a descriptor, it loses its name. Whether whoever
+/// has it open was told.
+fn retire_or_remove(disk: &dyn Disk, path: &Path) -> Result<bool> {
+    match Table::retire_file(disk, path) {
+        Ok(()) => Ok(true),
+        Err(error) => match disk.remove(path) {
+            Ok(()) => Ok(false),
+            // Whether there is a file is not said for want of a descriptor, either.
+            Err(other) if other.is_missing_file() => Ok(true),
+            Err(_) => Err(error),
+        },
+    }
+}
+
 impl Engine {
     fn table_path(&self, view: &ViewPicture) -> PathBuf {
         self.reads.dir.join("latest").join(view.record.dir_name())
@@ -40,12 +54,13 @@ impl Engine {
     }
 
     /// At open: takes over the tables that can be trusted and brings them up. The others are missing until they are built. No row of the
-    /// log has a greater number than `last_seq`.
-    pub(super) fn open_tables(&self, last_seq: u64) -> Result<()> {
+    /// log has a greater number than `last_seq`. Whether all who have one of the others open were told.
+    pub(super) fn open_tables(&self, last_seq: u64) -> Result<bool> {
         let mut core = self.lock_core();
         // HEAD may say less until the tables have every row.
         let sight = Sight { seq: core.state.committed_seq, picture: self.reads.picture() };
         let disk = &*self.reads.disk;
+        let mut are_told = true;
         let mut opened = Vec::new();
         for (&id, view) in sight.picture.views.iter().filter(|(_, view)| !view.record.is_dropped()) {
             let path = self.table_path(view);
@@ -54,7 +69,7 @@ impl Engine {
                 Ok(Opened::Trusted(table)) => table,
                 Ok(Opened::NeedsRebuild(why)) => {
                     tracing::info!(view = view.record.dir_name(), why, "the latest table is built anew");
-                    Table::retire_file(disk, &path)?;
+                    are_told &= retire_or_remove(disk, &path)?;
                     continue;
                 }
                 Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => {
@@ -66,7 +81,7 @@ impl Engine {
                 Err(error) => {
                     let view = view.record.dir_name();
                     tracing::warn!(%error, view, "the latest table cannot be opened and is built anew; reads take the as-of path");
-                    Table::retire_file(disk, &path)?;
+                    are_told &= retire_or_remove(disk, &path)?;
                     continue;
                 }
             };
@@ -91,7 +106,7 @@ impl Engine {
             }
         }
         self.install_tables(&mut core, opened);
-        Ok(())
+        Ok(are_told)
     }
 
     /// Views without a table, oldest first.

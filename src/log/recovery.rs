@@ -18,6 +18,7 @@ use crate::format::sector::SectorState;
 pub struct Recovered {
     place: LogPlace,
     last: Option<(Segment, u32)>,
+    before_last: Option<(Segment, u32)>,
     /// The id of the first segment that still counts; the next to make when there is none.
     first_segment: u32,
     next_seq: u64,
@@ -31,23 +32,32 @@ pub struct Recovered {
 /// its group.
 ///
 /// `witness` is a position the log is known to have been synced up to. With `clean_end` the log is known
-/// to end there, because it was closed in order or its writer lives.
+/// to end there, because it was closed in order or its writer lives. A writer that could not write to it finds that out here, by
+/// `mode`, and not at its first commit.
 ///
 /// # Errors
-/// `Damaged`: something synced is not what it was, a segment is missing. What `sink` fails with.
+/// The disk refuses. `Damaged`: something synced is not what it was, a segment is missing. What `sink` fails with.
 pub fn recover(
     place: &LogPlace,
+    mode: OpenMode,
     first_segment: u32,
     witness: LogPosition,
     clean_end: Option<LogPosition>,
     mut sink: impl FnMut(Frame<'_>, LogPosition) -> Result<()>,
 ) -> Result<Recovered> {
     let ids: Vec<u32> = place.segments()?.into_iter().filter(|id| *id >= first_segment).collect();
-    let segments = open_all(place, first_segment, &ids, witness)?;
+    let segments = open_all(place, mode, first_segment, &ids, witness)?;
     let own_witness = segments.iter().map(|segment| segment.header.synced).max().unwrap_or(0);
     let mut witness = witness.max(own_witness).max(clean_end.unwrap_or(0));
-    let mut recovered =
-        Recovered { place: place.clone(), last: None, first_segment, next_seq: 0, witness: 0, set_aside_bytes: 0 };
+    let mut recovered = Recovered {
+        place: place.clone(),
+        last: None,
+        before_last: None,
+        first_segment,
+        next_seq: 0,
+        witness: 0,
+        set_aside_bytes: 0,
+    };
     for (index, segment) in segments.iter().enumerate() {
         let next = segments.get(index + 1);
         let limit = match (next, clean_end) {
@@ -76,7 +86,7 @@ pub fn recover(
             );
         }
         recovered.next_seq = recovered.next_seq.max(segment.header.first_seq).max(end.next_seq);
-        recovered.last = Some((segment.clone(), end.offset));
+        recovered.before_last = recovered.last.replace((segment.clone(), end.offset));
     }
     let reached = recovered.end();
     if witness > reached {
@@ -91,17 +101,19 @@ pub fn recover(
     Ok(recovered)
 }
 
-fn open_all(place: &LogPlace, first_segment: u32, ids: &[u32], witness: LogPosition) -> Result<Vec<Segment>> {
+fn open_all(
+    place: &LogPlace,
+    mode: OpenMode,
+    first_segment: u32,
+    ids: &[u32],
+    witness: LogPosition,
+) -> Result<Vec<Segment>> {
     let mut segments: Vec<Segment> = Vec::new();
     for (&id, expected) in ids.iter().zip(first_segment..) {
         if id != expected {
             return Err(Error::damaged(&place.path(expected), "the log segment is missing").remedy(RESTORE_STORE));
         }
-        match open_segment(place, id, OpenMode::Write).or_else(|error| match error.kind() {
-            // A reader may not write; it opens what it reads.
-            crate::ErrorKind::Io => open_segment(place, id, OpenMode::Read),
-            _ => Err(error),
-        })? {
+        match open_segment(place, id, mode)? {
             Opened::Sound(segment) => segments.push(segment),
             Opened::NeverWas if Some(&id) == ids.last() && witness <= position(id, 0) => {}
             Opened::NeverWas => {
@@ -131,6 +143,20 @@ impl Recovered {
     /// The id of the last segment, or of the first to be made.
     pub fn last_segment(&self) -> u32 {
         self.last.as_ref().map_or(self.first_segment, |(segment, _)| segment.id())
+    }
+
+    /// Leaves out a last segment that nothing came of, so that the next takes its place: openings that fail or are killed one after
+    /// another would fill the disk with theirs. It is empty, and the log was known to go no further than the one before: not beyond
+    /// `known_end`, as a writer of this boot said, for what was written since would be there.
+    pub fn leave_out_unused(&mut self, known_end: LogPosition) {
+        let known_end = known_end.max(self.witness);
+        let is_empty = self.set_aside_bytes == 0 && self.last.as_ref().is_some_and(|(_, offset)| *offset == SECTOR);
+        if let Some((before, offset)) = &self.before_last
+            && is_empty
+            && known_end <= before.position(*offset)
+        {
+            self.last = self.before_last.take();
+        }
     }
 
     /// A writer that goes on. After a clean close it goes on where the log ends. Otherwise in a new

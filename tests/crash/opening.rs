@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verdict};
@@ -10,7 +10,7 @@ use asof::options::Durability;
 use asof::{BulkOptions, ErrorKind, Problem, Severity, Store};
 
 use super::image::{STORE, path};
-use super::windows::{apply, batch, builder, builder_on, x};
+use super::windows::{apply, batch, builder, builder_on, read, x};
 
 /// A store of two views, one of them with nine rows in the log.
 fn store_of_nine_rows() -> (MemDisk, Store) {
@@ -290,6 +290,110 @@ fn openings_that_fail_leave_no_segment_behind() {
     }
     assert_eq!(x(&builder(&killed).open(STORE).unwrap(), 3), Some(1));
     assert!(!killed.exists(&orphan).unwrap());
+}
+
+/// The killed store of nine rows, and the last number it gave.
+fn killed_with_nine_rows() -> (MemDisk, u64) {
+    let (disk, store) = store_of_nine_rows();
+    let shown = store.write("v", &batch(0..9, 2, 2)).unwrap().first_seq + 8;
+    (disk.kill_image(), shown)
+}
+
+/// Asks `rule` about what an opening does in `latest/` once HEAD tells of it: the log has its new segment then.
+fn once_begun(disk: &MemDisk, rule: impl Fn(Operation) -> Verdict + Send + Sync + 'static) -> Arc<dyn Disk> {
+    let has_begun = AtomicBool::new(false);
+    Arc::new(FaultyDisk::new(Arc::new(disk.clone()), move |operation, file: &Path| {
+        has_begun.fetch_or(operation == Operation::SyncMap && file == path("HEAD"), Ordering::SeqCst);
+        let is_asked = has_begun.load(Ordering::SeqCst) && file.starts_with(path("latest"));
+        if is_asked { rule(operation) } else { Verdict::Proceed }
+    }))
+}
+
+/// Each once made a segment after that of the one before, until the disk was full.
+#[test]
+fn openings_that_fail_or_are_killed_one_after_another_leave_one_segment() {
+    for is_killed in [false, true] {
+        let (mut disk, shown) = killed_with_nine_rows();
+        let before = segments(&disk);
+        for round in 0..5 {
+            let (killed, seen) = (disk.clone(), Arc::new(Mutex::new(None)));
+            let last = Arc::clone(&seen);
+            let opened = builder_on(once_begun(&disk, move |operation| match operation {
+                Operation::OpenWrite if is_killed => {
+                    last.lock().unwrap().get_or_insert_with(|| killed.kill_image());
+                    Verdict::Proceed
+                }
+                Operation::OpenWrite | Operation::Remove => Verdict::Fail(io::ErrorKind::Other),
+                _ => Verdict::Proceed,
+            }))
+            .open(STORE);
+            assert_eq!(opened.is_ok(), is_killed, "round {round}");
+            drop(opened);
+            disk = seen.lock().unwrap().take().unwrap_or(disk);
+            assert_eq!(segments(&disk), before + 1, "round {round}, killed: {is_killed}");
+            assert_eq!(x(&builder(&disk).open_read_only(STORE).unwrap(), 3), Some(2), "round {round}");
+            for image in [disk.kill_image(), disk.crash_image(CrashMode::DropAll)] {
+                let store = builder(&image).open(STORE).unwrap();
+                assert_eq!(x(&store, 3), Some(2), "round {round}");
+                let next = store.write("v", &batch(0..9, 3, 3)).unwrap().first_seq;
+                assert!(next > shown, "number {next} is given, and numbers up to {shown} were");
+                store.close().unwrap();
+                assert_eq!(problems(&image), []);
+            }
+        }
+    }
+}
+
+/// The opening failed once. A process that reads may have opened the table meanwhile, as that of the writer which HEAD tells of.
+#[test]
+fn a_table_that_can_be_neither_opened_nor_retired_goes_and_nobody_answers_from_it() {
+    let (disk, _) = killed_with_nine_rows();
+    // That there is none cannot be found out, either.
+    disk.remove(&path("latest/2-w@1")).unwrap();
+    let (beside, readers) = (disk.clone(), Arc::new(Mutex::new(Vec::new())));
+    let reading = Arc::clone(&readers);
+    let store = builder_on(once_begun(&disk, move |operation| {
+        if operation != Operation::OpenWrite {
+            return Verdict::Proceed;
+        }
+        let reader = builder(&beside).open_read_only(STORE).unwrap();
+        assert_eq!(x(&reader, 3), Some(2));
+        reading.lock().unwrap().push(reader);
+        Verdict::Fail(io::ErrorKind::Other)
+    }));
+    let store = store.open(STORE).unwrap();
+    store.write("v", &batch(0..9, 3, 3)).unwrap();
+    assert_eq!(x(&store, 3), Some(3));
+    for reader in &*readers.lock().unwrap() {
+        assert_eq!(x(reader, 3), Some(3), "read beside it");
+    }
+    assert!(!readers.lock().unwrap().is_empty());
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(x(&builder(&disk).open(STORE).unwrap(), 3), Some(3));
+}
+
+/// It was opened to read once, and the first commit failed after HEAD had told of a writer.
+#[test]
+fn a_log_that_a_writer_may_not_write_to_is_found_so_before_head_tells_of_it() {
+    for is_closed in [false, true] {
+        let (disk, store) = store_of_nine_rows();
+        let disk = if is_closed { disk } else { disk.kill_image() };
+        store.close().unwrap();
+        drop(store);
+        let faulty: Arc<dyn Disk> = Arc::new(FaultyDisk::new(Arc::new(disk.clone()), |operation, file: &Path| {
+            match operation == Operation::OpenWrite && file.extension().is_some_and(|ending| ending == "log") {
+                true => Verdict::Fail(io::ErrorKind::PermissionDenied),
+                false => Verdict::Proceed,
+            }
+        }));
+        let before = read(&disk, &path("HEAD"));
+        let error = builder_on(Arc::clone(&faulty)).open(STORE).map(drop).unwrap_err().to_string();
+        assert!(error.contains(".log: OpenWrite") && error.contains("ls -ld"), "{error}");
+        assert!(read(&disk, &path("HEAD")) == before, "HEAD was written to, of a store closed: {is_closed}");
+        assert_eq!(x(&builder_on(faulty).open_read_only(STORE).unwrap(), 3), Some(1));
+        assert_eq!(x(&builder(&disk).open(STORE).unwrap(), 3), Some(1));
+    }
 }
 
 #[test]

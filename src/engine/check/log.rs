@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Check, Severity};
+use crate::disk::OpenMode;
 use crate::engine::reads::log_place;
 use crate::engine::replay::Replay;
 use crate::error::{Error, RESTORE_STORE, Result};
@@ -47,8 +48,9 @@ impl Check<'_> {
         let mut rows = Rows { replay, tail: Vec::new(), count: 0, next_seq: 0 };
         let Some(said) = said else {
             // The machine stopped while the store was open: the log alone knows where it ends.
-            let outcome =
-                recover(&place, first, state.meta().log_synced, None, |frame, at| rows.take(&place, &frame, at));
+            let outcome = recover(&place, OpenMode::Read, first, state.meta().log_synced, None, |frame, at| {
+                rows.take(&place, &frame, at)
+            });
             if outcome.is_err() && self.is_sealed(state, first)? {
                 return Ok(None);
             }

@@ -1,7 +1,7 @@
 //! Crashes at every operation, again and again, against a model that only counts.
 
 use super::*;
-use crate::disk::{CrashMode, FaultyDisk, Operation, Random, Verdict};
+use crate::disk::{CrashMode, FaultyDisk, OpenMode, Operation, Random, Verdict};
 
 /// What the log must hold.
 #[derive(Default)]
@@ -119,7 +119,7 @@ fn a_header_whose_sync_failed_survives_once_the_log_was_opened_with_it() {
     let is_sync = |operation: Operation, _: &Path| operation == Operation::Sync;
     let failing = FaultyDisk::at(Arc::new(disk.clone()), Verdict::Fail(std::io::ErrorKind::Other), 0, 1, is_sync);
     let failing = LogPlace { disk: Arc::new(failing), ..place(&disk) };
-    let empty = recover(&failing, 1, 0, None, |_, _| Ok(())).unwrap();
+    let empty = recover(&failing, OpenMode::Write, 1, 0, None, |_, _| Ok(())).unwrap();
     empty.into_writer(false, 1, SEGMENT_BYTES).unwrap_err();
     disk.forget_unsynced(&path(1)).unwrap();
     let killed = disk.kill_image();

@@ -31,7 +31,7 @@ fn unnoticed_flips() -> usize {
     let mut unnoticed = 0;
     for (at, byte) in bytes.iter().enumerate() {
         overwrite(&disk, 1, at as u64, &[byte ^ 1 << (at % 8)]);
-        match recover(&place(&disk), 1, end, None, |_, _| Ok(())) {
+        match recover(&place(&disk), OpenMode::Write, 1, end, None, |_, _| Ok(())) {
             Err(error) => assert!(CHECKS_ARE_OFF.get() || error.kind() == ErrorKind::Damaged, "{error}"),
             Ok(_) => unnoticed += 1,
         }

@@ -83,7 +83,7 @@ fn append(writer: &mut LogWriter, next_seq: &mut u64, batches: &[Vec<Vec<u8>>]) 
 
 fn recover_all(disk: &MemDisk, first: u32, witness: LogPosition) -> Result<(Recovered, Vec<Batch>)> {
     let mut batches = Vec::new();
-    let recovered = recover(&place(disk), first, witness, None, |frame, _| {
+    let recovered = recover(&place(disk), OpenMode::Write, first, witness, None, |frame, _| {
         batches.push(batch_of(&frame));
         Ok(())
     })?;

@@ -43,7 +43,7 @@ fn after_a_clean_close_the_log_goes_on_in_the_same_segment_and_a_stale_mark_is_r
     append(&mut writer, &mut seq, &[keys(2, 5)]).unwrap();
     writer.sync().unwrap();
     let closed_at = writer.end();
-    let reopen = || recover(&place(&disk), 1, closed_at, Some(closed_at), |_, _| Ok(())).unwrap();
+    let reopen = || recover(&place(&disk), OpenMode::Write, 1, closed_at, Some(closed_at), |_, _| Ok(())).unwrap();
     let mut writer = reopen().into_writer(true, seq, SEGMENT_BYTES).unwrap();
     assert_eq!(writer.end(), closed_at);
     append(&mut writer, &mut seq, &[keys(2, 6)]).unwrap();
