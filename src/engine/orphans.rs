@@ -9,6 +9,7 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::history::{index_path, run_path};
 use crate::latest::Table;
+use crate::{head, identity, lock, manifest, registry};
 
 /// Sorted pieces of an import under way.
 const SCRATCH_PREFIX: &str = "scratch-";
@@ -16,6 +17,19 @@ const CLOCK_PREFIX: &str = "commits-";
 /// Rows that an import set aside, and the file of them while it is written.
 const SET_ASIDE_SUFFIX: &str = ".jsonl";
 const SETTING_ASIDE_SUFFIX: &str = ".jsonl.tmp";
+/// What a store's own folder holds for good.
+const STORE_NAMES: [&str; 10] = [
+    identity::FILE_NAME,
+    lock::FILE_NAME,
+    head::FILE_NAME,
+    registry::FILE_NAME,
+    manifest::FILE_NAME,
+    "control.sock",
+    "log",
+    "history",
+    "latest",
+    "quarantine",
+];
 
 /// The file in `history/` with the times of the commits in the log up to a segment.
 pub(super) fn clock_name(last_segment: u32) -> String {
@@ -36,6 +50,8 @@ pub(super) enum Place {
     View,
     /// `latest/`.
     Latest,
+    /// The store's own.
+    Store,
     /// `quarantine/`.
     Quarantine,
 }
@@ -61,6 +77,7 @@ impl Place {
             Place::Latest => name.split_once('-').is_some_and(|(id, rest)| {
                 is_number(id) && rest.rsplit_once('@').is_some_and(|(_, version)| is_number(version))
             }),
+            Place::Store => identity::TEMPORARY_NAMES.contains(&name),
             // RUN-VIEW
             Place::Quarantine => name
                 .strip_suffix(SETTING_ASIDE_SUFFIX)
@@ -130,6 +147,11 @@ pub(super) fn history_folders(store: &Path, picture: &Picture) -> Vec<(PathBuf, 
     folders
 }
 
+/// The store's own folder, and what is to be in it.
+pub(super) fn store_folder(store: &Path) -> (PathBuf, Place, Vec<PathBuf>) {
+    (store.to_path_buf(), Place::Store, STORE_NAMES.iter().map(|name| store.join(name)).collect())
+}
+
 /// The folder of rows that were set aside, and their files.
 ///
 /// # Errors
@@ -163,6 +185,8 @@ fn remove_unless_written(disk: &dyn Disk, path: &Path) -> Result<()> {
 /// # Errors
 /// The disk would not say, or one could not be removed.
 pub(super) fn remove_orphans(disk: &dyn Disk, store: &Path, picture: &Picture) -> Result<()> {
+    let (folder, place, named) = store_folder(store);
+    remove_unnamed(disk, &folder, place, &named, |path| disk.remove(path))?;
     let (folder, place, named) = quarantine_folder(disk, store)?;
     remove_unnamed(disk, &folder, place, &named, |path| remove_unless_written(disk, path))?;
     for (folder, place, named) in history_folders(store, picture) {

@@ -1,13 +1,9 @@
 //! Files that nothing names: what a crash left, or somebody put there.
 
 use super::{Check, MADE_ANEW, Severity};
-use crate::engine::orphans::{Place, Unnamed, history_folders, quarantine_folder, unnamed};
+use crate::engine::orphans::{Place, Unnamed, history_folders, quarantine_folder, store_folder, unnamed};
 use crate::engine::picture::Picture;
 use crate::error::Result;
-use crate::{head, identity, lock, manifest, registry};
-
-/// What a store's directory holds besides.
-const OTHERS: [&str; 5] = ["log", "history", "latest", "quarantine", "control.sock"];
 
 impl Check<'_> {
     pub(super) fn leftovers(&mut self, picture: &Picture) -> Result<()> {
@@ -21,12 +17,8 @@ impl Check<'_> {
                 .push("a process writes to the store: files that nothing names yet are its own".into());
             return Ok(());
         }
-        let own = [identity::FILE_NAME, lock::FILE_NAME, head::FILE_NAME, registry::FILE_NAME, manifest::FILE_NAME];
-        for name in self.disk.list(&self.dir)?.iter().filter(|name| !own.iter().chain(&OTHERS).any(|own| own == name)) {
-            self.leftover(Unnamed { path: self.dir.join(name), is_orphan: false });
-        }
         let mut folders = history_folders(&self.dir, picture);
-        folders.push(quarantine);
+        folders.extend([store_folder(&self.dir), quarantine]);
         let latest = self.dir.join("latest");
         let tables = picture.views.values().map(|view| latest.join(view.record.dir_name())).collect();
         folders.push((latest, Place::Latest, tables));
