@@ -33,10 +33,11 @@ const HASH_SEED_AT: usize = 48;
 const CHECKSUM_AT: usize = 56;
 const _: () = assert!(CHECKSUM_AT + 8 == IDENTITY_BYTES);
 
-/// What a creation that was cut short may have left. None of it can hold a row: the folders that do
-/// are made after STORE is written.
-const UNFINISHED_NAMES: [&str; 8] =
-    ["HEAD", "HEAD.tmp", "LOCK", "MANIFEST", "MANIFEST.tmp", "STORE.tmp", "registry.redb", "registry.redb.new"];
+/// What a creation that was cut short may have left, beside [`TEMPORARY_NAMES`]. None of it can hold a row: the folders
+/// that do are made after STORE is written.
+const UNFINISHED_NAMES: [&str; 4] = ["HEAD", "LOCK", "MANIFEST", "registry.redb"];
+/// Files of a store's own folder on their way to another name. Who writes one has the right to make or open the store.
+pub const TEMPORARY_NAMES: [&str; 4] = ["HEAD.tmp", "MANIFEST.tmp", "STORE.tmp", "registry.redb.new"];
 
 /// Which store this is, and what it takes to read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +205,7 @@ pub fn check_vacant(disk: &dyn Disk, dir: &Path) -> Result<()> {
     if names.iter().any(|name| name == FILE_NAME) {
         return Err(Error::refused(format!("{} is an asof store already", dir.display())));
     }
-    match names.iter().find(|name| !UNFINISHED_NAMES.contains(&name.as_str())) {
+    match names.iter().find(|name| !UNFINISHED_NAMES.iter().chain(&TEMPORARY_NAMES).any(|own| own == name)) {
         None => Ok(()),
         Some(name) => {
             Err(Error::refused(format!("{} is not empty and is no asof store: it holds {name}", dir.display()))
@@ -341,7 +342,7 @@ mod tests {
         let (disk, dir) = store();
         check_vacant(&disk, Path::new("/nowhere")).unwrap();
         check_vacant(&disk, dir).unwrap();
-        for name in UNFINISHED_NAMES {
+        for name in UNFINISHED_NAMES.into_iter().chain(TEMPORARY_NAMES) {
             touch(&disk, &dir.join(name));
         }
         check_vacant(&disk, dir).unwrap();

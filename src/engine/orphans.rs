@@ -9,10 +9,27 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::history::{index_path, run_path};
 use crate::latest::Table;
+use crate::{head, identity, lock, manifest, registry};
 
 /// Sorted pieces of an import under way.
 const SCRATCH_PREFIX: &str = "scratch-";
 const CLOCK_PREFIX: &str = "commits-";
+/// Rows that an import set aside, and the file of them while it is written.
+const SET_ASIDE_SUFFIX: &str = ".jsonl";
+const SETTING_ASIDE_SUFFIX: &str = ".jsonl.tmp";
+/// What a store's own folder holds for good.
+const STORE_NAMES: [&str; 10] = [
+    identity::FILE_NAME,
+    lock::FILE_NAME,
+    head::FILE_NAME,
+    registry::FILE_NAME,
+    manifest::FILE_NAME,
+    "control.sock",
+    "log",
+    "history",
+    "latest",
+    "quarantine",
+];
 
 /// The file in `history/` with the times of the commits in the log up to a segment.
 pub(super) fn clock_name(last_segment: u32) -> String {
@@ -24,7 +41,7 @@ pub(super) fn scratch_name(number: u64) -> String {
     format!("{SCRATCH_PREFIX}{number}")
 }
 
-/// A folder in which the registry says what counts.
+/// A folder in which files are the store's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// `history/`, for its clock files.
@@ -33,6 +50,10 @@ pub(super) enum Place {
     View,
     /// `latest/`.
     Latest,
+    /// The store's own.
+    Store,
+    /// `quarantine/`.
+    Quarantine,
 }
 
 impl Place {
@@ -56,6 +77,12 @@ impl Place {
             Place::Latest => name.split_once('-').is_some_and(|(id, rest)| {
                 is_number(id) && rest.rsplit_once('@').is_some_and(|(_, version)| is_number(version))
             }),
+            Place::Store => identity::TEMPORARY_NAMES.contains(&name),
+            // RUN-VIEW
+            Place::Quarantine => name
+                .strip_suffix(SETTING_ASIDE_SUFFIX)
+                .and_then(|stem| stem.split_once('-'))
+                .is_some_and(|(run, view)| is_padded(run) && !view.is_empty()),
         }
     }
 }
@@ -120,11 +147,48 @@ pub(super) fn history_folders(store: &Path, picture: &Picture) -> Vec<(PathBuf, 
     folders
 }
 
-/// Removes the files of `history/` and `latest/` that the registry does not name. Only at open, when nothing is being built.
+/// The store's own folder, and what is to be in it.
+pub(super) fn store_folder(store: &Path) -> (PathBuf, Place, Vec<PathBuf>) {
+    (store.to_path_buf(), Place::Store, STORE_NAMES.iter().map(|name| store.join(name)).collect())
+}
+
+/// The folder of rows that were set aside, and their files.
+///
+/// # Errors
+/// The disk would not say.
+pub(super) fn quarantine_folder(disk: &dyn Disk, store: &Path) -> Result<(PathBuf, Place, Vec<PathBuf>)> {
+    let folder = store.join("quarantine");
+    let names = match disk.list(&folder) {
+        Err(error) if error.is_missing_file() => Vec::new(),
+        names => names?,
+    };
+    let set_aside =
+        names.iter().filter(|name| name.ends_with(SET_ASIDE_SUFFIX)).map(|name| folder.join(name)).collect();
+    Ok((folder, Place::Quarantine, set_aside))
+}
+
+/// Removes a file into which rows were being set aside, unless somebody still writes it: an import through a process that held
+/// the store does not know at once that it is gone. What cannot be told stays: nothing depends on it.
+fn remove_unless_written(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match disk.try_lock(path) {
+        Ok(Some(_nobodys)) => disk.remove(path),
+        Ok(None) => Ok(()),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "whether anybody writes it cannot be told");
+            Ok(())
+        }
+    }
+}
+
+/// Removes what a crash left and the registry does not name. Only at open, when nothing is being built.
 ///
 /// # Errors
 /// The disk would not say, or one could not be removed.
 pub(super) fn remove_orphans(disk: &dyn Disk, store: &Path, picture: &Picture) -> Result<()> {
+    let (folder, place, named) = store_folder(store);
+    remove_unnamed(disk, &folder, place, &named, |path| disk.remove(path))?;
+    let (folder, place, named) = quarantine_folder(disk, store)?;
+    remove_unnamed(disk, &folder, place, &named, |path| remove_unless_written(disk, path))?;
     for (folder, place, named) in history_folders(store, picture) {
         remove_unnamed(disk, &folder, place, &named, |path| match disk.list(path) {
             Ok(pieces) => {

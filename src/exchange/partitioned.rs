@@ -61,7 +61,7 @@ pub struct PartitionedWriter {
     /// The temporary folder is somebody's for as long as this is open.
     _claim: File,
     /// Dropped after the temporary folder was removed.
-    _parents: NewFolders,
+    parents: NewFolders,
     schema: SchemaRef,
     metadata: Vec<(String, String)>,
     report: FolderReport,
@@ -121,7 +121,7 @@ impl PartitionedWriter {
             event_time,
             temporary,
             _claim: claim,
-            _parents: parents,
+            parents,
             schema: schema.clone(),
             metadata,
             report,
@@ -180,6 +180,8 @@ impl PartitionedWriter {
         })?;
         self.published = true;
         sync_folder(parent_of(target))?;
+        // The folders above it are as new, and as easily lost.
+        self.parents.0.iter().try_for_each(|folder| sync_folder(parent_of(folder)))?;
         Ok(self.report.clone())
     }
 }

@@ -12,8 +12,8 @@ use serde_json::Value as Json;
 
 use super::cells::Cells;
 use super::source::BadRow;
-use crate::disk::{Disk, File, OpenMode};
-use crate::error::Result;
+use crate::disk::{Disk, File, LockGuard, OpenMode};
+use crate::error::{Error, ErrorKind, Result};
 use crate::text::json_text;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -27,10 +27,35 @@ pub struct QuarantineWriter {
     disk: Arc<dyn Disk>,
     target: PathBuf,
     temporary: PathBuf,
-    file: Option<Arc<dyn File>>,
+    file: Option<Claimed>,
     text: Vec<u8>,
     written_bytes: u64,
     rows: u64,
+}
+
+/// A file that is somebody's for as long as its lock is held: whoever opens the store for writing removes those of nobody. The one
+/// who holds the store is not always the one who sets rows aside.
+struct Claimed {
+    file: Arc<dyn File>,
+    _lock: Box<dyn LockGuard>,
+}
+
+impl Claimed {
+    fn create(disk: &dyn Disk, path: &Path) -> Result<Claimed> {
+        let taken = || {
+            Error::new(ErrorKind::Locked, "another import sets rows aside in this file")
+                .at(path.display())
+                .remedy("import again when that one has ended")
+        };
+        if disk.exists(path)? {
+            // What a crashed import left under this name is worth nothing.
+            let _nobodys = disk.try_lock(path)?.ok_or_else(taken)?;
+            disk.remove(path)?;
+        }
+        let file = disk.open(path, OpenMode::Create)?;
+        let lock = disk.try_lock(path)?.ok_or_else(taken)?;
+        Ok(Claimed { file, _lock: lock })
+    }
 }
 
 impl QuarantineWriter {
@@ -93,7 +118,7 @@ impl QuarantineWriter {
             return Ok(0);
         }
         self.flush()?;
-        if let Some(file) = &self.file {
+        if let Some(Claimed { file, .. }) = &self.file {
             file.sync()?;
             self.disk.rename(&self.temporary, &self.target)?;
             self.file = None;
@@ -112,15 +137,9 @@ impl QuarantineWriter {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let file = match &self.file {
-            Some(file) => file,
-            None => {
-                // What a crashed import left under this name is worth nothing.
-                if self.disk.exists(&self.temporary)? {
-                    self.disk.remove(&self.temporary)?;
-                }
-                self.file.insert(self.disk.open(&self.temporary, OpenMode::Create)?)
-            }
+        let Claimed { file, .. } = match &self.file {
+            Some(claimed) => claimed,
+            None => self.file.insert(Claimed::create(&*self.disk, &self.temporary)?),
         };
         file.write_at(self.written_bytes, &self.text)?;
         self.written_bytes = self.written_bytes.saturating_add(u64::try_from(self.text.len()).unwrap_or(u64::MAX));
@@ -146,7 +165,7 @@ fn shown(column: &ArrayRef) -> Option<String> {
 impl Drop for QuarantineWriter {
     fn drop(&mut self) {
         if self.file.is_some() {
-            // Nothing can be done about a failure here; the next run removes the file.
+            // Nothing can be done about a failure here; the next opening for writing removes the file.
             let _ = self.disk.remove(&self.temporary);
         }
     }

@@ -17,6 +17,7 @@ mod model;
 mod old_head;
 mod opening;
 mod remembered;
+mod set_aside;
 mod windows;
 
 use std::io::Write;

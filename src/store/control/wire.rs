@@ -53,10 +53,14 @@ fn send(to: &mut impl Write, tag: u8, body: &[u8], bytes_max: u64) -> Result<()>
 /// The next message's body; `None` where the other side has ended between messages.
 fn receive(from: &mut impl Read, tag: u8) -> Result<Option<Vec<u8>>> {
     let mut head = [0; 9];
-    match from.read(&mut head[..1]) {
-        Ok(0) => return Ok(None),
-        Ok(_) => {}
-        Err(source) => return Err(broken(source)),
+    let began = loop {
+        match from.read(&mut head[..1]) {
+            Err(source) if source.kind() == std::io::ErrorKind::Interrupted => {}
+            began => break began.map_err(broken)?,
+        }
+    };
+    if began == 0 {
+        return Ok(None);
     }
     from.read_exact(&mut head[1..]).map_err(broken)?;
     let (found, len) = (head[0], head[1..].iter().rev().fold(0_u64, |len, byte| len << 8 | u64::from(*byte)));
@@ -135,6 +139,29 @@ mod tests {
         assert_eq!(receive_answer::<u64>(&mut from).unwrap(), 5);
         let error = receive_answer::<u64>(&mut from).unwrap_err();
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Refused, "no; ask again".to_owned()));
+        assert_eq!(receive_call::<u64>(&mut from).unwrap(), None);
+    }
+
+    /// Reads a byte at a time, each after a signal.
+    struct Interrupted<'a>(&'a [u8], bool);
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(std::io::ErrorKind::Interrupted.into());
+            }
+            let len = out.len().min(1);
+            self.0.read(&mut out[..len])
+        }
+    }
+
+    #[test]
+    fn a_signal_between_two_bytes_breaks_no_connection() {
+        let mut bytes = Vec::new();
+        send_call(&mut bytes, &("call", 7)).unwrap();
+        let mut from = Interrupted(&bytes, false);
+        assert_eq!(receive_call(&mut from).unwrap(), Some(("call".to_owned(), 7)));
         assert_eq!(receive_call::<u64>(&mut from).unwrap(), None);
     }
 
