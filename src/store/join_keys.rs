@@ -123,6 +123,42 @@ mod tests {
         }
     }
 
+    /// They were named one at a time, each after the one before it was given.
+    #[test]
+    fn all_join_keys_that_are_left_out_or_unknown_are_named_at_once() {
+        let store = Store::temporary().unwrap();
+        let mut definitions = Definitions::new("keys");
+        for (name, keys) in [("weather", &["origin"][..]), ("plane", &["carrier", "tail"])] {
+            let view = FeatureView::new(name).entity(name).feature("x", DataType::Int64);
+            let keys: Vec<_> = keys.iter().map(|key| (*key, DataType::String)).collect();
+            definitions = definitions.entity(name, keys).view(view);
+        }
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let features = Features::list(["weather:x", "plane:x"]).unwrap();
+        for (given, wrong) in [
+            (
+                &[][..],
+                &["weather needs the join key origin", "plane needs the join key carrier", "give it as tail=VALUE"][..],
+            ),
+            (&["origin"], &["plane needs the join key carrier", "plane needs the join key tail"]),
+            (&["orign", "tial"], &["did you mean origin?", "did you mean tail?", "needs the join key carrier"]),
+            (&["origin", "carrier", "tail"], &[]),
+        ] {
+            let entity: Vec<(&str, Value)> = given.iter().map(|key| (*key, "x".into())).collect();
+            let then = GetOptions { at: Some(store.now()), ..GetOptions::default() };
+            for answer in [
+                store.get(&features, &entity, &then).map(drop),
+                store.get(&features, &entity, &GetOptions::default()).map(drop),
+                store.online(&features).unwrap().key(&entity).map(drop),
+            ] {
+                let error = answer.err().map(|error| error.to_string());
+                assert_eq!(error.is_some(), !wrong.is_empty(), "{given:?}");
+                let error = error.unwrap_or_default();
+                assert!(wrong.iter().all(|part| error.contains(part)), "{given:?}: {error}");
+            }
+        }
+    }
+
     /// An online read refused it, over which a join went on.
     #[test]
     fn a_key_longer_than_any_stored_finds_nothing_by_any_way() {
