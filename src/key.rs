@@ -13,6 +13,8 @@ use crate::value::{DataType, Value};
 
 /// Longest encoded entity key, in bytes.
 pub const KEY_BYTES_MAX: usize = 4_096;
+/// Longer than any stored key.
+static TOO_LONG: [u8; KEY_BYTES_MAX + 1] = [0; KEY_BYTES_MAX + 1];
 /// Encoded keys as short as this are told apart by their hash alone: see [`KeySchema::hash_is_key`].
 pub const HASH_IS_KEY_BYTES: std::ops::RangeInclusive<usize> = 4..=8;
 
@@ -48,12 +50,28 @@ impl KeySchema {
         self.fixed_len_bytes().is_some_and(|len| HASH_IS_KEY_BYTES.contains(&len))
     }
 
+    /// Bytes that no stored key of the schema is equal to.
+    pub(crate) fn never_stored(&self) -> &'static [u8] {
+        // Shorter where that will do: who looks for many keys may keep as many of these.
+        let is_some_fixed = self.columns.iter().any(|(_, data_type)| !data_type.is_variable());
+        if is_some_fixed { &[] } else { &TOO_LONG }
+    }
+
     /// Encodes one key, its components in key order, onto `out`.
     ///
     /// # Errors
     /// A component is null or not of its column's type; the key is longer than [`KEY_BYTES_MAX`].
     pub fn encode(&self, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
+        self.push(values, out)?;
+        check_key_len(out.len() - start)
+    }
+
+    /// [`KeySchema::encode`] of a key of any length.
+    ///
+    /// # Errors
+    /// A component is null or not of its column's type.
+    pub(crate) fn push(&self, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
         if values.len() != self.columns.len() {
             return Err(Error::invalid(format!("the key has {} parts, got {}", self.columns.len(), values.len())));
         }
@@ -74,7 +92,7 @@ impl KeySchema {
                 }
             }
         }
-        check_key_len(out.len() - start)
+        Ok(())
     }
 
     /// The components of an encoded key; `None` when the bytes are no key of this schema.

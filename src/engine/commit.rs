@@ -53,6 +53,8 @@ pub struct Batch {
     pub view_id: u32,
     /// Who wrote it.
     pub source: u32,
+    /// Where in the frame the records begin whose created timestamps are to be no earlier than the commit.
+    pub undated: Vec<usize>,
 }
 
 impl Engine {
@@ -163,8 +165,10 @@ impl Engine {
         let mut next_seq = first_seq;
         let mut frames = Vec::with_capacity(group.len());
         for (_, batch) in group.iter_mut() {
-            let rows = batch.frame.row_count();
-            frames.push(batch.frame.finish(next_seq, ingested_at, batch.source));
+            let Batch { frame, source, undated, .. } = batch;
+            let rows = frame.row_count();
+            undated.iter().for_each(|&record| frame.raise_created(record, ingested_at));
+            frames.push(frame.finish(next_seq, ingested_at, *source));
             next_seq += u64::from(rows);
         }
         let position = core.log.append_group(frames)?;

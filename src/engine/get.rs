@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::as_of::{FoundRow, find_row};
 use super::reads::{Reads, Sight};
-use super::resolve::{Resolved, resolve};
+use super::resolve::{Resolved, all_at_once, resolve};
 use crate::error::{Error, Result, nearest};
 use crate::join::pick::{AsOf, FieldView, Status, verdict};
-use crate::key::{KeySchema, as_component, key_hash};
+use crate::key::{KEY_BYTES_MAX, KeySchema, as_component, key_hash};
 use crate::request::{Features, KnownAt};
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
@@ -80,11 +80,13 @@ fn get_as_of(
     let at = options.at.unwrap_or(now).0;
     let question = AsOf { known_at: known_at.unwrap_or(sight.seq).min(sight.seq), ..AsOf::new(at) };
     let mut answers = Vec::new();
+    let mut key = Vec::new();
     for selected in &selections {
         let view = picture.view(selected.view.id);
-        let mut key = Vec::new();
-        encode_entity(&view.key_schema, entity, selected, &mut key)?;
-        let found = find_row(view, &picture.tail, key_hash(hash_seed, &key), &key, question)?;
+        let found = match encode_entity(&view.key_schema, entity, selected, &mut key)? {
+            Some(key) => find_row(view, &picture.tail, key_hash(hash_seed, key), key, question)?,
+            None => None,
+        };
         for field in &selected.fields {
             let about = found.as_ref().map(|found| FieldView::of_row(&found.row(), field.ordinal));
             let status = verdict(about, at, selected.view.definition.ttl_us);
@@ -103,62 +105,61 @@ fn get_as_of(
     Ok(answers)
 }
 
-/// Encodes a view's entity key, each join key out of the caller's column for it. Where a service joins a view through
-/// another column than the view's own, that one alone counts: the view's own may be another entity's.
-///
-/// Nothing is encoded where no stored key can be equal, as in a spine: then a join key is of fixed width, and no stored key is
-/// empty.
-pub(super) fn encode_entity(
+/// Encodes a view's entity key into `out`, each join key out of the caller's column for it; `None` where no stored key can be
+/// equal, as in a spine. Where a service joins a view through another column than the view's own, that one alone counts: the
+/// view's own may be another entity's.
+pub(super) fn encode_entity<'o>(
     schema: &KeySchema,
     entity: &[(&str, Value)],
     selected: &Resolved,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    let given = |name: &str| entity.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+    out: &'o mut Vec<u8>,
+) -> Result<Option<&'o [u8]>> {
+    let given =
+        |name: &str| entity.iter().find(|(key, _)| *key == name).map_or(Value::Null, |(_, value)| value.clone());
     let mut values = Vec::with_capacity(selected.key_columns.len());
     let mut may_be_stored = true;
     for (column, (_, dtype)) in selected.key_columns.iter().zip(schema.columns()) {
-        let value = given(column).ok_or_else(|| {
-            Error::invalid(format!("{} needs the join key {column}", selected.label))
-                .remedy(format!("give it as {column}=VALUE"))
-        })?;
-        values.push(as_component(value, dtype).unwrap_or_else(|| {
+        // Each is given: [`check_keys`] saw to it.
+        values.push(as_component(given(column), dtype).unwrap_or_else(|| {
             may_be_stored = false;
             // In its place, so that the others are judged.
             if *dtype == DataType::Uuid { Value::Uuid([0; 16]) } else { Value::Int32(0) }
         }));
     }
-    let begin = out.len();
-    schema.encode(&values, out)?;
-    if !may_be_stored {
-        out.truncate(begin);
-    }
-    Ok(())
+    out.clear();
+    schema.push(&values, out)?;
+    Ok((may_be_stored && out.len() <= KEY_BYTES_MAX).then_some(out))
 }
 
-/// Refuses keys that no selected view is joined through.
+/// Refuses keys that no selected view is joined through, and keys that are left out: all of them at once.
 pub(super) fn check_keys<'a>(
     entity: &[(&str, Value)],
     selections: impl Iterator<Item = &'a Resolved> + Clone,
 ) -> Result<()> {
-    let known = || selections.clone().flat_map(|selected| selected.key_columns.iter().map(String::as_str));
-    for (name, _) in entity {
-        if !known().any(|known| known == *name) {
-            let error = Error::invalid(format!("no view that is asked for has a join key {name}"));
-            return Err(match nearest(name, known()) {
-                Some(near) => error.remedy(format!("did you mean {near}?")),
-                None => {
-                    let mut names: Vec<&str> = known().collect();
-                    names.sort_unstable();
-                    names.dedup();
-                    error.remedy(if names.is_empty() {
-                        "there is none: give none".to_owned()
-                    } else {
-                        format!("there is {}", names.join(", "))
-                    })
-                }
-            });
+    let columns =
+        || selections.clone().flat_map(|selected| selected.key_columns.iter().map(move |key| (selected, key)));
+    let known = || columns().map(|(_, column)| column.as_str());
+    let unknown = entity.iter().map(|(name, _)| *name).filter(|name| !known().any(|known| known == *name));
+    let unknown = unknown.map(|name| {
+        let error = Error::invalid(format!("no view that is asked for has a join key {name}"));
+        match nearest(name, known()) {
+            Some(near) => error.remedy(format!("did you mean {near}?")),
+            None => {
+                let mut names: Vec<&str> = known().collect();
+                names.sort_unstable();
+                names.dedup();
+                error.remedy(if names.is_empty() {
+                    "there is none: give none".to_owned()
+                } else {
+                    format!("there is {}", names.join(", "))
+                })
+            }
         }
-    }
-    Ok(())
+    });
+    let missing = columns().filter(|(_, column)| entity.iter().all(|(name, _)| name != column));
+    let missing = missing.map(|(selected, column)| {
+        Error::invalid(format!("{} needs the join key {column}", selected.label))
+            .remedy(format!("give it as {column}=VALUE"))
+    });
+    all_at_once(unknown.chain(missing).collect())
 }

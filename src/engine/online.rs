@@ -125,15 +125,15 @@ impl OnlineHandle {
     ///
     /// # Errors
     /// A join key is missing, null, unknown or of another type. Integers are of one type, whatever their width, and a string can be
-    /// a uuid's text: what the view's own type does not hold finds nothing.
+    /// a uuid's text: what the view's own type does not hold finds nothing, nor does a key longer than any
+    /// that is stored.
     pub fn key(&self, entity: &[(&str, Value)]) -> Result<EntityKey> {
         let Prepared { selections, views_id, .. } = &*self.prepared;
         check_keys(entity, selections.iter().map(|selection| &selection.resolved))?;
         let (mut key, mut bytes) = (EntityKey::new(*views_id), Vec::new());
         for (index, Selection { resolved, view, .. }) in selections.iter().enumerate() {
-            bytes.clear();
-            encode_entity(&view.key_schema, entity, resolved, &mut bytes)?;
-            key.push(index, self.reads.hash_seed(), &bytes);
+            let encoded = encode_entity(&view.key_schema, entity, resolved, &mut bytes)?;
+            key.push(index, self.reads.hash_seed(), encoded.unwrap_or(view.key_schema.never_stored()));
         }
         Ok(key)
     }

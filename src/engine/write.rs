@@ -90,7 +90,7 @@ impl Engine {
         let keys = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
         let ids = event_ids(view, accepted)?;
         let features = by_ordinal(view, accepted)?;
-        let created = self.created(view, accepted, &keys)?;
+        let (created, undated) = self.created(view, accepted, &keys)?;
         let columns = RowColumns {
             keys: &keys,
             event_ts: &accepted.event_ts,
@@ -104,7 +104,9 @@ impl Engine {
             Error::invalid("a batch has at most 2^32 - 1 rows").remedy("write it in parts, or import it")
         })?;
         batch.frame.section(view.record.id, |out| -> Result<u32> {
-            encode_records(&view.layout, &columns, out, &mut Vec::new())?;
+            let mut records = Vec::new();
+            encode_records(&view.layout, &columns, out, &mut records)?;
+            batch.undated = undated.iter().map(|&row| records[row]).collect();
             Ok(rows)
         })?;
         batch.hashes = keys.iter().map(|key| key_hash(self.reads.hash_seed(), key)).collect();
@@ -121,16 +123,17 @@ impl Engine {
         let mut core = self.lock_core();
         // What is queued comes before, so that its created timestamps are seen.
         self.commit_queued(&mut core);
-        let created = match (view.record.definition.has_created(), created) {
-            (false, _) => None,
-            (true, Some(created)) => Some(created),
-            (true, None) => {
-                let (picture, ingested_at) = (self.reads.picture(), self.ingested_at_now(&core));
-                Some(self.created_of_delete(&picture, view, (hash, key), at, ingested_at)?)
-            }
+        let is_undated = created.is_none() && view.record.definition.has_created();
+        let created = match is_undated {
+            // The commit raises it to its own time.
+            true => Some(self.greatest_created(&self.reads.picture(), view, (hash, key), at)?.unwrap_or(i64::MIN)),
+            false => created.filter(|_| view.record.definition.has_created()),
         };
         let mut batch = Batch { view_id: view.record.id, hashes: vec![hash], ..Batch::default() };
         batch.frame.section(view.record.id, |out| -> Result<u32> {
+            if is_undated {
+                batch.undated.push(out.len());
+            }
             let head = RowHead { created, ..RowHead::new(RowKind::Delete, at) };
             push_record(&head, key, 0, &[], out)?;
             Ok(1)
@@ -139,6 +142,7 @@ impl Engine {
         // A row of the same key and time that slips in between is numbered before this one, and so was
         // written at the same time as the delete.
         let committed = self.commit(batch)?;
+        let created = created.map(|created| if is_undated { created.max(committed.ingested_at_us) } else { created });
         Ok(Deleted { seq: committed.first_seq, created })
     }
 

@@ -13,7 +13,8 @@ pub(super) struct Says(pub(super) u64);
 pub(super) const SAYS: usize = KEY_LEN.start / 8;
 const _: () = assert!(SAYS == 3 && KEY_LEN.start.is_multiple_of(8) && KIND / 8 == SAYS && FLAGS / 8 == SAYS);
 
-const _: () = assert!(KEY_BYTES_MAX <= 0xffff);
+// A longer key than any stored may be looked for.
+const _: () = assert!(KEY_BYTES_MAX < 0xffff);
 
 const KIND_SHIFT: usize = KIND % 8 * 8;
 const FLAGS_SHIFT: usize = FLAGS % 8 * 8;
@@ -65,7 +66,7 @@ impl Plain {
     /// Whether a slot that says this is such a one, of a key of `key_len` bytes.
     #[inline(always)]
     pub(super) fn is(self, says: Says, key_len: usize) -> bool {
-        debug_assert!(key_len <= KEY_BYTES_MAX, "it would be taken for a kind");
+        debug_assert!(key_len <= 0xffff, "it would be taken for a kind");
         says.0 & self.mask == key_len as u64 | (RowKind::Value as u64) << KIND_SHIFT
     }
 }

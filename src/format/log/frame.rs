@@ -1,7 +1,7 @@
 //! A frame, one atomic batch of the log: its sections, and the row records in them.
 
 use super::{u32_at, u64_at};
-use crate::format::row::{RowLayout, RowRef};
+use crate::format::row::{RowLayout, RowRef, raise_created};
 
 /// Bytes of a frame header.
 pub const FRAME_HEADER_BYTES: usize = 40;
@@ -179,6 +179,11 @@ impl FrameBuilder {
     /// Bytes so far.
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Raises the created timestamp of the record that begins at byte `record`, as [`raise_created`] does.
+    pub fn raise_created(&mut self, record: usize, created: i64) {
+        raise_created(&mut self.bytes[record..], created);
     }
 
     /// Fills in what is known at the commit; the frame's bytes.

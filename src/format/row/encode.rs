@@ -1,8 +1,8 @@
 //! A row's bytes, as they are written.
 
 use super::{
-    FLAG_CREATED, FLAG_EVENT_ID, FLAG_FIELD_DEADLINES, FLAG_ROW_DEADLINE, FieldState, INLINE_BYTES_MAX, Reference,
-    RowHead, RowLayout, set_field_state,
+    FLAG_CREATED, FLAG_EVENT_ID, FLAG_FIELD_DEADLINES, FLAG_ROW_DEADLINE, FieldState, INLINE_BYTES_MAX,
+    RECORD_HEADER_BYTES, Reference, RowHead, RowLayout, set_field_state,
 };
 use crate::error::{Error, Result};
 use crate::format::value::encode_value;
@@ -51,6 +51,13 @@ pub fn push_record(head: &RowHead<'_>, key: &[u8], field_count: usize, image: &[
     let len = u32::try_from(out.len() - start - 4).map_err(|_| too_long("the row"))?;
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
     Ok(())
+}
+
+/// Raises the created timestamp of the record that `record` begins with, which has one, to `created` where it is earlier.
+pub fn raise_created(record: &mut [u8], created: i64) {
+    assert!(record[5] & FLAG_CREATED != 0, "only what has a created timestamp is dated");
+    let stored = record[RECORD_HEADER_BYTES..].first_chunk_mut().expect("a record is whole");
+    *stored = created.max(i64::from_le_bytes(*stored)).to_le_bytes();
 }
 
 /// Encodes the image of a row of `values` onto `out`, one value per field of the layout.
