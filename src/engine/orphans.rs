@@ -9,6 +9,7 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::history::{index_path, run_path};
 use crate::latest::Table;
+use crate::log::segment_of_name;
 use crate::{head, identity, lock, manifest, registry};
 
 /// Sorted pieces of an import under way.
@@ -54,6 +55,8 @@ pub(super) enum Place {
     Store,
     /// `quarantine/`.
     Quarantine,
+    /// `log/`.
+    Log,
 }
 
 impl Place {
@@ -83,6 +86,8 @@ impl Place {
                 .strip_suffix(SETTING_ASIDE_SUFFIX)
                 .and_then(|stem| stem.split_once('-'))
                 .is_some_and(|(run, view)| is_padded(run) && !view.is_empty()),
+            // Which segments count, the log knows.
+            Place::Log => false,
         }
     }
 }
@@ -157,14 +162,30 @@ pub(super) fn store_folder(store: &Path) -> (PathBuf, Place, Vec<PathBuf>) {
 /// # Errors
 /// The disk would not say.
 pub(super) fn quarantine_folder(disk: &dyn Disk, store: &Path) -> Result<(PathBuf, Place, Vec<PathBuf>)> {
-    let folder = store.join("quarantine");
+    folder_of(disk, store.join("quarantine"), Place::Quarantine, |name| name.ends_with(SET_ASIDE_SUFFIX))
+}
+
+/// The folder of the log, and its segments.
+///
+/// # Errors
+/// The disk would not say.
+pub(super) fn log_folder(disk: &dyn Disk, store: &Path) -> Result<(PathBuf, Place, Vec<PathBuf>)> {
+    folder_of(disk, store.join("log"), Place::Log, |name| segment_of_name(name).is_some())
+}
+
+/// A folder whose files are the store's by their names.
+fn folder_of(
+    disk: &dyn Disk,
+    folder: PathBuf,
+    place: Place,
+    is_named: impl Fn(&str) -> bool,
+) -> Result<(PathBuf, Place, Vec<PathBuf>)> {
     let names = match disk.list(&folder) {
         Err(error) if error.is_missing_file() => Vec::new(),
         names => names?,
     };
-    let set_aside =
-        names.iter().filter(|name| name.ends_with(SET_ASIDE_SUFFIX)).map(|name| folder.join(name)).collect();
-    Ok((folder, Place::Quarantine, set_aside))
+    let named = names.iter().filter(|name| is_named(name)).map(|name| folder.join(name)).collect();
+    Ok((folder, place, named))
 }
 
 /// Removes a file into which rows were being set aside, unless somebody still writes it: an import through a process that held
@@ -186,6 +207,8 @@ fn remove_unless_written(disk: &dyn Disk, path: &Path) -> Result<()> {
 /// The disk would not say, or one could not be removed.
 pub(super) fn remove_orphans(disk: &dyn Disk, store: &Path, picture: &Picture) -> Result<()> {
     let (folder, place, named) = store_folder(store);
+    remove_unnamed(disk, &folder, place, &named, |path| disk.remove(path))?;
+    let (folder, place, named) = log_folder(disk, store)?;
     remove_unnamed(disk, &folder, place, &named, |path| disk.remove(path))?;
     let (folder, place, named) = quarantine_folder(disk, store)?;
     remove_unnamed(disk, &folder, place, &named, |path| remove_unless_written(disk, path))?;

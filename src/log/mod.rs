@@ -14,5 +14,5 @@ mod writer;
 
 pub use reader::LogReader;
 pub use recovery::{Recovered, recover};
-pub use segment::{LogPlace, segment_name};
+pub use segment::{LogPlace, segment_name, segment_of_name};
 pub use writer::LogWriter;

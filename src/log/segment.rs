@@ -26,6 +26,12 @@ pub fn segment_name(segment: u32) -> String {
     format!("{segment:016x}.log")
 }
 
+/// The segment whose file has this name; `None` where none has, as a copy of one.
+pub fn segment_of_name(name: &str) -> Option<u32> {
+    let segment = u32::from_str_radix(name.strip_suffix(".log")?, 16).ok()?;
+    (segment_name(segment) == name).then_some(segment)
+}
+
 impl LogPlace {
     pub(super) fn path(&self, segment: u32) -> PathBuf {
         self.folder.join(segment_name(segment))
@@ -43,8 +49,7 @@ impl LogPlace {
             Err(error) if error.is_missing_file() => return Ok(Vec::new()),
             names => names?,
         };
-        let ids = names.iter().filter_map(|name| u32::from_str_radix(name.strip_suffix(".log")?, 16).ok());
-        let mut ids: Vec<u32> = ids.collect();
+        let mut ids: Vec<u32> = names.iter().filter_map(|name| segment_of_name(name)).collect();
         ids.sort_unstable();
         Ok(ids)
     }

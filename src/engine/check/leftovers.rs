@@ -1,7 +1,7 @@
 //! Files that nothing names: what a crash left, or somebody put there.
 
 use super::{Check, MADE_ANEW, Severity};
-use crate::engine::orphans::{Place, Unnamed, history_folders, quarantine_folder, store_folder, unnamed};
+use crate::engine::orphans::{Place, Unnamed, history_folders, log_folder, quarantine_folder, store_folder, unnamed};
 use crate::engine::picture::Picture;
 use crate::error::Result;
 
@@ -18,7 +18,7 @@ impl Check<'_> {
             return Ok(());
         }
         let mut folders = history_folders(&self.dir, picture);
-        folders.extend([store_folder(&self.dir), quarantine]);
+        folders.extend([store_folder(&self.dir), log_folder(&*self.disk, &self.dir)?, quarantine]);
         let latest = self.dir.join("latest");
         let tables = picture.views.values().map(|view| latest.join(view.record.dir_name())).collect();
         folders.push((latest, Place::Latest, tables));
