@@ -19,6 +19,9 @@ use crate::format::accept::BAD_ROW_WAY_OUT;
 use crate::request::{BadRows, BulkOptions};
 use crate::store::{BulkWriter, ImportReport, Store};
 
+/// So many of a file's columns are named that the view does not know and that are met far down: keys may differ from row to row.
+const LATE_NAMED_MAX: usize = 100;
+
 /// Told how far an import is.
 pub type ImportProgressHandler = Arc<dyn Fn(&ImportProgress) + Send + Sync>;
 
@@ -283,8 +286,9 @@ impl Run<'_> {
                 set_aside.lock().as_mut().map_or(Ok(()), |writer| writer.add_unread(&row))
             }));
         }
-        let ViewSource { mut options, ignored } = ViewSource::find(self.writer.definition(), &file.path, options)?;
-        self.tell_ignored(ignored);
+        let found = ViewSource::find(self.writer.definition(), &file.path, options)?;
+        let mut options = found.options.clone();
+        self.tell_ignored(found.ignored.clone());
         if self.options.bad_rows == BadRows::Fail {
             // Who reads the file does not know that an import can do without the row.
             options.on_bad_row =
@@ -295,7 +299,9 @@ impl Run<'_> {
             self.write(file, &source, &batch)?;
             self.tell(batch.num_rows() as u64, source.bytes_read().min(file.len_bytes));
         }
-        self.tell_ignored(source.late_columns().to_vec());
+        found.check_met(self.writer.definition(), &file.path, source.met_columns())?;
+        let late = &source.met_columns().late;
+        self.tell_ignored(late.iter().take(LATE_NAMED_MAX).cloned().collect());
         let rows_unread = *rows_unread.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(rows_unread)
     }
