@@ -207,12 +207,13 @@ pub struct Source {
 
 /// Opens a file, or every file of a known format below a folder in the order of their paths.
 ///
-/// Folders whose names begin with `.` or `_` are left out, as are such files; the `key=value` names
+/// Folders whose names begin with `.` or `_` are left out, as are such files; links are followed; the `key=value` names
 /// of partition folders add no columns. Every file must have the columns of the first, but for JSON Lines whose types are
 /// inferred: they have the keys of all files together.
 ///
 /// # Errors
-/// There is no such file, its format is unknown, or it is not what its extension says.
+/// There is no such file, its format is unknown, or it is not what its extension says; a link below the folder leads nowhere, or to a
+/// folder that is read already.
 pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> {
     let mut waiting = if path.is_dir() { files_of_folder(path)? } else { VecDeque::from([path.to_path_buf()]) };
     let bytes_read = Arc::new(AtomicU64::new(0));
