@@ -126,6 +126,22 @@ fn the_same_file_twice_adds_nothing_and_is_not_read_again_but_to_append() {
     }
 }
 
+/// A file that is of another format by its name was taken for one imported before: an empty one for any other that is empty.
+#[test]
+fn the_same_bytes_in_another_format_are_another_file() {
+    let store = store_of(weather());
+    let csv = "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,39\n";
+    for (name, contents, renamed, other) in
+        [("e.jsonl", "", "e.ndjson", "e.arrow"), ("w.csv", csv, "v.csv", "w.tsv"), ("x.csv", csv, "y.csv", "x.jsonl")]
+    {
+        import(&store, &[file(&store, name, contents)]);
+        for same in [name, renamed] {
+            assert!(import(&store, &[file(&store, same, contents)]).files[0].was_imported, "{name} as {same}");
+        }
+        assert!(import_error(&store, &file(&store, other, contents)).contains(other), "{name} as {other}");
+    }
+}
+
 #[test]
 fn a_file_that_grew_adds_what_it_gained_and_duplicates_as_often_as_it_holds_them() {
     let store = store_of(weather());

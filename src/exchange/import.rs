@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 
-use super::digest::file_digest;
+use super::digest::import_digest;
 use super::file::check_file;
 use super::folder::files_of_folder;
 use super::quarantine::QuarantineWriter;
@@ -70,7 +70,7 @@ impl Store {
     /// Imports files into a view, all of them or nothing: Parquet, CSV, JSON Lines, Arrow IPC; a folder stands for all files of such
     /// formats below it. Columns are found as the view's `source` says.
     ///
-    /// A file that was imported before is skipped: the store remembers the digest of its contents. So is one that was imported before
+    /// A file that was imported before is skipped: the store remembers the digest of its contents and format. So is one that was imported before
     /// features were added, where it says nothing of them: its rows are stored, with nulls there. Otherwise rows fully equal
     /// to stored ones (key, clocks, values) are added only as often as the file holds them beyond the store, so that a file that
     /// grew adds what it gained. Several files add what they would one after the other.
@@ -236,7 +236,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn import(&mut self, file: &InputFile) -> Result<()> {
-        let digest = file_digest(&file.path)?;
+        let digest = import_digest(self.writer.definition(), &file.path)?;
         if !self.options.append && self.is_known(file, &digest)? {
             self.writer.skip_file(file.name())?;
         } else {
@@ -252,7 +252,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether the rows of a file of this content are stored: it was imported before, or when the view had all but the features that
+    /// Whether the rows of a file of this digest are stored: it was imported before, or when the view had all but the features that
     /// the file says nothing of.
     fn is_known(&mut self, file: &InputFile, digest: &str) -> Result<bool> {
         if self.digests.contains(digest) || self.writer.was_imported(digest)? {

@@ -124,7 +124,8 @@ impl BulkWriter {
         })
     }
 
-    /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before.
+    /// Whether a file of this digest, such as its contents have ([`file_digest`](crate::exchange::file_digest)), was imported with the
+    /// same options before. [`Store::import_files`] has digests of its own, for it knows a file's format too.
     ///
     /// # Errors
     /// The process that holds the store ended; an earlier error ended the import.
