@@ -110,6 +110,7 @@ impl Store {
             set_aside: SetAside::default(),
             digests: HashSet::new(),
             ignored: Vec::new(),
+            ignored_more: false,
             progress: ImportProgress {
                 files_total: files.len(),
                 bytes_total: files.iter().map(|file| file.len_bytes).sum(),
@@ -129,7 +130,7 @@ impl Store {
         let set_aside = run.set_aside.lock().take().map(QuarantineWriter::finish).transpose()?;
         let mut report = run.writer.commit()?;
         report.quarantine = target.filter(|_| set_aside.is_some_and(|rows| rows > 0));
-        report.ignored = run.ignored;
+        (report.ignored, report.ignored_more) = (run.ignored, run.ignored_more);
         Ok(report)
     }
 
@@ -231,6 +232,7 @@ struct Run<'a> {
     /// Of the files imported by this run.
     digests: HashSet<String>,
     ignored: Vec<String>,
+    ignored_more: bool,
     progress: ImportProgress,
 }
 
@@ -302,6 +304,7 @@ impl Run<'_> {
         found.check_met(self.writer.definition(), &file.path, source.met_columns())?;
         let late = &source.met_columns().late;
         self.tell_ignored(late.iter().take(LATE_NAMED_MAX).cloned().collect());
+        self.ignored_more |= late.len() > LATE_NAMED_MAX;
         let rows_unread = *rows_unread.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(rows_unread)
     }

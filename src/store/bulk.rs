@@ -48,6 +48,9 @@ pub struct ImportReport {
     pub seq: Option<(u64, u64)>,
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
+    /// Whether there are more of those: of the keys that a JSON Lines file first has far down, a hundred are named.
+    #[serde(default)]
+    pub ignored_more: bool,
     /// The first hundred of the rows that could not be stored, by their place among all rows given.
     pub refused: Vec<Refusal>,
     /// File by file, where files were imported.
