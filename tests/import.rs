@@ -126,6 +126,22 @@ fn the_same_file_twice_adds_nothing_and_is_not_read_again_but_to_append() {
     }
 }
 
+/// A file that is of another format by its name was taken for one imported before: an empty one for any other that is empty.
+#[test]
+fn the_same_bytes_in_another_format_are_another_file() {
+    let store = store_of(weather());
+    let csv = "origin,event_timestamp,temp\nJFK,2024-03-01T13:00:00Z,39\n";
+    for (name, contents, renamed, other) in
+        [("e.jsonl", "", "e.ndjson", "e.arrow"), ("w.csv", csv, "v.csv", "w.tsv"), ("x.csv", csv, "y.csv", "x.jsonl")]
+    {
+        import(&store, &[file(&store, name, contents)]);
+        for same in [name, renamed] {
+            assert!(import(&store, &[file(&store, same, contents)]).files[0].was_imported, "{name} as {same}");
+        }
+        assert!(import_error(&store, &file(&store, other, contents)).contains(other), "{name} as {other}");
+    }
+}
+
 #[test]
 fn a_file_that_grew_adds_what_it_gained_and_duplicates_as_often_as_it_holds_them() {
     let store = store_of(weather());
@@ -1026,6 +1042,58 @@ fn a_new_version_takes_over_what_it_shares_with_an_older_one() {
     assert!(error.to_string().starts_with("weather@2 cannot be copied into itself"), "{error}");
     let error = store.import_version("weather@2", 7).unwrap_err();
     assert!(error.to_string().contains("weather@7"), "{error}");
+}
+
+/// The keys of the first 10,000 rows were looked at, and those of later rows ignored: files without any of the features, and files with
+/// misspelt ones, were rows of nulls.
+#[test]
+fn a_long_json_lines_file_is_refused_for_what_a_short_one_is() {
+    let with = |more: &str| format!("{{\"origin\":\"A0\",\"event_timestamp\":\"2026-02-01T00:00:00Z\"{more}}}\n");
+    let long = |first: &str, last: &str| with(first).repeat(10_000) + &with(last);
+    let other_keys: String = (0..300).map(|id| format!(",\"k{id}\":1")).collect();
+    let view = || FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
+    let view = || view().feature("visib", DataType::Int64);
+    let renamed = Source { rename: [("warmth".to_owned(), "temp".to_owned())].into(), ..Source::default() };
+    let constant = Source::default().constant_event_time(asof::time::Timestamp(TIME));
+    for (source, lines, refused) in [
+        (Source::default(), long(",\"temperature\":0.5,\"visibility\":9", ""), "missing columns: temp, visib; "),
+        (Source::default(), long(",\"visib\":9", ",\"tmep\":1"), "rename = { tmep = \"temp\" }"),
+        (Source::default(), long(",\"visib\":9", &format!("{other_keys},\"tmep\":1")), "missing column: temp; "),
+        (renamed, long(",\"visib\":9", ",\"temp\":1"), "the key 'temp' is first met too far down"),
+        (constant, long(",\"visib\":9", ",\"_deleted\":true"), "the key '_deleted' is first met too far down"),
+    ] {
+        // A temporary store serves nobody; one in its folder does, and goes with it.
+        let folder = Store::temporary().unwrap();
+        let dir = folder.path().with_file_name("held");
+        let holder = Store::builder().open(&dir).unwrap();
+        let other = Store::builder().open_or_forward(&dir).unwrap();
+        let good = file(&folder, "rows/a.jsonl", &with(",\"temp\":1,\"visib\":2"));
+        let bad = file(&folder, "rows/b.jsonl", &lines);
+        let rows = folder.path().with_file_name("rows");
+        apply(&holder, view().source(Source { path: Some(rows.clone()), ..source }));
+        let quarantine = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+        for (store, options) in [(&holder, &ImportOptions::default()), (&other, &quarantine)] {
+            for result in [
+                store.import_files("weather", std::slice::from_ref(&bad), options).map(|_| ()),
+                store.import_files("weather", &[good.clone(), bad.clone()], options).map(|_| ()),
+                store.import_files("weather", std::slice::from_ref(&rows), options).map(|_| ()),
+                store.import_all(&dir, options, |_, _| {}),
+            ] {
+                let text = result.unwrap_err().to_string();
+                assert!(text.contains("rows/b.jsonl: view weather@1: ") && text.contains(refused), "{text}");
+            }
+        }
+        let report = import(&holder, &[good]);
+        assert_eq!(counts(&report), (1, 1, 0, 0), "{refused}: a row was written");
+        let set_aside = fs::read_dir(dir.join("quarantine")).map_or(0, |files| files.count());
+        assert_eq!(set_aside, 0, "{refused}: a file of bad rows was left");
+    }
+    // A file of before a feature was added says nothing of it, and a row may speak of one late.
+    for last in ["", ",\"note\":\"x\"", ",\"temp\":1"] {
+        let store = store_of(view());
+        let path = [file(&store, "w.jsonl", &long(",\"visib\":9", last))];
+        assert_eq!(import(&store, &path).rows_written, 10_001, "{last}");
+    }
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn view_json(view: &str, report: &ImportReport) -> Json {
         "seq_first": report.seq.map(|(first, _)| first),
         "seq_last": report.seq.map(|(_, last)| last),
         "ignored": report.ignored,
+        "ignored_more": report.ignored_more,
         "quarantine": report.quarantine.as_ref().map(|path| path.to_string_lossy()),
         "files": files,
     })
@@ -139,7 +140,8 @@ fn notes(view: &str, report: &ImportReport) -> Vec<String> {
         ));
     }
     if !report.ignored.is_empty() {
-        notes.push(format!("{view} has no column {}: ignored", report.ignored.join(", ")));
+        let more = if report.ignored_more { " and more" } else { "" };
+        notes.push(format!("{view} has no column {}{more}: ignored", report.ignored.join(", ")));
     }
     if let Some(path) = &report.quarantine {
         let rows = human_count(report.rows_refused);

@@ -51,7 +51,7 @@ pub struct PartCounts {
 pub struct LedgerFile {
     /// The file as the caller named it.
     pub path: String,
-    /// Digest of its contents, in hex.
+    /// Digest of its contents and format, in hex.
     pub digest: String,
     /// Digest of all that decides what its rows become, in hex.
     pub options_digest: String,
@@ -102,7 +102,7 @@ impl Import {
         })
     }
 
-    /// Whether a file of this content was imported with these options before.
+    /// Whether a file of this digest was imported with these options before.
     pub fn is_in_ledger(&self, digest: &str, options_digest: &str) -> bool {
         self.engine.reads.picture().state.import(self.view.record.id, digest, options_digest).is_some()
     }

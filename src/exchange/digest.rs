@@ -1,4 +1,4 @@
-//! A file's digest, by which a second import of the same contents is known.
+//! A file's digest, by which a second import of the same contents, read in the same way, is known.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicU64;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::file::SourceFile;
+use super::kind::FileKind;
+use crate::definition::FeatureView;
 use crate::error::{Error, Result};
 
 const BUFFER_BYTES: usize = 1 << 20;
@@ -26,4 +28,21 @@ pub fn file_digest(path: &Path) -> Result<String> {
             count => hasher.update(&buffer[..count]),
         }
     }
+}
+
+/// What the import ledger knows a file by: the digest of its contents and of the format it is read as, for the same bytes are other rows in
+/// another.
+///
+/// # Errors
+/// As for [`file_digest`]; the file's format is not known.
+pub(super) fn import_digest(view: &FeatureView, path: &Path) -> Result<String> {
+    let format = match FileKind::of_file(&SourceFile::open(path, Arc::default())?)? {
+        FileKind::Parquet => "parquet",
+        FileKind::Csv if view.source.delimiter.is_none() && FileKind::default_delimiter(path) == b'\t' => "tsv",
+        FileKind::Csv => "csv",
+        FileKind::JsonLines => "jsonl",
+        FileKind::Arrow => "arrow",
+    };
+    let text = format!("{} {format}", file_digest(path)?);
+    Ok(format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes())))
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 
-use super::digest::file_digest;
+use super::digest::import_digest;
 use super::file::check_file;
 use super::folder::files_of_folder;
 use super::quarantine::QuarantineWriter;
@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 use crate::format::accept::BAD_ROW_WAY_OUT;
 use crate::request::{BadRows, BulkOptions};
 use crate::store::{BulkWriter, ImportReport, Store};
+
+/// So many of a file's columns are named that the view does not know and that are met far down: keys may differ from row to row.
+const LATE_NAMED_MAX: usize = 100;
 
 /// Told how far an import is.
 pub type ImportProgressHandler = Arc<dyn Fn(&ImportProgress) + Send + Sync>;
@@ -67,7 +70,7 @@ impl Store {
     /// Imports files into a view, all of them or nothing: Parquet, CSV, JSON Lines, Arrow IPC; a folder stands for all files of such
     /// formats below it. Columns are found as the view's `source` says.
     ///
-    /// A file that was imported before is skipped: the store remembers the digest of its contents. So is one that was imported before
+    /// A file that was imported before is skipped: the store remembers the digest of its contents and format. So is one that was imported before
     /// features were added, where it says nothing of them: its rows are stored, with nulls there. Otherwise rows fully equal
     /// to stored ones (key, clocks, values) are added only as often as the file holds them beyond the store, so that a file that
     /// grew adds what it gained. Several files add what they would one after the other.
@@ -107,6 +110,7 @@ impl Store {
             set_aside: SetAside::default(),
             digests: HashSet::new(),
             ignored: Vec::new(),
+            ignored_more: false,
             progress: ImportProgress {
                 files_total: files.len(),
                 bytes_total: files.iter().map(|file| file.len_bytes).sum(),
@@ -126,7 +130,7 @@ impl Store {
         let set_aside = run.set_aside.lock().take().map(QuarantineWriter::finish).transpose()?;
         let mut report = run.writer.commit()?;
         report.quarantine = target.filter(|_| set_aside.is_some_and(|rows| rows > 0));
-        report.ignored = run.ignored;
+        (report.ignored, report.ignored_more) = (run.ignored, run.ignored_more);
         Ok(report)
     }
 
@@ -228,12 +232,13 @@ struct Run<'a> {
     /// Of the files imported by this run.
     digests: HashSet<String>,
     ignored: Vec<String>,
+    ignored_more: bool,
     progress: ImportProgress,
 }
 
 impl Run<'_> {
     fn import(&mut self, file: &InputFile) -> Result<()> {
-        let digest = file_digest(&file.path)?;
+        let digest = import_digest(self.writer.definition(), &file.path)?;
         if !self.options.append && self.is_known(file, &digest)? {
             self.writer.skip_file(file.name())?;
         } else {
@@ -249,7 +254,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether the rows of a file of this content are stored: it was imported before, or when the view had all but the features that
+    /// Whether the rows of a file of this digest are stored: it was imported before, or when the view had all but the features that
     /// the file says nothing of.
     fn is_known(&mut self, file: &InputFile, digest: &str) -> Result<bool> {
         if self.digests.contains(digest) || self.writer.was_imported(digest)? {
@@ -283,8 +288,9 @@ impl Run<'_> {
                 set_aside.lock().as_mut().map_or(Ok(()), |writer| writer.add_unread(&row))
             }));
         }
-        let ViewSource { mut options, ignored } = ViewSource::find(self.writer.definition(), &file.path, options)?;
-        self.tell_ignored(ignored);
+        let found = ViewSource::find(self.writer.definition(), &file.path, options)?;
+        let mut options = found.options.clone();
+        self.tell_ignored(found.ignored.clone());
         if self.options.bad_rows == BadRows::Fail {
             // Who reads the file does not know that an import can do without the row.
             options.on_bad_row =
@@ -295,7 +301,10 @@ impl Run<'_> {
             self.write(file, &source, &batch)?;
             self.tell(batch.num_rows() as u64, source.bytes_read().min(file.len_bytes));
         }
-        self.tell_ignored(source.late_columns().to_vec());
+        found.check_met(self.writer.definition(), &file.path, source.met_columns())?;
+        let late = &source.met_columns().late;
+        self.tell_ignored(late.iter().take(LATE_NAMED_MAX).cloned().collect());
+        self.ignored_more |= late.len() > LATE_NAMED_MAX;
         let rows_unread = *rows_unread.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(rows_unread)
     }

@@ -17,7 +17,7 @@ use super::columns::ColumnBuilder;
 use super::file::{Cursor, SourceFile};
 use super::infer::{COLUMNS_MAX, ColumnGuesses, LOOK_ROWS};
 use super::rows::RowBatcher;
-use super::source::{Part, PartReader, SourceOptions};
+use super::source::{MetColumns, Part, PartReader, SourceOptions};
 use crate::error::{Error, Result};
 use crate::text::{TimestampFormat, parse_json_text, parse_value};
 use crate::value::{DataType, Value};
@@ -27,8 +27,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 const LINE_BYTES_MAX: usize = 64 << 20;
 /// In how many rows the columns that nobody spoke of are looked for.
 const SAMPLE_ROWS: usize = 10_000;
-/// How many keys first met beyond the sample are told of: in some files they differ from row to row.
-const LATE_KEYS_MAX: usize = 100;
+/// How many keys first met beyond the sample are kept: in some files they differ from row to row.
+const LATE_KEYS_MAX: usize = 10_000;
 
 /// Reads a JSON Lines file in batches.
 pub(super) struct JsonLinesReader {
@@ -169,8 +169,9 @@ impl PartReader for JsonLinesReader {
         self.batcher.take()
     }
 
-    fn late_columns(&self) -> &[String] {
-        &self.late
+    fn met_columns(&self) -> MetColumns {
+        let read = self.names.iter().zip(&self.seen).filter(|(_, row)| **row > 0);
+        MetColumns { read: read.map(|(name, _)| name.clone()).collect(), late: self.late.clone() }
     }
 }
 

@@ -149,10 +149,19 @@ impl Part {
 pub(super) trait PartReader: Send {
     fn schema(&self) -> SchemaRef;
     fn next_part(&mut self) -> Result<Option<Part>>;
-    /// Columns that were met among the rows only, and that nobody asked for: the first of them.
-    fn late_columns(&self) -> &[String] {
-        &[]
+    /// The columns that its rows were found to have, where nothing before them says so.
+    fn met_columns(&self) -> MetColumns {
+        MetColumns::default()
     }
+}
+
+/// The columns of a file that shows them by its rows alone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MetColumns {
+    /// Those asked for that a row had.
+    pub read: Vec<String>,
+    /// Those that nobody asked for and that the first rows do not have, but for the last of very many.
+    pub late: Vec<String>,
 }
 
 /// Where the rows of a batch stand: for messages and reports.
@@ -191,19 +200,20 @@ pub struct Source {
     waiting: VecDeque<PathBuf>,
     origin: Origin,
     rows: u64,
-    late_columns: Vec<String>,
+    met_columns: MetColumns,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
 }
 
 /// Opens a file, or every file of a known format below a folder in the order of their paths.
 ///
-/// Folders whose names begin with `.` or `_` are left out, as are such files; the `key=value` names
+/// Folders whose names begin with `.` or `_` are left out, as are such files; links are followed; the `key=value` names
 /// of partition folders add no columns. Every file must have the columns of the first, but for JSON Lines whose types are
 /// inferred: they have the keys of all files together.
 ///
 /// # Errors
-/// There is no such file, its format is unknown, or it is not what its extension says.
+/// There is no such file, its format is unknown, or it is not what its extension says; a link below the folder leads nowhere, or to a
+/// folder that is read already.
 pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> {
     let mut waiting = if path.is_dir() { files_of_folder(path)? } else { VecDeque::from([path.to_path_buf()]) };
     let bytes_read = Arc::new(AtomicU64::new(0));
@@ -229,7 +239,7 @@ pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> 
         waiting,
         origin,
         rows: 0,
-        late_columns: Vec::new(),
+        met_columns: MetColumns::default(),
         bytes_read,
         bytes_total,
     }))
@@ -265,9 +275,9 @@ impl Source {
         self.rows
     }
 
-    /// Columns of the files done with that were met among their rows only, and that nobody asked for: the first of each file.
-    pub(super) fn late_columns(&self) -> &[String] {
-        &self.late_columns
+    /// The columns that the rows of the file done with last were found to have.
+    pub(super) fn met_columns(&self) -> &MetColumns {
+        &self.met_columns
     }
 
     /// Bytes of all its files.
@@ -296,7 +306,7 @@ impl Source {
         loop {
             let Some(reader) = &mut self.current else { return Ok(None) };
             let Some(part) = reader.next_part()? else {
-                self.late_columns.extend_from_slice(reader.late_columns());
+                self.met_columns = reader.met_columns();
                 self.current = None;
                 let Some(path) = self.waiting.pop_front() else { return Ok(None) };
                 self.current = Some(open_file(&path, &self.options, &self.bytes_read)?);

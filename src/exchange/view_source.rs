@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 
+use super::cells::typed_field;
 use super::file::SourceFile;
 use super::jsonl::is_sample_all;
 use super::kind::FileKind;
-use super::source::{SourceOptions, source_schema};
+use super::source::{MetColumns, SourceOptions, source_schema};
 use crate::definition::{EventTime, FeatureView};
-use crate::error::{Result, is_slip, nearest};
+use crate::error::{Error, Result, is_slip, nearest};
 use crate::format::accept::{
     AcceptOptions, ColumnRole, DELETED_COLUMN, MissingColumn, accept_batch, missing_columns, missing_error,
 };
@@ -24,6 +25,8 @@ pub(super) struct ViewSource {
     pub options: SourceOptions,
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
+    /// The keys of the first rows, where the file is JSON Lines.
+    first_keys: Option<SchemaRef>,
 }
 
 impl ViewSource {
@@ -54,7 +57,27 @@ impl ViewSource {
             let names = schema.fields().iter().map(|field| field.name().clone());
             options.projection = Some(names.filter(|name| !taken.ignored.contains(name)).collect());
         }
-        Ok(ViewSource { options, ignored: taken.ignored })
+        let first_keys = (kind == FileKind::JsonLines).then_some(found);
+        Ok(ViewSource { options, ignored: taken.ignored, first_keys })
+    }
+
+    /// Asks of all rows of a JSON Lines file, now that they are read, what [`ViewSource::find`] could ask of the first ones only.
+    ///
+    /// # Errors
+    /// As there; a key that is met beyond the first rows would have been another column than was read.
+    pub fn check_met(&self, view: &FeatureView, path: &Path, met: &MetColumns) -> Result<()> {
+        let Some(first) = &self.first_keys else { return Ok(()) };
+        let mut fields: Vec<FieldRef> = first.fields().iter().cloned().collect();
+        let is_first = |name: &&String| first.column_with_name(name).is_some();
+        let later = met.read.iter().filter(|name| !is_first(name)).chain(&met.late);
+        fields.extend(later.map(|name| typed_field(name, &DataType::String).into()));
+        let all = Arc::new(Schema::new(fields));
+        // What a short file would be read by, and this one was not.
+        let wanted = column_types(view, &all, FileKind::JsonLines);
+        let passed_over = wanted.iter().find(|(name, _)| met.late.contains(name));
+        check_keys(view, &all, || true)
+            .and_then(|()| passed_over.map_or(Ok(()), |(key, _)| Err(too_late(key))))
+            .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))
     }
 }
 
@@ -110,6 +133,12 @@ fn check_keys(view: &FeatureView, found: &SchemaRef, is_all: impl FnOnce() -> bo
         }
         None => Err(error),
     }
+}
+
+/// The error for a key that the view has another name for, or no use unless it is known of before the first row is read.
+fn too_late(key: &str) -> Error {
+    Error::invalid(format!("the key '{key}' is first met too far down the file to be read"))
+        .remedy(format!("let its first row have it too, if only as \"{key}\": null"))
 }
 
 /// The types of the view's columns, as they are called in a file of these columns. Files that say themselves what their columns are do

@@ -244,7 +244,7 @@ pub fn run_key(id: u64) -> String {
 /// `import/VIEW/DIGEST-OPTIONS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportRecord {
-    /// Digest of the file's contents, in hex.
+    /// Digest of the file's contents and of the format that they were read as, in hex.
     pub digest: String,
     /// Digest of the options that decide what its rows become, in hex.
     pub options_digest: String,

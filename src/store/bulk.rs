@@ -48,6 +48,9 @@ pub struct ImportReport {
     pub seq: Option<(u64, u64)>,
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
+    /// Whether there are more of those: of the keys that a JSON Lines file first has far down, a hundred are named.
+    #[serde(default)]
+    pub ignored_more: bool,
     /// The first hundred of the rows that could not be stored, by their place among all rows given.
     pub refused: Vec<Refusal>,
     /// File by file, where files were imported.
@@ -124,7 +127,8 @@ impl BulkWriter {
         })
     }
 
-    /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before.
+    /// Whether a file of this digest, such as its contents have ([`file_digest`](crate::exchange::file_digest)), was imported with the
+    /// same options before. [`Store::import_files`] has digests of its own, for it knows a file's format too.
     ///
     /// # Errors
     /// The process that holds the store ended; an earlier error ended the import.

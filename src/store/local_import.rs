@@ -68,8 +68,7 @@ impl LocalImport {
         Ok(engine.reads().dir().join("quarantine").join(name))
     }
 
-    /// Whether a file of this content ([`file_digest`](crate::exchange::file_digest)) was imported with the same options before, when
-    /// the view had all but these features.
+    /// Whether a file of this digest was imported with the same options before, when the view had all but these features.
     pub fn was_imported_without(&self, digest: &str, features: &[String]) -> Result<bool> {
         if self.options.append {
             return Ok(false);

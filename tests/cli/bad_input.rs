@@ -462,3 +462,43 @@ fn a_training_set_never_becomes_a_part_of_its_spine() {
         assert!(told.contains(": 3 rows"), "{told}");
     }
 }
+
+/// Links were passed over where they led nowhere or to a folder, and the rows behind them were missing without a word.
+#[test]
+fn a_link_in_a_folder_is_followed_or_named() {
+    let project = Project::shop();
+    let import = ["import", "profile", "rows"];
+    let history = ["history", "--spine", "rows", "--features", "profile:age", "--full-names", "--out", "t.csv"];
+    for folder in ["rows", "rows/a", "elsewhere"] {
+        std::fs::create_dir(project.path(folder)).unwrap();
+    }
+    let rows = |id: u32| format!("customer_id,event_timestamp,country,age\n{id},2024-01-01T00:00:00Z,NO,31\n");
+    project.put("rows/a/a.csv", rows(1));
+    project.put("elsewhere/b.csv", rows(2));
+    project.put("c.csv", rows(3));
+    let link = |to: &str, name: &str| symlink(to, project.path(name)).unwrap();
+    for (to, name, what) in [
+        ("nowhere.csv", "rows/dang.csv", "leads nowhere"),
+        ("../gone", "rows/date=2024-01-01", "leads nowhere"),
+        ("itself.csv", "rows/itself.csv", "rows/itself.csv"),
+        (".", "rows/loop", "is the same folder as"),
+        ("a", "rows/b", "is the same folder as"),
+        ("..", "rows/a/up", "is the same folder as"),
+    ] {
+        let before = project.contents();
+        link(to, name);
+        for command in [&import[..], &history] {
+            project.run(command).fails(1, &["rows/", what]);
+        }
+        std::fs::remove_file(project.path(name)).unwrap();
+        assert!(project.contents() == before, "{name}: something was written");
+    }
+    link("../elsewhere", "rows/b");
+    link("../c.csv", "rows/c.csv");
+    link("nowhere.csv", "rows/_c.csv");
+    project.run(&import).done();
+    assert_eq!(project.get(&["--features", "profile:age", "customer_id=2"])[0].0, 31);
+    project.run(&history).done();
+    let written = std::fs::read_to_string(project.path("t.csv")).unwrap();
+    assert_eq!(written.lines().count(), 4, "{written}");
+}

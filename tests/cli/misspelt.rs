@@ -54,6 +54,44 @@ fn misspelt_names_are_found_out_in_every_format() {
     assert_eq!(project.get(&["--features", "profile:age", "customer_id=1"])[0].0, 31);
 }
 
+/// The whole header was told to be the time: its name has one's in it.
+#[test]
+fn a_delimiter_is_told_of_where_the_header_has_another_than_was_read_with() {
+    for (delimiter, spelt) in [(";", ";"), ("|", "|"), ("\t", "\\t")] {
+        let row = "customer_id,event_timestamp,country,age\n1,2024-01-01T00:00:00Z,NO,31\n".replace(',', delimiter);
+        let mapping = format!("source = {{ delimiter = \"{spelt}\" }}");
+        refuses("p.csv", &row, &["missing columns: customer_id, ", &format!("did you mean {mapping} in the view?")]);
+        // What is told to do does it; commas are then another delimiter.
+        let features = "[views.profile.features]";
+        let project = Project::defined(&SHOP.replace(features, &format!("{mapping}\n{features}")));
+        project.run(&["apply"]).done();
+        project.put("p.csv", &row);
+        project.run(&["import", "profile", "p.csv"]).done();
+        project.put("q.csv", row.replace(delimiter, ","));
+        project.run(&["import", "profile", "q.csv"]).fails(1, &["did you mean source = { delimiter = \",\" }"]);
+    }
+    refuses("p.csv", "Customer_ID;ts\n1;2024-01-01T00:00:00Z\n", &["did you mean source = { delimiter = \";\" }"]);
+    // A sign in a name delimits nothing.
+    refuses("p.csv", "a;b\n1\n", &["source = { event_timestamp = \"...\" } in the view says"]);
+}
+
+/// Of very many keys far down a file a hundred were named, as if they were all.
+#[test]
+fn keys_that_are_not_named_are_spoken_of() {
+    let row = |rest: &str| format!("{{\"customer_id\":1,\"event_timestamp\":\"2024-01-01\",\"age\":31{rest}}}\n");
+    for (count, has_more) in [(100, false), (101, true)] {
+        let late: String = (0..count).map(|id| format!(",\"k{id}\":1")).collect();
+        let project = Project::shop();
+        project.put("p.jsonl", row("").repeat(10_000) + &row(&late));
+        let told = project.run(&["import", "profile", "p.jsonl"]).done().stdout();
+        let end = if has_more { "k98, k99 and more: ignored" } else { "k98, k99: ignored" };
+        assert!(told.contains(end), "{told}");
+        let json = project.run(&["--format", "json", "import", "profile", "p.jsonl", "--append"]).done().json();
+        assert_eq!(json[0]["ignored"].as_array().unwrap().len(), 100);
+        assert_eq!(json[0]["ignored_more"], has_more, "{json}");
+    }
+}
+
 /// One letter stood for any other, and capitals for other letters: what was told to do loaded other columns.
 #[test]
 fn a_rename_is_told_of_where_a_name_is_the_same_in_capitals_and_not_where_it_is_another() {

@@ -8,6 +8,9 @@ use super::batch::{DELETED_COLUMN, LINE_COLUMN, NAMES_KEY, VIEW_KEY, VIEW_NAMES}
 use crate::definition::{EVENT_TIMESTAMP_COLUMN, EventTime, FeatureView};
 use crate::error::{Error, Result, is_rewritten, is_slip};
 
+/// An error names so many of the columns that there are: keys of JSON Lines may differ from row to row.
+const FOUND_NAMED_MAX: usize = 500;
+
 /// Where a batch has a view's columns.
 pub(super) struct Columns {
     pub keys: Vec<usize>,
@@ -139,7 +142,12 @@ pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColu
     let plural = if missing.len() == 1 { "column" } else { "columns" };
     let error = Error::invalid(format!("missing {plural}: {}", names.join(", ")));
     let is_missing = |role: ColumnRole| missing.iter().any(|column| column.role == role);
-    let there_are = format!("the columns there are: {}", found.join(", "));
+    let more = match found.len().saturating_sub(FOUND_NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = &found[..found.len().min(FOUND_NAMED_MAX)];
+    let there_are = format!("the columns there are: {}{more}", named.join(", "));
     error.remedy(match mapping(view, schema, missing) {
         Some(mapping) => format!("did you mean {mapping} in the view? {there_are}"),
         None if !goes_by_the_view(view, schema) && is_missing(ColumnRole::EventTimestamp) => {
@@ -149,10 +157,14 @@ pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColu
     })
 }
 
-/// `source = { .. }` as it would have to be, where what is missing is there by names that are like its own, or like a time's.
+/// `source = { .. }` as it would have to be, where what is missing is there by names that are like its own, or like a time's, or all in one
+/// column.
 fn mapping(view: &FeatureView, schema: &Schema, missing: &[MissingColumn]) -> Option<String> {
     if goes_by_the_view(view, schema) {
         return None;
+    }
+    if let Some(delimiter) = other_delimiter(schema, missing) {
+        return Some(format!("source = {{ delimiter = {:?} }}", delimiter.to_string()));
     }
     let (columns, _) = Columns::find(view, schema).ok()?;
     let mut unknown = columns.ignored;
@@ -189,6 +201,15 @@ fn mapping(view: &FeatureView, schema: &Schema, missing: &[MissingColumn]) -> Op
         said.push(format!("rename = {{ {} }}", renamed.join(", ")));
     }
     (!said.is_empty()).then(|| format!("source = {{ {} }}", said.join(", ")))
+}
+
+/// What else than was read with stands between names in the only column, some of which are missing.
+fn other_delimiter(schema: &Schema, missing: &[MissingColumn]) -> Option<char> {
+    let [only] = schema.fields().iter().as_slice() else { return None };
+    let is_wanted = |name: &str| missing.iter().any(|column| is_rewritten(name, &column.name));
+    [';', '\t', '|', ',']
+        .into_iter()
+        .find(|delimiter| only.name().contains(*delimiter) && only.name().split(*delimiter).any(is_wanted))
 }
 
 /// The only one of these columns that holds times, by its type or else by its name.

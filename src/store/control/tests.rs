@@ -185,6 +185,7 @@ fn what_is_sent_is_what_this_version_says() {
         rows_refused: 4,
         seq: Some((5, 6)),
         ignored: vec![],
+        ignored_more: true,
         refused: refused(),
         files: vec![file],
         quarantine: Some("q".into()),
@@ -195,7 +196,7 @@ fn what_is_sent_is_what_this_version_says() {
         value
     };
     let file = counts(json!({"path": "f", "was_imported": false}));
-    let expected =
-        counts(json!({"seq": [5, 6], "ignored": [], "refused": refused_sent, "files": [file], "quarantine": "q"}));
+    let expected = counts(json!({"seq": [5, 6], "ignored": [], "ignored_more": true, "refused": refused_sent,
+        "files": [file], "quarantine": "q"}));
     assert_eq!(serde_json::to_value(report).unwrap(), expected);
 }
