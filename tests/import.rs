@@ -8,8 +8,9 @@ use std::sync::{Arc, Barrier, Mutex};
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, Decimal256Array, Float64Array, Int32Array, Int64Array, ListViewArray, RecordBatch, RecordBatchIterator,
-    RunArray, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampSecondArray,
+    ArrayRef, BooleanArray, Decimal256Array, Float64Array, Int32Array, Int64Array, ListViewArray, RecordBatch,
+    RecordBatchIterator, RunArray, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    TimestampSecondArray,
 };
 use arrow_buffer::i256;
 use arrow_schema::{DataType as ArrowType, Field, Schema};
@@ -1098,22 +1099,139 @@ fn a_long_json_lines_file_is_refused_for_what_a_short_one_is() {
 
 #[test]
 fn a_delete_far_down_a_json_lines_file_is_a_delete() {
-    let store = Store::temporary().unwrap();
-    let view = FeatureView::new("v").entity("thing").feature("x", DataType::Int64);
-    let definitions = Definitions::new("deletes").entity("thing", [("id", DataType::Int64)]).view(view);
-    store.apply(&definitions, ApplyOptions::default()).unwrap();
-    let mut lines: String = (0..10_050)
-        .map(|id| format!("{{\"id\":{id},\"event_timestamp\":\"2026-01-01T00:00:00Z\",\"x\":1}}\n"))
-        .collect();
-    lines += "{\"id\":7,\"event_timestamp\":\"2026-01-02T00:00:00Z\",\"_deleted\":true}\n";
-    let folder = std::env::temp_dir().join(format!("asof-far-delete-{}", std::process::id()));
-    std::fs::create_dir(&folder).unwrap();
-    let path = folder.join("rows.jsonl");
-    std::fs::write(&path, lines).unwrap();
-    let report = store.import_files("v", &[path], &ImportOptions::default());
-    std::fs::remove_dir_all(&folder).unwrap();
-    assert_eq!(report.unwrap().rows_written, 10_051);
-    let features = Features::list(["v:x"]).unwrap();
-    let status = |id: i64| store.get(&features, &[("id", id.into())], &GetOptions::default()).unwrap()[0].status;
-    assert_eq!((status(7), status(8)), (Status::NotFound, Status::Present));
+    let read = |store: &Store, id: i64, day: i64| {
+        let at = Some(asof::time::Timestamp(day * 86_400_000_000));
+        let options = GetOptions { at, ..GetOptions::default() };
+        store.get(&Features::list(["v:x"]).unwrap(), &[("id", id.into())], &options).unwrap()[0].status
+    };
+    let constant = || Source::default().constant_event_time(asof::time::Timestamp(0));
+    let (there, gone) = (Status::Present, Status::NotFound);
+    // With a constant event time it was a value of nulls, and the file was said to have a column _deleted that nobody knows.
+    for (source, times, statuses) in [
+        (Source::default(), ["1970-01-01T00:00:00Z", "1970-01-03T00:00:00Z"], [there, gone]),
+        (constant(), ["", "1970-01-03T00:00:00Z"], [there, gone]),
+        (constant(), ["", ""], [gone, gone]),
+    ] {
+        let store = Store::temporary().unwrap();
+        let view = FeatureView::new("v").entity("thing").feature("x", DataType::Int64).source(source);
+        let definitions = Definitions::new("deletes").entity("thing", [("id", DataType::Int64)]).view(view);
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let [time, delete_time] = times.map(|time| match time {
+            "" => String::new(),
+            time => format!("\"event_timestamp\":\"{time}\","),
+        });
+        let mut lines: String = (0..10_050).map(|id| format!("{{\"id\":{id},{time}\"x\":1}}\n")).collect();
+        lines += &format!("{{\"id\":7,{delete_time}\"_deleted\":true}}\n");
+        let path = file(&store, "rows.jsonl", &lines);
+        let report = store.import_files("v", &[path], &ImportOptions::default()).unwrap();
+        assert_eq!((report.rows_written, report.ignored), (10_051, vec![]), "{times:?}");
+        assert_eq!([read(&store, 7, 1), read(&store, 7, 4)], statuses, "{times:?}");
+        assert_eq!(read(&store, 8, 4), there, "{times:?}");
+    }
+}
+
+/// Status of a weather row on the days 1 and 4.
+fn on_both_days(store: &Store, origin: &str) -> [Status; 2] {
+    [1, 4].map(|day| {
+        let at = Some(asof::time::Timestamp(day * 86_400_000_000));
+        let options = GetOptions { at, ..GetOptions::default() };
+        let features = Features::list(["weather:temp"]).unwrap();
+        store.get(&features, &[("origin", origin.into())], &options).unwrap()[0].status
+    })
+}
+
+fn always_true() -> FeatureView {
+    weather().source(Source::default().constant_event_time(asof::time::Timestamp(0)))
+}
+
+const THIRD_DAY_US: i64 = 2 * 86_400_000_000;
+
+/// The same rows as one file of each format: origin, event timestamp where the file has them, temperature, whether deleted.
+fn deletes_and_values(store: &TemporaryStore, times: Option<[Option<i64>; 4]>) -> Vec<PathBuf> {
+    let mut columns = vec![("origin", Arc::new(StringArray::from(vec!["JFK", "JFK", "LGA", "EWR"])) as ArrayRef)];
+    if let Some(times) = times {
+        let times = TimestampMicrosecondArray::from(times.to_vec()).with_timezone("UTC");
+        columns.push(("event_timestamp", Arc::new(times)));
+    }
+    columns.push(("temp", Arc::new(Float64Array::from(vec![Some(1.0), None, Some(2.0), Some(3.0)]))));
+    columns.push(("_deleted", Arc::new(BooleanArray::from(vec![Some(false), Some(true), None, Some(false)]))));
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    let rows = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    ["w.parquet", "w.csv", "w.jsonl", "w.arrow"].map(|name| write_file(store, name, &rows)).to_vec()
+}
+
+/// JSON Lines without event timestamps were refused for the column that they do not have.
+#[test]
+fn deletes_of_a_constant_event_time_need_no_other_in_any_format() {
+    for times in [None, Some([None; 4])] {
+        let files = store_of(always_true());
+        for path in deletes_and_values(&files, times) {
+            let store = store_of(always_true());
+            let report = import(&store, std::slice::from_ref(&path));
+            assert_eq!((counts(&report), report.ignored), ((4, 4, 0, 0), vec![]), "{}", path.display());
+            for (origin, status) in [("JFK", Status::NotFound), ("LGA", Status::Present), ("EWR", Status::Present)] {
+                assert_eq!(on_both_days(&store, origin), [status; 2], "{} {origin}", path.display());
+            }
+        }
+    }
+}
+
+/// They were stored at the time of the file where it had deletes as well: no later import could win over them.
+#[test]
+fn values_of_a_constant_event_time_are_of_no_other() {
+    let files = store_of(always_true());
+    let mut stores = Vec::new();
+    for path in deletes_and_values(&files, Some([Some(THIRD_DAY_US); 4])) {
+        let store = store_of(always_true());
+        import(&store, std::slice::from_ref(&path));
+        stores.push((path.display().to_string(), store));
+    }
+    let batches = asof::exchange::open_source(&files.path().with_file_name("w.arrow"), &Default::default()).unwrap();
+    let store = store_of(always_true());
+    batches.for_each(|batch| drop(store.write("weather", &batch.unwrap()).unwrap()));
+    stores.push(("a batch".to_owned(), store));
+    for (from, store) in &stores {
+        assert_eq!(
+            on_both_days(store, "JFK"),
+            [Status::Present, Status::NotFound],
+            "{from}: a delete has its own time"
+        );
+        assert_eq!(on_both_days(store, "LGA"), [Status::Present; 2], "{from}");
+        import(store, &[file(&files, "later.csv", "origin,temp\nLGA,7\n")]);
+        assert_eq!(temp(store, "LGA", 0), Value::Float64(7.0), "{from}: the later import wins");
+    }
+}
+
+/// What was stored before the source was said to have no times stays of its time.
+#[test]
+fn an_export_of_a_constant_event_time_comes_back_as_it_was() {
+    let store = store_of(weather());
+    store.write("weather", &batch(&[("JFK", 0, 39.0), ("LGA", 0, 40.0)])).unwrap();
+    apply(&store, always_true());
+    import(&store, &[file(&store, "w.csv", "origin,temp\nEWR,7\nLGA,8\n")]);
+    let delete = asof::DeleteOptions { at: Some(asof::time::Timestamp(TIME)), ..asof::DeleteOptions::default() };
+    store.delete("weather", &[("origin", "EWR".into())], &delete).unwrap();
+    let folder = store.path().with_file_name("out");
+    store.export("weather", &folder, &ExportOptions::default()).unwrap();
+    let back = store_of(always_true());
+    assert_eq!(counts(&import(&back, &[folder])), (5, 5, 0, 0));
+    let rows = |store: &Store| -> Vec<String> {
+        let scan = store.scan("weather", &ScanOptions::default()).unwrap().map(Result::unwrap);
+        let rows = scan.flat_map(|batch| (0..batch.num_rows()).map(move |row| batch.slice(row, 1)));
+        let mut rows: Vec<String> = rows.map(|row| format!("{:?}", row.columns())).collect();
+        // Each store has an order of its own.
+        rows.sort();
+        rows
+    };
+    assert_eq!(rows(&store), rows(&back));
+}
+
+/// A column that no row of the file has was said to be ignored.
+#[test]
+fn a_json_lines_file_with_deletes_has_no_other_columns_than_its_own() {
+    let store = store_of(weather().source(Source::default().event_timestamp("ts")));
+    let lines = "{\"origin\":\"JFK\",\"ts\":\"2024-03-01T13:00:00Z\",\"temp\":1,\"_deleted\":false}\n\
+                 {\"origin\":\"JFK\",\"ts\":\"2024-03-01T14:00:00Z\",\"_deleted\":true}\n";
+    let report = import(&store, &[file(&store, "w.jsonl", lines)]);
+    assert_eq!((counts(&report), report.ignored), ((2, 2, 0, 0), vec![]));
 }

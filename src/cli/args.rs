@@ -178,11 +178,19 @@ pub struct Which {
     pub service: Option<String>,
 }
 
+/// The value of an option that takes times, those before 1970 as well: `-1us`.
+fn no_option(text: &str) -> Result<String, &'static str> {
+    if text.starts_with('-') && !text[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        return Err("a value is wanted before the next option");
+    }
+    Ok(text.to_owned())
+}
+
 /// By when known.
 #[derive(Debug, Args)]
 pub struct Known {
     /// Only what was committed by then: a snapshot's name, a time, or a seq.
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_hyphen_values = true, value_parser = no_option)]
     pub known_at: Option<String>,
     /// With --known-at, today's definitions instead of those of then.
     #[arg(long, value_enum, value_name = "WHICH", requires = "known_at")]
@@ -203,7 +211,7 @@ pub struct EntityAt {
     #[arg(value_name = "KEY=VALUE")]
     pub keys: Vec<String>,
     /// As of this time; now when absent.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = no_option)]
     pub at: Option<String>,
     #[command(flatten)]
     pub known: Known,
@@ -248,7 +256,7 @@ pub struct Delete {
     #[arg(value_name = "KEY=VALUE")]
     pub keys: Vec<String>,
     /// From this time on; now when absent.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = no_option)]
     pub at: Option<String>,
     /// Take a time far ahead of the clock.
     #[arg(long)]
@@ -273,10 +281,10 @@ pub struct Export {
     #[arg(long, value_enum, value_name = "BY")]
     pub partition_by: Option<Partition>,
     /// Only rows with an event time of at least this.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = no_option)]
     pub from: Option<String>,
     /// Only rows with an event time before this.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = no_option)]
     pub to: Option<String>,
 }
 

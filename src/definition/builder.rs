@@ -258,7 +258,7 @@ impl Source {
         self
     }
 
-    /// Every row has been true since this instant.
+    /// Every row has been true since this instant. A delete may be of another time, in a column `event_timestamp`.
     #[must_use]
     pub fn constant_event_time(mut self, instant: Timestamp) -> Self {
         self.event_timestamp = EventTime::Constant(instant.micros());

@@ -238,7 +238,7 @@ pub struct Source {
 pub enum EventTime {
     /// A column of the source.
     Column(String),
-    /// Microseconds since 1970: rows that were always true.
+    /// Microseconds since 1970: rows that were always true. A delete may be of another time, in a column `event_timestamp`.
     Constant(i64),
 }
 

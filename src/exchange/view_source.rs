@@ -14,7 +14,8 @@ use super::source::{MetColumns, SourceOptions, source_schema};
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result, is_slip, nearest};
 use crate::format::accept::{
-    AcceptOptions, ColumnRole, DELETED_COLUMN, MissingColumn, accept_batch, missing_columns, missing_error,
+    AcceptOptions, ColumnRole, DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, MissingColumn, accept_batch, missing_columns,
+    missing_error,
 };
 use crate::time::Timestamp;
 use crate::value::DataType;
@@ -161,15 +162,14 @@ fn column_types(view: &FeatureView, found: &SchemaRef, kind: FileKind) -> Vec<(S
         add(name, &DataType::Timestamp);
     }
     view.features.iter().for_each(|feature| add(&feature.name, &feature.dtype));
-    let is_constant = matches!(view.source.event_timestamp, EventTime::Constant(_));
-    if matches!(kind, FileKind::JsonLines) && !is_constant {
-        // The first delete may stand far below the rows that a file's columns are looked for in.
+    // The first delete may stand far below the rows that the columns of JSON Lines are looked for in.
+    if is_there(DELETED_COLUMN) || kind == FileKind::JsonLines {
         add(DELETED_COLUMN, &DataType::Bool);
-    }
-    if is_there(DELETED_COLUMN) {
-        // What an export writes: its deletes may lie elsewhere in time than a constant event time says.
-        add(DELETED_COLUMN, &DataType::Bool);
-        add("event_timestamp", &DataType::Timestamp);
+        let is_constant = matches!(view.source.event_timestamp, EventTime::Constant(_));
+        if is_constant && !view.source.rename.contains_key(EVENT_TIMESTAMP_COLUMN) {
+            // Deletes may lie elsewhere in time than a constant event time says.
+            add(EVENT_TIMESTAMP_COLUMN, &DataType::Timestamp);
+        }
     }
     types
 }

@@ -169,6 +169,39 @@ fn a_snapshot_gives_the_same_bytes_after_a_back_fill_and_a_changed_ttl() {
     assert!(current.contains("2024-03-11T00:00:00Z,SE,32,\n"), "old rows, new TTL: {current}");
 }
 
+/// Times that asof prints itself, such as the first one there is, were taken for options.
+#[test]
+fn a_time_before_1970_can_be_typed_in_microseconds() {
+    const FIRST: &str = "-9223372036854775000us";
+    let project = Project::shop_with_profiles();
+    project.put("old.csv", format!("customer_id,event_timestamp,country,age\n9,{FIRST},NO,1\n"));
+    project.run(&["import", "profile", "old.csv"]).done();
+    let get = |options: &[&str]| project.get(&[&["--features", "profile:age", "customer_id=9"], options].concat());
+    assert_eq!(get(&["--at", FIRST]), [(json!(1), "PRESENT".to_owned())]);
+    assert_eq!(get(&["--at", "-9223372036854775001us"])[0].1, "NOT_FOUND");
+    project
+        .run(&["get", "--features", "profile:age", "customer_id=9", "--known-at", "-1us"])
+        .fails(1, &["first applied at seq"]);
+    let export = |out: &str, options: &[&str]| {
+        let arguments = ["--format", "json", "export", "profile", "--out", out];
+        project.run(&[&arguments[..], options].concat()).done().json()["rows"].clone()
+    };
+    assert_eq!(export("all", &["--from", FIRST]), json!(4));
+    assert_eq!(export("old", &["--from", FIRST, "--to", "-1us"]), json!(1));
+    assert_eq!(export("new", &["--from", "-1us"]), json!(3));
+    project.run(&["delete", "profile", "customer_id=9", "--at", "-1us"]).done();
+    assert_eq!(get(&[])[0].1, "NOT_FOUND");
+    // What follows is an option still.
+    for option in ["--at", "--known-at"] {
+        let arguments = ["get", "customer_id=9", option, "--features", "profile:age"];
+        project.run(&arguments).fails(2, &["--features", option, "a value is wanted"]);
+    }
+    for option in ["--from", "--to"] {
+        let arguments = ["export", "profile", "--out", "out", option, "--partition-by=date"];
+        project.run(&arguments).fails(2, &["--partition-by", option, "a value is wanted"]);
+    }
+}
+
 #[test]
 fn what_is_there_is_shown() {
     let project = Project::shop_with_profiles();

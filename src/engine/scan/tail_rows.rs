@@ -1,13 +1,12 @@
 //! One view's rows of the tail, in the order of runs.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::walk::InSight;
 use crate::engine::tail_source::mark_of;
 use crate::error::Result;
-use crate::format::row::RowKind;
+use crate::format::row::{RowKind, RowRef};
 use crate::history::{Keys, RowCollector, RowColumns, RunSchema};
 use crate::join::pick::Mark;
 use crate::key::key_hash;
@@ -96,7 +95,7 @@ impl TailRows {
     pub fn key_at(&self, at: usize) -> Option<(u64, &[u8], Range<usize>)> {
         let first = self.entries.get(at)?;
         let key = self.keys.get(first.key);
-        let is_same = |entry: &&Entry| entry.hash == first.hash && self.keys.get(entry.key).cmp(key) == Ordering::Equal;
+        let is_same = |entry: &&Entry| entry.hash == first.hash && self.keys.get(entry.key).cmp(key).is_eq();
         let count = self.entries[at..].iter().take_while(is_same).count();
         Some((first.hash, key, at..at + count))
     }
@@ -107,18 +106,32 @@ impl TailRows {
     /// A value is not of its type.
     pub fn columns(&self, entries: &[Range<usize>], schema: &RunSchema, hash_seed: u64) -> Result<RowColumns> {
         let mut collector = RowCollector::new(schema, hash_seed);
-        let segments: Vec<_> = self.segments.iter().map(|segment| segment.read()).collect();
-        for entry in entries.iter().flat_map(|range| &self.entries[range.clone()]) {
-            let rows = segments[entry.segment].get(&self.view_id).expect("it had the row when it was found");
-            let (row, record) = rows.row(entry.number);
-            collector.push(row.seq, &record)?;
-        }
+        self.visit(entries, &mut |row, record| collector.push(row.seq, record))?;
         Ok(collector.finish()?.columns)
+    }
+
+    /// Visits the rows of these entries, in their order. They are held still for [`ROWS_HELD`] visits: then a commit that waits
+    /// goes before the next.
+    fn visit(&self, entries: &[Range<usize>], visit: &mut dyn FnMut(TailRow, &RowRef<'_>) -> Result<()>) -> Result<()> {
+        let mut entries = entries.iter().flat_map(|range| &self.entries[range.clone()]).peekable();
+        while entries.peek().is_some() {
+            let segments: Vec<_> = self.segments.iter().map(|segment| segment.read()).collect();
+            for entry in entries.by_ref().take(ROWS_HELD) {
+                let rows = segments[entry.segment].get(&self.view_id).expect("it had the row when it was found");
+                let (row, record) = rows.row(entry.number);
+                visit(row, &record)?;
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
     use crate::format::row::{RowHead, push_record};
 
@@ -146,5 +159,42 @@ mod tests {
         };
         assert_eq!(find(u64::MAX), (1..=rows as u64).map(|row| 2 * row).collect::<Vec<_>>());
         assert_eq!(find(7), [2, 4, 6]);
+    }
+
+    #[test]
+    fn many_rows_are_not_held_still_at_once() {
+        let segment = Arc::new(TailSegment::new(1));
+        let insert = |at: u64| {
+            let mut record = Vec::new();
+            push_record(&RowHead::new(RowKind::Delete, 0), b"k", 0, &[], &mut record).unwrap();
+            let place = segment.stage(VIEW, &record, &[42]);
+            segment.insert(VIEW, place, &record, &[42], at, 512);
+        };
+        insert(1);
+        let sight = InSight { known_at: u64::MAX, from: i64::MIN, to: None };
+        let found = TailRows::find(&[Arc::clone(&segment)], VIEW, &sight, 7, Some((42, b"k")));
+        let entries = vec![0..1; ROWS_HELD * 200];
+        let is_written = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (mut visits, mut before_the_end) = (0, false);
+            let visited = found.visit(&entries, &mut |_, record| {
+                assert_eq!(record.key, b"k");
+                if visits == 0 {
+                    scope.spawn(|| {
+                        insert(2);
+                        is_written.store(true, Ordering::SeqCst);
+                    });
+                }
+                if visits % ROWS_HELD == 0 && !is_written.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                visits += 1;
+                before_the_end |= visits < entries.len() && is_written.load(Ordering::SeqCst);
+                Ok(())
+            });
+            visited.unwrap();
+            assert_eq!(visits, entries.len());
+            assert!(before_the_end, "the commit waited for all rows");
+        });
     }
 }

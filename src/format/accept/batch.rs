@@ -134,17 +134,26 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
     }
     refuse_long_keys(&parts(&view.join_keys, &keys), rows, "join key", &mut refused);
 
-    let event_ts = match (columns.event_ts, &view.source.event_timestamp) {
-        (Some(index), _) => {
+    let constant = match &view.source.event_timestamp {
+        EventTime::Column(_) => None,
+        EventTime::Constant(time) => Some(*time),
+    };
+    let event_ts: ScalarBuffer<i64> = match (columns.event_ts, constant) {
+        (Some(index), constant) => {
+            // Every value is of the constant event time. A delete may be of another, and rows of an export stay as they are.
+            let is_read = |row: usize| constant.is_none() || columns.are_an_export || is_deleted(row);
             let name = batch.schema_ref().field(index).name().clone();
-            let (column, found) = take(&name, &DataType::Timestamp, index)?;
-            refuse_nulls(&column, &name, "the event timestamp is null", &found, &mut refused);
+            let (column, mut found) = take(&name, &DataType::Timestamp, index)?;
+            found.retain(|refusal| is_read(refusal.row));
+            if constant.is_none() {
+                refuse_nulls(&column, &name, "the event timestamp is null", &found, &mut refused);
+            }
             refused.extend(found);
             let times = column.as_primitive::<TimestampMicrosecondType>();
             if !options.allow_future {
                 let limit = options.now.saturating_add(options.max_future_skew_us);
                 for (row, time) in times.values().iter().enumerate().filter(|(_, time)| **time > limit.0) {
-                    if times.is_valid(row) {
+                    if times.is_valid(row) && is_read(row) {
                         let reason = format!(
                             "the event timestamp {} lies more than {} ahead of the clock ({}); \
                              allow it with --allow-future",
@@ -156,10 +165,17 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
                     }
                 }
             }
-            times.values().clone()
+            match constant {
+                None => times.values().clone(),
+                Some(constant) => times
+                    .iter()
+                    .enumerate()
+                    .map(|(row, time)| time.filter(|_| is_read(row)).unwrap_or(constant))
+                    .collect(),
+            }
         }
-        (None, EventTime::Constant(time)) => vec![*time; rows].into(),
-        (None, EventTime::Column(_)) => unreachable!("Columns::resolve found it or failed"),
+        (None, Some(constant)) => vec![constant; rows].into(),
+        (None, None) => unreachable!("Columns::resolve found it or failed"),
     };
 
     let created = match columns.created {

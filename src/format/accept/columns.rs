@@ -103,7 +103,7 @@ impl Columns {
         let features = view.features.iter().map(|feature| require(ColumnRole::Feature, &feature.name)).collect();
         let deleted = index_of(DELETED_COLUMN);
         if event_ts.is_none() && deleted.is_some() {
-            // An export of a view with a constant event time: its deletes may lie elsewhere in time.
+            // Of a view with a constant event time: its deletes may lie elsewhere in time.
             event_ts = find(EVENT_TIMESTAMP_COLUMN);
         }
         if let Some(twice) = (0..used.len()).find(|&index| {

@@ -145,7 +145,19 @@ fn exported_deletes_and_constant_times_are_understood() {
 
     view.source.event_timestamp = EventTime::Constant(77);
     let accepted = accept_batch(&view, &rows, &AcceptOptions::new(NOW)).unwrap();
-    assert_eq!(accepted.event_ts.as_ref(), [9], "an export brings its own times");
+    assert_eq!(accepted.event_ts.as_ref(), [9], "a delete brings its own time");
+    let value = batch(exported.clone()).slice(0, 1);
+    let accepted = accept_batch(&view, &value, &AcceptOptions::new(NOW)).unwrap();
+    assert_eq!(
+        (accepted.event_ts.as_ref(), accepted.deleted),
+        ([77].as_slice(), None),
+        "a value is of the constant one"
+    );
+    let metadata = HashMap::from([(VIEW_KEY, "weather@1"), (NAMES_KEY, VIEW_NAMES)].map(|(k, v)| (k.into(), v.into())));
+    let an_export = value.schema().as_ref().clone().with_metadata(metadata);
+    let value = value.with_schema(an_export.into()).unwrap();
+    let accepted = accept_batch(&view, &value, &AcceptOptions::new(NOW)).unwrap();
+    assert_eq!(accepted.event_ts.as_ref(), [1], "an export brings its own times");
     exported.retain(|(name, _)| !["_deleted", "event_timestamp"].contains(name));
     let accepted = accept_batch(&view, &batch(exported).slice(0, 1), &AcceptOptions::new(NOW)).unwrap();
     assert_eq!(accepted.event_ts.as_ref(), [77]);
