@@ -1055,13 +1055,11 @@ fn a_long_json_lines_file_is_refused_for_what_a_short_one_is() {
     let view = || FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
     let view = || view().feature("visib", DataType::Int64);
     let renamed = Source { rename: [("warmth".to_owned(), "temp".to_owned())].into(), ..Source::default() };
-    let constant = Source::default().constant_event_time(asof::time::Timestamp(TIME));
     for (source, lines, refused) in [
         (Source::default(), long(",\"temperature\":0.5,\"visibility\":9", ""), "missing columns: temp, visib; "),
         (Source::default(), long(",\"visib\":9", ",\"tmep\":1"), "rename = { tmep = \"temp\" }"),
         (Source::default(), long(",\"visib\":9", &format!("{other_keys},\"tmep\":1")), "missing column: temp; "),
         (renamed, long(",\"visib\":9", ",\"temp\":1"), "the key 'temp' is first met too far down"),
-        (constant, long(",\"visib\":9", ",\"_deleted\":true"), "the key '_deleted' is first met too far down"),
     ] {
         // A temporary store serves nobody; one in its folder does, and goes with it.
         let folder = Store::temporary().unwrap();

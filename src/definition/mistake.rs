@@ -190,7 +190,8 @@ impl Spot {
         }
         let first = at.saturating_sub(CHARS_BEFORE_MAX).min(count - LINE_CHARS_MAX);
         let shown: String = self.line_text.chars().skip(first).take(LINE_CHARS_MAX).collect();
-        let [before, after] = [first > 0, first + LINE_CHARS_MAX < count].map(|is_cut| if is_cut { "…" } else { "" });
+        let [before, after] =
+            [first > 0, first + LINE_CHARS_MAX < count].map(|is_cut| if is_cut { "\u{2026}" } else { "" });
         let at = at - first;
         let caret_count = self.caret_count.min(LINE_CHARS_MAX.saturating_sub(at)).max(1);
         (format!("{before}{shown}{after}"), at + before.chars().count(), caret_count)
@@ -305,7 +306,11 @@ mod tests {
             assert_eq!(carets.matches('^').count(), 4);
             assert_eq!(line.chars().skip(at).take(4).collect::<String>(), word, "{shown}");
             let cut = (n > 0) as usize + (n < 399) as usize;
-            assert_eq!((line.chars().count(), line.matches('…').count()), ("2 | ".len() + 160 + cut, cut), "{shown}");
+            assert_eq!(
+                (line.chars().count(), line.matches('\u{2026}').count()),
+                ("2 | ".len() + 160 + cut, cut),
+                "{shown}"
+            );
         }
         let whole = Mistakes::in_file("f", &text, vec![Mistake::new(At::root(), "no").span(2..text.len() - 2)]);
         assert!(whole.to_string().len() < 1_000, "{whole}");

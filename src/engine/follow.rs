@@ -276,7 +276,7 @@ impl Follower {
         let start = state.meta().log_start_segment;
         following.replay = Replay::new(Arc::clone(&state), reads.hash_seed());
         following.tails.retain(|tail| !is_anew && tail.segment() >= start);
-        if is_anew || following.log.segment().is_some_and(|segment| segment < start) {
+        if is_anew || following.log.segment() < start {
             following.tails.clear();
             following.log = LogReader::new(reads.log_place(), start);
         }

@@ -22,9 +22,9 @@ impl LogReader {
         LogReader { place, segment: None, next_segment: first_segment, offset: SECTOR }
     }
 
-    /// The segment that is being read; `None` before the first.
-    pub fn segment(&self) -> Option<u32> {
-        self.segment.as_ref().map(Segment::id)
+    /// The segment that is being read, or the one to be read first.
+    pub fn segment(&self) -> u32 {
+        segment_of(self.position())
     }
 
     /// Everything before was read.

@@ -13,7 +13,7 @@ use asof::disk::{CrashMode, Disk, FaultyDisk, MemDisk, OpenMode, Operation, Verd
 use asof::options::{Durability, Sizes};
 use asof::time::Timestamp;
 use asof::value::Value;
-use asof::{ApplyOptions, BulkOptions, ErrorKind, Features, GetOptions, Store, StoreBuilder};
+use asof::{ApplyOptions, BulkOptions, ErrorKind, Features, GetOptions, ScanOptions, Store, StoreBuilder};
 
 use super::image::{STORE, path};
 
@@ -451,4 +451,30 @@ fn a_close_that_failed_is_never_said_to_have_worked() {
         store.close().unwrap();
         store.close().unwrap();
     }
+}
+
+/// A reader that had read nothing of a segment yet, because it was new, took it for the next one to read, though a run had its rows by then.
+#[test]
+fn a_segment_that_was_sealed_before_a_reader_came_to_it_is_not_read() {
+    let disk = MemDisk::new();
+    // Segments stay for as long as it takes to remove them.
+    let stays = |operation, path: &Path| match operation == Operation::Remove
+        && path.starts_with(Path::new(STORE).join("log"))
+    {
+        true => Verdict::Skip,
+        false => Verdict::Proceed,
+    };
+    let store = builder_on(Arc::new(FaultyDisk::new(Arc::new(disk.clone()), stays))).open(STORE).unwrap();
+    apply(&store);
+    store.write("v", &batch(0..9, 1, 1)).unwrap();
+    store.seal().unwrap();
+    let reader = builder(&disk).open_read_only(STORE).unwrap();
+    let rows =
+        || -> usize { reader.scan("v", &ScanOptions::default()).unwrap().map(|batch| batch.unwrap().num_rows()).sum() };
+    assert_eq!(rows(), 9);
+    store.write("v", &batch(0..9, 2, 2)).unwrap();
+    store.seal().unwrap();
+    assert_eq!(rows(), 18);
+    store.write("v", &batch(0..9, 3, 3)).unwrap();
+    assert_eq!((rows(), x(&reader, 3)), (27, Some(3)));
 }
