@@ -1045,6 +1045,34 @@ fn a_new_version_takes_over_what_it_shares_with_an_older_one() {
     assert!(error.to_string().contains("weather@7"), "{error}");
 }
 
+/// Nothing that was imported into it at the constant could ever win over a row that was copied with a later time.
+#[test]
+fn rows_with_times_of_their_own_are_not_copied_to_a_constant_event_time() {
+    let view = |version: u32, source: Source| {
+        let view = FeatureView::new("weather").version(version).entity("airport").feature("temp", DataType::Float64);
+        view.source(source)
+    };
+    let constant = |at: i64| Source::default().constant_event_time(asof::time::Timestamp(at));
+    let definitions = Definitions::new("flights")
+        .entity("airport", [("origin", DataType::String)])
+        .view(view(1, Source::default()))
+        .view(view(2, constant(TIME)))
+        .view(view(3, constant(TIME)))
+        .view(view(4, constant(0)));
+    let store = Store::temporary().unwrap();
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let csv = file(&store, "w.csv", "origin,temp\nJFK,39\n");
+    store.import_files("weather@2", &[csv], &ImportOptions::default()).unwrap();
+    for (to, from) in [("weather@2", 1), ("weather@4", 2)] {
+        let error = store.import_version(to, from).unwrap_err();
+        assert_eq!(error.kind(), asof::ErrorKind::Refused);
+        assert!(error.to_string().contains(&format!("every row of {to} is of ")), "{error}");
+    }
+    for (to, from) in [("weather@3", 2), ("weather@1", 2)] {
+        assert_eq!(counts(&store.import_version(to, from).unwrap()), (1, 1, 0, 0), "to {to}");
+    }
+}
+
 /// The keys of the first 10,000 rows were looked at, and those of later rows ignored: files without any of the features, and files with
 /// misspelt ones, were rows of nulls.
 #[test]

@@ -33,7 +33,8 @@ impl Store {
     /// after them.
     ///
     /// # Errors
-    /// There is no such view or version; the old one has created timestamps and the new one does not; a join key or event id is
+    /// There is no such view or version; the old one has created timestamps and the new one does not; the new one has a constant event
+    /// time that the old one has not; a join key or event id is
     /// missing or of a type that does not convert; a value does not convert, or breaks a rule of the new version, which is told
     /// with its key and time: nothing was copied.
     pub fn import_version(&self, view: &str, from_version: u32) -> Result<ImportReport> {
@@ -74,6 +75,15 @@ fn check_alike(old: &FeatureView, new: &FeatureView) -> Result<()> {
     if old.has_created() && !new.has_created() {
         return Err(Error::refused(format!("{from} has created timestamps, {to} has none"))
             .remedy("declare created_timestamp in the new version's source, so that rows keep their order"));
+    }
+    if let EventTime::Constant(at) = new.source.event_timestamp
+        && old.source.event_timestamp != new.source.event_timestamp
+    {
+        let at = Timestamp(at);
+        return Err(Error::refused(format!(
+            "every row of {to} is of {at}, and those of {from} have times of their own"
+        ))
+        .remedy("let the new version's source name an event_timestamp column, or import its rows from their files"));
     }
     let tells_apart =
         |view: &FeatureView, name: &str| view.join_keys.iter().chain(&view.event_id).any(|(known, _)| known == name);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use asof::definition::{Feature, ViewRef};
+use asof::definition::{EventTime, Feature, FeatureView, ViewRef};
 use asof::disk::MemDisk;
 use asof::options::Sizes;
 use asof::time::{ManualClock, Timestamp};
@@ -337,7 +337,9 @@ impl Life {
             return;
         }
         let copied = self.store().import_version(&new.reference().to_string(), old.version);
-        if old.has_created() && !new.has_created() {
+        let event_time = |view: &FeatureView| view.source.event_timestamp.clone();
+        let is_constant = matches!(event_time(&new), EventTime::Constant(_));
+        if old.has_created() && !new.has_created() || is_constant && event_time(&old) != event_time(&new) {
             assert_eq!(copied.unwrap_err().kind(), ErrorKind::Refused);
             return;
         }
