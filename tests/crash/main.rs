@@ -17,6 +17,7 @@ mod model;
 mod old_head;
 mod opening;
 mod remembered;
+#[cfg(feature = "parquet")]
 mod set_aside;
 mod windows;
 
