@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use asof::disk::{Disk, MemDisk};
+use asof::disk::{Disk, MemDisk, OpenMode};
 use asof::format::log::{FRAME_HEADER_BYTES, FRAME_ROWS, GroupHeader, SEGMENT_SEQ_SPAN, SegmentHeader, position};
 use asof::format::row::RowLayout;
 use asof::format::sector::{SECTOR_BYTES, SectorSeal};
@@ -55,7 +55,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut frames = 0;
     let end = position(1, u32::from(*place_of_end) * 128);
     for clean_end in [None, Some(end)] {
-        let recovered = recover(&place, 1, 0, clean_end, |frame, at| {
+        let recovered = recover(&place, OpenMode::Write, 1, 0, clean_end, |frame, at| {
             let last_seq = frame.last_seq();
             for section in frame.sections() {
                 let _ = section.check(&layout);
