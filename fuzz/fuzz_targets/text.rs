@@ -3,7 +3,7 @@
 
 use asof::definition::{FeatureRef, ViewRef};
 use asof::request::KnownAt;
-use asof::text::{format_value, from_json, parse_timestamp_as, parse_value, to_json};
+use asof::text::{TimestampFormat, format_value, from_json, parse_value, to_json};
 use asof::time::{Timestamp, format_duration_us, parse_duration_us};
 use asof::value::{DataType, Value};
 use asof_fuzz::all_types;
@@ -42,7 +42,7 @@ fuzz_target!(|text: &str| {
     }
     let _ = text.parse::<KnownAt>();
     if let Some((format, text)) = text.split_once('|') {
-        let _ = parse_timestamp_as(format, text);
+        let _ = TimestampFormat::new(format).and_then(|format| format.parse(text));
     }
 });
 
