@@ -50,7 +50,7 @@ impl Failure {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return None,
             Failure::Output(error) => {
                 format!(
-                    "error: standard output: {error}; what the command was to change is changed, its report alone is missing"
+                    "error: standard output: {error}; what was changed by then stays changed, its report alone is missing"
                 )
             }
             Failure::Damage(what) => format!("error: {what}"),

@@ -587,7 +587,7 @@ fn a_change_whose_report_cannot_be_written_is_said_to_be_made() {
     let output = project.command(&["snapshot", "kept"]).stdout(full).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("standard output") && said.contains("is changed, its report alone is missing"), "{said}");
+    assert!(said.contains("standard output") && said.contains("stays changed, its report alone is missing"), "{said}");
     assert!(project.run(&["snapshot", "list"]).done().stdout().contains("kept"), "the snapshot is there");
 }
 
