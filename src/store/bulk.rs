@@ -49,7 +49,6 @@ pub struct ImportReport {
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
     /// Whether there are more of those: of the keys that a JSON Lines file first has far down, a hundred are named.
-    #[serde(default)]
     pub ignored_more: bool,
     /// The first hundred of the rows that could not be stored, by their place among all rows given.
     pub refused: Vec<Refusal>,

@@ -7,9 +7,9 @@ use crate::error::Result;
 
 impl Check<'_> {
     pub(super) fn leftovers(&mut self, picture: &Picture) -> Result<()> {
-        let quarantine = quarantine_folder(&*self.disk, &self.dir)?;
+        let (quarantine, place, set_aside) = quarantine_folder(&*self.disk, &self.dir)?;
         // Rows that were set aside are no part of the store: their files are read, and nothing else is asked of them.
-        quarantine.2.iter().for_each(|path| self.read(path));
+        set_aside.iter().for_each(|path| self.read(path));
         if self.is_written_to() {
             // A run on its way, a file about to be renamed: its writer knows.
             self.report
@@ -18,7 +18,8 @@ impl Check<'_> {
             return Ok(());
         }
         let mut folders = history_folders(&self.dir, picture);
-        folders.extend([store_folder(&self.dir), log_folder(&*self.disk, &self.dir)?, quarantine]);
+        folders.extend([store_folder(&self.dir), log_folder(&*self.disk, &self.dir)?]);
+        folders.push((quarantine, place, set_aside));
         let latest = self.dir.join("latest");
         let tables = picture.views.values().map(|view| latest.join(view.record.dir_name())).collect();
         folders.push((latest, Place::Latest, tables));
