@@ -61,6 +61,7 @@ pub mod exchange;
 pub mod format;
 pub mod head;
 pub mod history;
+mod huge_pages;
 pub mod identity;
 pub mod join;
 pub mod key;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, make_array};
-use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, MutableBuffer, NullBuffer, bit_util};
+use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, bit_util};
 use arrow_data::ArrayData;
 use arrow_data::transform::{Capacities, MutableArrayData};
 
 use super::encoded::{build, offsets, too_long};
 use super::gather::Part;
 use crate::error::Result;
+use crate::huge_pages::Zeroed;
 use crate::value::DataType;
 
 /// The column of `len` rows that `parts` make, valid where `nulls` says.
@@ -24,10 +25,9 @@ pub(super) fn scatter(
         DataType::Bool => {
             return Ok(Arc::new(BooleanArray::new(booleans(len, parts), nulls)));
         }
-        DataType::Int32 | DataType::Float32 | DataType::Date => vec![natives::<i32>(len, parts)],
-        DataType::Int64 | DataType::Float64 | DataType::Timestamp => vec![natives::<i64>(len, parts)],
-        DataType::Decimal { .. } => vec![natives::<i128>(len, parts)],
-        DataType::Uuid => vec![uuids(len, parts)],
+        DataType::Int32 | DataType::Float32 | DataType::Date => vec![natives::<4>(len, parts)],
+        DataType::Int64 | DataType::Float64 | DataType::Timestamp => vec![natives::<8>(len, parts)],
+        DataType::Decimal { .. } | DataType::Uuid => vec![natives::<16>(len, parts)],
         DataType::String | DataType::Json | DataType::Bytes => strings(len, parts)?,
         DataType::Vector(width) => {
             let child = vectors(len, *width as usize, parts);
@@ -39,17 +39,18 @@ pub(super) fn scatter(
     build(data_type, len, buffers, None, nulls)
 }
 
-/// Numbers: the loop that most of a join's time is spent in. Nulls are carried along as whatever lies there.
-fn natives<T: ArrowNativeType>(len: usize, parts: &[Part<'_>]) -> Buffer {
-    let mut out = vec![T::default(); len];
+/// Values of `WIDTH` bytes: the loop that most of a join's time is spent in. Nulls are carried along as whatever lies there.
+fn natives<const WIDTH: usize>(len: usize, parts: &[Part<'_>]) -> Buffer {
+    let mut out = Zeroed::new(len * WIDTH);
+    let (places, _) = out.as_mut().as_chunks_mut::<WIDTH>();
     for part in parts {
         let data = part.array.to_data();
-        let values = &data.buffers()[0].typed_data::<T>()[data.offset()..];
+        let (values, _) = data.buffers()[0].as_slice()[data.offset() * WIDTH..].as_chunks::<WIDTH>();
         for (&position, &row) in part.positions.iter().zip(part.rows) {
-            out[position as usize] = values[row as usize];
+            places[position as usize] = values[row as usize];
         }
     }
-    Buffer::from_vec(out)
+    out.into()
 }
 
 fn booleans(len: usize, parts: &[Part<'_>]) -> BooleanBuffer {
@@ -61,17 +62,6 @@ fn booleans(len: usize, parts: &[Part<'_>]) -> BooleanBuffer {
         }
     }
     BooleanBuffer::new(Buffer::from(bits), 0, len)
-}
-
-fn uuids(len: usize, parts: &[Part<'_>]) -> Buffer {
-    let mut out = vec![[0_u8; 16]; len];
-    for part in parts {
-        let (values, _) = part.array.as_fixed_size_binary().value_data().as_chunks::<16>();
-        for (&position, &row) in part.positions.iter().zip(part.rows) {
-            out[position as usize] = values[row as usize];
-        }
-    }
-    Buffer::from_vec(out.into_flattened())
 }
 
 /// Strings and bytes: first the lengths, then the bytes.
@@ -88,7 +78,8 @@ fn strings(len: usize, parts: &[Part<'_>]) -> Result<Vec<Buffer>> {
     }
     let offsets = offsets(lens.iter().copied())?;
     let starts = offsets.typed_data::<i32>();
-    let mut out = vec![0_u8; starts.last().map_or(0, |&end| end.unsigned_abs() as usize)];
+    let mut out = Zeroed::new(starts.last().map_or(0, |&end| end.unsigned_abs() as usize));
+    let bytes = out.as_mut();
     for part in parts {
         let data = part.array.to_data();
         let ends = &data.buffers()[0].typed_data::<i32>()[data.offset()..];
@@ -96,22 +87,25 @@ fn strings(len: usize, parts: &[Part<'_>]) -> Result<Vec<Buffer>> {
         for (&position, &row) in part.positions.iter().zip(part.rows) {
             let (len, to) = (lens[position as usize], starts[position as usize].unsigned_abs() as usize);
             let from = ends[row as usize].unsigned_abs() as usize;
-            out[to..to + len].copy_from_slice(&values[from..from + len]);
+            bytes[to..to + len].copy_from_slice(&values[from..from + len]);
         }
     }
-    Ok(vec![offsets, Buffer::from_vec(out)])
+    Ok(vec![offsets, out.into()])
 }
 
 fn vectors(len: usize, width: usize, parts: &[Part<'_>]) -> Buffer {
-    let mut out = vec![0_f32; len * width];
+    let width_bytes = width * size_of::<f32>();
+    let mut out = Zeroed::new(len * width_bytes);
+    let places = out.as_mut();
     for part in parts {
         let floats = part.array.as_fixed_size_list().values().to_data();
-        let values = &floats.buffers()[0].typed_data::<f32>()[floats.offset()..];
+        let values = &floats.buffers()[0].as_slice()[floats.offset() * size_of::<f32>()..];
         for (&position, &row) in part.positions.iter().zip(part.rows) {
-            out[position as usize * width..][..width].copy_from_slice(&values[row as usize * width..][..width]);
+            let value = &values[row as usize * width_bytes..][..width_bytes];
+            places[position as usize * width_bytes..][..width_bytes].copy_from_slice(value);
         }
     }
-    Buffer::from_vec(out)
+    out.into()
 }
 
 /// Lists: row by row, by way of Arrow's own builder.
