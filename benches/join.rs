@@ -206,7 +206,7 @@ fn measure(shape: Shape, label: &str, runs: &[RunData], compare_keys: bool) {
                 SpineKeys::encode(&schema, std::slice::from_ref(&column), SPINE_ROWS, SEED, threads).unwrap()
             };
             lap(0, &mut steps);
-            scratch.partition.fill(&keys, &times).unwrap();
+            scratch.partition.fill(&keys, &times, threads).unwrap();
             lap(1, &mut steps);
             scratch.resolution.fill(&scratch.partition, &keys, &question, threads).unwrap();
             lap(2, &mut steps);

@@ -34,9 +34,18 @@ pub(crate) fn each<T: Send, R: Send>(
     items: impl ExactSizeIterator<Item = T> + Send,
     work: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
-    let count = items.len();
+    over(items.len(), items, work)
+}
+
+/// Does `work` with every item, over up to `count` threads; what came of them, in their order.
+pub(crate) fn over<T: Send, R: Send>(
+    count: usize,
+    items: impl ExactSizeIterator<Item = T> + Send,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let count = count.min(items.len());
+    let done = Mutex::new(Vec::with_capacity(items.len()));
     let items = Mutex::new(items.enumerate());
-    let done = Mutex::new(Vec::with_capacity(count));
     let next = || lock(&items).next();
     share(count, || {
         while let Some((number, item)) = next() {

@@ -211,6 +211,11 @@ impl HistoricalJoin {
         self.known_at
     }
 
+    /// How many threads it takes.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// The types of the features, whose columns come after the spine's.
     pub fn feature_types(&self) -> impl Iterator<Item = &DataType> {
         self.selections.iter().flat_map(|selected| &selected.fields).map(|field| &field.dtype)

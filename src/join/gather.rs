@@ -5,7 +5,6 @@
 //! begins as zeros, and validity bits are set once for all columns that hold no nulls of their own.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, bit_util};
@@ -65,22 +64,7 @@ impl<'a> Gather<'a> {
     /// # Errors
     /// A column is damaged, or its values do not fit an Arrow array.
     pub fn columns(&self, wanted: &[Wanted], threads: usize) -> Result<Vec<ArrayRef>> {
-        if threads <= 1 || wanted.len() <= 1 {
-            return wanted.iter().map(|wanted| self.column(wanted)).collect();
-        }
-        let next = AtomicUsize::new(0);
-        let done: Vec<OnceLock<Result<ArrayRef>>> = wanted.iter().map(|_| OnceLock::new()).collect();
-        let work = || {
-            while let Some((wanted, done)) = {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                wanted.get(index).zip(done.get(index))
-            } {
-                let _ = done.set(self.column(wanted));
-            }
-        };
-        threads::share(threads.min(wanted.len()), work);
-        let unmade = || Error::invalid("a column was not gathered");
-        done.into_iter().map(|column| column.into_inner().unwrap_or_else(|| Err(unmade()))).collect()
+        threads::over(threads, wanted.iter(), |wanted| self.column(wanted)).into_iter().collect()
     }
 
     /// One column in spine order; null where nothing won, the winner is too old, or says nothing of the field.

@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{Buffer, NullBuffer};
 
 use crate::error::{Error, Result};
 use crate::key::{KEY_BYTES_MAX, KeySchema, push_variable};
@@ -13,7 +13,7 @@ use crate::value::DataType;
 #[derive(Clone, Debug)]
 pub(super) enum KeyBytes {
     /// All of one length.
-    Fixed { bytes: Vec<u8>, len: usize },
+    Fixed { bytes: Buffer, len: usize },
     /// With where each ends, after a leading zero.
     Varying { bytes: Vec<u8>, ends: Vec<usize> },
 }
@@ -63,8 +63,8 @@ pub(super) fn encode_columns(
     }
     let nulls = columns.iter().fold(None, |all, column| NullBuffer::union(all.as_ref(), column.nulls()));
     if let ([column], [(_, DataType::Int64)]) = (columns, wanted) {
-        let values = column.as_primitive::<Int64Type>().values();
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        // As they lie in memory they are encoded: runs are mapped, so that machines are little-endian anyway.
+        let bytes = column.as_primitive::<Int64Type>().values().inner().clone();
         return Ok((KeyBytes::Fixed { bytes, len: 8 }, nulls));
     }
     let (bytes, too_long) = encode_rows(wanted, columns, row_count, nulls.as_ref());
@@ -75,7 +75,7 @@ pub(super) fn encode_columns(
     match schema.fixed_len_bytes() {
         Some(len) if nulls.is_none() => {
             let KeyBytes::Varying { bytes, .. } = bytes else { unreachable!("encode_rows varies") };
-            Ok((KeyBytes::Fixed { bytes, len }, nulls))
+            Ok((KeyBytes::Fixed { bytes: Buffer::from_vec(bytes), len }, nulls))
         }
         _ => Ok((bytes, nulls)),
     }

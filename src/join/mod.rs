@@ -56,7 +56,7 @@ impl Scratch {
         wanted: &[Wanted],
         threads: usize,
     ) -> Result<Vec<ArrayRef>> {
-        self.partition.fill(keys, times)?;
+        self.partition.fill(keys, times, threads)?;
         self.resolution.fill(&self.partition, keys, question, threads)?;
         Gather::new(&self.resolution, question.sources, times).columns(wanted, threads)
     }

@@ -90,12 +90,11 @@ impl Resolution {
             );
         }
         self.source_count = source_count;
-        let chunk = partition.probes.len().div_ceil(threads.max(1)).max(1);
-        let share_count = partition.probes.len().div_ceil(chunk);
-        self.shares.resize_with(share_count, Share::default);
+        let pieces = partition.pieces(threads);
+        self.shares.resize_with(pieces.len(), Share::default);
         let plan = &Plan::new(question, keys);
-        let shares = self.shares.iter_mut().zip(partition.probes.chunks(chunk));
-        threads::each(shares, |(share, probes)| resolve(plan, probes, share));
+        let shares = self.shares.iter_mut().zip(pieces);
+        threads::over(threads, shares, |(share, probes)| resolve(plan, probes, share));
         Ok(())
     }
 

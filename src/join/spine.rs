@@ -1,6 +1,8 @@
 //! The spine of a join, prepared: its times, its keys encoded and hashed as one view needs them,
 //! and its rows brought into the order that runs are sorted in.
 
+use std::ops::Range;
+
 use arrow_array::ArrayRef;
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 
@@ -12,6 +14,11 @@ use super::keys::{KeyBytes, encode_columns};
 
 /// How many hash bits rows are partitioned by: 2,048 buckets keep each column's part of one in cache.
 const BUCKET_BITS: u32 = 11;
+const BUCKETS: usize = 1 << BUCKET_BITS;
+/// Each thread looks at all rows for those of its buckets: more threads than this would look for longer than they bring in order.
+const PARTS_MAX: usize = 8;
+/// Fewer rows than this are in order sooner than a thread is started.
+const PARALLEL_ROWS_MIN: usize = 1 << 16;
 
 /// The instants of a spine, one per row.
 #[derive(Clone, Debug)]
@@ -94,12 +101,12 @@ pub(super) struct Probe {
     pub position: u32,
 }
 
-/// The spine's rows in the order of their top hash bits. Kept between chunks for its memory, and
+/// The spine's rows in the order of their top hash bits, in parts. Kept between chunks for its memory, and
 /// between views that share keys.
 #[derive(Debug, Default)]
 pub struct Partition {
-    pub(super) probes: Vec<Probe>,
-    pub(super) row_count: usize,
+    /// One after the other they are all rows.
+    parts: Vec<Vec<Probe>>,
 }
 
 /// The bucket of a hash.
@@ -109,11 +116,11 @@ pub(super) fn bucket(hash: u64) -> usize {
 }
 
 impl Partition {
-    /// Brings the rows that have a key and a time into bucket order, by counting sort.
+    /// Brings the rows that have a key and a time into bucket order, by counting sort over `threads` threads.
     ///
     /// # Errors
     /// The spine has 2^32 rows or more, or not as many times as keys.
-    pub fn fill(&mut self, keys: &SpineKeys, times: &SpineTimes) -> Result<()> {
+    pub fn fill(&mut self, keys: &SpineKeys, times: &SpineTimes, threads: usize) -> Result<()> {
         let row_count = keys.len();
         if times.values.len() != row_count {
             let time_count = times.values.len();
@@ -121,37 +128,91 @@ impl Partition {
         }
         let too_many = |_| Error::invalid("a spine chunk has at most 2^32 - 1 rows").remedy("join it in parts");
         let row_count_u32 = u32::try_from(row_count).map_err(too_many)?;
-        self.row_count = row_count;
+        let threads = if row_count < PARALLEL_ROWS_MIN { 1 } else { threads };
+        self.parts.resize_with(threads.clamp(1, PARTS_MAX), Vec::new);
+        let rows = || (0..row_count_u32).zip(keys.hashes.iter().zip(times.values.iter()));
         match NullBuffer::union(keys.nulls.as_ref(), times.nulls.as_ref()).filter(|nulls| nulls.null_count() > 0) {
-            None => {
-                self.sort(row_count, || (0..row_count_u32).zip(keys.hashes.iter().zip(times.values.iter())).map(probe))
+            None => self.sort(|| rows().map(probe)),
+            Some(nulls) => {
+                self.sort(|| rows().zip(nulls.iter()).filter(|(_, valid)| *valid).map(|(row, _)| probe(row)));
             }
-            Some(nulls) => self.sort(row_count - nulls.null_count(), || {
-                let rows = (0..row_count_u32).zip(keys.hashes.iter().zip(times.values.iter()));
-                rows.zip(nulls.iter()).filter(|(_, valid)| *valid).map(|(row, _)| probe(row))
-            }),
         }
         Ok(())
     }
 
-    fn sort<I: Iterator<Item = Probe>>(&mut self, count: usize, rows: impl Fn() -> I) {
-        const BUCKETS: usize = 1 << BUCKET_BITS;
-        let mut next = [0_usize; BUCKETS];
-        rows().for_each(|probe| next[bucket(probe.hash)] += 1);
-        let mut start = 0;
-        for next in &mut next {
-            start += std::mem::replace(next, start);
-        }
-        self.probes.resize(count, Probe::default());
-        for probe in rows() {
-            let at = &mut next[bucket(probe.hash)];
-            self.probes[*at] = probe;
-            *at += 1;
-        }
+    fn sort<I: Iterator<Item = Probe>>(&mut self, rows: impl Fn() -> I + Sync) {
+        let buckets_each = BUCKETS.div_ceil(self.parts.len());
+        threads::each(self.parts.iter_mut().enumerate(), |(part, probes)| {
+            let first = part * buckets_each;
+            sort_part(first..BUCKETS.min(first + buckets_each), &rows, probes);
+        });
     }
+
+    /// About `count` pieces that have alike many rows, in order.
+    pub(super) fn pieces(&self, count: usize) -> Vec<&[Probe]> {
+        let rows: usize = self.parts.iter().map(Vec::len).sum();
+        let piece_rows = rows.div_ceil(count.max(1)).max(1);
+        self.parts.iter().flat_map(|part| part.chunks(piece_rows)).collect()
+    }
+}
+
+/// The rows of these buckets, in bucket order.
+fn sort_part<I: Iterator<Item = Probe>>(buckets: Range<usize>, rows: impl Fn() -> I, probes: &mut Vec<Probe>) {
+    // Rows of other buckets are put, each over the one before, behind the last of these: a branch would be guessed wrong.
+    let others = buckets.len();
+    let place = |probe: &Probe| bucket(probe.hash).wrapping_sub(buckets.start).min(others);
+    let mut next = vec![0_usize; others + 1];
+    rows().for_each(|probe| next[place(&probe)] += 1);
+    let mut start = 0;
+    for next in &mut next {
+        start += std::mem::replace(next, start);
+    }
+    let count = next[others];
+    probes.resize(count + 1, Probe::default());
+    for probe in rows() {
+        let place = place(&probe);
+        probes[next[place]] = probe;
+        next[place] += usize::from(place < others);
+    }
+    probes.truncate(count);
 }
 
 #[inline]
 fn probe((position, (&hash, &at)): (u32, (&u64, &i64))) -> Probe {
     Probe { hash, at, position }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Random;
+
+    #[test]
+    fn rows_are_in_bucket_order_and_within_a_bucket_as_they_came_over_any_number_of_threads() {
+        let mut random = Random::new(1);
+        let count = PARALLEL_ROWS_MIN + 4_321;
+        // A third of the rows are of one key.
+        let hashes: Vec<u64> = (0..count).map(|_| if random.below(3) == 0 { 7 << 60 } else { random.bits() }).collect();
+        let valid: Vec<bool> = (0..count).map(|_| random.below(10) > 0).collect();
+        let times = SpineTimes { values: (0..count as i64).collect(), nulls: Some(NullBuffer::from(valid.clone())) };
+        let keys = SpineKeys::from_hashed(hashes.iter().map(|&hash| (hash, Some(&b"key"[..]))));
+        let mut wanted: Vec<u32> = (0..count as u32).filter(|&row| valid[row as usize]).collect();
+        wanted.sort_by_key(|&row| bucket(hashes[row as usize]));
+        let mut partition = Partition::default();
+        for threads in [1, 2, 3, 8, 100, 2] {
+            partition.fill(&keys, &times, threads).unwrap();
+            assert_eq!(partition.parts.len(), threads.min(PARTS_MAX));
+            let pieces = partition.pieces(threads);
+            let longest = pieces.iter().map(|piece| piece.len()).max().unwrap();
+            assert!(longest <= wanted.len().div_ceil(threads), "a thread has more to do than its share");
+            let probes: Vec<&Probe> = pieces.into_iter().flatten().collect();
+            let positions: Vec<u32> = probes.iter().map(|probe| probe.position).collect();
+            assert!(positions == wanted, "over {threads} threads");
+            let is_row = |probe: &&Probe| {
+                let row = probe.position as usize;
+                (probe.hash, probe.at) == (hashes[row], row as i64)
+            };
+            assert!(probes.iter().all(is_row), "over {threads} threads");
+        }
+    }
 }

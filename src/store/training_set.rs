@@ -1,14 +1,16 @@
 //! The answer of a point-in-time join, batch by batch.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::SchemaRef;
-use arrow_select::concat::concat_batches;
+use arrow_array::{Array, RecordBatch, RecordBatchOptions, RecordBatchReader};
+use arrow_schema::{ArrowError, SchemaRef};
+use arrow_select::concat::concat;
 
 use crate::engine::historical::HistoricalJoin;
 use crate::error::{Error, Result};
 use crate::join::is_too_long;
+use crate::threads;
 
 use super::row_bytes::{FeatureBytes, row_bytes};
 
@@ -16,6 +18,8 @@ use super::row_bytes::{FeatureBytes, row_bytes};
 const CHUNK_ROWS: usize = 1 << 20;
 /// A chunk of wide rows ends here, its spine and its features together.
 const CHUNK_BYTES: usize = 256 << 20;
+/// Fewer rows than this are put together sooner than a thread is started.
+const PARALLEL_ROWS_MIN: usize = 1 << 16;
 
 /// A training set: the spine's columns, then the features', in the spine's order. Streams: give it a spine of any length.
 #[derive(Debug)]
@@ -89,7 +93,7 @@ impl<R: RecordBatchReader> TrainingSet<R> {
                 break;
             }
         }
-        gather_pieces(&self.spine.schema(), &pieces, &mut self.chunks);
+        gather_pieces(&self.spine.schema(), &pieces, self.join.threads(), &mut self.chunks);
         Ok(())
     }
 
@@ -128,19 +132,36 @@ fn join_first(
 }
 
 /// Puts pieces together, as far as they fit: a dictionary's keys or a column's offsets may be too small for all of them.
-fn gather_pieces(schema: &SchemaRef, pieces: &[RecordBatch], chunks: &mut VecDeque<RecordBatch>) {
+fn gather_pieces(schema: &SchemaRef, pieces: &[RecordBatch], threads: usize, chunks: &mut VecDeque<RecordBatch>) {
     match pieces {
         [] => {}
         [piece] => chunks.push_back(piece.clone()),
-        _ => match concat_batches(schema, pieces) {
+        _ => match put_together(schema, pieces, threads) {
             Ok(chunk) => chunks.push_back(chunk),
             Err(_) => {
                 let (some, others) = pieces.split_at(pieces.len() / 2);
-                gather_pieces(schema, some, chunks);
-                gather_pieces(schema, others, chunks);
+                gather_pieces(schema, some, threads, chunks);
+                gather_pieces(schema, others, threads, chunks);
             }
         },
     }
+}
+
+/// One batch out of several, column by column over `threads` threads.
+fn put_together(
+    schema: &SchemaRef,
+    pieces: &[RecordBatch],
+    threads: usize,
+) -> std::result::Result<RecordBatch, ArrowError> {
+    let rows = pieces.iter().map(RecordBatch::num_rows).sum();
+    let threads = if rows < PARALLEL_ROWS_MIN { 1 } else { threads };
+    let columns = threads::over(threads, 0..schema.fields().len(), |column| {
+        let parts: Vec<&dyn Array> = pieces.iter().map(|piece| piece.column(column).as_ref()).collect();
+        concat(&parts)
+    });
+    let columns = columns.into_iter().collect::<std::result::Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
 impl<R: RecordBatchReader> Iterator for TrainingSet<R> {
