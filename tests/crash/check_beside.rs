@@ -115,21 +115,21 @@ fn problems_beside<T: Send + 'static>(
 
 #[test]
 fn a_writer_that_comes_and_seals_while_a_store_is_checked_damages_nothing() {
-    let (closed, store) = written();
+    let (disk, store) = written();
+    let killed = disk.kill_image();
     store.close().unwrap();
-    drop(store);
-    let mut damages = problems_beside(
-        || closed.kill_image(),
-        |disk| {
-            let store = open(disk);
-            store.write("v", &batch(0..9, 2, 2)).unwrap();
-            store.seal().unwrap();
-            store.write("v", &batch(0..9, 3, 3)).unwrap();
-            store
-        },
-    );
-    damages.retain(|(_, problem)| problem.severity == Severity::Damage);
-    assert_eq!(damages, [], "before that look");
+    let seals = |disk: &MemDisk| {
+        let store = open(disk);
+        store.write("v", &batch(0..9, 2, 2)).unwrap();
+        store.seal().unwrap();
+        store.write("v", &batch(0..9, 3, 3)).unwrap();
+        store
+    };
+    for (image, last) in [(disk.kill_image(), "closed the store"), (killed, "was killed")] {
+        let mut damages = problems_beside(|| image.kill_image(), seals);
+        damages.retain(|(_, problem)| problem.severity == Severity::Damage);
+        assert_eq!(damages, [], "before that look; the last writer {last}");
+    }
 }
 
 /// Applies one more view, and writes a row to it.

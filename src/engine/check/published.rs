@@ -95,8 +95,8 @@ impl Check<'_> {
         Ok(head.as_ref().map(Head::read_trusted))
     }
 
-    /// What HEAD says, where there is one, and a MANIFEST that was read after it and so is as new. A HEAD that the store has
-    /// outlived is not trusted.
+    /// What HEAD says, where there is one, and a MANIFEST that was read after it and so is as new; HEAD is as new too, unless
+    /// a writer was killed before it said so. One that the store has outlived is not trusted.
     fn head_and_manifest(&self, identity: &Identity) -> Result<(Option<Said>, Result<Option<RegistryState>>)> {
         let log = log_place(&self.disk, &self.dir, identity);
         let mut head = self.ask_head(identity)?;
@@ -105,15 +105,17 @@ impl Check<'_> {
             let published = manifest::load(&*self.disk, &self.dir, &identity.uuid);
             let loaded = published.and_then(|published| published.map(RegistryState::from_manifest).transpose());
             let (Some((said, trust)), Ok(Some(state))) = (head, &loaded) else { return Ok((head, loaded)) };
-            if trust == Trust::Untrusted || !is_outlived(&said, state.generation(), &log)? {
+            let is_older = said.manifest_generation < state.generation();
+            if trust == Trust::Untrusted || !is_older && !is_outlived(&said, state.generation(), &log)? {
                 return Ok((head, loaded));
             }
-            // A writer that has come since took the mark back first: what it says goes with a newer MANIFEST.
+            // A writer that has sealed since says up to where its runs go; one that has come took the mark back first.
             let now = self.ask_head(identity)?;
             attempts_left -= 1;
             if now == head || attempts_left == 0 {
-                // A log that goes on says more, as after a power failure.
-                return Ok((Some((said, Trust::Untrusted)), loaded));
+                // A log that goes on says more, as after a power failure. One in use is of a writer between MANIFEST and HEAD.
+                let trust = if said.is_clean { Trust::Untrusted } else { trust };
+                return Ok((Some((said, trust)), loaded));
             }
             head = now;
         }
