@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use asof::definition::{Definitions, FeatureView};
 use asof::disk::{CrashMode, Disk, File, LockGuard, MemDisk, OpenMode};
 use asof::value::{DataType, Value};
-use asof::{ApplyOptions, Features, GetOptions, Problem, Result, Severity, Store};
+use asof::{ApplyOptions, BulkOptions, Features, GetOptions, Problem, Result, Severity, Store};
 use bytes::Bytes;
 
 use super::image::STORE;
-use super::windows::{apply, batch};
+use super::windows::{apply, batch, builder};
 
 /// A disk on which something happens before one of the looks that a process takes at it.
 struct Looked {
@@ -153,6 +153,38 @@ fn a_writer_that_comes_with_a_new_view_while_a_check_recovers_for_itself_damages
     damages.extend(problems_beside(|| disk.crash_image(CrashMode::KeepAll), move |disk| comes(disk).close().unwrap()));
     damages.retain(|(_, problem)| problem.severity == Severity::Damage);
     assert_eq!(damages, [], "before that look");
+}
+
+/// The folders were compared with a MANIFEST that was read before: runs with all the rows there are were said to be a crash's,
+/// and their removal a thing of course.
+#[test]
+fn what_writers_leave_that_come_and_go_while_a_store_is_checked_is_no_leftover() {
+    let (disk, store) = written();
+    let killed = disk.kill_image();
+    store.close().unwrap();
+    let imports = |disk: &MemDisk| {
+        for round in 2..4 {
+            let store = builder(disk).open(STORE).unwrap();
+            let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+            bulk.write(&batch(0..9, round, round)).unwrap();
+            bulk.commit().unwrap();
+            store.close().unwrap();
+        }
+        let store = builder(disk).open(STORE).unwrap();
+        write_to_a_new_view(&store);
+        store.compact().unwrap();
+        store.close().unwrap();
+    };
+    for image in [&disk, &killed] {
+        assert_eq!(problems_beside(|| image.kill_image(), imports), [], "before that look, beside imports");
+    }
+    // After a writer that was killed, the next begins a segment.
+    let writes = |disk: &MemDisk| {
+        let store = open(disk);
+        store.write("v", &batch(0..9, 2, 2)).unwrap();
+        store.close().unwrap();
+    };
+    assert_eq!(problems_beside(|| killed.kill_image(), writes), [], "before that look, beside a write");
 }
 
 /// Who reads recovers the log for itself then; a segment that the writer sealed and removed meanwhile was damage to it.

@@ -18,7 +18,7 @@ use crate::tail::TailSegment;
 const ATTEMPTS_MAX: usize = 20;
 
 /// What HEAD says, and how far that can be believed.
-type Said = (HeadState, Trust);
+pub(super) type Said = (HeadState, Trust);
 
 /// A store's records, and the rows of its log that lie in none of the runs these name.
 pub(super) struct Published {
@@ -28,8 +28,8 @@ pub(super) struct Published {
     pub seq: u64,
     /// Whose its tables are.
     pub beside: Beside,
-    /// What HEAD said, where it is believed.
-    pub head: Option<HeadState>,
+    /// What HEAD said, and whether that is believed.
+    pub head: Option<Said>,
 }
 
 impl Check<'_> {
@@ -67,7 +67,7 @@ impl Check<'_> {
                     Some(said) => beside(&*self.disk, &self.dir, said)?,
                     None => Beside::Nobody { committed_seq: seq },
                 };
-                return Ok(Some(Published { state, tail, seq, beside, head: said }));
+                return Ok(Some(Published { state, tail, seq, beside, head }));
             }
             self.report = before.clone();
         }
@@ -76,10 +76,10 @@ impl Check<'_> {
             .remedy("check the store while less is written to it"))
     }
 
-    /// Whether nobody has written to the store since HEAD said `head`, nor does.
-    pub(super) fn is_at_rest(&self, identity: &Identity, head: Option<&HeadState>) -> Result<bool> {
-        let now = self.ask_head(identity)?.filter(|(_, trust)| *trust != Trust::Untrusted);
-        Ok(!self.is_written_to() && head.is_some_and(|head| now.is_some_and(|(now, _)| now == *head)))
+    /// Whether a process writes to the store, or has since this was published: what else was seen meanwhile may be its doing.
+    /// Asked after the look, and in this order: whoever wrote and is gone has said so.
+    pub(super) fn is_outdated(&self, identity: &Identity, Published { state, head, .. }: &Published) -> Result<bool> {
+        Ok(self.is_written_to() || self.has_changed(identity, *head, state)?)
     }
 
     /// Whether a writer has come since HEAD said `head`, which it takes over before it writes; one that had lost its HEAD
