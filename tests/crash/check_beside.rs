@@ -11,7 +11,7 @@ use asof::value::{DataType, Value};
 use asof::{ApplyOptions, BulkOptions, Features, GetOptions, Problem, Result, Severity, Store};
 use bytes::Bytes;
 
-use super::image::STORE;
+use super::image::{STORE, path};
 use super::windows::{apply, batch, builder};
 
 /// A disk on which something happens before one of the looks that a process takes at it.
@@ -185,6 +185,39 @@ fn what_writers_leave_that_come_and_go_while_a_store_is_checked_is_no_leftover()
         store.close().unwrap();
     };
     assert_eq!(problems_beside(|| killed.kill_image(), writes), [], "before that look, beside a write");
+}
+
+/// A writer that is killed between registry.redb and MANIFEST has committed: the next one takes what the first of them says.
+#[test]
+fn a_leftover_that_is_removed_at_the_next_opening_is_one() {
+    let (disk, store) = written();
+    store.close().unwrap();
+    drop(store);
+    let images: Arc<Mutex<Vec<MemDisk>>> = Arc::default();
+    let taken = Arc::clone(&images);
+    disk.on_operation(move |info| taken.lock().unwrap().push(info.disk.kill_image()));
+    let store = builder(&disk).open(STORE).unwrap();
+    for round in 2..4 {
+        let mut bulk = store.bulk_writer("v", BulkOptions::default()).unwrap();
+        bulk.write(&batch(0..9, round, round)).unwrap();
+        bulk.commit().unwrap();
+    }
+    write_to_a_new_view(&store);
+    store.compact().unwrap();
+    let mut leftovers = 0;
+    let mut kept = Vec::new();
+    for (number, image) in images.lock().unwrap().iter().enumerate() {
+        let report = Store::builder().disk(Arc::new(image.clone())).check(STORE, &mut |_| ()).unwrap();
+        drop(open(image));
+        for problem in report.problems.into_iter().filter(|problem| problem.severity == Severity::Leftover) {
+            leftovers += 1;
+            if image.exists(&path(problem.file.to_str().unwrap())).unwrap() {
+                kept.push((number, problem));
+            }
+        }
+    }
+    assert!(leftovers > 9, "only {leftovers}");
+    assert_eq!(kept, [], "killed before that operation, and kept by the next writer");
 }
 
 /// Who reads recovers the log for itself then; a segment that the writer sealed and removed meanwhile was damage to it.

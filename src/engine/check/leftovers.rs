@@ -5,7 +5,9 @@ use super::{Check, MADE_ANEW, Severity};
 use crate::engine::orphans::{Place, Unnamed, history_folders, log_folder, quarantine_folder, store_folder, unnamed};
 use crate::engine::picture::Picture;
 use crate::error::Result;
+use crate::format::manifest::Manifest;
 use crate::identity::Identity;
+use crate::registry;
 
 impl Check<'_> {
     pub(super) fn leftovers(&mut self, picture: &Picture, identity: &Identity, published: &Published) -> Result<()> {
@@ -22,14 +24,18 @@ impl Check<'_> {
         for (folder, place, named) in folders {
             found.extend(unnamed(&*self.disk, &folder, place, &named)?);
         }
-        if self.is_outdated(identity, published)? {
-            // A run on its way, a file about to be renamed: its writer knows. What it has committed, a newer MANIFEST names.
-            self.report
-                .passed_over
-                .push("files that nothing names: a process writes to the store, or has meanwhile".to_owned());
+        // A run on its way, a file about to be renamed: its writer knows. What it has committed, a newer MANIFEST names; or
+        // registry.redb, which the next opening goes by, where it was killed in between.
+        let is_newer = |stored: Manifest| stored.generation > published.state.generation();
+        let why = if self.is_outdated(identity, published)? {
+            "a process writes to the store, or has meanwhile"
+        } else if registry::stored(&*self.disk, &self.dir, &identity.uuid).is_ok_and(is_newer) {
+            "registry.redb, which is newer than MANIFEST, may name them"
+        } else {
+            found.into_iter().for_each(|found| self.leftover(found));
             return Ok(());
-        }
-        found.into_iter().for_each(|found| self.leftover(found));
+        };
+        self.report.passed_over.push(format!("files that nothing names: {why}"));
         Ok(())
     }
 
