@@ -135,18 +135,20 @@ impl Check<'_> {
             return Ok(());
         };
         self.read(identity::FILE_NAME.as_ref());
-        let Some(Published { state, tail, seq, beside, head }) = self.published(&identity)? else { return Ok(()) };
-        self.stored_registry(&identity, &state)?;
-        let picture = Picture::new(&self.disk, &self.dir, Arc::clone(&state), None, tail);
-        self.registry(&state, seq);
+        let Some(published) = self.published(&identity)? else { return Ok(()) };
+        let state = &published.state;
+        self.stored_registry(&identity, &published)?;
+        let picture = Picture::new(&self.disk, &self.dir, Arc::clone(state), None, published.tail.clone());
+        self.registry(state, published.seq);
         self.history(&picture, &identity)?;
-        self.clocks(&state)?;
-        self.tables(&picture, &identity, seq, (beside, head.as_ref()))?;
-        self.leftovers(&picture)
+        self.clocks(state)?;
+        self.tables(&picture, &identity, &published)?;
+        self.leftovers(&picture, &identity, &published)
     }
 
     /// Whether `registry.redb` says what MANIFEST does.
-    fn stored_registry(&mut self, identity: &Identity, state: &RegistryState) -> Result<()> {
+    fn stored_registry(&mut self, identity: &Identity, published: &Published) -> Result<()> {
+        let state = &published.state;
         if self.is_written_to() {
             self.report.passed_over.push("registry.redb is in use by the process that writes to the store".to_owned());
             return Ok(());
@@ -156,7 +158,7 @@ impl Check<'_> {
                 self.read(registry::FILE_NAME.as_ref());
                 return Ok(());
             }
-            // A writer was killed between the two, or has come meanwhile.
+            // A writer was killed between the two.
             Ok(stored) if stored.generation > state.generation() => {
                 format!("it is of generation {}, and MANIFEST is of {}", stored.generation, state.generation())
             }
@@ -171,6 +173,10 @@ impl Check<'_> {
             Err(error) if error.kind() == ErrorKind::Damaged => error.what().to_owned(),
             Err(error) => return Err(error),
         };
+        if self.is_outdated(identity, published)? {
+            self.report.passed_over.push("registry.redb: a process has written to the store meanwhile".to_owned());
+            return Ok(());
+        }
         self.read(registry::FILE_NAME.as_ref());
         self.problem(
             Severity::Derived,

@@ -18,7 +18,7 @@ use crate::tail::TailSegment;
 const ATTEMPTS_MAX: usize = 20;
 
 /// What HEAD says, and how far that can be believed.
-type Said = (HeadState, Trust);
+pub(super) type Said = (HeadState, Trust);
 
 /// A store's records, and the rows of its log that lie in none of the runs these name.
 pub(super) struct Published {
@@ -28,13 +28,14 @@ pub(super) struct Published {
     pub seq: u64,
     /// Whose its tables are.
     pub beside: Beside,
-    /// What HEAD said, where it is believed.
-    pub head: Option<HeadState>,
+    /// What HEAD said, and whether that is believed.
+    pub head: Option<Said>,
 }
 
 impl Check<'_> {
     /// Reads HEAD, MANIFEST and the log; `None` where no MANIFEST can be read. Segments that are sealed meanwhile lie in
-    /// runs that a newer MANIFEST names: it is taken instead, and everything is read again.
+    /// runs that a newer MANIFEST names: it is taken instead, and everything is read again; so it is where a writer comes while
+    /// the log is recovered.
     pub(super) fn published(&mut self, identity: &Identity) -> Result<Option<Published>> {
         let before = self.report.clone();
         for _ in 0..ATTEMPTS_MAX {
@@ -58,12 +59,15 @@ impl Check<'_> {
                 self.problem(Severity::Damage, manifest::FILE_NAME, what, remedy);
             }
             let state = Arc::new(state);
-            if let Some((tail, seq)) = self.log(identity, &state, said.as_ref())? {
+            let read = self.log(identity, &state, said.as_ref())?;
+            // A writer that came meanwhile may have added rows while the log's end was looked for, of views that `state` lacks too.
+            let is_changed = said.is_none() && self.has_changed(identity, head, &state)?;
+            if let Some((tail, seq)) = read.filter(|_| !is_changed) {
                 let beside = match &said {
                     Some(said) => beside(&*self.disk, &self.dir, said)?,
                     None => Beside::Nobody { committed_seq: seq },
                 };
-                return Ok(Some(Published { state, tail, seq, beside, head: said }));
+                return Ok(Some(Published { state, tail, seq, beside, head }));
             }
             self.report = before.clone();
         }
@@ -72,36 +76,46 @@ impl Check<'_> {
             .remedy("check the store while less is written to it"))
     }
 
-    /// Whether nobody has written to the store since HEAD said `head`, nor does.
-    pub(super) fn is_at_rest(&self, identity: &Identity, head: Option<&HeadState>) -> Result<bool> {
-        let now = Head::open(&*self.disk, &self.dir, &identity.uuid, MapAccess::Read)?;
-        let now = now.as_ref().map(Head::read_trusted).filter(|(_, trust)| *trust != Trust::Untrusted);
-        Ok(!self.is_written_to() && head.is_some_and(|head| now.is_some_and(|(now, _)| now == *head)))
+    /// Whether a process writes to the store, or has since this was published: what else was seen meanwhile may be its doing.
+    /// Asked after the look, and in this order: whoever wrote and is gone has said so.
+    pub(super) fn is_outdated(&self, identity: &Identity, Published { state, head, .. }: &Published) -> Result<bool> {
+        Ok(self.is_written_to() || self.has_changed(identity, *head, state)?)
     }
 
-    /// What HEAD says, where there is one, and a MANIFEST that was read after it and so is as new. A HEAD that the store has
-    /// outlived is not trusted.
+    /// Whether a writer has come since HEAD said `head`, which it takes over before it writes; one that had lost its HEAD
+    /// shows in MANIFEST.
+    fn has_changed(&self, identity: &Identity, head: Option<Said>, state: &RegistryState) -> Result<bool> {
+        let [before, now] = [head, self.ask_head(identity)?].map(|head| head.map(|(said, _)| said));
+        Ok(now != before || self.moved_on(state)?.is_some())
+    }
+
+    /// What HEAD says, where there is one.
+    fn ask_head(&self, identity: &Identity) -> Result<Option<Said>> {
+        let head = Head::open(&*self.disk, &self.dir, &identity.uuid, MapAccess::Read)?;
+        Ok(head.as_ref().map(Head::read_trusted))
+    }
+
+    /// What HEAD says, where there is one, and a MANIFEST that was read after it and so is as new; HEAD is as new too, unless
+    /// a writer was killed before it said so. One that the store has outlived is not trusted.
     fn head_and_manifest(&self, identity: &Identity) -> Result<(Option<Said>, Result<Option<RegistryState>>)> {
         let log = log_place(&self.disk, &self.dir, identity);
-        let ask_head = || -> Result<Option<Said>> {
-            let head = Head::open(&*self.disk, &self.dir, &identity.uuid, MapAccess::Read)?;
-            Ok(head.as_ref().map(Head::read_trusted))
-        };
-        let mut head = ask_head()?;
+        let mut head = self.ask_head(identity)?;
         let mut attempts_left = ATTEMPTS_MAX;
         loop {
             let published = manifest::load(&*self.disk, &self.dir, &identity.uuid);
             let loaded = published.and_then(|published| published.map(RegistryState::from_manifest).transpose());
             let (Some((said, trust)), Ok(Some(state))) = (head, &loaded) else { return Ok((head, loaded)) };
-            if trust == Trust::Untrusted || !is_outlived(&said, state.generation(), &log)? {
+            let is_older = said.manifest_generation < state.generation();
+            if trust == Trust::Untrusted || !is_older && !is_outlived(&said, state.generation(), &log)? {
                 return Ok((head, loaded));
             }
-            // A writer that has come since took the mark back first: what it says goes with a newer MANIFEST.
-            let now = ask_head()?;
+            // A writer that has sealed since says up to where its runs go; one that has come took the mark back first.
+            let now = self.ask_head(identity)?;
             attempts_left -= 1;
             if now == head || attempts_left == 0 {
-                // A log that goes on says more, as after a power failure.
-                return Ok((Some((said, Trust::Untrusted)), loaded));
+                // A log that goes on says more, as after a power failure. One in use is of a writer between MANIFEST and HEAD.
+                let trust = if said.is_clean { Trust::Untrusted } else { trust };
+                return Ok((Some((said, trust)), loaded));
             }
             head = now;
         }

@@ -3,12 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
+use super::published::Published;
 use super::{Check, MADE_ANEW, Severity};
 use crate::engine::as_of::find_row;
 use crate::engine::picture::{Picture, ViewPicture, table_shape};
 use crate::error::Result;
 use crate::format::row::{FieldState, RowKind};
-use crate::head::HeadState;
+use crate::head::Trust;
 use crate::history::for_each_latest;
 use crate::identity::Identity;
 use crate::join::pick::AsOf;
@@ -38,14 +39,10 @@ struct Comparing<'a> {
 }
 
 impl Check<'_> {
-    /// `beside`, and what HEAD said when it was asked.
-    pub(super) fn tables(
-        &mut self,
-        picture: &Picture,
-        identity: &Identity,
-        seq: u64,
-        (beside, head): (Beside, Option<&HeadState>),
-    ) -> Result<()> {
+    pub(super) fn tables(&mut self, picture: &Picture, identity: &Identity, published: &Published) -> Result<()> {
+        let Published { seq, beside, head, .. } = *published;
+        let is_closed =
+            matches!(beside, Beside::Nobody { .. }) && head.is_some_and(|(_, trust)| trust != Trust::Untrusted);
         for view in picture.views.values().filter(|view| !view.record.is_dropped()) {
             let path = self.dir.join("latest").join(view.record.dir_name());
             let options = TableOptions { expected_keys: 0, reserve_bytes: Sizes::default().table_reserve_bytes };
@@ -72,11 +69,11 @@ impl Check<'_> {
                 self.report.passed_over.push(format!("the latest table of {name} is being filled"));
                 continue;
             }
-            let at_rest = matches!(beside, Beside::Nobody { .. }) && self.is_at_rest(identity, head)?;
+            let at_rest = is_closed && !self.is_outdated(identity, published)?;
             let compare = |at_rest| Comparing::new(view, &picture.tail, &table, seq, at_rest).all(identity.hash_seed);
             let mut outcome = compare(at_rest);
             // What somebody writes to looks damaged to who takes it for a table at rest.
-            if at_rest && outcome.as_ref().is_ok_and(Comparing::differ) && !self.is_at_rest(identity, head)? {
+            if at_rest && outcome.as_ref().is_ok_and(Comparing::differ) && self.is_outdated(identity, published)? {
                 outcome = compare(false);
             }
             let name = view.record.definition.reference();
