@@ -202,7 +202,7 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<InputFile>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let found = files_of_folder(path)?;
+            let found = files_of_folder(path)?.files;
             if found.is_empty() {
                 return Err(Error::not_found("no file of a known format in this folder").at(path.display()));
             }

@@ -212,10 +212,10 @@ pub struct Source {
 /// inferred: they have the keys of all files together.
 ///
 /// # Errors
-/// There is no such file, its format is unknown, or it is not what its extension says; a link below the folder leads nowhere, or to a
-/// folder that is read already.
+/// There is no such file, its format is unknown, or it is not what its extension says; a link below the folder leads nowhere, or to
+/// what is read already.
 pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> {
-    let mut waiting = if path.is_dir() { files_of_folder(path)? } else { VecDeque::from([path.to_path_buf()]) };
+    let mut waiting = if path.is_dir() { files_of_folder(path)?.files } else { VecDeque::from([path.to_path_buf()]) };
     let bytes_read = Arc::new(AtomicU64::new(0));
     // A file whose length cannot be asked is told of when it is opened.
     let bytes_total = waiting.iter().map(|path| std::fs::metadata(path).map_or(0, |about| about.len())).sum();
