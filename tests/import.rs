@@ -1228,6 +1228,73 @@ fn values_of_a_constant_event_time_are_of_no_other() {
     }
 }
 
+/// A column of times of text files was read for the deletes, and a value beside what is no time was a bad row.
+#[test]
+fn values_of_a_constant_event_time_have_any_column_of_times() {
+    let csv = |rows: &str| ("w.csv", format!("origin,event_timestamp,temp,_deleted\n{rows}"));
+    let values = [
+        ("w.csv", "origin,event_timestamp,temp\nJFK,01/02/2024,1\nLGA,1709298000,2\n".to_owned()),
+        csv("JFK,01/02/2024,1,false\nLGA,1709298000,2,\n"),
+        (
+            "w.jsonl",
+            "{\"origin\":\"JFK\",\"event_timestamp\":\"01/02/2024\",\"temp\":1}\n\
+             {\"origin\":\"LGA\",\"event_timestamp\":1709298000,\"temp\":2}\n"
+                .to_owned(),
+        ),
+        (
+            "w.jsonl",
+            "{\"origin\":\"JFK\",\"event_timestamp\":\"01/02/2024\",\"temp\":1,\"_deleted\":false}\n\
+             {\"origin\":\"LGA\",\"event_timestamp\":[1709298000],\"temp\":2}\n"
+                .to_owned(),
+        ),
+    ];
+    for (name, text) in &values {
+        let ignored = if text.contains("_deleted") { vec![] } else { vec!["event_timestamp".to_owned()] };
+        for bad_rows in [BadRows::Fail, BadRows::Quarantine] {
+            let store = store_of(always_true());
+            let options = ImportOptions { bad_rows, ..ImportOptions::default() };
+            let report = store.import_files("weather", &[file(&store, name, text)], &options).unwrap();
+            assert_eq!((counts(&report), report.ignored), ((2, 2, 0, 0), ignored.clone()), "{bad_rows:?}: {text}");
+            assert_eq!(on_both_days(&store, "LGA"), [Status::Present; 2], "{text}");
+        }
+    }
+
+    // A delete is of the time that stands there. What is set aside stands there as it was written.
+    let quarantine = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    for ((name, text), [first, second]) in [
+        (csv("JFK,1,1,\nJFK,01/02/2024,,true\nLGA,5,99,\n"), ["\"01/02/2024\"", "\"5\""]),
+        (
+            (
+                "w.jsonl",
+                "{\"origin\":\"JFK\",\"event_timestamp\":1,\"temp\":1}\n\
+                 {\"origin\":\"JFK\",\"event_timestamp\":\"01/02/2024\",\"_deleted\":true}\n\
+                 {\"origin\":\"LGA\",\"event_timestamp\":5,\"temp\":99}\n"
+                    .to_owned(),
+            ),
+            ["\"01/02/2024\"", "5"],
+        ),
+    ] {
+        let store = store_of(always_true());
+        let path = file(&store, name, &text);
+        let error = import_error(&store, &path);
+        assert!(error.contains("event_timestamp: ") && error.contains("01/02/2024"), "{error}");
+        let report = store.import_files("weather", &[path], &quarantine).unwrap();
+        assert_eq!(counts(&report), (3, 1, 0, 2), "{text}");
+        let set_aside = fs::read_to_string(report.quarantine.unwrap()).unwrap();
+        let times: Vec<&str> =
+            set_aside.lines().map(|line| line.split("\"event_timestamp\":").nth(1).unwrap()).collect();
+        assert!(times[0].starts_with(&format!("{first},")), "{set_aside}");
+        assert!(times[1].starts_with(&format!("{second},")), "{set_aside}");
+
+        let source = Source { timestamp_format: Some("%d/%m/%Y".to_owned()), ..always_true().source };
+        let store = store_of(weather().source(source));
+        let text = text.replace("01/02/2024", "03/01/1970");
+        let report = store.import_files("weather", &[file(&store, name, &text)], &quarantine).unwrap();
+        assert_eq!(counts(&report), (3, 2, 0, 1), "{text}");
+        assert_eq!(on_both_days(&store, "JFK"), [Status::Present, Status::NotFound], "{text}");
+    }
+}
+
 /// What was stored before the source was said to have no times stays of its time.
 #[test]
 fn an_export_of_a_constant_event_time_comes_back_as_it_was() {

@@ -45,7 +45,7 @@ impl CsvReader {
                 columns.push((name.clone(), options.type_of(name).unwrap_or(DataType::String)));
             }
         }
-        let batcher = RowBatcher::new(file.path(), columns, options);
+        let batcher = RowBatcher::new(file.path(), columns, options, "text");
         let timestamp_format = options.timestamp_format()?;
         Ok(CsvReader { file, tokens, header, targets, batcher, timestamp_format, done: false })
     }

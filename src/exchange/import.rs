@@ -302,6 +302,7 @@ impl Run<'_> {
             self.tell(batch.num_rows() as u64, source.bytes_read().min(file.len_bytes));
         }
         found.check_met(self.writer.definition(), &file.path, source.met_columns())?;
+        self.tell_ignored(found.unused(source.met_columns()));
         let late = &source.met_columns().late;
         self.tell_ignored(late.iter().take(LATE_NAMED_MAX).cloned().collect());
         self.ignored_more |= late.len() > LATE_NAMED_MAX;

@@ -49,7 +49,8 @@ impl ViewSource {
             check_keys(view, &found, || is_sample_all(file))
                 .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))?;
         }
-        options.column_types = Some(column_types(view, &found, kind));
+        let (types, as_written) = column_types(view, &found, kind);
+        (options.column_types, options.as_written) = (Some(types), as_written);
         let schema = source_schema(path, &options)?;
         let accept = AcceptOptions::new(Timestamp(0));
         let taken = accept_batch(view, &RecordBatch::new_empty(schema.clone()), &accept)
@@ -74,11 +75,18 @@ impl ViewSource {
         fields.extend(later.map(|name| typed_field(name, &DataType::String).into()));
         let all = Arc::new(Schema::new(fields));
         // What a short file would be read by, and this one was not.
-        let wanted = column_types(view, &all, FileKind::JsonLines);
+        let (wanted, _) = column_types(view, &all, FileKind::JsonLines);
         let passed_over = wanted.iter().find(|(name, _)| met.late.contains(name));
         check_keys(view, &all, || true)
             .and_then(|()| passed_over.map_or(Ok(()), |(key, _)| Err(too_late(key))))
             .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))
+    }
+
+    /// Columns of a JSON Lines file that the view turned out to have no use for: times of deletes, and there was none.
+    pub fn unused(&self, met: &MetColumns) -> Vec<String> {
+        let is_met = |name: &str| met.read.iter().any(|read| read == name);
+        let times = self.options.as_written.iter().filter(|name| is_met(name) && !is_met(DELETED_COLUMN));
+        times.cloned().collect()
     }
 }
 
@@ -142,34 +150,39 @@ fn too_late(key: &str) -> Error {
         .remedy(format!("let its first row have it too, if only as \"{key}\": null"))
 }
 
-/// The types of the view's columns, as they are called in a file of these columns. Files that say themselves what their columns are do
-/// not ask.
-fn column_types(view: &FeatureView, found: &SchemaRef, kind: FileKind) -> Vec<(String, DataType)> {
+/// The types of the view's columns, as they are called in a file of these columns, and those of them that are left as they are written.
+/// Files that say themselves what their columns are do not ask.
+fn column_types(view: &FeatureView, found: &SchemaRef, kind: FileKind) -> (Vec<(String, DataType)>, Vec<String>) {
     let is_there = |name: &str| found.column_with_name(name).is_some();
     let mut types: Vec<(String, DataType)> = Vec::new();
-    let mut add = |target: &str, dtype: &DataType| {
+    let mut as_written = Vec::new();
+    let mut add = |target: &str, dtype: &DataType| -> Option<String> {
         let renamed = view.source.rename.iter().find(|(_, to)| *to == target).map(|(from, _)| from.as_str());
         let name = renamed.filter(|from| is_there(from) || !is_there(target)).unwrap_or(target);
-        if types.iter().all(|(known, _)| known != name) {
-            types.push((name.to_owned(), dtype.clone()));
-        }
+        let is_new = types.iter().all(|(known, _)| known != name);
+        is_new.then(|| types.push((name.to_owned(), dtype.clone())))?;
+        Some(name.to_owned())
     };
-    view.join_keys.iter().chain(&view.event_id).for_each(|(name, dtype)| add(name, dtype));
+    for (name, dtype) in view.join_keys.iter().chain(&view.event_id) {
+        add(name, dtype);
+    }
     if let EventTime::Column(name) = &view.source.event_timestamp {
         add(name, &DataType::Timestamp);
     }
     if let Some(name) = &view.source.created_timestamp {
         add(name, &DataType::Timestamp);
     }
-    view.features.iter().for_each(|feature| add(&feature.name, &feature.dtype));
+    for feature in &view.features {
+        add(&feature.name, &feature.dtype);
+    }
     // The first delete may stand far below the rows that the columns of JSON Lines are looked for in.
     if is_there(DELETED_COLUMN) || kind == FileKind::JsonLines {
         add(DELETED_COLUMN, &DataType::Bool);
         let is_constant = matches!(view.source.event_timestamp, EventTime::Constant(_));
         if is_constant && !view.source.rename.contains_key(EVENT_TIMESTAMP_COLUMN) {
-            // Deletes may lie elsewhere in time than a constant event time says.
-            add(EVENT_TIMESTAMP_COLUMN, &DataType::Timestamp);
+            // Deletes may lie elsewhere in time than a constant event time says. What stands beside values need be no time.
+            as_written.extend(add(EVENT_TIMESTAMP_COLUMN, &DataType::String));
         }
     }
-    types
+    (types, as_written)
 }
