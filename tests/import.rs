@@ -1045,7 +1045,8 @@ fn a_new_version_takes_over_what_it_shares_with_an_older_one() {
     assert!(error.to_string().contains("weather@7"), "{error}");
 }
 
-/// Nothing that was imported into it at the constant could ever win over a row that was copied with a later time.
+/// Nothing that was imported into it at the constant could ever win over a row that was copied with a later time, whichever way
+/// it came.
 #[test]
 fn rows_with_times_of_their_own_are_not_copied_to_a_constant_event_time() {
     let view = |version: u32, source: Source| {
@@ -1063,14 +1064,41 @@ fn rows_with_times_of_their_own_are_not_copied_to_a_constant_event_time() {
     store.apply(&definitions, ApplyOptions::default()).unwrap();
     let csv = file(&store, "w.csv", "origin,temp\nJFK,39\n");
     store.import_files("weather@2", &[csv], &ImportOptions::default()).unwrap();
-    for (to, from) in [("weather@2", 1), ("weather@4", 2)] {
+    for (to, from, times) in [
+        ("weather@2", 1, "those of weather@1 have times of their own"),
+        ("weather@4", 2, "those of weather@2 are of 2024-03-01T13:00:00Z"),
+    ] {
         let error = store.import_version(to, from).unwrap_err();
         assert_eq!(error.kind(), asof::ErrorKind::Refused);
         assert!(error.to_string().contains(&format!("every row of {to} is of ")), "{error}");
+        assert!(error.to_string().contains(times), "{error}");
     }
     for (to, from) in [("weather@3", 2), ("weather@1", 2)] {
         assert_eq!(counts(&store.import_version(to, from).unwrap()), (1, 1, 0, 0), "to {to}");
     }
+
+    // Beside the row of the constant, one of a time of its own, and a delete.
+    store.write("weather@1", &batch(&[("JFK", 60, 40.0)])).unwrap();
+    let at = Some(asof::time::Timestamp(TIME + 120_000_000));
+    let delete = asof::DeleteOptions { at, ..asof::DeleteOptions::default() };
+    store.delete("weather@1", &[("origin", "LGA".into())], &delete).unwrap();
+    let folder = store.path().with_file_name("out");
+    store.export("weather@1", &folder, &ExportOptions::default()).unwrap();
+    let reason = "of 2024-03-01T13:01:00Z in weather@1, and every row of weather@2 is of 2024-03-01T13:00:00Z";
+    let error = store.import_files("weather@2", std::slice::from_ref(&folder), &ImportOptions::default()).unwrap_err();
+    assert!(error.to_string().contains(reason), "an export of the other version: {error}");
+    // What the old version's source says today does not concern the rows that it has.
+    let today = Definitions::new("flights")
+        .entity("airport", [("origin", DataType::String)])
+        .view(view(1, constant(TIME)))
+        .view(view(2, constant(TIME)));
+    store.apply(&today, ApplyOptions::default()).unwrap();
+    let error = store.import_version("weather@2", 1).unwrap_err();
+    assert!(error.to_string().contains("view weather@1: origin=JFK at 2024-03-01T13:01:00Z: "), "{error}");
+    assert!(error.to_string().contains(reason), "{error}");
+    let quarantine = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    let report = store.import_files("weather@2", &[folder], &quarantine).unwrap();
+    assert_eq!(counts(&report), (3, 1, 1, 1), "the delete was written, the row of the constant is there");
 }
 
 /// The keys of the first 10,000 rows were looked at, and those of later rows ignored: files without any of the features, and files with

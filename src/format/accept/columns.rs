@@ -19,8 +19,8 @@ pub(super) struct Columns {
     pub event_ids: Vec<usize>,
     pub features: Vec<usize>,
     pub deleted: Option<usize>,
-    /// Whether they are those of an export of the view.
-    pub are_an_export: bool,
+    /// The version that they are an export of, where it is one of this view.
+    pub export_of: Option<String>,
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
 }
@@ -114,8 +114,8 @@ impl Columns {
         let is_ours = |name: &str| name == LINE_COLUMN || name == DELETED_COLUMN;
         let ignored = schema.fields().iter().zip(&used).filter(|(field, used)| !**used && !is_ours(field.name()));
         let ignored = ignored.map(|(field, _)| field.name().clone()).collect();
-        let are_an_export = schema.metadata().contains_key(VIEW_KEY) && goes_by_the_view(view, schema);
-        Ok((Columns { keys, event_ts, created, event_ids, features, deleted, are_an_export, ignored }, missing))
+        let export_of = schema.metadata().get(VIEW_KEY).filter(|_| goes_by_the_view(view, schema)).cloned();
+        Ok((Columns { keys, event_ts, created, event_ids, features, deleted, export_of, ignored }, missing))
     }
 }
 
