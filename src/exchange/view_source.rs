@@ -133,7 +133,7 @@ fn check_keys(view: &FeatureView, found: &SchemaRef, is_all: impl FnOnce() -> bo
     if mistakes.is_empty() || found.fields().is_empty() {
         return Ok(());
     }
-    let error = missing_error(view, found, &mistakes);
+    let error = missing_error(view, found, &mistakes, false);
     match mistakes.iter().find(|column| column.role == ColumnRole::Feature) {
         Some(feature) => {
             let way_out = error.way_out().unwrap_or_default().to_owned();
