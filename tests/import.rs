@@ -1151,6 +1151,32 @@ fn a_long_json_lines_file_is_refused_for_what_a_short_one_is() {
     }
 }
 
+/// Rows without a join key or a time are set aside, and a long file that begins with them was said to have no such column.
+#[test]
+fn rows_that_lack_a_key_are_set_aside_however_many_there_are_before_one_that_has_it() {
+    let quarantine = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    let row = "{\"origin\":\"A0\",\"event_timestamp\":\"2026-02-01T00:00:00Z\",\"temp\":1}\n";
+    for (key, without) in [
+        ("event_timestamp", "{\"origin\":\"A0\",\"temp\":1}\n"),
+        ("origin", "{\"event_timestamp\":\"2026-02-01T00:00:00Z\",\"temp\":1}\n"),
+    ] {
+        for count in [99, 10_000] {
+            let store = store_of(weather());
+            let path = [file(&store, "w.jsonl", &(without.repeat(count) + row))];
+            let report = store.import_files("weather", &path, &quarantine).unwrap();
+            let count = count as u64;
+            assert_eq!(counts(&report), (count + 1, 1, 0, count), "without {key}");
+        }
+        // Where no row has it, the whole file is at fault.
+        let store = store_of(weather());
+        let path = [file(&store, "w.jsonl", &without.repeat(10_001))];
+        let text = store.import_files("weather", &path, &quarantine).unwrap_err().to_string();
+        assert!(text.contains(&format!("missing column: {key}; ")), "{text}");
+        let set_aside = fs::read_dir(store.path().join("quarantine")).map_or(0, |files| files.count());
+        assert_eq!(set_aside, 0, "without {key}: a file of bad rows was left");
+    }
+}
+
 #[test]
 fn a_delete_far_down_a_json_lines_file_is_a_delete() {
     let read = |store: &Store, id: i64, day: i64| {

@@ -1,5 +1,6 @@
 //! How a file is read for a view: which of its columns, as which types.
 
+use std::cell::LazyCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl ViewSource {
         let file = SourceFile::open(path, Arc::default())?;
         let kind = FileKind::of_file(&file)?;
         if kind == FileKind::JsonLines {
-            check_keys(view, &found, || is_sample_all(file))
+            check_keys(view, &found, options.on_bad_row.is_some(), || is_sample_all(file))
                 .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))?;
         }
         let (types, as_written) = column_types(view, &found, kind);
@@ -77,7 +78,7 @@ impl ViewSource {
         // What a short file would be read by, and this one was not.
         let (wanted, _) = column_types(view, &all, FileKind::JsonLines);
         let passed_over = wanted.iter().find(|(name, _)| met.late.contains(name));
-        check_keys(view, &all, || true)
+        check_keys(view, &all, false, || true)
             .and_then(|()| passed_over.map_or(Ok(()), |(key, _)| Err(too_late(key))))
             .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))
     }
@@ -114,17 +115,19 @@ pub(super) fn unspoken_features(view: &FeatureView, path: &Path) -> Result<(Vec<
 
 /// Finds fault with the keys of a JSON Lines file. What is null need not be written, so that a feature which no row speaks of is
 /// no mistake by itself; it is one where the file has a key that is the feature's but for a slip, and where no feature is found at all
-/// and `is_all` of it was looked at.
+/// and `is_all` of it was looked at. Rows without a join key or a time are bad ones: until all are looked at, they may be some
+/// that are set aside.
 ///
 /// # Errors
 /// As for columns that other files lack.
-fn check_keys(view: &FeatureView, found: &SchemaRef, is_all: impl FnOnce() -> bool) -> Result<()> {
+fn check_keys(view: &FeatureView, found: &SchemaRef, sets_aside: bool, is_all: impl FnOnce() -> bool) -> Result<()> {
+    let is_all = LazyCell::new(is_all);
     let (missing, unknown) = missing_columns(view, found)?;
     let is_there = |name: &str| found.column_with_name(name).is_some();
     let count = |role: ColumnRole| missing.iter().filter(|column| column.role == role).count();
-    let says_nothing = count(ColumnRole::Feature) == view.features.len() && !is_there(DELETED_COLUMN) && is_all();
+    let says_nothing = count(ColumnRole::Feature) == view.features.len() && !is_there(DELETED_COLUMN) && *is_all;
     let is_mistake = |column: &&MissingColumn| match column.role {
-        ColumnRole::JoinKey | ColumnRole::EventTimestamp => true,
+        ColumnRole::JoinKey | ColumnRole::EventTimestamp => !sets_aside || *is_all,
         ColumnRole::Feature if says_nothing => true,
         _ => unknown.iter().any(|name| is_slip(name, &column.name)),
     };
