@@ -1045,7 +1045,8 @@ fn a_new_version_takes_over_what_it_shares_with_an_older_one() {
     assert!(error.to_string().contains("weather@7"), "{error}");
 }
 
-/// Nothing that was imported into it at the constant could ever win over a row that was copied with a later time.
+/// Nothing that was imported into it at the constant could ever win over a row that was copied with a later time, whichever way
+/// it came.
 #[test]
 fn rows_with_times_of_their_own_are_not_copied_to_a_constant_event_time() {
     let view = |version: u32, source: Source| {
@@ -1063,14 +1064,41 @@ fn rows_with_times_of_their_own_are_not_copied_to_a_constant_event_time() {
     store.apply(&definitions, ApplyOptions::default()).unwrap();
     let csv = file(&store, "w.csv", "origin,temp\nJFK,39\n");
     store.import_files("weather@2", &[csv], &ImportOptions::default()).unwrap();
-    for (to, from) in [("weather@2", 1), ("weather@4", 2)] {
+    for (to, from, times) in [
+        ("weather@2", 1, "those of weather@1 have times of their own"),
+        ("weather@4", 2, "those of weather@2 are of 2024-03-01T13:00:00Z"),
+    ] {
         let error = store.import_version(to, from).unwrap_err();
         assert_eq!(error.kind(), asof::ErrorKind::Refused);
         assert!(error.to_string().contains(&format!("every row of {to} is of ")), "{error}");
+        assert!(error.to_string().contains(times), "{error}");
     }
     for (to, from) in [("weather@3", 2), ("weather@1", 2)] {
         assert_eq!(counts(&store.import_version(to, from).unwrap()), (1, 1, 0, 0), "to {to}");
     }
+
+    // Beside the row of the constant, one of a time of its own, and a delete.
+    store.write("weather@1", &batch(&[("JFK", 60, 40.0)])).unwrap();
+    let at = Some(asof::time::Timestamp(TIME + 120_000_000));
+    let delete = asof::DeleteOptions { at, ..asof::DeleteOptions::default() };
+    store.delete("weather@1", &[("origin", "LGA".into())], &delete).unwrap();
+    let folder = store.path().with_file_name("out");
+    store.export("weather@1", &folder, &ExportOptions::default()).unwrap();
+    let reason = "of 2024-03-01T13:01:00Z in weather@1, and every row of weather@2 is of 2024-03-01T13:00:00Z";
+    let error = store.import_files("weather@2", std::slice::from_ref(&folder), &ImportOptions::default()).unwrap_err();
+    assert!(error.to_string().contains(reason), "an export of the other version: {error}");
+    // What the old version's source says today does not concern the rows that it has.
+    let today = Definitions::new("flights")
+        .entity("airport", [("origin", DataType::String)])
+        .view(view(1, constant(TIME)))
+        .view(view(2, constant(TIME)));
+    store.apply(&today, ApplyOptions::default()).unwrap();
+    let error = store.import_version("weather@2", 1).unwrap_err();
+    assert!(error.to_string().contains("view weather@1: origin=JFK at 2024-03-01T13:01:00Z: "), "{error}");
+    assert!(error.to_string().contains(reason), "{error}");
+    let quarantine = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    let report = store.import_files("weather@2", &[folder], &quarantine).unwrap();
+    assert_eq!(counts(&report), (3, 1, 1, 1), "the delete was written, the row of the constant is there");
 }
 
 /// The keys of the first 10,000 rows were looked at, and those of later rows ignored: files without any of the features, and files with
@@ -1120,6 +1148,32 @@ fn a_long_json_lines_file_is_refused_for_what_a_short_one_is() {
         let store = store_of(view());
         let path = [file(&store, "w.jsonl", &long(",\"visib\":9", last))];
         assert_eq!(import(&store, &path).rows_written, 10_001, "{last}");
+    }
+}
+
+/// Rows without a join key or a time are set aside, and a long file that begins with them was said to have no such column.
+#[test]
+fn rows_that_lack_a_key_are_set_aside_however_many_there_are_before_one_that_has_it() {
+    let quarantine = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    let row = "{\"origin\":\"A0\",\"event_timestamp\":\"2026-02-01T00:00:00Z\",\"temp\":1}\n";
+    for (key, without) in [
+        ("event_timestamp", "{\"origin\":\"A0\",\"temp\":1}\n"),
+        ("origin", "{\"event_timestamp\":\"2026-02-01T00:00:00Z\",\"temp\":1}\n"),
+    ] {
+        for count in [99, 10_000] {
+            let store = store_of(weather());
+            let path = [file(&store, "w.jsonl", &(without.repeat(count) + row))];
+            let report = store.import_files("weather", &path, &quarantine).unwrap();
+            let count = count as u64;
+            assert_eq!(counts(&report), (count + 1, 1, 0, count), "without {key}");
+        }
+        // Where no row has it, the whole file is at fault.
+        let store = store_of(weather());
+        let path = [file(&store, "w.jsonl", &without.repeat(10_001))];
+        let text = store.import_files("weather", &path, &quarantine).unwrap_err().to_string();
+        assert!(text.contains(&format!("missing column: {key}; ")), "{text}");
+        let set_aside = fs::read_dir(store.path().join("quarantine")).map_or(0, |files| files.count());
+        assert_eq!(set_aside, 0, "without {key}: a file of bad rows was left");
     }
 }
 
@@ -1225,6 +1279,73 @@ fn values_of_a_constant_event_time_are_of_no_other() {
         assert_eq!(on_both_days(store, "LGA"), [Status::Present; 2], "{from}");
         import(store, &[file(&files, "later.csv", "origin,temp\nLGA,7\n")]);
         assert_eq!(temp(store, "LGA", 0), Value::Float64(7.0), "{from}: the later import wins");
+    }
+}
+
+/// A column of times of text files was read for the deletes, and a value beside what is no time was a bad row.
+#[test]
+fn values_of_a_constant_event_time_have_any_column_of_times() {
+    let csv = |rows: &str| ("w.csv", format!("origin,event_timestamp,temp,_deleted\n{rows}"));
+    let values = [
+        ("w.csv", "origin,event_timestamp,temp\nJFK,01/02/2024,1\nLGA,1709298000,2\n".to_owned()),
+        csv("JFK,01/02/2024,1,false\nLGA,1709298000,2,\n"),
+        (
+            "w.jsonl",
+            "{\"origin\":\"JFK\",\"event_timestamp\":\"01/02/2024\",\"temp\":1}\n\
+             {\"origin\":\"LGA\",\"event_timestamp\":1709298000,\"temp\":2}\n"
+                .to_owned(),
+        ),
+        (
+            "w.jsonl",
+            "{\"origin\":\"JFK\",\"event_timestamp\":\"01/02/2024\",\"temp\":1,\"_deleted\":false}\n\
+             {\"origin\":\"LGA\",\"event_timestamp\":[1709298000],\"temp\":2}\n"
+                .to_owned(),
+        ),
+    ];
+    for (name, text) in &values {
+        let ignored = if text.contains("_deleted") { vec![] } else { vec!["event_timestamp".to_owned()] };
+        for bad_rows in [BadRows::Fail, BadRows::Quarantine] {
+            let store = store_of(always_true());
+            let options = ImportOptions { bad_rows, ..ImportOptions::default() };
+            let report = store.import_files("weather", &[file(&store, name, text)], &options).unwrap();
+            assert_eq!((counts(&report), report.ignored), ((2, 2, 0, 0), ignored.clone()), "{bad_rows:?}: {text}");
+            assert_eq!(on_both_days(&store, "LGA"), [Status::Present; 2], "{text}");
+        }
+    }
+
+    // A delete is of the time that stands there. What is set aside stands there as it was written.
+    let quarantine = ImportOptions { bad_rows: BadRows::Quarantine, ..ImportOptions::default() };
+    for ((name, text), [first, second]) in [
+        (csv("JFK,1,1,\nJFK,01/02/2024,,true\nLGA,5,99,\n"), ["\"01/02/2024\"", "\"5\""]),
+        (
+            (
+                "w.jsonl",
+                "{\"origin\":\"JFK\",\"event_timestamp\":1,\"temp\":1}\n\
+                 {\"origin\":\"JFK\",\"event_timestamp\":\"01/02/2024\",\"_deleted\":true}\n\
+                 {\"origin\":\"LGA\",\"event_timestamp\":5,\"temp\":99}\n"
+                    .to_owned(),
+            ),
+            ["\"01/02/2024\"", "5"],
+        ),
+    ] {
+        let store = store_of(always_true());
+        let path = file(&store, name, &text);
+        let error = import_error(&store, &path);
+        assert!(error.contains("event_timestamp: ") && error.contains("01/02/2024"), "{error}");
+        let report = store.import_files("weather", &[path], &quarantine).unwrap();
+        assert_eq!(counts(&report), (3, 1, 0, 2), "{text}");
+        let set_aside = fs::read_to_string(report.quarantine.unwrap()).unwrap();
+        let times: Vec<&str> =
+            set_aside.lines().map(|line| line.split("\"event_timestamp\":").nth(1).unwrap()).collect();
+        assert!(times[0].starts_with(&format!("{first},")), "{set_aside}");
+        assert!(times[1].starts_with(&format!("{second},")), "{set_aside}");
+
+        let source = Source { timestamp_format: Some("%d/%m/%Y".to_owned()), ..always_true().source };
+        let store = store_of(weather().source(source));
+        let text = text.replace("01/02/2024", "03/01/1970");
+        let report = store.import_files("weather", &[file(&store, name, &text)], &quarantine).unwrap();
+        assert_eq!(counts(&report), (3, 2, 0, 1), "{text}");
+        assert_eq!(on_both_days(&store, "JFK"), [Status::Present, Status::NotFound], "{text}");
     }
 }
 

@@ -45,7 +45,7 @@ impl CsvReader {
                 columns.push((name.clone(), options.type_of(name).unwrap_or(DataType::String)));
             }
         }
-        let batcher = RowBatcher::new(file.path(), columns, options);
+        let batcher = RowBatcher::new(file.path(), columns, options, "text");
         let timestamp_format = options.timestamp_format()?;
         Ok(CsvReader { file, tokens, header, targets, batcher, timestamp_format, done: false })
     }
@@ -201,6 +201,14 @@ fn texts_of(header: &[String], tokens: &CsvTokens<BufReader<Cursor>>) -> Map<Str
 fn fault_of(file: &SourceFile, fault: Fault) -> Error {
     match fault {
         Fault::Io(error) => Error::io("read", file.path(), error),
-        Fault::Syntax { line, what } => Error::invalid(what).at(format!("line {line}")).at(file.path().display()),
+        Fault::Syntax { line, what, delimiter } => {
+            let error = Error::invalid(what).at(format!("line {line}")).at(file.path().display());
+            match delimiter.map(|sign| sign.to_string()) {
+                Some(sign) => {
+                    error.remedy(format!("a view's source = {{ delimiter = {sign:?} }} has fields end there"))
+                }
+                None => error,
+            }
+        }
     }
 }

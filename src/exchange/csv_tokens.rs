@@ -18,6 +18,8 @@ pub(super) enum Fault {
     Syntax {
         line: u64,
         what: String,
+        /// What may stand between the fields, and is not what they are split by.
+        delimiter: Option<char>,
     },
 }
 
@@ -166,8 +168,13 @@ impl<R: BufRead> CsvTokens<R> {
                                 state = State::FieldStart;
                             }
                             _ => {
-                                return Err(self
-                                    .syntax(format!("text after the closing quote of field {}", self.ends.len() + 1)));
+                                let is_header = self.record_line == 1 && state == State::QuoteSeen;
+                                let delimiter = Some(char::from(byte)).filter(|_| is_header);
+                                return Err(Fault::Syntax {
+                                    line: self.line,
+                                    what: format!("text after the closing quote of field {}", self.ends.len() + 1),
+                                    delimiter: delimiter.filter(|sign| matches!(sign, ';' | '\t' | '|' | ',')),
+                                });
                             }
                         }
                     }
@@ -186,6 +193,7 @@ impl<R: BufRead> CsvTokens<R> {
                     what: format!(
                         "a record of more than {fields} fields takes more than {mib} MiB; is a quote left open?"
                     ),
+                    delimiter: None,
                 });
             }
         }
@@ -200,14 +208,11 @@ impl<R: BufRead> CsvTokens<R> {
                 return Err(Fault::Syntax {
                     line: self.record_line,
                     what: "a quote is opened and never closed".to_owned(),
+                    delimiter: None,
                 });
             }
         }
         Ok(true)
-    }
-
-    fn syntax(&self, what: String) -> Fault {
-        Fault::Syntax { line: self.line, what }
     }
 }
 
@@ -235,7 +240,7 @@ mod tests {
                     records.push((tokens.record_line(), fields.collect()));
                 }
                 Ok(false) => return Ok(records),
-                Err(Fault::Syntax { line, what }) => return Err(format!("line {line}: {what}")),
+                Err(Fault::Syntax { line, what, .. }) => return Err(format!("line {line}: {what}")),
                 Err(Fault::Io(error)) => panic!("{error}"),
             }
         }
@@ -305,7 +310,9 @@ mod tests {
         for (bytes, read_max) in [(",", RECORD_BYTES_MAX / 15), ("x", RECORD_BYTES_MAX + (1 << 20))] {
             let count = std::cell::Cell::new(0);
             let input = BufReader::with_capacity(1 << 16, Endless(bytes.as_bytes(), &count));
-            let Err(Fault::Syntax { line: 1, what }) = CsvTokens::new(input, b',').advance() else { panic!("{bytes}") };
+            let Err(Fault::Syntax { line: 1, what, .. }) = CsvTokens::new(input, b',').advance() else {
+                panic!("{bytes}")
+            };
             assert!(what.contains("takes more than 64 MiB"), "{what}");
             assert!(count.get() <= read_max, "{bytes}: {}", count.get());
         }

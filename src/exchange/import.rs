@@ -202,7 +202,7 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<InputFile>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let found = files_of_folder(path)?;
+            let found = files_of_folder(path)?.files;
             if found.is_empty() {
                 return Err(Error::not_found("no file of a known format in this folder").at(path.display()));
             }
@@ -302,6 +302,7 @@ impl Run<'_> {
             self.tell(batch.num_rows() as u64, source.bytes_read().min(file.len_bytes));
         }
         found.check_met(self.writer.definition(), &file.path, source.met_columns())?;
+        self.tell_ignored(found.unused(source.met_columns()));
         let late = &source.met_columns().late;
         self.tell_ignored(late.iter().take(LATE_NAMED_MAX).cloned().collect());
         self.ignored_more |= late.len() > LATE_NAMED_MAX;

@@ -40,6 +40,8 @@ pub(super) struct JsonLinesReader {
     timestamp_format: Option<TimestampFormat>,
     /// For each column whether nobody gave it a type: then, as a string, it takes any JSON as it is written.
     loose: Vec<bool>,
+    /// For each column whether it takes any JSON as it is written, strings too.
+    as_written: Vec<bool>,
     /// For each column the last row that had it, counted from 1.
     seen: Vec<u64>,
     /// Keys first met beyond the sample, but for the last of very many.
@@ -84,9 +86,10 @@ impl JsonLinesReader {
         let given = |name: &str| options.column_types.iter().flatten().any(|(known, _)| known == name);
         Ok(JsonLinesReader {
             loose: typed.iter().map(|(name, _)| !given(name)).collect(),
+            as_written: typed.iter().map(|(name, _)| options.is_as_written(name)).collect(),
             seen: vec![0; typed.len()],
             names: typed.iter().map(|(name, _)| name.clone()).collect(),
-            batcher: RowBatcher::new(file.path(), typed, options),
+            batcher: RowBatcher::new(file.path(), typed, options, "json"),
             lines: Lines::new(file),
             columns,
             timestamp_format: options.timestamp_format()?,
@@ -128,8 +131,8 @@ impl JsonLinesReader {
                 Some(&Some(column)) => {
                     self.seen[column] = self.rows;
                     let builder = self.batcher.column(column);
-                    let is_text = !raw.get().starts_with('"') && raw.get() != "null";
-                    let cell = if self.loose[column] && is_text && builder.push_string(raw.get()) {
+                    let is_text = self.as_written[column] || self.loose[column] && !raw.get().starts_with('"');
+                    let cell = if is_text && raw.get() != "null" && builder.push_string(raw.get()) {
                         Ok(())
                     } else {
                         push_cell(builder, raw.get(), self.timestamp_format.as_ref())

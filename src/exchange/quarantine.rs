@@ -14,7 +14,9 @@ use super::cells::Cells;
 use super::source::BadRow;
 use crate::disk::{Disk, File, LockGuard, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::accept::TEXT_FORM_KEY;
 use crate::text::json_text;
+use crate::value::Value;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -84,9 +86,14 @@ impl QuarantineWriter {
         let columns = batch.schema_ref().fields().iter().zip(one.columns());
         let values: BTreeMap<&str, String> = columns
             .map(|(field, column)| {
-                let text = match Cells::new(field, column) {
-                    Ok(cells) => json_text(cells.dtype(), &cells.value(0)),
-                    Err(_) => shown(column).map_or_else(|| "null".to_owned(), |text| Json::from(text).to_string()),
+                let text = match (Cells::new(field, column), field.metadata().get(TEXT_FORM_KEY)) {
+                    (Ok(cells), Some(form)) if form == "json" => match cells.value(0) {
+                        // A line end can only stand between its tokens.
+                        Value::String(text) => text.replace('\r', " "),
+                        _ => "null".to_owned(),
+                    },
+                    (Ok(cells), _) => json_text(cells.dtype(), &cells.value(0)),
+                    (Err(_), _) => shown(column).map_or_else(|| "null".to_owned(), |text| Json::from(text).to_string()),
                 };
                 (field.name().as_str(), text)
             })

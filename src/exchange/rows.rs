@@ -11,6 +11,7 @@ use super::cells::typed_field;
 use super::columns::ColumnBuilder;
 use super::source::{BadRow, Part, SourceOptions};
 use crate::error::{Error, Result};
+use crate::format::accept::TEXT_FORM_KEY;
 use crate::value::DataType;
 
 /// A batch ends early when its text takes more than this: rows can be long.
@@ -33,8 +34,16 @@ pub(super) struct RowBatcher {
 }
 
 impl RowBatcher {
-    pub fn new(path: &Path, columns: Vec<(String, DataType)>, options: &SourceOptions) -> RowBatcher {
-        let fields: Vec<Field> = columns.iter().map(|(name, dtype)| typed_field(name, dtype)).collect();
+    /// `form` is the text form of what is delivered as it is written.
+    pub fn new(path: &Path, columns: Vec<(String, DataType)>, options: &SourceOptions, form: &str) -> RowBatcher {
+        let field = |(name, dtype): &(String, DataType)| {
+            let field = typed_field(name, dtype);
+            match options.is_as_written(name) {
+                true => field.with_metadata([(TEXT_FORM_KEY.to_owned(), form.to_owned())]),
+                false => field,
+            }
+        };
+        let fields: Vec<Field> = columns.iter().map(field).collect();
         RowBatcher {
             path: path.to_path_buf(),
             schema: Arc::new(Schema::new(fields)),

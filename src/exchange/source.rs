@@ -18,6 +18,7 @@ use super::jsonl::{self, JsonLinesReader};
 use super::kind::FileKind;
 use super::parquet_reader::ParquetReader;
 use crate::error::{Error, Result};
+use crate::format::accept::TEXT_FORM_KEY;
 use crate::text::TimestampFormat;
 use crate::value::DataType;
 
@@ -52,6 +53,9 @@ pub struct SourceOptions {
     /// themselves what their columns are. In JSON Lines, where a key that is always null may never be
     /// written, they are columns anyway, unless types are inferred.
     pub column_types: Option<Vec<(String, DataType)>>,
+    /// CSV and JSON Lines: columns that are delivered as strings of what the file holds, marked with
+    /// [`TEXT_FORM_KEY`] `text` or `json`, for whoever reads them as values later. The files of a folder are of one format then.
+    pub as_written: Vec<String>,
     /// Whether text columns without a type here get the one in which all of their values keep what they say: text files are
     /// read twice then. Without, they are strings.
     pub infer_types: bool,
@@ -75,6 +79,7 @@ impl Default for SourceOptions {
     fn default() -> Self {
         SourceOptions {
             column_types: None,
+            as_written: Vec::new(),
             infer_types: true,
             delimiter: None,
             timestamp_format: None,
@@ -93,8 +98,15 @@ impl SourceOptions {
         self.projection.as_ref().is_none_or(|names| names.iter().any(|name| name == column))
     }
 
+    pub(super) fn is_as_written(&self, column: &str) -> bool {
+        self.as_written.iter().any(|name| name == column)
+    }
+
     /// The type given for a text column.
     pub(super) fn type_of(&self, column: &str) -> Option<DataType> {
+        if self.is_as_written(column) {
+            return Some(DataType::String);
+        }
         let given = self.column_types.iter().flatten().find(|(name, _)| name == column);
         given.map(|(_, dtype)| dtype.clone())
     }
@@ -118,6 +130,7 @@ impl fmt::Debug for SourceOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SourceOptions")
             .field("column_types", &self.column_types)
+            .field("as_written", &self.as_written)
             .field("infer_types", &self.infer_types)
             .field("delimiter", &self.delimiter)
             .field("timestamp_format", &self.timestamp_format)
@@ -212,10 +225,10 @@ pub struct Source {
 /// inferred: they have the keys of all files together.
 ///
 /// # Errors
-/// There is no such file, its format is unknown, or it is not what its extension says; a link below the folder leads nowhere, or to a
-/// folder that is read already.
+/// There is no such file, its format is unknown, or it is not what its extension says; a link below the folder leads nowhere, or to
+/// what is read already.
 pub fn open_source(path: &Path, options: &SourceOptions) -> Result<Box<Source>> {
-    let mut waiting = if path.is_dir() { files_of_folder(path)? } else { VecDeque::from([path.to_path_buf()]) };
+    let mut waiting = if path.is_dir() { files_of_folder(path)?.files } else { VecDeque::from([path.to_path_buf()]) };
     let bytes_read = Arc::new(AtomicU64::new(0));
     // A file whose length cannot be asked is told of when it is opened.
     let bytes_total = waiting.iter().map(|path| std::fs::metadata(path).map_or(0, |about| about.len())).sum();
@@ -334,9 +347,13 @@ impl Source {
         let mut columns = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {
             let trouble = |what: String| Error::invalid(what).at(self.origin.file.display());
-            let Some(column) = batch.column_by_name(field.name()) else {
+            let Some((index, own)) = batch.schema_ref().column_with_name(field.name()) else {
                 return Err(trouble(format!("has no column '{}', which the first file has", field.name())));
             };
+            let column = batch.column(index);
+            if own.metadata().get(TEXT_FORM_KEY) != field.metadata().get(TEXT_FORM_KEY) {
+                return Err(trouble(format!("column '{}' is written otherwise than in the first file", field.name())));
+            }
             if column.data_type() != field.data_type() {
                 return Err(trouble(format!(
                     "column '{}' is {}, in the first file {}",

@@ -1,5 +1,6 @@
 //! How a file is read for a view: which of its columns, as which types.
 
+use std::cell::LazyCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,10 +47,11 @@ impl ViewSource {
         let file = SourceFile::open(path, Arc::default())?;
         let kind = FileKind::of_file(&file)?;
         if kind == FileKind::JsonLines {
-            check_keys(view, &found, || is_sample_all(file))
+            check_keys(view, &found, options.on_bad_row.is_some(), || is_sample_all(file))
                 .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))?;
         }
-        options.column_types = Some(column_types(view, &found, kind));
+        let (types, as_written) = column_types(view, &found, kind);
+        (options.column_types, options.as_written) = (Some(types), as_written);
         let schema = source_schema(path, &options)?;
         let accept = AcceptOptions::new(Timestamp(0));
         let taken = accept_batch(view, &RecordBatch::new_empty(schema.clone()), &accept)
@@ -74,11 +76,18 @@ impl ViewSource {
         fields.extend(later.map(|name| typed_field(name, &DataType::String).into()));
         let all = Arc::new(Schema::new(fields));
         // What a short file would be read by, and this one was not.
-        let wanted = column_types(view, &all, FileKind::JsonLines);
+        let (wanted, _) = column_types(view, &all, FileKind::JsonLines);
         let passed_over = wanted.iter().find(|(name, _)| met.late.contains(name));
-        check_keys(view, &all, || true)
+        check_keys(view, &all, false, || true)
             .and_then(|()| passed_over.map_or(Ok(()), |(key, _)| Err(too_late(key))))
             .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))
+    }
+
+    /// Columns of a JSON Lines file that the view turned out to have no use for: times of deletes, and there was none.
+    pub fn unused(&self, met: &MetColumns) -> Vec<String> {
+        let is_met = |name: &str| met.read.iter().any(|read| read == name);
+        let times = self.options.as_written.iter().filter(|name| is_met(name) && !is_met(DELETED_COLUMN));
+        times.cloned().collect()
     }
 }
 
@@ -106,17 +115,19 @@ pub(super) fn unspoken_features(view: &FeatureView, path: &Path) -> Result<(Vec<
 
 /// Finds fault with the keys of a JSON Lines file. What is null need not be written, so that a feature which no row speaks of is
 /// no mistake by itself; it is one where the file has a key that is the feature's but for a slip, and where no feature is found at all
-/// and `is_all` of it was looked at.
+/// and `is_all` of it was looked at. Rows without a join key or a time are bad ones: until all are looked at, they may be some
+/// that are set aside.
 ///
 /// # Errors
 /// As for columns that other files lack.
-fn check_keys(view: &FeatureView, found: &SchemaRef, is_all: impl FnOnce() -> bool) -> Result<()> {
+fn check_keys(view: &FeatureView, found: &SchemaRef, sets_aside: bool, is_all: impl FnOnce() -> bool) -> Result<()> {
+    let is_all = LazyCell::new(is_all);
     let (missing, unknown) = missing_columns(view, found)?;
     let is_there = |name: &str| found.column_with_name(name).is_some();
     let count = |role: ColumnRole| missing.iter().filter(|column| column.role == role).count();
-    let says_nothing = count(ColumnRole::Feature) == view.features.len() && !is_there(DELETED_COLUMN) && is_all();
+    let says_nothing = count(ColumnRole::Feature) == view.features.len() && !is_there(DELETED_COLUMN) && *is_all;
     let is_mistake = |column: &&MissingColumn| match column.role {
-        ColumnRole::JoinKey | ColumnRole::EventTimestamp => true,
+        ColumnRole::JoinKey | ColumnRole::EventTimestamp => !sets_aside || *is_all,
         ColumnRole::Feature if says_nothing => true,
         _ => unknown.iter().any(|name| is_slip(name, &column.name)),
     };
@@ -125,7 +136,7 @@ fn check_keys(view: &FeatureView, found: &SchemaRef, is_all: impl FnOnce() -> bo
     if mistakes.is_empty() || found.fields().is_empty() {
         return Ok(());
     }
-    let error = missing_error(view, found, &mistakes);
+    let error = missing_error(view, found, &mistakes, false);
     match mistakes.iter().find(|column| column.role == ColumnRole::Feature) {
         Some(feature) => {
             let way_out = error.way_out().unwrap_or_default().to_owned();
@@ -142,34 +153,39 @@ fn too_late(key: &str) -> Error {
         .remedy(format!("let its first row have it too, if only as \"{key}\": null"))
 }
 
-/// The types of the view's columns, as they are called in a file of these columns. Files that say themselves what their columns are do
-/// not ask.
-fn column_types(view: &FeatureView, found: &SchemaRef, kind: FileKind) -> Vec<(String, DataType)> {
+/// The types of the view's columns, as they are called in a file of these columns, and those of them that are left as they are written.
+/// Files that say themselves what their columns are do not ask.
+fn column_types(view: &FeatureView, found: &SchemaRef, kind: FileKind) -> (Vec<(String, DataType)>, Vec<String>) {
     let is_there = |name: &str| found.column_with_name(name).is_some();
     let mut types: Vec<(String, DataType)> = Vec::new();
-    let mut add = |target: &str, dtype: &DataType| {
+    let mut as_written = Vec::new();
+    let mut add = |target: &str, dtype: &DataType| -> Option<String> {
         let renamed = view.source.rename.iter().find(|(_, to)| *to == target).map(|(from, _)| from.as_str());
         let name = renamed.filter(|from| is_there(from) || !is_there(target)).unwrap_or(target);
-        if types.iter().all(|(known, _)| known != name) {
-            types.push((name.to_owned(), dtype.clone()));
-        }
+        let is_new = types.iter().all(|(known, _)| known != name);
+        is_new.then(|| types.push((name.to_owned(), dtype.clone())))?;
+        Some(name.to_owned())
     };
-    view.join_keys.iter().chain(&view.event_id).for_each(|(name, dtype)| add(name, dtype));
+    for (name, dtype) in view.join_keys.iter().chain(&view.event_id) {
+        add(name, dtype);
+    }
     if let EventTime::Column(name) = &view.source.event_timestamp {
         add(name, &DataType::Timestamp);
     }
     if let Some(name) = &view.source.created_timestamp {
         add(name, &DataType::Timestamp);
     }
-    view.features.iter().for_each(|feature| add(&feature.name, &feature.dtype));
+    for feature in &view.features {
+        add(&feature.name, &feature.dtype);
+    }
     // The first delete may stand far below the rows that the columns of JSON Lines are looked for in.
     if is_there(DELETED_COLUMN) || kind == FileKind::JsonLines {
         add(DELETED_COLUMN, &DataType::Bool);
         let is_constant = matches!(view.source.event_timestamp, EventTime::Constant(_));
         if is_constant && !view.source.rename.contains_key(EVENT_TIMESTAMP_COLUMN) {
-            // Deletes may lie elsewhere in time than a constant event time says.
-            add(EVENT_TIMESTAMP_COLUMN, &DataType::Timestamp);
+            // Deletes may lie elsewhere in time than a constant event time says. What stands beside values need be no time.
+            as_written.extend(add(EVENT_TIMESTAMP_COLUMN, &DataType::String));
         }
     }
-    types
+    (types, as_written)
 }

@@ -11,7 +11,7 @@ use arrow_schema::{DataType as ArrowType, Field, Schema};
 use super::{BulkWriter, ImportReport, Store, Writes};
 use crate::definition::{EventTime, FeatureView, Source, ViewRef};
 use crate::error::{Error, Result};
-use crate::format::accept::{Refusal, TEXT_FORM_KEY, accept_column};
+use crate::format::accept::{DELETED_COLUMN, Refusal, TEXT_FORM_KEY, accept_column, refuse_other_time};
 use crate::format::columns::value_at;
 use crate::request::{BadRows, BulkOptions, ScanOptions};
 use crate::text::format_value;
@@ -34,9 +34,8 @@ impl Store {
     ///
     /// # Errors
     /// There is no such view or version; the old one has created timestamps and the new one does not; the new one has a constant event
-    /// time that the old one has not; a join key or event id is
-    /// missing or of a type that does not convert; a value does not convert, or breaks a rule of the new version, which is told
-    /// with its key and time: nothing was copied.
+    /// time that the old one has not; a join key or event id is missing or of a type that does not convert; a value does not convert, breaks
+    /// a rule of the new version or is of another time than its constant one, which is told with its key and time: nothing was copied.
     pub fn import_version(&self, view: &str, from_version: u32) -> Result<ImportReport> {
         if let Writes::There(holder) = &self.writes {
             return holder.import_version(view, from_version);
@@ -61,8 +60,12 @@ impl Store {
         let mut writer = BulkWriter::begin_here(self, &target, options, on_the_way(definition), true)?;
         for batch in scan {
             let batch = batch?;
-            if let Some(first) = writer.write(&translate(&batch, &old, definition)?)?.first() {
-                return Err(not_copied(&batch, &old, definition, first));
+            let first = match of_another_time(&batch, &old, definition) {
+                Some(first) => Some(first),
+                None => writer.write(&translate(&batch, &old, definition)?)?.into_iter().next(),
+            };
+            if let Some(first) = first {
+                return Err(not_copied(&batch, &old, definition, &first));
             }
         }
         writer.commit()
@@ -80,10 +83,13 @@ fn check_alike(old: &FeatureView, new: &FeatureView) -> Result<()> {
         && old.source.event_timestamp != new.source.event_timestamp
     {
         let at = Timestamp(at);
-        return Err(Error::refused(format!(
-            "every row of {to} is of {at}, and those of {from} have times of their own"
-        ))
-        .remedy("let the new version's source name an event_timestamp column, or import its rows from their files"));
+        let times = match old.source.event_timestamp {
+            EventTime::Constant(other) => format!("are of {}", Timestamp(other)),
+            EventTime::Column(_) => "have times of their own".to_owned(),
+        };
+        return Err(Error::refused(format!("every row of {to} is of {at}, and those of {from} {times}")).remedy(
+            "let the new version's source name an event_timestamp column, or import its rows from their files",
+        ));
     }
     let tells_apart =
         |view: &FeatureView, name: &str| view.join_keys.iter().chain(&view.event_id).any(|(known, _)| known == name);
@@ -186,6 +192,19 @@ fn translate(batch: &RecordBatch, old: &FeatureView, new: &FeatureView) -> Resul
 fn texts(dtype: &DataType, column: &ArrayRef) -> StringArray {
     let text = |row| column.is_valid(row).then(|| format_value(dtype, &value_at(column, dtype, row)));
     (0..column.len()).map(text).collect()
+}
+
+/// The first value of the old version that is of another time than the constant one of the new version. What the old one's source says
+/// does not tell: its rows may have been written when that said otherwise.
+fn of_another_time(batch: &RecordBatch, old: &FeatureView, new: &FeatureView) -> Option<Refusal> {
+    let from = old.reference().to_string();
+    let times = batch.column(old.join_keys.len()).as_primitive_opt::<TimestampMicrosecondType>()?;
+    let deleted = batch.column_by_name(DELETED_COLUMN)?.as_boolean_opt()?;
+    let mut values = (0..batch.num_rows()).filter(|&row| !deleted.value(row));
+    values.find_map(|row| {
+        let reason = refuse_other_time(new, &from, times.value(row))?;
+        Some(Refusal { row, column: None, reason })
+    })
 }
 
 /// The error for a row of the old version that the new one does not take.

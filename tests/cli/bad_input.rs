@@ -427,7 +427,7 @@ fn a_training_set_never_takes_the_place_of_its_spine() {
 #[test]
 fn a_training_set_never_becomes_a_part_of_its_spine() {
     let project = Project::shop_with_profiles();
-    for folder in ["spine/deep", "spine/_kept"] {
+    for folder in ["spine/deep", "spine/_kept", "elsewhere"] {
         std::fs::create_dir_all(project.path(folder)).unwrap();
     }
     for file in ["spine/a.csv", "spine/deep/b.csv", "c.csv"] {
@@ -435,6 +435,7 @@ fn a_training_set_never_becomes_a_part_of_its_spine() {
     }
     symlink(project.path("spine"), project.path("other_name")).unwrap();
     symlink("../c.csv", project.path("spine/c.csv")).unwrap();
+    symlink("../elsewhere", project.path("spine/linked")).unwrap();
     symlink("spine/a.csv", project.path("of_a.csv")).unwrap();
     let files = || {
         let all = project.contents().into_iter();
@@ -449,21 +450,24 @@ fn a_training_set_never_becomes_a_part_of_its_spine() {
         "spine/deep/new.csv",
         "other_name/deep/../new.csv",
         "of_a.csv",
-        // Read through the folder's link.
+        // Read through the folder's links.
         "c.csv",
+        "elsewhere/new.csv",
     ] {
         for spine in ["spine", "./other_name/"] {
             history(spine, out).fails(3, &[out, "a part of its spine", "outside of that folder"]);
         }
     }
     assert!(files() == before, "a refused training set left something");
-    for out in ["new.csv", "spine/_train.csv", "spine/_kept/train.csv", "spine/.train.parquet"] {
+    for out in ["new.csv", "spine/_train.csv", "spine/_kept/train.csv", "spine/.train.parquet", "elsewhere/_train.csv"]
+    {
         let told = history("spine", out).done().stdout();
         assert!(told.contains(": 3 rows"), "{told}");
     }
 }
 
-/// Links were passed over where they led nowhere or to a folder, and the rows behind them were missing without a word.
+/// Links were passed over where they led nowhere or to a folder, and the rows behind them were missing without a word. Rows behind a
+/// link to a file that is read already were read twice.
 #[test]
 fn a_link_in_a_folder_is_followed_or_named() {
     let project = Project::shop();
@@ -484,6 +488,7 @@ fn a_link_in_a_folder_is_followed_or_named() {
         (".", "rows/loop", "is the same folder as"),
         ("a", "rows/b", "is the same folder as"),
         ("..", "rows/a/up", "is the same folder as"),
+        ("a/a.csv", "rows/z.csv", "is the same file as"),
     ] {
         let before = project.contents();
         link(to, name);

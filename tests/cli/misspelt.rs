@@ -71,8 +71,27 @@ fn a_delimiter_is_told_of_where_the_header_has_another_than_was_read_with() {
         project.run(&["import", "profile", "q.csv"]).fails(1, &["did you mean source = { delimiter = \",\" }"]);
     }
     refuses("p.csv", "Customer_ID;ts\n1;2024-01-01T00:00:00Z\n", &["did you mean source = { delimiter = \";\" }"]);
-    // A sign in a name delimits nothing.
+    // A comma in a name, and names in quotes.
+    let header = "customer_id;event_timestamp;age;note, more\n1;2024-01-01T00:00:00Z;31;a, b\n";
+    refuses("p.csv", header, &["missing columns: ", "did you mean source = { delimiter = \";\" } in the view?"]);
+    for (delimiter, spelt) in [(";", ";"), ("|", "|"), ("\t", "\\t")] {
+        let header = "\"customer_id\";\"event_timestamp\";\"age\"\n1;2024-01-01T00:00:00Z;31\n".replace(';', delimiter);
+        let said = format!("delimiter = \"{spelt}\"");
+        refuses("p.csv", &header, &["line 1: text after the closing quote of field 1", &said]);
+    }
+    // A sign in a name delimits nothing, and a name that holds others is none of them.
     refuses("p.csv", "a;b\n1\n", &["source = { event_timestamp = \"...\" } in the view says"]);
+    let header = "customer_id,country,age,event_timestamp|kind\n1,NO,31,2024-01-01T00:00:00Z\n";
+    refuses(
+        "p.csv",
+        header,
+        &["missing column: event_timestamp; source = { event_timestamp = \"...\" } in the view says"],
+    );
+    // JSON Lines have no delimiter.
+    let project = Project::shop();
+    project.put("p.jsonl", "{\"customer_id|event_timestamp|age\":1}\n");
+    let told = project.run(&["import", "profile", "p.jsonl"]).fails(1, &["missing columns: customer_id, "]).stderr();
+    assert!(!told.contains("delimiter") && !told.contains("did you mean"), "{told}");
 }
 
 /// Of very many keys far down a file a hundred were named, as if they were all.

@@ -246,6 +246,23 @@ fn a_timestamp_format_holds_for_csv_and_json_lines() {
     }
 }
 
+#[test]
+fn a_column_that_is_left_as_it_is_written_says_in_which_form() {
+    let folder = Folder::new();
+    let csv = folder.file("rows/a.csv", "at,b\n01/02,1\n,2\n\"\",3\n");
+    let json = folder.file("rows/b.jsonl", "{\"at\":\"x\",\"b\":1}\n{\"at\":null}\n{\"at\":[1, 2]}\n");
+    let options = SourceOptions { as_written: vec!["at".into()], ..SourceOptions::default() };
+    for (path, form, texts) in
+        [(csv, "text", [Some("01/02"), None, Some("")]), (json, "json", [Some("\"x\""), None, Some("[1, 2]")])]
+    {
+        let rows = read(&path, &options).unwrap();
+        let wanted: ArrayRef = Arc::new(arrow_array::StringArray::from(texts.to_vec()));
+        assert_eq!((rows.column(0), rows.schema().field(0).metadata()["asof.text"].as_str()), (&wanted, form));
+    }
+    let error = folder.text_of(&read(&folder.path("rows"), &options).unwrap_err());
+    assert_eq!(error, "rows/b.jsonl: column 'at' is written otherwise than in the first file");
+}
+
 proptest::proptest! {
     /// The text formats keep any string apart from any other and from null, in one column and in two.
     #[test]

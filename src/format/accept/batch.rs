@@ -141,7 +141,7 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
     let event_ts: ScalarBuffer<i64> = match (columns.event_ts, constant) {
         (Some(index), constant) => {
             // Every value is of the constant event time. A delete may be of another, and rows of an export stay as they are.
-            let is_read = |row: usize| constant.is_none() || columns.are_an_export || is_deleted(row);
+            let is_read = |row: usize| constant.is_none() || columns.export_of.is_some() || is_deleted(row);
             let name = batch.schema_ref().field(index).name().clone();
             let (column, mut found) = take(&name, &DataType::Timestamp, index)?;
             found.retain(|refusal| is_read(refusal.row));
@@ -150,6 +150,11 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
             }
             refused.extend(found);
             let times = column.as_primitive::<TimestampMicrosecondType>();
+            if let Some(from) = &columns.export_of {
+                let values = times.iter().enumerate().filter(|(row, _)| !is_deleted(*row));
+                let found = values.filter_map(|(row, time)| Some((row, refuse_other_time(view, from, time?)?)));
+                refused.extend(found.map(|(row, reason)| Refusal { row, column: Some(name.clone()), reason }));
+            }
             if !options.allow_future {
                 let limit = options.now.saturating_add(options.max_future_skew_us);
                 for (row, time) in times.values().iter().enumerate().filter(|(_, time)| **time > limit.0) {
@@ -189,7 +194,7 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
     };
 
     // Those of an export stay as they are: they came with a version that had no created timestamps, and are no other rows the next time.
-    let refuses_undated = options.refuse_undated_deletes && !columns.are_an_export;
+    let refuses_undated = options.refuse_undated_deletes && columns.export_of.is_none();
     if let (Some((name, _)), Some(created), true) = (&columns.created, &created, refuses_undated) {
         // A column of values that did not convert is null there, and refused already.
         let known: Vec<usize> = refused.iter().map(|refusal| refusal.row).collect();
@@ -273,6 +278,16 @@ impl Accepted {
         self.row_count = keep.true_count();
         Ok(self)
     }
+}
+
+/// Why a value of this time in the version `from` is not taken over, if it is not: where another version of a view has a constant
+/// event time, nothing imported into it could win over the row any more.
+pub fn refuse_other_time(view: &FeatureView, from: &str, time: i64) -> Option<String> {
+    let EventTime::Constant(constant) = view.source.event_timestamp else { return None };
+    let to = view.reference().to_string();
+    let is_other = time != constant && from != to;
+    let [time, constant] = [time, constant].map(Timestamp);
+    is_other.then(|| format!("the row is of {time} in {from}, and every row of {to} is of {constant}"))
 }
 
 /// How messages call a row: by its line where the source numbers lines.

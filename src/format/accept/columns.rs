@@ -10,6 +10,8 @@ use crate::error::{Error, Result, is_rewritten, is_slip};
 
 /// An error names so many of the columns that there are: keys of JSON Lines may differ from row to row.
 const FOUND_NAMED_MAX: usize = 500;
+/// What stands between the names of a header.
+const DELIMITERS: [char; 4] = [';', '\t', '|', ','];
 
 /// Where a batch has a view's columns.
 pub(super) struct Columns {
@@ -19,8 +21,8 @@ pub(super) struct Columns {
     pub event_ids: Vec<usize>,
     pub features: Vec<usize>,
     pub deleted: Option<usize>,
-    /// Whether they are those of an export of the view.
-    pub are_an_export: bool,
+    /// The version that they are an export of, where it is one of this view.
+    pub export_of: Option<String>,
     /// Columns that the view does not know.
     pub ignored: Vec<String>,
 }
@@ -59,7 +61,7 @@ impl Columns {
         if missing.is_empty() {
             return Ok(columns);
         }
-        let error = missing_error(view, schema, &missing);
+        let error = missing_error(view, schema, &missing, true);
         if missing.iter().any(|column| column.role != ColumnRole::Feature) {
             return Err(error);
         }
@@ -114,8 +116,8 @@ impl Columns {
         let is_ours = |name: &str| name == LINE_COLUMN || name == DELETED_COLUMN;
         let ignored = schema.fields().iter().zip(&used).filter(|(field, used)| !**used && !is_ours(field.name()));
         let ignored = ignored.map(|(field, _)| field.name().clone()).collect();
-        let are_an_export = schema.metadata().contains_key(VIEW_KEY) && goes_by_the_view(view, schema);
-        Ok((Columns { keys, event_ts, created, event_ids, features, deleted, are_an_export, ignored }, missing))
+        let export_of = schema.metadata().get(VIEW_KEY).filter(|_| goes_by_the_view(view, schema)).cloned();
+        Ok((Columns { keys, event_ts, created, event_ids, features, deleted, export_of, ignored }, missing))
     }
 }
 
@@ -135,8 +137,9 @@ pub fn missing_columns(view: &FeatureView, schema: &Schema) -> Result<(Vec<Missi
     Columns::find(view, schema).map(|(columns, missing)| (missing, columns.ignored))
 }
 
-/// The error that names these columns, and how the view's source says that they go by other names, where some are alike.
-pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColumn]) -> Error {
+/// The error that names these columns, and how the view's source says that they go by other names, where some are alike, or that
+/// something else stands between them, where the source `may_be_delimited`.
+pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColumn], may_be_delimited: bool) -> Error {
     let found: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let names: Vec<&str> = missing.iter().map(|column| column.name.as_str()).collect();
     let plural = if missing.len() == 1 { "column" } else { "columns" };
@@ -148,7 +151,7 @@ pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColu
     };
     let named = &found[..found.len().min(FOUND_NAMED_MAX)];
     let there_are = format!("the columns there are: {}{more}", named.join(", "));
-    error.remedy(match mapping(view, schema, missing) {
+    error.remedy(match mapping(view, schema, missing, may_be_delimited) {
         Some(mapping) => format!("did you mean {mapping} in the view? {there_are}"),
         None if !goes_by_the_view(view, schema) && is_missing(ColumnRole::EventTimestamp) => {
             format!("source = {{ event_timestamp = \"...\" }} in the view says which column is the time; {there_are}")
@@ -159,15 +162,17 @@ pub fn missing_error(view: &FeatureView, schema: &Schema, missing: &[MissingColu
 
 /// `source = { .. }` as it would have to be, where what is missing is there by names that are like its own, or like a time's, or all in one
 /// column.
-fn mapping(view: &FeatureView, schema: &Schema, missing: &[MissingColumn]) -> Option<String> {
+fn mapping(view: &FeatureView, schema: &Schema, missing: &[MissingColumn], may_be_delimited: bool) -> Option<String> {
     if goes_by_the_view(view, schema) {
         return None;
     }
-    if let Some(delimiter) = other_delimiter(schema, missing) {
+    if let Some(delimiter) = other_delimiter(schema, missing).filter(|_| may_be_delimited) {
         return Some(format!("source = {{ delimiter = {:?} }}", delimiter.to_string()));
     }
     let (columns, _) = Columns::find(view, schema).ok()?;
     let mut unknown = columns.ignored;
+    // What holds the name of one is several columns, and none of them.
+    unknown.retain(|name| DELIMITERS.iter().all(|delimiter| wanted_within(name, *delimiter, missing) == 0));
     let mut found: Vec<(&MissingColumn, String)> = Vec::new();
     let mut look = |column, near: &dyn Fn(&[String]) -> Option<String>| {
         if found.iter().all(|(known, _)| *known != column)
@@ -203,13 +208,19 @@ fn mapping(view: &FeatureView, schema: &Schema, missing: &[MissingColumn]) -> Op
     (!said.is_empty()).then(|| format!("source = {{ {} }}", said.join(", ")))
 }
 
-/// What else than was read with stands between names in the only column, some of which are missing.
+/// What else than was read with stands between names in one column, some of which are missing. Beside other columns a single one
+/// may stand there by chance.
 fn other_delimiter(schema: &Schema, missing: &[MissingColumn]) -> Option<char> {
-    let [only] = schema.fields().iter().as_slice() else { return None };
-    let is_wanted = |name: &str| missing.iter().any(|column| is_rewritten(name, &column.name));
-    [';', '\t', '|', ',']
-        .into_iter()
-        .find(|delimiter| only.name().contains(*delimiter) && only.name().split(*delimiter).any(is_wanted))
+    let count_min = if schema.fields().len() == 1 { 1 } else { 2 };
+    DELIMITERS.into_iter().find(|delimiter| {
+        schema.fields().iter().any(|field| wanted_within(field.name(), *delimiter, missing) >= count_min)
+    })
+}
+
+/// How many of the missing columns are named within a name, between delimiters.
+fn wanted_within(name: &str, delimiter: char, missing: &[MissingColumn]) -> usize {
+    let is_wanted = |part: &&str| missing.iter().any(|column| is_rewritten(part, &column.name));
+    if name.contains(delimiter) { name.split(delimiter).filter(is_wanted).count() } else { 0 }
 }
 
 /// The only one of these columns that holds times, by its type or else by its name.

@@ -16,7 +16,7 @@ mod text;
 
 pub use batch::{
     AcceptOptions, Accepted, BAD_ROW_WAY_OUT, DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, LINE_COLUMN, NAMES_KEY,
-    TEXT_FORM_KEY, VIEW_KEY, VIEW_NAMES, accept_batch,
+    TEXT_FORM_KEY, VIEW_KEY, VIEW_NAMES, accept_batch, refuse_other_time,
 };
 pub use columns::{ColumnRole, MissingColumn, missing_columns, missing_error};
 pub use rules::CompiledRules;
