@@ -25,9 +25,11 @@ pub(crate) const LOOK_FIRST: &str =
 /// What an error of a full disk says, unless something of the write was kept after all.
 const NOTHING_KEPT: &str = "nothing of this write was kept";
 
-/// What the operating system says where this process, or all of them, have too many files open.
-const TOO_MANY_OPEN_FILES: [Option<i32>; 2] =
-    [Some(rustix::io::Errno::MFILE.raw_os_error()), Some(rustix::io::Errno::NFILE.raw_os_error())];
+/// Whether this process, or all of them, have too many files open. There is no kind for it.
+fn is_too_many_open_files(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|number| [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).contains(&number))
+}
 
 /// What sort of trouble an [`Error`] is. Callers branch on it; people read the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,7 +114,7 @@ impl Error {
             std::io::ErrorKind::ReadOnlyFilesystem => {
                 error = error.remedy("the file system takes no writes: choose a folder on another one");
             }
-            _ if TOO_MANY_OPEN_FILES.contains(&source.raw_os_error()) => {
+            _ if is_too_many_open_files(&source) => {
                 error = error.remedy("let processes open more files (ulimit -n), or close some");
             }
             _ => {}
@@ -201,10 +203,18 @@ impl Error {
         }
     }
 
+    fn io_source(&self) -> Option<&std::io::Error> {
+        self.0.source.as_deref()?.downcast_ref()
+    }
+
     /// The operating system's error, where one was the cause.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
-        let source = self.0.source.as_deref()?;
-        source.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+        self.io_source().map(std::io::Error::kind)
+    }
+
+    /// Whether the cause is that this process, or all of them, have too many files open: it says nothing of the file.
+    pub(crate) fn is_too_many_open_files(&self) -> bool {
+        self.io_source().is_some_and(is_too_many_open_files)
     }
 
     /// Whether the cause is a path that does not exist.

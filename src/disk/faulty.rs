@@ -22,6 +22,8 @@ pub enum Verdict {
     Proceed,
     /// It is not done, and fails with an error of this kind.
     Fail(io::ErrorKind),
+    /// It is not done, and fails with this number of the operating system's: not all have a kind.
+    Errno(i32),
     /// It is not done, and reported as done. Not for `Create` and `OpenWrite`, which have a file to return.
     Skip,
 }
@@ -69,9 +71,11 @@ impl FaultyDisk {
 
     /// Does the operation, or what the rule says instead.
     fn judge(&self, operation: Operation, path: &Path, doing: impl FnOnce() -> Result<()>) -> Result<()> {
+        let injected = |error: io::Error| Err(Error::io(format!("{operation:?}, injected"), path, error));
         match (self.rule)(operation, path) {
             Verdict::Proceed => doing(),
-            Verdict::Fail(kind) => Err(Error::io(format!("{operation:?}, injected"), path, kind.into())),
+            Verdict::Fail(kind) => injected(kind.into()),
+            Verdict::Errno(number) => injected(io::Error::from_raw_os_error(number)),
             Verdict::Skip => Ok(()),
         }
     }

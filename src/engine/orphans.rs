@@ -189,29 +189,38 @@ fn folder_of(
 }
 
 /// Removes a file into which rows were being set aside, unless somebody still writes it: an import through a process that held
-/// the store does not know at once that it is gone. What cannot be told stays: nothing depends on it.
+/// the store does not know at once that it is gone.
 fn remove_unless_written(disk: &dyn Disk, path: &Path) -> Result<()> {
-    match disk.try_lock(path) {
-        Ok(Some(_nobodys)) => disk.remove(path),
-        Ok(None) => Ok(()),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "whether anybody writes it cannot be told");
-            Ok(())
-        }
+    match disk.try_lock(path)? {
+        Some(_nobodys) => disk.remove(path),
+        None => Ok(()),
     }
+}
+
+/// Removes a table that no view has any more. No commit goes into it: where it cannot be written to, whoever has it open need not be told.
+fn remove_table(disk: &dyn Disk, path: &Path) -> Result<()> {
+    Table::remove_file(disk, path).or_else(|error| disk.remove(path).map_err(|_| error))
+}
+
+/// For what nothing depends on: where it cannot be removed it stays.
+fn removed_or_left(path: &Path, removed: Result<()>) -> Result<()> {
+    if let Err(error) = removed {
+        tracing::warn!(path = %path.display(), %error, "a leftover cannot be removed, and stays");
+    }
+    Ok(())
 }
 
 /// Removes what a crash left and the registry does not name. Only at open, when nothing is being built.
 ///
 /// # Errors
-/// The disk would not say, or one could not be removed.
+/// The disk would not say, or one could not be removed. Those of `latest/` and `quarantine/` are left then.
 pub(super) fn remove_orphans(disk: &dyn Disk, store: &Path, picture: &Picture) -> Result<()> {
     let (folder, place, named) = store_folder(store);
     remove_unnamed(disk, &folder, place, &named, |path| disk.remove(path))?;
     let (folder, place, named) = log_folder(disk, store)?;
     remove_unnamed(disk, &folder, place, &named, |path| disk.remove(path))?;
     let (folder, place, named) = quarantine_folder(disk, store)?;
-    remove_unnamed(disk, &folder, place, &named, |path| remove_unless_written(disk, path))?;
+    remove_unnamed(disk, &folder, place, &named, |path| removed_or_left(path, remove_unless_written(disk, path)))?;
     for (folder, place, named) in history_folders(store, picture) {
         remove_unnamed(disk, &folder, place, &named, |path| match disk.list(path) {
             Ok(pieces) => {
@@ -224,5 +233,5 @@ pub(super) fn remove_orphans(disk: &dyn Disk, store: &Path, picture: &Picture) -
     let latest = store.join("latest");
     let views = picture.views.values().filter(|view| !view.record.is_dropped());
     let named: Vec<PathBuf> = views.map(|view| latest.join(view.record.dir_name())).collect();
-    remove_unnamed(disk, &latest, Place::Latest, &named, |path| Table::remove_file(disk, path))
+    remove_unnamed(disk, &latest, Place::Latest, &named, |path| removed_or_left(path, remove_table(disk, path)))
 }

@@ -19,9 +19,12 @@ pub(super) type Tables = BTreeMap<u32, Table>;
 
 /// Gives up the tables of a store whose log was cut short, or where nobody can say where it ended: they may hold rows that are
 /// lost. Before HEAD tells of a writer: other processes would take them for that writer's, and after a kill it would be forgotten
-/// that the log was cut.
+/// that the log was cut. Whoever has one open drops it at the epoch of that writer.
 pub(super) fn retire_tables(disk: &dyn Disk, dir: &Path, state: &RegistryState) -> Result<()> {
-    state.views().try_for_each(|view| Table::retire_file(disk, &dir.join("latest").join(view.dir_name())))
+    let latest = dir.join("latest");
+    state.views().try_for_each(|view| retire_or_remove(disk, &latest.join(view.dir_name())).map(drop))?;
+    // After a power failure, too, whichever opening removed one.
+    disk.sync_dir(&latest)
 }
 
 /// Removes the tables that this process may not write to; they are built anew. Before HEAD tells of a writer: who takes one for that
@@ -30,14 +33,18 @@ pub(super) fn remove_unwritable_tables(disk: &dyn Disk, dir: &Path, state: &Regi
     state.views().try_for_each(|view| Table::remove_unwritable(disk, &dir.join("latest").join(view.dir_name())))
 }
 
-/// Gives up a table that cannot be used. Where that cannot be written into it, as for want of a descriptor, it loses its name. Whether whoever
-/// has it open was told.
+/// Gives up a table that cannot be used. Where that cannot be written into it, it loses its name; not for want of a descriptor, which says
+/// nothing of the table. Whether whoever has it open was told.
 fn retire_or_remove(disk: &dyn Disk, path: &Path) -> Result<bool> {
     match Table::retire_file(disk, path) {
         Ok(()) => Ok(true),
+        Err(error) if error.is_too_many_open_files() => Err(error),
         Err(error) => match disk.remove(path) {
-            Ok(()) => Ok(false),
-            // Whether there is a file is not said for want of a descriptor, either.
+            Ok(()) => {
+                tracing::warn!(error = error.as_cause(), "the latest table cannot be written to, and is removed");
+                Ok(false)
+            }
+            // Whether there is a file was not said, either.
             Err(other) if other.is_missing_file() => Ok(true),
             Err(_) => Err(error),
         },
@@ -77,6 +84,8 @@ impl Engine {
                     tracing::warn!(%path, "it is no latest table, and is left alone; reads take the as-of path");
                     continue;
                 }
+                // Nothing is wrong with it, and what the store is opened for wants descriptors, too.
+                Err(error) if error.is_too_many_open_files() => return Err(error),
                 // Nothing is lost with it, and the store opens without, once nobody takes it for the one of today.
                 Err(error) => {
                     let view = view.record.dir_name();

@@ -183,7 +183,11 @@ pub(super) fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes the names in a folder durable.
+/// Makes the names in a folder durable. One that may be written to and not read cannot be synced: what was put there stands, and when it is
+/// durable is left to the system.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Error::io("sync", folder, error))
+    match File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened.and_then(|file| file.sync_all()).map_err(|error| Error::io("sync", folder, error)),
+    }
 }

@@ -19,6 +19,7 @@ mod opening;
 mod remembered;
 #[cfg(feature = "parquet")]
 mod set_aside;
+mod unwritable;
 mod windows;
 
 use std::io::Write;

@@ -7,6 +7,11 @@ fn rows() -> RecordBatch {
     batch(&[("event_timestamp", "timestamp", vec![Value::Timestamp(7)])])
 }
 
+fn view() -> crate::definition::FeatureView {
+    let json = serde_json::json!({ "name": "v", "version": 2, "entities": [], "join_keys": [], "features": [] });
+    serde_json::from_value(json).unwrap()
+}
+
 fn sink(path: &Path) -> Box<dyn Sink> {
     create_sink(path, &rows().schema(), Vec::new()).unwrap()
 }
@@ -61,8 +66,7 @@ fn what_is_still_being_written_is_left_alone() {
 #[test]
 fn an_exports_folder_is_removed_when_its_process_is_gone_and_not_before() {
     let folder = Folder::new();
-    let json = serde_json::json!({ "name": "v", "version": 2, "entities": [], "join_keys": [], "features": [] });
-    let view = serde_json::from_value(json).unwrap();
+    let view = view();
     folder.file("v/.v2.asof-tmp-1-0/date=2026-03-01/part-00000.parquet", "half");
     let begin = || PartitionedWriter::create(&folder.0, &view, Partition::None, &rows().schema(), Vec::new()).unwrap();
     let names = || fs::read_dir(folder.path("v")).unwrap().count();
@@ -120,4 +124,39 @@ fn what_is_no_file_is_refused_before_anything_is_written() {
         assert!(error.to_string().contains(what) && error.to_string().contains("name a file"), "{error}");
     }
     assert_eq!(folder.names(), ["d.csv"]);
+}
+
+/// Everything was written once, and then said to have failed; a second try found a folder that was not empty.
+#[cfg(target_os = "linux")]
+#[test]
+fn into_a_folder_that_may_be_written_to_and_not_read_an_output_goes_as_into_any() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let drop_box = folder.path("drop");
+    let allow = |mode| fs::set_permissions(&drop_box, fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir(&drop_box).unwrap();
+    allow(0o333);
+    let view = view();
+    let written = std::thread::scope(|scope| {
+        let write = scope.spawn(|| {
+            // To root modes mean nothing: this thread does without what makes them so.
+            let mut own = capabilities(None).unwrap();
+            own.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+            set_capabilities(None, own).unwrap();
+            assert_eq!(fs::read_dir(&drop_box).map(drop).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+            let mut file = sink(&drop_box.join("t.csv"));
+            file.write(&rows()).unwrap();
+            file.finish().unwrap();
+            let (below, schema) = (drop_box.join("new"), rows().schema());
+            let mut parts = PartitionedWriter::create(&below, &view, Partition::None, &schema, Vec::new()).unwrap();
+            parts.write(&rows()).unwrap();
+            parts.finish().unwrap();
+        });
+        write.join()
+    });
+    allow(0o700);
+    written.unwrap();
+    assert!(fs::read_to_string(drop_box.join("t.csv")).unwrap().starts_with("event_timestamp\n"));
+    assert!(drop_box.join("new/v/v2/part-00000.parquet").exists(), "{:?}", fs::read_dir(drop_box.join("new/v/v2")));
 }
