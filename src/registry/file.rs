@@ -65,7 +65,13 @@ impl RegistryFile {
     /// As [`RegistryFile::open`].
     pub(super) fn read(disk: &dyn Disk, dir: &Path, store_uuid: &[u8; 16]) -> Result<Manifest> {
         let path = dir.join(FILE_NAME);
-        let bytes = disk.map(&path)?;
+        // Not mapped: a writer that comes meanwhile may cut it.
+        let file = disk.open(&path, OpenMode::Read)?;
+        let mut bytes = vec![0; usize::try_from(file.len_bytes()?).unwrap_or(usize::MAX)];
+        file.read_at(0, &mut bytes).map_err(|error| match error.io_kind() {
+            Some(std::io::ErrorKind::UnexpectedEof) => Error::damaged(&path, "the file was cut while it was read"),
+            _ => error,
+        })?;
         if bytes.is_empty() {
             return Err(Error::damaged(&path, "the file is empty"));
         }

@@ -27,9 +27,11 @@ impl Check<'_> {
         // A run on its way, a file about to be renamed: its writer knows. What it has committed, a newer MANIFEST names; or
         // registry.redb, which the next opening goes by, where it was killed in between.
         let is_newer = |stored: Manifest| stored.generation > published.state.generation();
+        let is_newer = registry::stored(&*self.disk, &self.dir, &identity.uuid).is_ok_and(is_newer);
+        // Asked last: a registry.redb that a writer has at hand may not be readable.
         let why = if self.is_outdated(identity, published)? {
             "a process writes to the store, or has meanwhile"
-        } else if registry::stored(&*self.disk, &self.dir, &identity.uuid).is_ok_and(is_newer) {
+        } else if is_newer {
             "registry.redb, which is newer than MANIFEST, may name them"
         } else {
             found.into_iter().for_each(|found| self.leftover(found));

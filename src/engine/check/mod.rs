@@ -20,6 +20,7 @@ use self::published::Published;
 use super::picture::Picture;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, RESTORE_STORE, Result};
+use crate::head::Trust;
 use crate::identity::{self, Identity};
 use crate::registry::{self, RegistryState};
 use crate::{lock, manifest};
@@ -139,7 +140,7 @@ impl Check<'_> {
         let state = &published.state;
         self.stored_registry(&identity, &published)?;
         let picture = Picture::new(&self.disk, &self.dir, Arc::clone(state), None, published.tail.clone());
-        self.registry(state, published.seq);
+        self.registry(&identity, &published)?;
         self.history(&picture, &identity)?;
         self.clocks(state)?;
         self.tables(&picture, &identity, &published)?;
@@ -188,9 +189,11 @@ impl Check<'_> {
     }
 
     /// Whether the registry says what can be.
-    fn registry(&mut self, state: &RegistryState, seq: u64) {
+    fn registry(&mut self, identity: &Identity, Published { state, seq, .. }: &Published) -> Result<()> {
         let meta = state.meta();
-        let newest = seq.max(meta.seq_max);
+        // A writer may have raised the number while the other words of HEAD were read, and named a snapshot for it.
+        let now = self.ask_head(identity)?.filter(|(_, trust)| *trust != Trust::Untrusted);
+        let newest = meta.seq_max.max(*seq).max(now.map_or(0, |(said, _)| said.committed_seq));
         let mut wrong = Vec::new();
         for run in state.runs() {
             let name = format!("run {}", run.id);
@@ -224,6 +227,7 @@ impl Check<'_> {
         for what in wrong {
             self.problem(Severity::Damage, manifest::FILE_NAME, what, RESTORE_STORE);
         }
+        Ok(())
     }
 
     fn problem(

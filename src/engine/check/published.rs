@@ -90,7 +90,7 @@ impl Check<'_> {
     }
 
     /// What HEAD says, where there is one.
-    fn ask_head(&self, identity: &Identity) -> Result<Option<Said>> {
+    pub(super) fn ask_head(&self, identity: &Identity) -> Result<Option<Said>> {
         let head = Head::open(&*self.disk, &self.dir, &identity.uuid, MapAccess::Read)?;
         Ok(head.as_ref().map(Head::read_trusted))
     }
