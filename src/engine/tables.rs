@@ -38,7 +38,13 @@ pub(super) fn remove_unwritable_tables(disk: &dyn Disk, dir: &Path, state: &Regi
 fn retire_or_remove(disk: &dyn Disk, path: &Path) -> Result<bool> {
     match Table::retire_file(disk, path) {
         Ok(()) => Ok(true),
-        Err(error) if error.is_too_many_open_files() => Err(error),
+        Err(error) if error.is_too_many_open_files() => {
+            if disk.exists(path)? {
+                Err(error)
+            } else {
+                Ok(true)
+            }
+        }
         Err(error) => match disk.remove(path) {
             Ok(()) => {
                 tracing::warn!(error = error.as_cause(), "the latest table cannot be written to, and is removed");
@@ -84,8 +90,11 @@ impl Engine {
                     tracing::warn!(%path, "it is no latest table, and is left alone; reads take the as-of path");
                     continue;
                 }
-                // Nothing is wrong with it, and what the store is opened for wants descriptors, too.
-                Err(error) if error.is_too_many_open_files() => return Err(error),
+                // Nothing is wrong with it, and what the store is opened for wants descriptors, too. Where there is none, none is given up.
+                Err(error) if error.is_too_many_open_files() => match disk.exists(&path)? {
+                    true => return Err(error),
+                    false => continue,
+                },
                 // Nothing is lost with it, and the store opens without, once nobody takes it for the one of today.
                 Err(error) => {
                     let view = view.record.dir_name();
@@ -111,6 +120,8 @@ impl Engine {
                     filling.table.retire();
                 }
                 Ok(_) => opened.push((id, filling.table)),
+                // It is marked behind: the next opening brings it up.
+                Err(error) if error.is_too_many_open_files() => return Err(error),
                 Err(error) => give_up(filling.table, view, &error),
             }
         }

@@ -160,3 +160,30 @@ fn for_want_of_a_descriptor_an_opening_is_refused_and_no_table_is_given_up() {
         assert_eq!(x(&store, 3), Some(1), "{ending}");
     }
 }
+
+/// A store of more views than a process may have tables open was made, and could not be written to any more.
+#[test]
+fn for_want_of_a_descriptor_a_table_that_is_not_there_keeps_no_store_from_opening() {
+    let disk = MemDisk::new();
+    let none = || {
+        let operations = &[Operation::OpenWrite, Operation::Create];
+        refusing(&disk, "latest/2-w@1", Verdict::Errno(TOO_MANY_OPEN_FILES), operations)
+    };
+    let store = builder_on(none()).open(STORE).unwrap();
+    apply(&store);
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(tables(&disk).len(), 1, "the other could not be made");
+    for round in 1..3 {
+        if round == 2 {
+            disk.remove(&path("HEAD")).unwrap();
+        }
+        let store = builder_on(none()).open(STORE).unwrap();
+        store.write("v", &batch(0..9, round, round)).unwrap();
+        store.write("w", &batch(0..9, round, round)).unwrap();
+        assert_eq!(x(&store, 3), Some(round));
+        store.close().unwrap();
+    }
+    let store = builder(&disk).open(STORE).unwrap();
+    assert_eq!(["v", "w"].map(|view| x_of_table(&store, view)), [Some(2), Some(2)]);
+}
