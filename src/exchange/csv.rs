@@ -205,7 +205,9 @@ fn fault_of(file: &SourceFile, fault: Fault) -> Error {
             let error = Error::invalid(what).at(format!("line {line}")).at(file.path().display());
             match delimiter.map(|sign| sign.to_string()) {
                 Some(sign) => {
-                    error.remedy(format!("a view's source = {{ delimiter = {sign:?} }} has fields end there"))
+                    error.remedy(format!(
+                        "in a view's file source = {{ delimiter = {sign:?} }} has fields end there; a spine's end at commas, or at tabs in .tsv"
+                    ))
                 }
                 None => error,
             }

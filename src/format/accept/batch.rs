@@ -139,6 +139,8 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
         EventTime::Constant(time) => Some(*time),
     };
     let event_ts: ScalarBuffer<i64> = match (columns.event_ts, constant) {
+        // Nobody asks what the column holds, nor of what type it is.
+        (Some(_), Some(constant)) if deleted.is_none() && columns.export_of.is_none() => vec![constant; rows].into(),
         (Some(index), constant) => {
             // Every value is of the constant event time. A delete may be of another, and rows of an export stay as they are.
             let is_read = |row: usize| constant.is_none() || columns.export_of.is_some() || is_deleted(row);

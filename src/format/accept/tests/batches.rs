@@ -158,6 +158,15 @@ fn exported_deletes_and_constant_times_are_understood() {
     let value = value.with_schema(an_export.into()).unwrap();
     let accepted = accept_batch(&view, &value, &AcceptOptions::new(NOW)).unwrap();
     assert_eq!(accepted.event_ts.as_ref(), [1], "an export brings its own times");
+    // A column that no time can be made of, of rows that are no deletes.
+    let mut no_time = exported.clone();
+    no_time.iter_mut().filter(|(name, _)| *name == "event_timestamp").for_each(|(_, column)| {
+        *column = Arc::new(BooleanArray::from(vec![true; 4]));
+    });
+    let accepted = accept_batch(&view, &batch(no_time.clone()).slice(0, 1), &AcceptOptions::new(NOW)).unwrap();
+    assert_eq!(accepted.event_ts.as_ref(), [77]);
+    let error = accept_batch(&view, &batch(no_time).slice(3, 1), &AcceptOptions::new(NOW)).unwrap_err().to_string();
+    assert!(error.contains("wants timestamp, got Boolean"), "{error}");
     exported.retain(|(name, _)| !["_deleted", "event_timestamp"].contains(name));
     let accepted = accept_batch(&view, &batch(exported).slice(0, 1), &AcceptOptions::new(NOW)).unwrap();
     assert_eq!(accepted.event_ts.as_ref(), [77]);
