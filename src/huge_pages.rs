@@ -22,15 +22,15 @@ pub(crate) enum Zeroed {
 impl Zeroed {
     /// `len` of them. What would not fill a huge page is ordinary memory.
     pub fn new(len: usize) -> Zeroed {
-        let mapped = || MmapOptions::new().len(len.checked_next_multiple_of(HUGE_PAGE_BYTES)?).map_anon().ok();
-        match Some(()).filter(|()| len >= HUGE_PAGE_BYTES).and_then(|()| mapped()) {
-            Some(pages) => {
-                // Refused by kernels that have none: then nothing is lost.
-                let _ = pages.advise(Advice::HugePage);
-                Zeroed::Mapped { pages, len }
-            }
-            None => Zeroed::Allocated(MutableBuffer::from_len_zeroed(len)),
+        if len >= HUGE_PAGE_BYTES
+            && let Some(len_mapped) = len.checked_next_multiple_of(HUGE_PAGE_BYTES)
+            && let Ok(pages) = MmapOptions::new().len(len_mapped).map_anon()
+        {
+            // Refused by kernels that have none: then nothing is lost.
+            let _ = pages.advise(Advice::HugePage);
+            return Zeroed::Mapped { pages, len };
         }
+        Zeroed::Allocated(MutableBuffer::from_len_zeroed(len))
     }
 
     /// To write into.
