@@ -65,6 +65,7 @@ mod huge_pages;
 pub mod identity;
 pub mod join;
 pub mod key;
+pub mod keyspace;
 pub mod latest;
 pub mod lock;
 pub mod log;
@@ -72,6 +73,8 @@ pub mod manifest;
 pub mod options;
 pub mod registry;
 pub mod request;
+#[cfg(feature = "resp")]
+pub mod server;
 pub mod store;
 pub mod tail;
 pub mod text;

@@ -1,0 +1,313 @@
+//! Changes of keys, each with what undoes it.
+
+use super::hash::{FieldBefore, Hash};
+use super::key::{Key, KeyValue, StringValue};
+use super::{Database, Keyspace};
+
+/// A key, by its database and name.
+pub type KeyName<'a> = (u8, &'a [u8]);
+
+/// What a change is undone by.
+#[derive(Debug)]
+pub(super) struct Undo {
+    database: u8,
+    name: Box<[u8]>,
+    before: Before,
+}
+
+#[derive(Debug)]
+enum Before {
+    /// The key as it was.
+    Key(Box<Key>),
+    /// There was no such key.
+    NoKey,
+    /// It had another name, in that database; and the key that had this one.
+    Renamed(u8, Box<[u8]>, Option<Box<Key>>),
+    Deadline(Option<i64>),
+    Field(Box<[u8]>, Option<FieldBefore>),
+    FieldDeadline(Box<[u8]>, Option<i64>),
+    /// The bytes from an offset on, how many there were in all, and whether they had been written to in parts.
+    Bytes {
+        offset: usize,
+        bytes: Box<[u8]>,
+        len: usize,
+        is_in_parts: bool,
+    },
+    Database(Box<Database>),
+}
+
+impl Keyspace {
+    /// Changes from here on have this ticket and this event time, and are undone together.
+    pub fn begin(&mut self, ticket: u64, now: i64) {
+        self.ticket = ticket;
+        self.now = now;
+        self.undo.clear();
+    }
+
+    /// What was changed since [`Keyspace::begin`] stays.
+    pub fn keep(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Undoes what was changed since [`Keyspace::begin`].
+    pub fn undo(&mut self) {
+        while let Some(Undo { database, name, before }) = self.undo.pop() {
+            match before {
+                Before::Key(key) => drop(self.put(database, *key)),
+                Before::NoKey => drop(self.take((database, &name))),
+                Before::Renamed(from, old_name, replaced) => {
+                    if let Some(mut key) = self.take((database, &name)) {
+                        key.name = old_name;
+                        self.put(from, key);
+                    }
+                    if let Some(replaced) = replaced {
+                        self.put(database, *replaced);
+                    }
+                }
+                Before::Deadline(deadline) => {
+                    self.put_deadline((database, &name), deadline);
+                }
+                Before::Field(field, before) => self.undo_field((database, &name), &field, before),
+                Before::FieldDeadline(field, deadline) => {
+                    self.put_field_deadline((database, &name), &field, deadline);
+                }
+                Before::Bytes { offset, bytes, len, is_in_parts } => {
+                    self.with_string((database, &name), |string| {
+                        string.bytes[offset..offset + bytes.len()].copy_from_slice(&bytes);
+                        string.bytes.truncate(len);
+                        string.is_in_parts = is_in_parts;
+                    });
+                }
+                Before::Database(before) => self.databases[usize::from(database)] = *before,
+            }
+        }
+    }
+
+    fn undo_field(&mut self, key: KeyName<'_>, field: &[u8], before: Option<FieldBefore>) {
+        let (limits, seed) = (self.packed_limits, self.seed);
+        let deadline = before.as_ref().and_then(|before| before.deadline);
+        self.with_hash(key, |hash| match before {
+            Some(before) => drop(hash.set(field, &before.value, limits, seed)),
+            None => drop(hash.remove(field)),
+        });
+        if deadline.is_some() {
+            self.put_field_deadline(key, field, deadline);
+        }
+    }
+
+    /// Gives a key a string, whatever it held.
+    pub fn set_string(&mut self, key: KeyName<'_>, bytes: Vec<u8>, deadline: Option<i64>) {
+        let (database, name) = key;
+        let value = KeyValue::String(StringValue { bytes, is_in_parts: false });
+        let before = self.put(database, Key { name: name.into(), value, deadline, changed: self.ticket });
+        self.note(key, before.map_or(Before::NoKey, |before| Before::Key(Box::new(before))));
+    }
+
+    /// Writes bytes into the string that a key holds, from `offset` on, after zeros where it is shorter. Whether the key holds
+    /// one.
+    pub fn write_string(&mut self, key: KeyName<'_>, offset: usize, bytes: &[u8]) -> bool {
+        let before = self.with_string(key, |string| {
+            let (len, end) = (string.bytes.len(), offset + bytes.len());
+            let start = offset.min(len);
+            let before = Before::Bytes {
+                offset: start,
+                bytes: string.bytes[start..end.clamp(start, len)].into(),
+                len,
+                is_in_parts: string.is_in_parts,
+            };
+            if end > len {
+                string.bytes.resize(end, 0);
+            }
+            string.bytes[offset..end].copy_from_slice(bytes);
+            string.is_in_parts = true;
+            before
+        });
+        before.is_some_and(|before| self.note(key, before))
+    }
+
+    /// Gives a field of a hash a value, and no deadline; the hash is made where there is no key. Whether the field is new.
+    ///
+    /// # Panics
+    /// The key holds a string.
+    pub fn set_field(&mut self, key: KeyName<'_>, field: &[u8], value: &[u8]) -> bool {
+        let (limits, seed) = (self.packed_limits, self.seed);
+        match self.with_hash(key, |hash| hash.set(field, value, limits, seed)) {
+            Some(before) => {
+                let is_new = before.is_none();
+                self.note(key, Before::Field(field.into(), before));
+                is_new
+            }
+            None => {
+                let mut hash = Hash::default();
+                hash.set(field, value, limits, seed);
+                let made =
+                    Key { name: key.1.into(), value: KeyValue::Hash(hash), deadline: None, changed: self.ticket };
+                assert!(self.put(key.0, made).is_none(), "a string has no fields");
+                self.note(key, Before::NoKey)
+            }
+        }
+    }
+
+    /// Takes a field out of a hash, and with the last one the key. Whether it was there.
+    pub fn remove_field(&mut self, key: KeyName<'_>, field: &[u8]) -> bool {
+        let removed = self.with_hash(key, |hash| {
+            let is_only = hash.len_with_expired() == 1 && hash.has_with_expired(field);
+            if is_only { (true, None) } else { (false, hash.remove(field)) }
+        });
+        match removed {
+            Some((true, _)) => self.remove(key),
+            Some((false, Some(before))) => self.note(key, Before::Field(field.into(), Some(before))),
+            Some((false, None)) | None => false,
+        }
+    }
+
+    /// Says when a field that is there goes, or that it stays.
+    pub fn set_field_deadline(&mut self, key: KeyName<'_>, field: &[u8], deadline: Option<i64>) {
+        if let Some(before) = self.put_field_deadline(key, field, deadline) {
+            self.note(key, Before::FieldDeadline(field.into(), before));
+        }
+    }
+
+    /// Says when a key that is there goes, or that it stays.
+    pub fn set_deadline(&mut self, key: KeyName<'_>, deadline: Option<i64>) {
+        if let Some(before) = self.put_deadline(key, deadline) {
+            self.note(key, Before::Deadline(before));
+        }
+    }
+
+    /// Takes a key away. Whether it was there.
+    pub fn remove(&mut self, key: KeyName<'_>) -> bool {
+        let removed = self.take(key);
+        removed.is_some_and(|removed| self.note(key, Before::Key(Box::new(removed))))
+    }
+
+    /// Gives `to` what `from` holds, and its deadline, in place of what it held; `from` is then gone. Whether `from` was there.
+    pub fn rename(&mut self, from: KeyName<'_>, to: KeyName<'_>) -> bool {
+        let Some(mut key) = self.take(from) else { return false };
+        key.name = to.1.into();
+        key.changed = self.ticket;
+        let replaced = self.put(to.0, key).map(Box::new);
+        self.note(to, Before::Renamed(from.0, from.1.into(), replaced))
+    }
+
+    /// Gives `to` a copy of what `from` holds, and its deadline, in place of what it held. Whether `from` was there.
+    pub fn copy(&mut self, from: KeyName<'_>, to: KeyName<'_>) -> bool {
+        let Some(original) = self.databases[usize::from(from.0)].keys.get(from.1) else { return false };
+        let copy = Key { name: to.1.into(), changed: self.ticket, ..original.clone() };
+        let before = self.put(to.0, copy);
+        self.note(to, before.map_or(Before::NoKey, |before| Before::Key(Box::new(before))))
+    }
+
+    /// Takes all keys of a database away.
+    pub fn truncate(&mut self, database: u8) {
+        let empty = Database { removed: self.ticket, ..Database::new(self.seed) };
+        let before = std::mem::replace(&mut self.databases[usize::from(database)], empty);
+        self.note((database, &[]), Before::Database(Box::new(before)));
+    }
+
+    /// True, so that what was done can be said in one expression with its undoing.
+    fn note(&mut self, (database, name): KeyName<'_>, before: Before) -> bool {
+        self.undo.push(Undo { database, name: name.into(), before });
+        true
+    }
+
+    /// Changes a key that is in memory, past its deadline or not.
+    fn change<T>(&mut self, name: KeyName<'_>, change: impl FnOnce(&mut Key) -> T) -> Option<T> {
+        let ticket = self.ticket;
+        self.alter(name, |key| {
+            key.changed = ticket;
+            change(key)
+        })
+    }
+
+    /// As [`Keyspace::change`], and no answer depends on it. Whatever happens to keys goes through here, [`Keyspace::put`] or
+    /// [`Keyspace::take`]: they keep the counts.
+    fn alter<T>(&mut self, (database, name): KeyName<'_>, alter: impl FnOnce(&mut Key) -> T) -> Option<T> {
+        let database = &mut self.databases[usize::from(database)];
+        let key = database.keys.get_mut(name)?;
+        let had_deadlines = key.has_deadlines();
+        let done = alter(key);
+        database.with_deadlines += usize::from(key.has_deadlines());
+        database.with_deadlines -= usize::from(had_deadlines);
+        Some(done)
+    }
+
+    fn with_string<T>(&mut self, key: KeyName<'_>, change: impl FnOnce(&mut StringValue) -> T) -> Option<T> {
+        let change =
+            |key: &mut Key| if let KeyValue::String(string) = &mut key.value { Some(change(string)) } else { None };
+        self.change(key, change).flatten()
+    }
+
+    fn with_hash<T>(&mut self, key: KeyName<'_>, change: impl FnOnce(&mut Hash) -> T) -> Option<T> {
+        let change = |key: &mut Key| if let KeyValue::Hash(hash) = &mut key.value { Some(change(hash)) } else { None };
+        self.change(key, change).flatten()
+    }
+
+    /// Takes fields out that are past their deadline; another stays. As nobody can see them, no answer depends on it.
+    pub(super) fn forget_fields(&mut self, key: KeyName<'_>, fields: &[Box<[u8]>]) {
+        let next = self.alter(key, |key| {
+            let KeyValue::Hash(hash) = &mut key.value else { return None };
+            fields.iter().for_each(|field| drop(hash.remove(field)));
+            key.earliest_deadline()
+        });
+        if let Some(next) = next.flatten() {
+            self.remember(key, next);
+        }
+    }
+
+    /// Puts a key in; the one that had its name.
+    fn put(&mut self, database: u8, key: Key) -> Option<Key> {
+        let deadline = key.earliest_deadline();
+        if let Some(deadline) = deadline {
+            self.remember((database, &key.name), deadline);
+        }
+        let database = &mut self.databases[usize::from(database)];
+        database.with_deadlines += usize::from(deadline.is_some());
+        let before = database.keys.insert(key);
+        database.with_deadlines -= usize::from(before.as_ref().is_some_and(Key::has_deadlines));
+        before
+    }
+
+    /// Takes a key out.
+    pub(super) fn take(&mut self, (database, name): KeyName<'_>) -> Option<Key> {
+        let database = &mut self.databases[usize::from(database)];
+        let key = database.keys.remove(name)?;
+        database.with_deadlines -= usize::from(key.has_deadlines());
+        database.removed = self.ticket;
+        Some(key)
+    }
+
+    /// A key's deadline before; `None`: it is not there.
+    fn put_deadline(&mut self, key: KeyName<'_>, deadline: Option<i64>) -> Option<Option<i64>> {
+        let before = self.change(key, |key| std::mem::replace(&mut key.deadline, deadline))?;
+        if let Some(deadline) = deadline {
+            self.remember(key, deadline);
+        }
+        Some(before)
+    }
+
+    /// A field's deadline before; `None`: its hash is not there.
+    fn put_field_deadline(&mut self, key: KeyName<'_>, field: &[u8], deadline: Option<i64>) -> Option<Option<i64>> {
+        let before = self.with_hash(key, |hash| hash.set_deadline(field, deadline))?;
+        if let Some(deadline) = deadline {
+            self.remember(key, deadline);
+        }
+        Some(before)
+    }
+
+    /// A key, or a field of it, goes then.
+    fn remember(&mut self, (database, name): KeyName<'_>, deadline: i64) {
+        self.deadlines.push(database, name, deadline);
+        let live: usize = self.databases.iter().map(|database| database.with_deadlines).sum();
+        if self.deadlines.len() > 2 * live + DEADLINES_SPARE {
+            let databases = &self.databases;
+            self.deadlines.retain(|due| {
+                let key = databases[usize::from(due.database)].keys.get(&due.name);
+                key.and_then(Key::earliest_deadline) == Some(due.deadline)
+            });
+        }
+    }
+}
+
+/// So many deadlines are remembered beyond twice those there are, before those that hold no more are forgotten.
+const DEADLINES_SPARE: usize = 1_024;

@@ -1,0 +1,74 @@
+//! A key with its value.
+
+use super::hash::Hash;
+use super::table::Named;
+
+/// A key of a database.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Its name: any bytes.
+    pub name: Box<[u8]>,
+    /// What it holds.
+    pub value: KeyValue,
+    /// From this instant on it is not there, microseconds since 1970.
+    pub deadline: Option<i64>,
+    /// The ticket of the change that made it what it is.
+    pub changed: u64,
+}
+
+/// What a key holds.
+#[derive(Clone, Debug)]
+pub enum KeyValue {
+    /// Any bytes.
+    String(StringValue),
+    /// Fields with values.
+    Hash(Hash),
+}
+
+/// The bytes of a string.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StringValue {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// It was written to in parts: `OBJECT ENCODING` then says `raw` even where it is short.
+    pub is_in_parts: bool,
+}
+
+impl Named for Key {
+    fn name(&self) -> &[u8] {
+        &self.name
+    }
+}
+
+impl Key {
+    /// Whether it is there at `now`: before its deadline, and, of a hash, with a field.
+    #[inline]
+    pub fn is_there(&self, now: i64) -> bool {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            return false;
+        }
+        match &self.value {
+            KeyValue::String(_) => true,
+            KeyValue::Hash(hash) => {
+                hash.earliest_deadline().is_none_or(|earliest| earliest > now) || !hash.is_empty(now)
+            }
+        }
+    }
+
+    /// Whether it, or a field of it, has a deadline.
+    pub fn has_deadlines(&self) -> bool {
+        self.earliest_deadline().is_some()
+    }
+
+    /// When it, or the first of its fields, goes.
+    pub fn earliest_deadline(&self) -> Option<i64> {
+        let of_fields = match &self.value {
+            KeyValue::String(_) => None,
+            KeyValue::Hash(hash) => hash.earliest_deadline(),
+        };
+        match (self.deadline, of_fields) {
+            (Some(of_key), Some(of_fields)) => Some(of_key.min(of_fields)),
+            (of_key, of_fields) => of_key.or(of_fields),
+        }
+    }
+}

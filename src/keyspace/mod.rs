@@ -1,0 +1,180 @@
+//! The keyspace of the Redis protocol, in memory: sixteen databases of strings and hashes, as the log's records leave them.
+//!
+//! It is derived: whoever opens the store builds it from log and runs. A change is made here before the log has it, so that the
+//! commands that follow in its group find it, and is undone if the log does not take the group. Each key carries the ticket of
+//! the group that changed it last: who answers from it waits until that group is durable.
+//!
+//! Nothing here reads a clock: `now` is a parameter. A key or field past its deadline is not there, whether it was removed
+//! or not, and removing it is nothing that the log knows.
+
+mod change;
+mod deadlines;
+mod hash;
+mod key;
+mod packed;
+mod table;
+
+pub use change::KeyName;
+pub use hash::{FieldBefore, Hash, HashEncoding, PackedLimits};
+pub use key::{Key, KeyValue, StringValue};
+pub use table::Cursor;
+
+use self::change::Undo;
+use self::deadlines::{Deadlines, Due};
+use self::table::Table;
+
+/// How many databases there are.
+pub const DATABASES: usize = 16;
+
+/// All databases.
+#[derive(Debug)]
+pub struct Keyspace {
+    databases: [Database; DATABASES],
+    deadlines: Deadlines,
+    seed: u64,
+    /// Up to which size hashes stay packed, from the next change on.
+    pub packed_limits: PackedLimits,
+    /// The ticket of changes from here on.
+    ticket: u64,
+    /// Their event time.
+    now: i64,
+    undo: Vec<Undo>,
+}
+
+/// One database.
+#[derive(Debug)]
+struct Database {
+    keys: Table<Key>,
+    /// The ticket of the last change that took a key away.
+    removed: u64,
+    /// How many keys have deadlines, or fields with such.
+    with_deadlines: usize,
+}
+
+impl Database {
+    fn new(seed: u64) -> Database {
+        Database { keys: Table::new(seed), removed: 0, with_deadlines: 0 }
+    }
+}
+
+impl Keyspace {
+    /// Sixteen empty databases. `seed` keeps who does not know it from making names collide.
+    pub fn new(seed: u64) -> Keyspace {
+        Keyspace {
+            databases: std::array::from_fn(|_| Database::new(seed)),
+            deadlines: Deadlines::default(),
+            seed,
+            packed_limits: PackedLimits::default(),
+            ticket: 0,
+            now: i64::MIN,
+            undo: Vec::new(),
+        }
+    }
+
+    /// A key that is there at `now`.
+    ///
+    /// # Panics
+    /// There is no such database.
+    #[inline]
+    pub fn get(&self, (database, name): KeyName<'_>, now: i64) -> Option<&Key> {
+        self.databases[usize::from(database)].keys.get(name).filter(|key| key.is_there(now))
+    }
+
+    /// The ticket that an answer which `name` is not there depends on.
+    pub fn removed(&self, database: u8) -> u64 {
+        self.databases[usize::from(database)].removed
+    }
+
+    /// How many keys a database has, those included that are past their deadline and were not removed yet.
+    pub fn len(&self, database: u8) -> usize {
+        self.databases[usize::from(database)].keys.len()
+    }
+
+    /// Whether no database has a key.
+    pub fn is_empty(&self) -> bool {
+        self.databases.iter().all(|database| database.keys.is_empty())
+    }
+
+    /// How many keys of a database have deadlines, or fields with such.
+    pub fn len_with_deadlines(&self, database: u8) -> usize {
+        self.databases[usize::from(database)].with_deadlines
+    }
+
+    /// All keys of a database that are there at `now`.
+    pub fn iter(&self, database: u8, now: i64) -> impl Iterator<Item = &Key> {
+        self.databases[usize::from(database)].keys.iter().filter(move |key| key.is_there(now))
+    }
+
+    /// The key at a position below [`Keyspace::len`], if it is there at `now`.
+    pub fn nth(&self, database: u8, position: usize, now: i64) -> Option<&Key> {
+        self.databases[usize::from(database)].keys.nth(position).filter(|key| key.is_there(now))
+    }
+
+    /// Gives `visit` keys from `cursor` on that are there at `now`, after a look at `count` at least or all that are left; and where
+    /// to go on.
+    pub fn scan<'a>(
+        &'a self,
+        database: u8,
+        cursor: Cursor,
+        count: usize,
+        now: i64,
+        mut visit: impl FnMut(&'a Key),
+    ) -> Cursor {
+        self.databases[usize::from(database)].keys.scan(cursor, count, |key| {
+            if key.is_there(now) {
+                visit(key);
+            }
+        })
+    }
+
+    /// When the next key or field goes, microseconds since 1970; one that stays longer by now may count.
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.deadlines.next()
+    }
+
+    /// Removes a key or fields that are past their deadline at `now`. Gives what was removed, `None` when nothing is left to be. It
+    /// is not undone: call it between groups.
+    pub fn remove_expired(&mut self, now: i64) -> Option<Expired> {
+        loop {
+            let Due { database, name, .. } = self.deadlines.pop(now)?;
+            let expired = self.forget_expired((database, &name), now);
+            if expired.is_some() {
+                return expired;
+            }
+        }
+    }
+
+    /// Removes a key, or fields of it, past their deadline at `now`: what nobody can see. It is not undone, and asks for no
+    /// record: the log's say it already.
+    pub fn forget_expired(&mut self, name: KeyName<'_>, now: i64) -> Option<Expired> {
+        let expired = Expired { database: name.0, name: name.1.into(), fields: Vec::new(), is_key: true };
+        let key = self.databases[usize::from(name.0)].keys.get(name.1)?;
+        if !key.is_there(now) {
+            self.take(name);
+            return Some(expired);
+        }
+        let KeyValue::Hash(hash) = &key.value else { return None };
+        let fields: Vec<Box<[u8]>> = hash.expired(now).map(Box::from).collect();
+        if fields.is_empty() {
+            return None;
+        }
+        self.forget_fields(name, &fields);
+        Some(Expired { fields, is_key: false, ..expired })
+    }
+}
+
+/// What went with its deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Of which database.
+    pub database: u8,
+    /// The key.
+    pub name: Box<[u8]>,
+    /// The fields of it that went, where it stays.
+    pub fields: Vec<Box<[u8]>>,
+    /// The key went itself.
+    pub is_key: bool,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::disk::Random;
+
+/// A keyspace without any art: what the operations say, done to maps.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Model(BTreeMap<(u8, Vec<u8>), (Held, Option<i64>)>);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Held {
+    String(Vec<u8>),
+    /// Values and deadlines.
+    Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>),
+}
+
+impl Model {
+    /// What is there at `now`.
+    fn at(&self, now: i64) -> Model {
+        let is_past = |deadline: &Option<i64>| deadline.is_some_and(|deadline| deadline <= now);
+        let keys = self.0.iter().filter_map(|(name, (held, deadline))| {
+            let held = match held {
+                Held::Hash(fields) => {
+                    Held::Hash(fields.clone().into_iter().filter(|(_, (_, deadline))| !is_past(deadline)).collect())
+                }
+                string => string.clone(),
+            };
+            let is_empty = matches!(&held, Held::Hash(fields) if fields.is_empty());
+            (!is_past(deadline) && !is_empty).then(|| (name.clone(), (held, *deadline)))
+        });
+        Model(keys.collect())
+    }
+}
+
+impl Model {
+    fn forget_expired(&mut self, key: &(u8, Vec<u8>), now: i64) {
+        match self.at(now).0.remove(key) {
+            Some(held) => drop(self.0.insert(key.clone(), held)),
+            None => drop(self.0.remove(key)),
+        }
+    }
+}
+
+fn at(keyspace: &Keyspace, now: i64) -> Model {
+    let mut model = Model::default();
+    for database in 0..DATABASES as u8 {
+        for key in keyspace.iter(database, now) {
+            let held = match &key.value {
+                KeyValue::String(string) => Held::String(string.bytes.clone()),
+                KeyValue::Hash(hash) => {
+                    assert_eq!(hash.iter(now).count(), hash.len(now));
+                    let fields = hash.iter(now);
+                    Held::Hash(fields.map(|(f, v)| (f.to_vec(), (v.to_vec(), hash.deadline(f)))).collect())
+                }
+            };
+            assert!(model.0.insert((database, key.name.to_vec()), (held, key.deadline)).is_none());
+            assert!(keyspace.get((database, &key.name), now).is_some());
+        }
+    }
+    model
+}
+
+/// One random operation on both.
+fn step(random: &mut Random, keyspace: &mut Keyspace, model: &mut Model, now: i64) {
+    let name = |random: &mut Random| (random.below(2) as u8, random.below(5).to_string().into_bytes());
+    let (key, other, field) = (name(random), name(random), random.below(6).to_string().into_bytes());
+    let value = vec![b'v'; random.below(30) as usize];
+    let deadline = (random.below(2) == 0).then(|| now + 1 + random.below(20) as i64);
+    // Before anything is written to it, as the caller sees to.
+    keyspace.forget_expired((key.0, &key.1), now);
+    model.forget_expired(&key, now);
+    let at = (key.0, &*key.1);
+    let is_string = matches!(model.0.get(&key), Some((Held::String(_), _)));
+    match random.below(9) {
+        0 => {
+            keyspace.set_string(at, value.clone(), deadline);
+            model.0.insert(key, (Held::String(value), deadline));
+        }
+        1 if is_string => {
+            let offset = random.below(40) as usize;
+            assert!(keyspace.write_string(at, offset, &value));
+            let Some((Held::String(bytes), _)) = model.0.get_mut(&key) else { unreachable!() };
+            bytes.resize(bytes.len().max(offset + value.len()), 0);
+            bytes[offset..offset + value.len()].copy_from_slice(&value);
+        }
+        2 | 3 if !is_string => {
+            let added = keyspace.set_field(at, &field, &value);
+            let held = &mut model.0.entry(key).or_insert((Held::Hash(BTreeMap::new()), None)).0;
+            let Held::Hash(fields) = held else { unreachable!() };
+            assert_eq!(added, fields.insert(field, (value, None)).is_none());
+        }
+        4 if !is_string => {
+            let removed = keyspace.remove_field(at, &field);
+            let Some((Held::Hash(fields), _)) = model.0.get_mut(&key) else { return assert!(!removed) };
+            assert_eq!(removed, fields.remove(&field).is_some());
+            if fields.is_empty() {
+                model.0.remove(&key);
+            }
+        }
+        5 if !is_string => {
+            if let Some((Held::Hash(fields), _)) = model.0.get_mut(&key)
+                && let Some(known) = fields.get_mut(&field)
+            {
+                keyspace.set_field_deadline(at, &field, deadline);
+                known.1 = deadline;
+            }
+        }
+        6 => {
+            keyspace.set_deadline(at, deadline);
+            if let Some(known) = model.0.get_mut(&key) {
+                known.1 = deadline;
+            }
+        }
+        7 if key != other => {
+            let known = model.0.get(&key).cloned();
+            let is_copy = random.below(2) == 0;
+            let to = (other.0, &*other.1);
+            let done = if is_copy { keyspace.copy(at, to) } else { keyspace.rename(at, to) };
+            assert_eq!(done, known.is_some());
+            if let Some(known) = known {
+                model.0.insert(other, known);
+                if !is_copy {
+                    model.0.remove(&key);
+                }
+            }
+        }
+        8 if random.below(10) == 0 => {
+            keyspace.truncate(key.0);
+            model.0.retain(|(database, _), _| *database != key.0);
+        }
+        _ => {
+            assert_eq!(keyspace.remove(at), model.0.remove(&key).is_some());
+        }
+    }
+}
+
+fn check_counts(keyspace: &Keyspace) {
+    for database in 0..DATABASES as u8 {
+        let keys = || keyspace.databases[usize::from(database)].keys.iter();
+        assert_eq!(keyspace.len_with_deadlines(database), keys().filter(|key| key.has_deadlines()).count());
+        for deadline in keys().filter_map(Key::earliest_deadline) {
+            assert!(keyspace.next_deadline().is_some_and(|next| next <= deadline), "it would never be swept");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn groups_that_are_kept_stay_and_groups_that_are_undone_leave_nothing(seed: u64, fields_max in 0..4_usize) {
+        let mut random = Random::new(seed);
+        let mut keyspace = Keyspace::new(seed);
+        keyspace.packed_limits = PackedLimits { fields_max, bytes_max: 20 };
+        let (mut model, mut now) = (Model::default(), 0);
+        for ticket in 1..40 {
+            now += random.below(3) as i64;
+            if random.below(3) == 0 {
+                while let Some(expired) = keyspace.remove_expired(now) {
+                    prop_assert!(expired.is_key || !expired.fields.is_empty());
+                }
+            }
+            keyspace.begin(ticket, now);
+            let before = model.clone();
+            for _ in 0..random.below(12) {
+                step(&mut random, &mut keyspace, &mut model, now);
+            }
+            if random.below(3) == 0 {
+                keyspace.undo();
+                model = before;
+            } else {
+                keyspace.keep();
+            }
+            for later in [now, now + 5, now + 100] {
+                prop_assert_eq!(at(&keyspace, later), model.at(later));
+            }
+            check_counts(&keyspace);
+        }
+    }
+}
+
+#[test]
+fn deadlines_that_are_put_off_again_and_again_are_forgotten() {
+    let mut keyspace = Keyspace::new(1);
+    keyspace.set_string((0, b"k"), b"v".to_vec(), None);
+    for i in 0..100_000 {
+        keyspace.set_deadline((0, b"k"), Some(1_000_000 + i));
+        keyspace.keep();
+    }
+    assert!(keyspace.deadlines.len() < 2_000, "{}", keyspace.deadlines.len());
+    assert_eq!(keyspace.remove_expired(1_000_000 + 99_998), None);
+    let gone = keyspace.remove_expired(1_000_000 + 99_999).unwrap();
+    assert_eq!((&*gone.name, gone.is_key), (&b"k"[..], true));
+    assert!(keyspace.is_empty());
+}
+
+#[test]
+fn a_key_goes_with_the_last_of_its_fields() {
+    let mut keyspace = Keyspace::new(1);
+    let key = (3, &b"h"[..]);
+    for (field, deadline) in [(b"a", 10), (b"b", 20)] {
+        assert!(keyspace.set_field(key, field, b"v"));
+        keyspace.set_field_deadline(key, field, Some(deadline));
+    }
+    let fields = |now| match keyspace.get(key, now).map(|key| &key.value) {
+        Some(KeyValue::Hash(hash)) => hash.iter(now).map(|(name, _)| name.to_vec()).collect(),
+        _ => Vec::new(),
+    };
+    assert_eq!(fields(9), [b"a", b"b"]);
+    assert_eq!(fields(10), [b"b"]);
+    assert!(fields(20).is_empty() && keyspace.get(key, 20).is_none());
+    let first = keyspace.remove_expired(10).unwrap();
+    assert_eq!((first.fields, first.is_key), (vec![b"a"[..].into()], false));
+    assert!(keyspace.remove_expired(19).is_none() && keyspace.remove_expired(20).unwrap().is_key);
+    assert_eq!(keyspace.len_with_deadlines(3), 0);
+}
+
+#[test]
+fn a_change_shows_its_ticket_and_a_removal_the_database_s() {
+    let mut keyspace = Keyspace::new(1);
+    let changed = |keyspace: &Keyspace, name: &[u8]| keyspace.get((0, name), 0).map(|key| key.changed);
+    keyspace.begin(5, 0);
+    keyspace.set_string((0, b"a"), b"1".to_vec(), None);
+    keyspace.set_field((0, b"h"), b"f", b"1");
+    keyspace.begin(6, 0);
+    keyspace.set_field((0, b"h"), b"f", b"2");
+    assert_eq!((changed(&keyspace, b"a"), changed(&keyspace, b"h")), (Some(5), Some(6)));
+    keyspace.begin(7, 0);
+    keyspace.rename((0, b"a"), (0, b"b"));
+    assert_eq!((changed(&keyspace, b"b"), keyspace.removed(0), keyspace.removed(1)), (Some(7), 7, 0));
+    keyspace.begin(8, 0);
+    keyspace.truncate(1);
+    assert_eq!(keyspace.removed(1), 8);
+}

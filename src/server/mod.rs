@@ -1,0 +1,3 @@
+//! Servers: other protocols on the public `Store` API.
+
+pub mod resp;

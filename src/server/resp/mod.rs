@@ -1,0 +1,6 @@
+//! The Redis protocol, RESP2 and RESP3.
+
+pub mod glob;
+pub mod long_double;
+pub mod number;
+pub mod protocol;
