@@ -1,6 +1,8 @@
 //! The Redis protocol, RESP2 and RESP3.
 
+pub mod command;
 pub mod glob;
 pub mod long_double;
 pub mod number;
 pub mod protocol;
+pub mod strings;

@@ -7,6 +7,7 @@ use memchr::memchr;
 
 use super::inline::split_words;
 use super::limits::{LINE_BYTES_MAX, ParseLimits};
+use crate::server::resp::command::Arguments;
 use crate::server::resp::number::parse_i64;
 
 /// The stream is out of step: the connection gets `-ERR Protocol error: ...` and is closed.
@@ -127,19 +128,10 @@ impl Parser {
         }
     }
 
-    /// How many arguments the command has, its name included.
-    pub fn argument_count(&self) -> usize {
-        self.arguments.len()
-    }
-
-    /// An argument of the command that was found in `input`.
-    ///
-    /// # Panics
-    /// There are not so many.
+    /// The arguments of the command that was found in `input`.
     #[inline]
-    pub fn argument<'a>(&'a self, input: &'a [u8], index: usize) -> &'a [u8] {
-        let range = self.arguments[index].clone();
-        if self.is_inline { &self.words[range] } else { &input[range] }
+    pub fn arguments<'a>(&'a self, input: &'a [u8]) -> Arguments<'a> {
+        Arguments::new(if self.is_inline { &self.words } else { input }, &self.arguments)
     }
 
     /// Bytes that a command which is half there is known to take beyond the input, at least: room for them spares copying.

@@ -10,7 +10,7 @@ fn commands(input: &[u8], step: usize, limits: &ParseLimits) -> (Vec<Vec<Vec<u8>
         match parser.parse(&input[start..end], limits) {
             Ok(Parsed::Command { bytes }) => {
                 let command = &input[start..end];
-                found.push((0..parser.argument_count()).map(|i| parser.argument(command, i).to_vec()).collect());
+                found.push(parser.arguments(command).from(0).map(<[u8]>::to_vec).collect());
                 start += bytes;
             }
             Ok(Parsed::Incomplete) if end == input.len() => return (found, None),
@@ -124,5 +124,5 @@ fn a_command_in_many_parts_is_looked_at_once() {
     assert_eq!((at, arguments), (input.len(), 49));
     input.extend_from_slice(b"$1\r\ny\r\n");
     assert_eq!(parser.parse(&input, &LIMITS), Ok(Parsed::Command { bytes: input.len() }));
-    assert_eq!(parser.argument(&input, 49), b"y");
+    assert_eq!(parser.arguments(&input).at(49), b"y");
 }

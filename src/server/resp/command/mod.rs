@@ -1,0 +1,95 @@
+//! Commands: what each is called, takes and does. A command is a function of its arguments and of the keys it is shown; it answers
+//! into a buffer. It knows no connection, no socket and no log: changes of keys are recorded where they are made, in
+//! [`Keyspace`](crate::keyspace::Keyspace).
+
+mod access;
+mod arguments;
+mod refusal;
+mod table;
+
+pub use access::{Event, EventClass, Reader, Writer};
+pub use arguments::Arguments;
+pub use refusal::Refusal;
+pub use table::{COMMANDS, find};
+
+use super::protocol::ReplyBuffer;
+
+/// What a command came to: answered, or refused, in which case nothing of what it answered goes out.
+pub type Outcome = Result<(), Refusal>;
+
+/// A command, as `COMMAND` describes it.
+#[derive(Debug)]
+pub struct Command {
+    /// Its name, in lower case; of a subcommand the last word.
+    pub name: &'static str,
+    /// How many arguments it takes, its name included; negative: at least so many.
+    pub arity: i32,
+    /// What it is like.
+    pub flags: &'static [Flag],
+    /// Where its keys stand.
+    pub keys: KeyPositions,
+    /// What it does.
+    pub run: Run,
+}
+
+/// Properties of commands, by the names that `COMMAND` gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// It may change keys.
+    Write,
+    /// It changes none.
+    ReadOnly,
+    /// It takes memory.
+    DenyOom,
+    /// It is for who runs the server.
+    Admin,
+    /// It is about channels.
+    PubSub,
+    /// It takes no more time the more keys there are.
+    Fast,
+    /// It may be sent before the connection authenticated.
+    NoAuth,
+    /// It is answered while data is loaded.
+    Loading,
+    /// It is answered by a replica without its master.
+    Stale,
+    /// It is not shown to `MONITOR`.
+    SkipMonitor,
+    /// Its keys are not all where its positions say.
+    MovableKeys,
+}
+
+/// Positions of a command's keys among its arguments, the name being 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPositions {
+    /// Of the first; 0 for none.
+    pub first: i32,
+    /// Of the last; negative counts from the end.
+    pub last: i32,
+    /// From one to the next.
+    pub step: i32,
+}
+
+impl KeyPositions {
+    /// It takes no keys.
+    pub const NONE: KeyPositions = KeyPositions { first: 0, last: 0, step: 0 };
+    /// Its first argument is one.
+    pub const ONE: KeyPositions = KeyPositions { first: 1, last: 1, step: 1 };
+    /// All its arguments are.
+    pub const ALL: KeyPositions = KeyPositions { first: 1, last: -1, step: 1 };
+    /// The first two are.
+    pub const TWO: KeyPositions = KeyPositions { first: 1, last: 2, step: 1 };
+    /// Every other, of pairs.
+    pub const PAIRS: KeyPositions = KeyPositions { first: 1, last: -1, step: 2 };
+}
+
+/// What a command does, by what it needs for it.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// It looks at keys.
+    Read(fn(&Reader<'_>, Arguments<'_>, &mut ReplyBuffer) -> Outcome),
+    /// It may change keys.
+    Write(fn(&mut Writer<'_>, Arguments<'_>, &mut ReplyBuffer) -> Outcome),
+    /// It is about the connection or the server, which know it by its name.
+    Session,
+}
