@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef};
 
 use crate::error::Result;
 use crate::format::columns::value_at;
-use crate::format::row::{FieldState, RowHead, RowKind, RowLayout, push_image, push_record, set_field_state};
+use crate::format::row::{FieldState, RowHead, RowLayout, push_image, push_record, set_field_state};
 use crate::history::{RunColumn, RunFile};
 use crate::join::source::{Index, OptionalTimes, Run, RunFile as JoinFile};
 use crate::value::Value;
@@ -104,7 +104,7 @@ pub fn run_record(file: &RunFile, row: usize, key: &[u8], layout: &RowLayout) ->
     };
     let mut image = Vec::new();
     let mut field_count = 0;
-    if kind == RowKind::Value {
+    if kind.has_image() {
         field_count = layout.field_count();
         let mut values = Vec::with_capacity(field_count);
         for (field, dtype) in layout.types().iter().enumerate() {

@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod columns;
 pub mod commits;
+pub mod keyspace;
 pub mod log;
 pub mod manifest;
 pub mod row;

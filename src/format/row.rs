@@ -224,9 +224,10 @@ impl<'a> RowRef<'a> {
         let fixed = take_front(&mut body, 16)?;
         let kind = RowKind::from_byte(fixed[0]).ok_or("unknown row kind")?;
         let flags = fixed[1];
-        if flags & !FLAGS_KNOWN != 0 || fixed[6..8] != [0, 0] {
+        if flags & !FLAGS_KNOWN != 0 || (!kind.is_of_keyspace() && fixed[6..8] != [0, 0]) {
             return Err("unknown row flags");
         }
+        let keyspace_bytes = [fixed[6], fixed[7]];
         let key_len = usize::from(u16::from_le_bytes([fixed[2], fixed[3]]));
         let field_count = usize::from(u16::from_le_bytes([fixed[4], fixed[5]]));
         let event_ts = read_i64(&fixed[8..16]);
@@ -243,12 +244,15 @@ impl<'a> RowRef<'a> {
             event_id = take_front(&mut body, usize::from(u16::from_le_bytes([len[0], len[1]])))?;
         }
         let key = take_front(&mut body, key_len)?;
+        if kind.is_of_keyspace() && keyspace_bytes != encode::keyspace_bytes(kind, key) {
+            return Err("a row of the keyspace names another database, or type, than it is of");
+        }
         let head = RowHead { kind, event_ts, created, deadline, field_deadlines, event_id };
         Ok((RowRef { head, key, field_count, image: body }, rest))
     }
 
     fn check_image(&self, layout: &RowLayout) -> Result<(), &'static str> {
-        if self.head.kind != RowKind::Value {
+        if !self.head.kind.has_image() {
             return if self.image.is_empty() { Ok(()) } else { Err("a row without values has an image") };
         }
         if self.field_count > layout.field_count() {
@@ -280,7 +284,7 @@ impl<'a> RowRef<'a> {
     /// The state of `field`. A field added after the row was written is null; a row that is no
     /// value has no fields.
     pub fn state(&self, field: usize) -> FieldState {
-        if self.head.kind != RowKind::Value {
+        if !self.head.kind.has_image() {
             FieldState::Absent
         } else if field >= self.field_count {
             FieldState::Null

@@ -121,7 +121,7 @@ impl<'a> Contents<'a> {
     }
 
     fn has_fields(&self, row: usize) -> bool {
-        self.kind(row) == RowKind::Value as u8
+        RowKind::from_byte(self.kind(row)).is_some_and(RowKind::has_image)
     }
 
     /// What is said of the row beside its fields.

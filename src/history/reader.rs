@@ -276,7 +276,7 @@ impl RunFile {
     /// # Errors
     /// Damaged.
     pub fn field_state(&self, row: usize, ordinal: usize) -> Result<FieldState> {
-        if self.kind(row)? != RowKind::Value {
+        if !self.kind(row)?.has_image() {
             return Ok(FieldState::Absent);
         }
         let Some(array) = self.column(ordinal)? else { return Ok(FieldState::Null) };

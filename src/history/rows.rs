@@ -208,7 +208,7 @@ impl<'a> RowCollector<'a> {
                 FieldState::Absent => {
                     builder.push_null();
                     // A row that is no value has no fields at all; its kind says so.
-                    if row.head.kind == RowKind::Value {
+                    if row.head.kind.has_image() {
                         self.absent[absent_start + field / 8] |= 1 << (field % 8);
                         self.needs.absent = true;
                     }

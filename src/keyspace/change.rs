@@ -3,9 +3,7 @@
 use super::hash::{FieldBefore, Hash};
 use super::key::{Key, KeyValue, StringValue};
 use super::{Database, Keyspace};
-
-/// A key, by its database and name.
-pub type KeyName<'a> = (u8, &'a [u8]);
+use crate::format::keyspace::{Change, KeyName};
 
 /// What a change is undone by.
 #[derive(Debug)]
@@ -37,20 +35,27 @@ enum Before {
 }
 
 impl Keyspace {
-    /// Changes from here on have this ticket and this event time, and are undone together.
+    /// Begins a group: changes from here on have this ticket and this event time, are recorded, and are undone together.
     pub fn begin(&mut self, ticket: u64, now: i64) {
         self.ticket = ticket;
-        self.now = now;
         self.undo.clear();
+        self.records.begin(now);
     }
 
-    /// What was changed since [`Keyspace::begin`] stays.
+    /// The records of the group's changes, back to back, and how many they are.
+    pub fn take_records(&mut self) -> (Vec<u8>, u32) {
+        self.records.take()
+    }
+
+    /// Ends the group: what it changed stays.
     pub fn keep(&mut self) {
         self.undo.clear();
+        self.records.end();
     }
 
-    /// Undoes what was changed since [`Keyspace::begin`].
+    /// Ends the group: what it changed is as it was before.
     pub fn undo(&mut self) {
+        self.records.end();
         while let Some(Undo { database, name, before }) = self.undo.pop() {
             match before {
                 Before::Key(key) => drop(self.put(database, *key)),
@@ -98,6 +103,7 @@ impl Keyspace {
     /// Gives a key a string, whatever it held.
     pub fn set_string(&mut self, key: KeyName<'_>, bytes: Vec<u8>, deadline: Option<i64>) {
         let (database, name) = key;
+        self.records.push(key, Change::SetString(&bytes, deadline));
         let value = KeyValue::String(StringValue { bytes, is_in_parts: false });
         let before = self.put(database, Key { name: name.into(), value, deadline, changed: self.ticket });
         self.note(key, before.map_or(Before::NoKey, |before| Before::Key(Box::new(before))));
@@ -122,7 +128,9 @@ impl Keyspace {
             string.is_in_parts = true;
             before
         });
-        before.is_some_and(|before| self.note(key, before))
+        let Some(before) = before else { return false };
+        self.records.push(key, Change::WriteString(offset as u64, bytes));
+        self.note(key, before)
     }
 
     /// Gives a field of a hash a value, and no deadline; the hash is made where there is no key. Whether the field is new.
@@ -130,6 +138,7 @@ impl Keyspace {
     /// # Panics
     /// The key holds a string.
     pub fn set_field(&mut self, key: KeyName<'_>, field: &[u8], value: &[u8]) -> bool {
+        self.records.push_field(key, field, value);
         let (limits, seed) = (self.packed_limits, self.seed);
         match self.with_hash(key, |hash| hash.set(field, value, limits, seed)) {
             Some(before) => {
@@ -156,7 +165,10 @@ impl Keyspace {
         });
         match removed {
             Some((true, _)) => self.remove(key),
-            Some((false, Some(before))) => self.note(key, Before::Field(field.into(), Some(before))),
+            Some((false, Some(before))) => {
+                self.records.push(key, Change::DeleteField(field));
+                self.note(key, Before::Field(field.into(), Some(before)))
+            }
             Some((false, None)) | None => false,
         }
     }
@@ -164,6 +176,7 @@ impl Keyspace {
     /// Says when a field that is there goes, or that it stays.
     pub fn set_field_deadline(&mut self, key: KeyName<'_>, field: &[u8], deadline: Option<i64>) {
         if let Some(before) = self.put_field_deadline(key, field, deadline) {
+            self.records.push(key, Change::SetFieldDeadline(field, deadline));
             self.note(key, Before::FieldDeadline(field.into(), before));
         }
     }
@@ -171,14 +184,16 @@ impl Keyspace {
     /// Says when a key that is there goes, or that it stays.
     pub fn set_deadline(&mut self, key: KeyName<'_>, deadline: Option<i64>) {
         if let Some(before) = self.put_deadline(key, deadline) {
+            self.records.push(key, Change::SetDeadline(deadline));
             self.note(key, Before::Deadline(before));
         }
     }
 
     /// Takes a key away. Whether it was there.
     pub fn remove(&mut self, key: KeyName<'_>) -> bool {
-        let removed = self.take(key);
-        removed.is_some_and(|removed| self.note(key, Before::Key(Box::new(removed))))
+        let Some(removed) = self.take(key) else { return false };
+        self.records.push(key, Change::Delete);
+        self.note(key, Before::Key(Box::new(removed)))
     }
 
     /// Gives `to` what `from` holds, and its deadline, in place of what it held; `from` is then gone. Whether `from` was there.
@@ -187,6 +202,8 @@ impl Keyspace {
         key.name = to.1.into();
         key.changed = self.ticket;
         let replaced = self.put(to.0, key).map(Box::new);
+        self.records.push(to, Change::TakeOver(from));
+        self.records.push(from, Change::Delete);
         self.note(to, Before::Renamed(from.0, from.1.into(), replaced))
     }
 
@@ -195,6 +212,7 @@ impl Keyspace {
         let Some(original) = self.databases[usize::from(from.0)].keys.get(from.1) else { return false };
         let copy = Key { name: to.1.into(), changed: self.ticket, ..original.clone() };
         let before = self.put(to.0, copy);
+        self.records.push(to, Change::TakeOver(from));
         self.note(to, before.map_or(Before::NoKey, |before| Before::Key(Box::new(before))))
     }
 
@@ -202,13 +220,67 @@ impl Keyspace {
     pub fn truncate(&mut self, database: u8) {
         let empty = Database { removed: self.ticket, ..Database::new(self.seed) };
         let before = std::mem::replace(&mut self.databases[usize::from(database)], empty);
+        self.records.push((database, &[]), Change::Truncate);
         self.note((database, &[]), Before::Database(Box::new(before)));
     }
 
-    /// True, so that what was done can be said in one expression with its undoing.
+    /// Within a group, how a change is undone. True, so that one expression says that it was made.
     fn note(&mut self, (database, name): KeyName<'_>, before: Before) -> bool {
-        self.undo.push(Undo { database, name: name.into(), before });
+        if self.records.is_open() {
+            self.undo.push(Undo { database, name: name.into(), before });
+        }
         true
+    }
+
+    /// Does what a record says that was made at `at`. Records are taken in the order of their numbers, outside of groups.
+    ///
+    /// # Panics
+    /// A group is open: it would be recorded again.
+    pub fn replay(&mut self, key: KeyName<'_>, change: Change<'_>, at: i64) {
+        assert!(!self.records.is_open(), "what is replayed was recorded");
+        self.forget_expired(key, at);
+        let held = self.databases[usize::from(key.0)].keys.get(key.1).map(|key| &key.value);
+        match change {
+            Change::SetString(bytes, deadline) => self.set_string(key, bytes.to_vec(), deadline),
+            Change::WriteString(offset, bytes) => {
+                if let Ok(offset) = usize::try_from(offset) {
+                    self.write_string(key, offset, bytes);
+                }
+            }
+            Change::SetFields(pairs) if !matches!(held, Some(KeyValue::String(_))) => {
+                for (field, value) in pairs.iter() {
+                    self.set_field(key, field, value);
+                }
+            }
+            Change::SetFields(_) => {}
+            Change::WriteField(field, offset, bytes) => {
+                if let Ok(offset) = usize::try_from(offset) {
+                    self.write_field(key, field, offset, bytes);
+                }
+            }
+            Change::Delete => drop(self.take(key)),
+            Change::DeleteField(field) => {
+                self.remove_field(key, field);
+            }
+            Change::SetDeadline(deadline) => self.set_deadline(key, deadline),
+            Change::SetFieldDeadline(field, deadline) => self.set_field_deadline(key, field, deadline),
+            Change::TakeOver(from) => {
+                self.forget_expired(from, at);
+                self.copy(from, key);
+            }
+            Change::Truncate => self.truncate(key.0),
+        }
+    }
+
+    /// Writes bytes into the value of a field, from `offset` on.
+    fn write_field(&mut self, key: KeyName<'_>, field: &[u8], offset: usize, bytes: &[u8]) {
+        let (limits, seed) = (self.packed_limits, self.seed);
+        self.with_hash(key, |hash| {
+            let mut value = hash.remove(field).map(|before| before.value.into_vec()).unwrap_or_default();
+            value.resize(value.len().max(offset + bytes.len()), 0);
+            value[offset..offset + bytes.len()].copy_from_slice(bytes);
+            hash.set(field, &value, limits, seed);
+        });
     }
 
     /// Changes a key that is in memory, past its deadline or not.

@@ -12,19 +12,22 @@ mod deadlines;
 mod hash;
 mod key;
 mod packed;
+mod record;
 mod table;
 
-pub use change::KeyName;
 pub use hash::{FieldBefore, Hash, HashEncoding, PackedLimits};
 pub use key::{Key, KeyValue, StringValue};
+pub use record::check_name;
 pub use table::Cursor;
 
 use self::change::Undo;
 use self::deadlines::{Deadlines, Due};
+use self::record::Records;
 use self::table::Table;
+pub use crate::format::keyspace::KeyName;
 
 /// How many databases there are.
-pub const DATABASES: usize = 16;
+pub const DATABASES: usize = crate::format::keyspace::DATABASES as usize;
 
 /// All databases.
 #[derive(Debug)]
@@ -36,8 +39,7 @@ pub struct Keyspace {
     pub packed_limits: PackedLimits,
     /// The ticket of changes from here on.
     ticket: u64,
-    /// Their event time.
-    now: i64,
+    records: Records,
     undo: Vec<Undo>,
 }
 
@@ -66,7 +68,7 @@ impl Keyspace {
             seed,
             packed_limits: PackedLimits::default(),
             ticket: 0,
-            now: i64::MIN,
+            records: Records::new(),
             undo: Vec::new(),
         }
     }

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::disk::Random;
+use crate::format::keyspace::{layout, read_change};
+use crate::format::row::RowRef;
 
 /// A keyspace without any art: what the operations say, done to maps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -136,6 +138,19 @@ fn step(random: &mut Random, keyspace: &mut Keyspace, model: &mut Model, now: i6
     }
 }
 
+/// Does what records say; how many there were.
+fn replay(records: &[u8], keyspace: &mut Keyspace) -> u32 {
+    let (layout, mut rest, mut count) = (layout(), records, 0);
+    while !rest.is_empty() {
+        let (row, after) = RowRef::parse(rest, &layout).unwrap();
+        let (key, change) = read_change(&row, &layout).unwrap();
+        keyspace.replay(key, change, row.head.event_ts);
+        rest = after;
+        count += 1;
+    }
+    count
+}
+
 fn check_counts(keyspace: &Keyspace) {
     for database in 0..DATABASES as u8 {
         let keys = || keyspace.databases[usize::from(database)].keys.iter();
@@ -153,6 +168,8 @@ proptest! {
         let mut random = Random::new(seed);
         let mut keyspace = Keyspace::new(seed);
         keyspace.packed_limits = PackedLimits { fields_max, bytes_max: 20 };
+        // Another, out of what the log would have.
+        let mut replayed = Keyspace::new(seed ^ 1);
         let (mut model, mut now) = (Model::default(), 0);
         for ticket in 1..40 {
             now += random.below(3) as i64;
@@ -170,10 +187,13 @@ proptest! {
                 keyspace.undo();
                 model = before;
             } else {
+                let (records, count) = keyspace.take_records();
+                prop_assert_eq!(replay(&records, &mut replayed), count);
                 keyspace.keep();
             }
             for later in [now, now + 5, now + 100] {
                 prop_assert_eq!(at(&keyspace, later), model.at(later));
+                prop_assert_eq!(at(&replayed, later), model.at(later));
             }
             check_counts(&keyspace);
         }
@@ -232,4 +252,33 @@ fn a_change_shows_its_ticket_and_a_removal_the_database_s() {
     keyspace.begin(8, 0);
     keyspace.truncate(1);
     assert_eq!(keyspace.removed(1), 8);
+}
+
+#[test]
+fn fields_that_are_set_one_after_the_other_share_a_record() {
+    let mut keyspace = Keyspace::new(1);
+    keyspace.begin(1, 5);
+    for field in 0..10_u8 {
+        keyspace.set_field((0, b"h"), &[field], b"v");
+    }
+    keyspace.set_field((0, b"other"), b"f", b"v");
+    keyspace.set_field((1, b"other"), b"f", b"v");
+    assert_eq!(keyspace.take_records().1, 3);
+}
+
+#[test]
+fn values_longer_than_a_record_may_hold_come_back_whole() {
+    let value: Vec<u8> = (0..40_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let mut keyspace = Keyspace::new(1);
+    keyspace.begin(1, 5);
+    keyspace.set_string((0, b"s"), value.clone(), Some(100));
+    keyspace.set_field((0, b"h"), b"f", &value);
+    keyspace.set_string((0, b"part"), b"x".to_vec(), None);
+    keyspace.write_string((0, b"part"), 3, &value);
+    let (records, count) = keyspace.take_records();
+    assert_eq!(count, 3 + 1 + 3 + 1 + 3);
+    let mut replayed = Keyspace::new(2);
+    replay(&records, &mut replayed);
+    assert!(at(&replayed, 50) == at(&keyspace, 50));
+    assert_eq!(at(&replayed, 50).0.len(), 3);
 }

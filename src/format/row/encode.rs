@@ -2,7 +2,7 @@
 
 use super::{
     FLAG_CREATED, FLAG_EVENT_ID, FLAG_FIELD_DEADLINES, FLAG_ROW_DEADLINE, FieldState, INLINE_BYTES_MAX,
-    RECORD_HEADER_BYTES, Reference, RowHead, RowLayout, set_field_state,
+    RECORD_HEADER_BYTES, Reference, RowHead, RowKind, RowLayout, set_field_state,
 };
 use crate::error::{Error, Result};
 use crate::format::value::encode_value;
@@ -14,7 +14,10 @@ use crate::value::Value;
 /// # Errors
 /// The key, the event id or the field deadlines are too long.
 pub fn push_record(head: &RowHead<'_>, key: &[u8], field_count: usize, image: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    check_key_len(key.len())?;
+    // A name of the keyspace may be as long as its length can be said.
+    if !head.kind.is_of_keyspace() {
+        check_key_len(key.len())?;
+    }
     let too_long = |what: &str| Error::invalid(format!("{what} is too long to store"));
     let key_len = u16::try_from(key.len()).map_err(|_| too_long("the entity key"))?;
     let field_count = u16::try_from(field_count).map_err(|_| too_long("the list of features"))?;
@@ -24,7 +27,7 @@ pub fn push_record(head: &RowHead<'_>, key: &[u8], field_count: usize, image: &[
     out.extend([head.kind as u8, 0]);
     out.extend(key_len.to_le_bytes());
     out.extend(field_count.to_le_bytes());
-    out.extend([0, 0]);
+    out.extend(keyspace_bytes(head.kind, key));
     out.extend(head.event_ts.to_le_bytes());
     if let Some(created) = head.created {
         flags |= FLAG_CREATED;
@@ -51,6 +54,11 @@ pub fn push_record(head: &RowHead<'_>, key: &[u8], field_count: usize, image: &[
     let len = u32::try_from(out.len() - start - 4).map_err(|_| too_long("the row"))?;
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
     Ok(())
+}
+
+/// Of a row of the keyspace its database, which its key begins with, and the type of what it sets; zeros in others.
+pub(super) fn keyspace_bytes(kind: RowKind, key: &[u8]) -> [u8; 2] {
+    if kind.is_of_keyspace() { [key.first().copied().unwrap_or(0), kind.key_type()] } else { [0, 0] }
 }
 
 /// Raises the created timestamp of the record that `record` begins with, which has one, to `created` where it is earlier.
