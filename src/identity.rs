@@ -19,8 +19,10 @@ pub const FILE_NAME: &str = "STORE";
 pub const MAGIC: [u8; 8] = *b"asofSTOR";
 /// The store format this release writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
-/// Features without which a store cannot be read rightly, one bit each. Version 1 has none.
-pub const REQUIRED_FEATURES_KNOWN: u64 = 0;
+/// The required feature of a store that rows of the keyspace were written to.
+pub const FEATURE_KEYSPACE: u64 = 1;
+/// Features without which a store cannot be read rightly, one bit each, that this release knows.
+pub const REQUIRED_FEATURES_KNOWN: u64 = FEATURE_KEYSPACE;
 /// The file's length. Every later version keeps these bytes as they are and may add more.
 pub const IDENTITY_BYTES: usize = 64;
 
@@ -72,7 +74,7 @@ impl Identity {
 
     /// An identity of this release's features.
     pub fn new(uuid: [u8; 16], hash_seed: u64) -> Identity {
-        Identity { required_features: REQUIRED_FEATURES_KNOWN, optional_features: 0, uuid, hash_seed }
+        Identity { required_features: 0, optional_features: 0, uuid, hash_seed }
     }
 
     /// The uuid as it is written: hyphenated, in lower case.
@@ -151,6 +153,18 @@ impl Identity {
     /// The file could not be made durable.
     pub fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
         atomic_write(disk, dir, FILE_NAME, &self.encode())
+    }
+
+    /// Says in STORE that a feature is required, durably. In place: the file is one sector, which a medium writes whole or not at
+    /// all, and is locked by whoever has the store open.
+    ///
+    /// # Errors
+    /// The disk fails; STORE says what it said, or that the feature is required.
+    pub fn require(&self, disk: &dyn Disk, dir: &Path, feature: u64) -> Result<()> {
+        let required = Identity { required_features: self.required_features | feature, ..*self };
+        let file = disk.open(&file_path(dir), OpenMode::Write)?;
+        file.write_at(0, &required.encode())?;
+        file.sync()
     }
 
     /// Reads the STORE of an existing store.

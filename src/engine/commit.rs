@@ -144,6 +144,17 @@ impl Engine {
         }
     }
 
+    /// Commits a batch by itself, at once, for who has the core already.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`].
+    pub(super) fn commit_alone(&self, core: &mut Core, batch: Batch) -> Result<Committed> {
+        let (rows, bytes) = (batch.frame.row_count(), batch.frame.len_bytes());
+        let pending = Arc::new(Pending { state: Mutex::new(PendingState::Taken) });
+        let first_seq = self.commit_group(core, &mut [(pending, batch)], bytes)?;
+        Ok(Committed { first_seq, rows, ingested_at_us: core.state.ingested_at_us })
+    }
+
     /// Commits a group; the number of its first row.
     fn commit_group(&self, core: &mut Core, group: &mut [(Arc<Pending>, Batch)], bytes: usize) -> Result<u64> {
         core.check_sound()?;

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::commit::Pending;
+use super::keyspace::LiveKeyspace;
 use super::picture::Picture;
 use super::reads::{OwnHead, Reads, Source, closed};
 use super::tables::Tables;
@@ -57,6 +58,8 @@ pub struct Engine {
     pub(super) run_ids: AtomicU64,
     /// One seal at a time. A merge goes on beside it: they take different runs.
     pub(super) sealing: Mutex<()>,
+    /// The keyspace of the Redis protocol, once somebody asked for it.
+    pub(super) keyspace: OnceLock<Arc<LiveKeyspace>>,
     /// One merge at a time.
     pub(super) merging: Mutex<()>,
     /// What the imports that are under way may hold in memory together.

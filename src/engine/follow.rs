@@ -348,7 +348,7 @@ impl Follower {
         if following.looks.is_multiple_of(TABLE_LOOKS) {
             let picture = reads.picture();
             let gone = |table: &TableReader| table.is_retired();
-            let mut views = picture.views.values().filter(|view| !view.record.is_dropped());
+            let mut views = picture.views.values().filter(|view| view.record.has_table());
             if views.any(|view| view.table.as_ref().is_none_or(gone)) {
                 self.show(
                     following,

@@ -17,6 +17,7 @@ mod heads;
 pub mod historical;
 pub mod import;
 mod import_build;
+pub mod keyspace;
 mod known_at;
 mod known_rows;
 pub mod online;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use super::core::{Core, Engine, EngineOptions};
 use super::orphans::remove_orphans;
@@ -167,6 +167,7 @@ impl Engine {
                 broken: None,
             }),
             run_ids: AtomicU64::new(meta.next_run_id),
+            keyspace: OnceLock::new(),
             sealing: Mutex::default(),
             merging: Mutex::default(),
             import_budget: Mutex::default(),

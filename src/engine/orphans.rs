@@ -231,7 +231,7 @@ pub(super) fn remove_orphans(disk: &dyn Disk, store: &Path, picture: &Picture) -
         })?;
     }
     let latest = store.join("latest");
-    let views = picture.views.values().filter(|view| !view.record.is_dropped());
+    let views = picture.views.values().filter(|view| view.record.has_table());
     let named: Vec<PathBuf> = views.map(|view| latest.join(view.record.dir_name())).collect();
     remove_unnamed(disk, &latest, Place::Latest, &named, |path| removed_or_left(path, remove_table(disk, path)))
 }

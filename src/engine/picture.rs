@@ -114,7 +114,7 @@ impl Picture {
         tail: Vec<Arc<TailSegment>>,
     ) -> Picture {
         let mut views = BTreeMap::new();
-        for record in state.views() {
+        for record in state.views().chain(state.keyspace_view()) {
             let known = before.and_then(|before| before.views.get(&record.id));
             let same_fields = known.filter(|known| known.record.fields == record.fields);
             let key_schema = Arc::new(record.definition.key_schema());

@@ -75,7 +75,7 @@ impl Engine {
         let disk = &*self.reads.disk;
         let mut are_told = true;
         let mut opened = Vec::new();
-        for (&id, view) in sight.picture.views.iter().filter(|(_, view)| !view.record.is_dropped()) {
+        for (&id, view) in sight.picture.views.iter().filter(|(_, view)| view.record.has_table()) {
             let path = self.table_path(view);
             let shape = table_shape(view, &self.reads.identity);
             let table = match Table::open(disk, &path, shape, &self.table_options(0), sight.seq) {
@@ -132,7 +132,7 @@ impl Engine {
     /// Views without a table, oldest first.
     pub(super) fn missing_tables(&self, core: &Core) -> Vec<u32> {
         let picture = self.reads.picture();
-        let wanted = picture.views.iter().filter(|(_, view)| !view.record.is_dropped());
+        let wanted = picture.views.iter().filter(|(_, view)| view.record.has_table());
         wanted.map(|(id, _)| *id).filter(|id| !core.tables.contains_key(id)).collect()
     }
 

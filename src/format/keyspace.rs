@@ -25,6 +25,8 @@ use crate::value::DataType;
 
 /// The view's id: views of definitions count from 1.
 pub const VIEW_ID: u32 = 0;
+/// Its name, which no definitions can give.
+pub const VIEW_NAME: &str = "_keyspace";
 /// How many databases there are.
 pub const DATABASES: u8 = 16;
 /// Longest name of a key, in bytes: a record says lengths of keys in 16 bits.

@@ -69,7 +69,9 @@ impl Records {
                 self.push_one(key, Change::SetString(first, deadline));
                 self.push_parts(key, rest, VARIABLE_BYTES_MAX as u64, Change::WriteString);
             }
-            Change::WriteString(offset, bytes) => self.push_parts(key, bytes, offset, Change::WriteString),
+            Change::WriteString(offset, bytes) if bytes.len() > VARIABLE_BYTES_MAX => {
+                self.push_parts(key, bytes, offset, Change::WriteString);
+            }
             other => self.push_one(key, other),
         }
     }

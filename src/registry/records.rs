@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Entity, FeatureService, FeatureView};
+use crate::format::keyspace;
 use crate::value::DataType;
 
 /// A kind of record, and the key each of them goes by.
@@ -47,6 +48,9 @@ pub struct Meta {
     /// Retention and erasure dropped rows that a `known_at` below this could have seen.
     #[serde(default)]
     pub known_at_floor_seq: u64,
+    /// Rows of the keyspace were written, or may have been.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_keyspace: bool,
 }
 
 impl Record for Meta {
@@ -110,6 +114,32 @@ impl ViewRecord {
     /// Whether this revision is the end of the version.
     pub fn is_dropped(&self) -> bool {
         self.dropped_seq.is_some()
+    }
+
+    /// Whether its latest values are kept in a table: of every view but those that were dropped, and the keyspace.
+    pub fn has_table(&self) -> bool {
+        !self.is_dropped() && self.id != keyspace::VIEW_ID
+    }
+
+    /// The view that rows of the keyspace are of, which no definitions name.
+    pub fn of_keyspace() -> ViewRecord {
+        let owned = |(name, dtype): (&str, DataType)| (name.to_owned(), dtype);
+        let fields = keyspace::FIELDS.map(|(name, dtype)| FieldRecord { name: name.to_owned(), dtype, added_seq: 0 });
+        let mut definition = FeatureView::new(keyspace::VIEW_NAME);
+        definition.join_keys = keyspace::JOIN_KEYS.map(owned).to_vec();
+        for (name, dtype) in keyspace::FIELDS {
+            definition = definition.feature(name, dtype);
+        }
+        ViewRecord {
+            id: keyspace::VIEW_ID,
+            revision: 1,
+            seq: 0,
+            applied_at_us: 0,
+            first_seq: 0,
+            dropped_seq: None,
+            fields: fields.to_vec(),
+            definition,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
@@ -12,6 +12,7 @@ use super::records::{
     SnapshotRecord, SourceRecord, ViewRecord, import_key,
 };
 use crate::error::{Error, Result, nearest};
+use crate::format::keyspace;
 use crate::format::manifest::{Manifest, Records};
 
 /// Everything the registry says at one generation.
@@ -94,7 +95,13 @@ impl RegistryState {
 
     /// The newest revision of a view version, dropped or not.
     pub fn view(&self, id: u32) -> Option<&Arc<ViewRecord>> {
-        self.view_revisions(id).next_back()
+        if id == keyspace::VIEW_ID { self.keyspace_view() } else { self.view_revisions(id).next_back() }
+    }
+
+    /// The view that rows of the keyspace are of, where there may be any.
+    pub fn keyspace_view(&self) -> Option<&Arc<ViewRecord>> {
+        static VIEW: LazyLock<Arc<ViewRecord>> = LazyLock::new(|| Arc::new(ViewRecord::of_keyspace()));
+        self.meta.has_keyspace.then(|| &*VIEW)
     }
 
     /// All revisions of a view version, oldest first.

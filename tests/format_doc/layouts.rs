@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use asof::format::row::keyspace;
-use asof::format::{commits, log, manifest, row, run_index, sector, slot_sum, table, value};
+use asof::format::row::keyspace as row_keyspace;
+use asof::format::{commits, keyspace, log, manifest, row, run_index, sector, slot_sum, table, value};
 use asof::{head, identity, key, latest, registry};
 
 use super::document::{document, layouts};
@@ -105,9 +105,9 @@ fn every_constant_has_the_value_that_the_document_says() {
             log::GROUP_HEADER_BYTES, log::FRAME_HEADER_BYTES, log::FRAME_ROWS, log::FRAME_BYTES_MAX,
             log::SECTION_HEADER_BYTES, row::RECORD_HEADER_BYTES, row::FLAG_CREATED, row::FLAG_ROW_DEADLINE,
             row::FLAG_FIELD_DEADLINES, row::FLAG_EVENT_ID, row::FIELDS_MAX, value::VARIABLE_BYTES_MAX,
-            row::REFERENCE_BYTES, row::INLINE_BYTES_MAX, keyspace::KIND_MIN, keyspace::KIND_MAX, keyspace::KIND_SET,
-            keyspace::KIND_DELETE, keyspace::KIND_DEADLINE, keyspace::KIND_RENAME, keyspace::KIND_TRUNCATE,
-            keyspace::DATABASE_AT, keyspace::KEY_TYPE_AT, key::KEY_BYTES_MAX, commits::COMMITS_HEADER_BYTES,
+            row::REFERENCE_BYTES, row::INLINE_BYTES_MAX, row_keyspace::KIND_MIN, row_keyspace::KIND_MAX,
+            row_keyspace::DATABASE_AT, row_keyspace::KEY_TYPE_AT, keyspace::VIEW_ID, keyspace::DATABASES,
+            keyspace::NAME_BYTES_MAX, key::KEY_BYTES_MAX, commits::COMMITS_HEADER_BYTES,
             commits::COMMIT_BYTES, commits::COMMITS_VERSION, run_index::RUN_INDEX_VERSION, run_index::BLOCK_BYTES,
             run_index::RUN_ROWS_MAX, run_index::HEAD_FIXED_BYTES, run_index::SLOT_BYTES, table::SUPERBLOCK_WORDS,
             table::FORMAT_VERSION, table::HEADER_WORDS, table::LIVE_EPOCH, table::LIVE_DIRECTORY,

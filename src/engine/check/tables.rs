@@ -43,7 +43,7 @@ impl Check<'_> {
         let Published { seq, beside, head, .. } = *published;
         let is_closed =
             matches!(beside, Beside::Nobody { .. }) && head.is_some_and(|(_, trust)| trust != Trust::Untrusted);
-        for view in picture.views.values().filter(|view| !view.record.is_dropped()) {
+        for view in picture.views.values().filter(|view| view.record.has_table()) {
             let path = self.dir.join("latest").join(view.record.dir_name());
             let options = TableOptions { expected_keys: 0, reserve_bytes: Sizes::default().table_reserve_bytes };
             let table = match TableReader::open(&*self.disk, &path, table_shape(view, identity), &options, beside) {

@@ -1,6 +1,7 @@
 //! A frame, one atomic batch of the log: its sections, and the row records in them.
 
 use super::{u32_at, u64_at};
+use crate::format::keyspace;
 use crate::format::row::{RowLayout, RowRef, raise_created};
 
 /// Bytes of a frame header.
@@ -106,8 +107,16 @@ impl<'a> Section<'a> {
     /// What is wrong with one, without a place.
     pub fn check(&self, layout: &RowLayout) -> Result<(), &'static str> {
         let mut rest = self.records;
+        let is_keyspace = self.view_id == keyspace::VIEW_ID;
         for _ in 0..self.row_count {
-            (_, rest) = RowRef::parse(rest, layout)?;
+            let row;
+            (row, rest) = RowRef::parse(rest, layout)?;
+            if row.head.kind.is_of_keyspace() != is_keyspace {
+                return Err("a row of the keyspace among those of a view, or the other way round");
+            }
+            if is_keyspace {
+                keyspace::read_change(&row, layout)?;
+            }
         }
         if rest.is_empty() { Ok(()) } else { Err("a section holds more than its rows") }
     }

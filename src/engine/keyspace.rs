@@ -1,0 +1,193 @@
+//! The keyspace of the Redis protocol in the process that writes: built from log and runs, changed by groups that the log takes
+//! whole or not at all.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::commit::{Batch, Committed};
+use super::core::{Core, Effect, Engine};
+use super::picture::ViewPicture;
+use super::run_source::run_record;
+use crate::error::{Error, Result};
+use crate::format::keyspace::{VIEW_ID, layout, read_change};
+use crate::format::row::{RowLayout, RowRef};
+use crate::identity::{FEATURE_KEYSPACE, Identity};
+use crate::key::key_hash;
+use crate::keyspace::Keyspace;
+
+/// The keyspace, and how far it can be told of.
+#[derive(Debug)]
+pub struct LiveKeyspace {
+    keyspace: RwLock<Keyspace>,
+    /// The ticket of the group that was begun last.
+    ticket: AtomicU64,
+    /// Groups up to this ticket are in the log, as durable as the store was opened for, or were undone.
+    settled: AtomicU64,
+    /// The greatest time that was given to anything.
+    now: AtomicI64,
+}
+
+impl LiveKeyspace {
+    /// The keys as they are, those included that a group changed which is not settled yet: whoever tells of a key waits for the
+    /// ticket that it carries.
+    pub fn read(&self) -> RwLockReadGuard<'_, Keyspace> {
+        self.keyspace.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Keyspace> {
+        self.keyspace.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Groups up to this ticket are durable, or were undone.
+    pub fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// The instant to compare deadlines with: that of the clock, and never before one that was given.
+    fn instant(&self, clock: i64) -> i64 {
+        self.now.fetch_max(clock, Ordering::Relaxed).max(clock)
+    }
+}
+
+impl Engine {
+    /// The keyspace, read from log and runs when it is first asked for.
+    ///
+    /// # Errors
+    /// A run is damaged; the log holds a row that says nothing known.
+    pub fn keyspace(&self) -> Result<&Arc<LiveKeyspace>> {
+        if let Some(live) = self.keyspace.get() {
+            return Ok(live);
+        }
+        // Nothing is committed meanwhile: what is read then is all there is.
+        let mut core = self.lock_core();
+        self.commit_queued(&mut core);
+        if let Some(live) = self.keyspace.get() {
+            return Ok(live);
+        }
+        let mut keyspace = Keyspace::new(self.reads.hash_seed());
+        self.replay_keyspace(&mut keyspace)?;
+        let live = LiveKeyspace {
+            keyspace: RwLock::new(keyspace),
+            ticket: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            now: AtomicI64::new(core.state.ingested_at_us),
+        };
+        Ok(self.keyspace.get_or_init(|| Arc::new(live)))
+    }
+
+    /// The instant that deadlines of the keyspace are compared with now, microseconds since 1970. It never goes back.
+    pub fn keyspace_now(&self, live: &LiveKeyspace) -> i64 {
+        live.instant(self.clock.now().0)
+    }
+
+    /// Runs `group`, which may change keys, and commits what it changed as one atomic batch, whose event time is the instant that it
+    /// is given. What it gives is given when that is as durable as the store was opened for. A group that changes nothing waits for nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`]: everything the group changed was undone.
+    pub fn change_keyspace<T>(&self, live: &LiveKeyspace, group: impl FnOnce(&mut Keyspace, i64) -> T) -> Result<T> {
+        self.relieve_tail()?;
+        let mut core = self.lock_core();
+        self.commit_queued(&mut core);
+        core.check_sound()?;
+        let now = live.instant(self.clock.now().0.max(core.state.ingested_at_us));
+        let ticket = live.ticket.load(Ordering::Relaxed) + 1;
+        live.ticket.store(ticket, Ordering::Relaxed);
+        let mut keyspace = live.write();
+        keyspace.begin(ticket, now);
+        let given = group(&mut keyspace, now);
+        let (records, count) = keyspace.take_records();
+        drop(keyspace);
+        let committed = if count == 0 { Ok(()) } else { self.commit_records(&mut core, &records, count).map(drop) };
+        let mut keyspace = live.write();
+        match &committed {
+            Ok(()) => keyspace.keep(),
+            Err(_) => keyspace.undo(),
+        }
+        // Before anybody can read what was undone as if it were settled.
+        live.settled.store(ticket, Ordering::Release);
+        drop(keyspace);
+        committed.map(|()| given)
+    }
+
+    fn commit_records(&self, core: &mut Core, records: &[u8], count: u32) -> Result<Committed> {
+        self.begin_keyspace(core)?;
+        let mut batch = Batch { view_id: VIEW_ID, ..Batch::default() };
+        batch.frame.section(VIEW_ID, |out| -> Result<u32> {
+            out.extend_from_slice(records);
+            Ok(count)
+        })?;
+        batch.hashes = hashes(records, count, self.reads.hash_seed())?;
+        self.commit_alone(core, batch)
+    }
+
+    /// Before the first row of the keyspace: a release that does not know such rows must not touch the store, and this one finds
+    /// their view in the registry.
+    fn begin_keyspace(&self, core: &mut Core) -> Result<()> {
+        if self.reads.picture().state.keyspace_view().is_some() {
+            return Ok(());
+        }
+        let (disk, dir) = (&*self.reads.disk, &*self.reads.dir);
+        Identity::read(disk, dir)?.require(disk, dir, FEATURE_KEYSPACE)?;
+        let say = |change: &mut crate::registry::Change<'_>, _: u64, _: i64| {
+            change.meta().has_keyspace = true;
+            Ok(())
+        };
+        self.commit_registry(core, "keyspace", say, Effect::default()).map(drop)
+    }
+
+    /// Does what all rows of the keyspace say, in the order of their numbers.
+    fn replay_keyspace(&self, keyspace: &mut Keyspace) -> Result<()> {
+        let picture = self.reads.picture();
+        let Some(view) = picture.views.get(&VIEW_ID) else { return Ok(()) };
+        replay_runs(view, keyspace)?;
+        for segment in &picture.tail {
+            let views = segment.read();
+            for (_, row) in views.get(&VIEW_ID).into_iter().flat_map(|rows| rows.rows()) {
+                replay(&row, &view.layout, keyspace)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hashes(records: &[u8], count: u32, seed: u64) -> Result<Vec<u64>> {
+    let (mut rest, mut hashes) = (records, Vec::with_capacity(count as usize));
+    while !rest.is_empty() {
+        let (row, after) = RowRef::parse_unchecked_image(rest).map_err(Error::invalid)?;
+        hashes.push(key_hash(seed, row.key));
+        rest = after;
+    }
+    Ok(hashes)
+}
+
+fn replay(row: &RowRef<'_>, layout: &RowLayout, keyspace: &mut Keyspace) -> Result<()> {
+    let (key, change) = read_change(row, layout).map_err(Error::invalid)?;
+    keyspace.replay(key, change, row.head.event_ts);
+    Ok(())
+}
+
+/// Rows of all runs, which lie there key by key, in the order of their numbers.
+fn replay_runs(view: &ViewPicture, keyspace: &mut Keyspace) -> Result<()> {
+    let files = view.runs.iter().map(|run| run.open()).collect::<Result<Vec<_>>>()?;
+    let mut rows: Vec<(u64, u32, u32)> = Vec::new();
+    for (number, file) in (0_u32..).zip(&files) {
+        file.verify_all()?;
+        let base = file.seq_base();
+        rows.extend((0_u32..).zip(file.seq()).map(|(row, seq)| (base + seq, number, row)));
+    }
+    rows.sort_unstable();
+    let (layout, mut key) = (layout(), Vec::new());
+    for (_, number, row) in rows {
+        let (file, row) = (files[number as usize], row as usize);
+        key.clear();
+        file.push_key(row, &mut key)?;
+        let record = run_record(file, row, &key, &layout)?;
+        let (row, _) = RowRef::parse(&record, &layout).map_err(Error::invalid)?;
+        replay(&row, &layout, keyspace)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

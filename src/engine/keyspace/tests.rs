@@ -1,0 +1,227 @@
+//! The keyspace on disk: what was acknowledged is there again after whatever came between.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::LiveKeyspace;
+use crate::definition::{Definitions, FeatureView};
+use crate::disk::{CrashMode, Disk, FaultyDisk, MemDisk, Operation, Random, Verdict};
+use crate::engine::Engine;
+use crate::error::ErrorKind;
+use crate::identity::{FEATURE_KEYSPACE, Identity};
+use crate::keyspace::{KeyValue, Keyspace};
+use crate::options::Sizes;
+use crate::request::ApplyOptions;
+use crate::store::{Row, Store};
+use crate::time::{ManualClock, Timestamp};
+use crate::value::DataType;
+
+const DIR: &str = "/keys";
+const NOW: i64 = 1_000_000;
+
+/// What keys hold, with the deadlines of both.
+type Dump = BTreeMap<(u8, Vec<u8>), (Option<i64>, BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>)>;
+
+fn dump(keyspace: &Keyspace, now: i64) -> Dump {
+    let mut dump = Dump::new();
+    for database in 0..16 {
+        for key in keyspace.iter(database, now) {
+            let held = match &key.value {
+                KeyValue::String(string) => BTreeMap::from([(Vec::new(), (string.bytes.clone(), None))]),
+                KeyValue::Hash(hash) => {
+                    let fields = hash.iter(now);
+                    fields
+                        .map(|(name, value)| ([b"f:", name].concat(), (value.to_vec(), hash.deadline(name))))
+                        .collect()
+                }
+            };
+            dump.insert((database, key.name.to_vec()), (key.deadline, held));
+        }
+    }
+    dump
+}
+
+fn open(disk: Arc<dyn Disk>) -> Store {
+    // Segments so small that a few groups fill one.
+    let sizes = Sizes { segment_bytes: 16 << 10, table_reserve_bytes: 1 << 20, ..Sizes::default() };
+    let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+    Store::builder().sizes(sizes).clock(clock).background(false).disk(disk).open(DIR).unwrap()
+}
+
+fn live(store: &Store) -> (&Arc<Engine>, &Arc<LiveKeyspace>) {
+    let engine = store.engine().unwrap();
+    (engine, engine.keyspace().unwrap())
+}
+
+fn dump_of(store: &Store) -> Dump {
+    dump(&live(store).1.read(), NOW)
+}
+
+/// A few random changes.
+fn change(keyspace: &mut Keyspace, random: &mut Random, now: i64) {
+    for _ in 0..=random.below(3) {
+        let name = random.below(6).to_string().into_bytes();
+        let key = (u8::try_from(random.below(2)).unwrap(), &*name);
+        let value = vec![b'v'; usize::try_from(random.below(700)).unwrap()];
+        let is_string = matches!(keyspace.get(key, now).map(|key| &key.value), Some(KeyValue::String(_)));
+        let deadline = (random.below(2) == 0).then(|| now + 1 + i64::try_from(random.below(50)).unwrap());
+        match random.below(8) {
+            0 => keyspace.set_string(key, value, deadline),
+            1 if is_string => drop(keyspace.write_string(key, 5, &value)),
+            2 if is_string => drop(keyspace.remove(key)),
+            3 => keyspace.set_deadline(key, deadline),
+            4 => drop(keyspace.rename(key, (key.0, b"renamed"))),
+            5 => drop(keyspace.copy(key, (1 - key.0, &name))),
+            6 if random.below(10) == 0 => keyspace.truncate(key.0),
+            7 if !is_string => {
+                keyspace.set_field(key, b"timed", &value);
+                keyspace.set_field_deadline(key, b"timed", deadline);
+            }
+            _ if !is_string => drop(keyspace.set_field(key, &random.below(4).to_le_bytes(), &value)),
+            _ => keyspace.set_string(key, value, None),
+        }
+    }
+}
+
+#[test]
+fn keys_are_as_they_were_after_closing_sealing_merging_and_a_kill() {
+    let disk = MemDisk::new();
+    let mut random = Random::new(1);
+    let mut store = open(Arc::new(disk.clone()));
+    for round in 0..60 {
+        let (engine, keyspace) = live(&store);
+        for _ in 0..5 {
+            engine.change_keyspace(keyspace, |keyspace, now| change(keyspace, &mut random, now)).unwrap();
+        }
+        let expected = dump_of(&store);
+        match round % 4 {
+            0 => drop(store.seal().unwrap()),
+            1 => store.compact().unwrap(),
+            2 => store.close().unwrap(),
+            _ => {
+                let killed = open(Arc::new(disk.kill_image()));
+                assert_eq!(dump_of(&killed), expected, "killed in round {round}");
+            }
+        }
+        drop(store);
+        store = open(Arc::new(disk.clone()));
+        assert_eq!(dump_of(&store), expected, "round {round}");
+    }
+    assert!(dump_of(&store).len() > 3, "there was something to compare");
+    assert!(live(&store).0.reads().picture().views[&0].runs.iter().any(|run| run.record.level > 0), "some were merged");
+}
+
+#[test]
+fn a_power_failure_at_any_moment_leaves_what_was_acknowledged_or_the_group_under_way() {
+    let disk = MemDisk::new();
+    let mut random = Random::new(7);
+    // What was acknowledged, and what will be next.
+    let shared: Arc<Mutex<(Dump, Dump)>> = Arc::default();
+    let images: Arc<Mutex<Vec<(MemDisk, Dump, Dump)>>> = Arc::default();
+    let store = open(Arc::new(disk.clone()));
+    {
+        let (shared, images) = (Arc::clone(&shared), Arc::clone(&images));
+        let mut dice = Random::new(9);
+        disk.on_operation(move |operation| {
+            if dice.below(4) == 0 {
+                let (before, after) = shared.lock().unwrap().clone();
+                let image = operation.disk.crash_image(CrashMode::Random(dice.bits()));
+                images.lock().unwrap().push((image, before, after));
+            }
+        });
+    }
+    // A twin without a disk says beforehand what a group leaves.
+    let mut twin = Keyspace::new(3);
+    for ticket in 0..300 {
+        let (engine, keyspace) = live(&store);
+        let mut same = random.clone();
+        twin.begin(ticket, NOW);
+        change(&mut twin, &mut same, NOW);
+        twin.keep();
+        let after = dump(&twin, NOW);
+        shared.lock().unwrap().1 = after.clone();
+        engine.change_keyspace(keyspace, |keyspace, now| change(keyspace, &mut random, now)).unwrap();
+        assert_eq!(dump_of(&store), after);
+        shared.lock().unwrap().0 = after;
+        if ticket % 40 == 39 {
+            store.seal().unwrap();
+        }
+    }
+    store.close().unwrap();
+    disk.on_operation(|_| {});
+    let images = std::mem::take(&mut *images.lock().unwrap());
+    assert!(images.len() > 200, "{} images", images.len());
+    for (number, (image, before, after)) in images.into_iter().enumerate() {
+        let found = dump_of(&open(Arc::new(image)));
+        assert!(found == before || found == after, "image {number}: {found:?} is neither {before:?} nor {after:?}");
+    }
+}
+
+#[test]
+fn a_group_that_the_disk_has_no_room_for_is_undone_and_the_next_one_made() {
+    let disk = MemDisk::new();
+    let is_full = Arc::new(Mutex::new(false));
+    let full = Arc::clone(&is_full);
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), move |operation, path| {
+        let grows = matches!(operation, Operation::Allocate | Operation::Create | Operation::SetLen);
+        let is_log = path.starts_with("/keys/log");
+        if *full.lock().unwrap() && grows && is_log {
+            Verdict::Fail(std::io::ErrorKind::StorageFull)
+        } else {
+            Verdict::Proceed
+        }
+    });
+    let store = open(Arc::new(faulty));
+    let (engine, keyspace) = live(&store);
+    engine.change_keyspace(keyspace, |keyspace, _| keyspace.set_string((0, b"kept"), b"1".to_vec(), None)).unwrap();
+    let before = dump_of(&store);
+    *is_full.lock().unwrap() = true;
+    // More than is left of a segment.
+    let large = vec![b'x'; 64 << 10];
+    let refused = engine.change_keyspace(keyspace, |keyspace, _| {
+        keyspace.set_string((0, b"kept"), large.clone(), None);
+        keyspace.set_field((0, b"new"), b"f", b"v");
+    });
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::NoSpace);
+    assert_eq!(dump_of(&store), before);
+    assert_eq!(keyspace.settled(), keyspace.read().get((0, b"kept"), NOW).unwrap().changed + 1);
+    *is_full.lock().unwrap() = false;
+    engine.change_keyspace(keyspace, |keyspace, _| keyspace.set_string((0, b"kept"), large.clone(), None)).unwrap();
+    drop(store);
+    let store = open(Arc::new(disk));
+    assert_eq!(dump_of(&store)[&(0, b"kept".to_vec())].1[&Vec::new()].0, large);
+}
+
+#[test]
+fn only_a_store_with_a_keyspace_asks_for_a_release_that_knows_it() {
+    let disk = MemDisk::new();
+    let store = open(Arc::new(disk.clone()));
+    let required = || Identity::read(&disk, Path::new(DIR)).unwrap().required_features;
+    let (engine, keyspace) = live(&store);
+    engine.change_keyspace(keyspace, |keyspace, _| keyspace.remove((0, b"nothing"))).unwrap();
+    assert_eq!(required(), 0, "nothing was changed");
+    engine.change_keyspace(keyspace, |keyspace, _| keyspace.set_string((0, b"k"), Vec::new(), None)).unwrap();
+    assert_eq!(required(), FEATURE_KEYSPACE);
+}
+
+#[test]
+fn keys_and_views_live_side_by_side_and_no_listing_of_views_has_the_keyspace() {
+    let disk = MemDisk::new();
+    let store = open(Arc::new(disk.clone()));
+    let view = FeatureView::new("v").entity("thing").feature("x", DataType::Int64);
+    let definitions = Definitions::new("both").entity("thing", [("id", DataType::Int64)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let (engine, keyspace) = live(&store);
+    engine.change_keyspace(keyspace, |keyspace, _| keyspace.set_string((0, b"v"), b"1".to_vec(), None)).unwrap();
+    store.write_rows("v", [Row::new().at(Timestamp(NOW)).set("id", 1_i64).set("x", 2_i64)]).unwrap();
+    store.compact().unwrap();
+    assert!(store.plan(&definitions, ApplyOptions { prune: true }).unwrap().is_empty());
+    assert_eq!(store.views().unwrap().len(), 1);
+    assert!(!disk.exists(&Path::new(DIR).join("latest/0-_keyspace@1")).unwrap());
+    store.close().unwrap();
+    drop(store);
+    let report = Store::builder().disk(Arc::new(disk.clone())).check(DIR, &mut |_| {}).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert_eq!(dump_of(&open(Arc::new(disk))).len(), 1);
+}
