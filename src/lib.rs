@@ -100,8 +100,8 @@ pub use request::{
     ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, ScanOptions, WriteOptions,
 };
 pub use store::{
-    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, Row, Store, StoreBuilder, TemporaryStore, TrainingSet,
-    WriteReport,
+    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, KeyspaceHandle, Row, Store, StoreBuilder,
+    TemporaryStore, TrainingSet, WriteReport,
 };
 
 /// The README's program compiles.

@@ -1,19 +1,23 @@
 //! The keyspace of the Redis protocol in the process that writes: built from log and runs, changed by groups that the log takes
 //! whole or not at all.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+mod as_of;
 
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use self::as_of::{Moment, Rows};
 use super::commit::{Batch, Committed};
-use super::core::{Core, Effect, Engine};
+use super::core::{Core, Effect, Engine, lock};
 use super::picture::ViewPicture;
+use super::reads::Reads;
 use super::run_source::run_record;
 use crate::error::{Error, Result};
 use crate::format::keyspace::{VIEW_ID, layout, read_change};
 use crate::format::row::{RowLayout, RowRef};
 use crate::identity::{FEATURE_KEYSPACE, Identity};
 use crate::key::key_hash;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Key, KeyName, Keyspace};
 
 /// The keyspace, and how far it can be told of.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct LiveKeyspace {
     ticket: AtomicU64,
     /// Groups up to this ticket are in the log, as durable as the store was opened for, or were undone.
     settled: AtomicU64,
+    /// The tickets of those that were undone.
+    undone: Mutex<Vec<u64>>,
     /// The greatest time that was given to anything.
     now: AtomicI64,
 }
@@ -41,6 +47,11 @@ impl LiveKeyspace {
     /// Groups up to this ticket are durable, or were undone.
     pub fn settled(&self) -> u64 {
         self.settled.load(Ordering::Acquire)
+    }
+
+    /// Whether the group of a settled ticket was undone.
+    pub fn was_undone(&self, ticket: u64) -> bool {
+        lock(&self.undone).contains(&ticket)
     }
 
     /// The instant to compare deadlines with: that of the clock, and never before one that was given.
@@ -70,6 +81,7 @@ impl Engine {
             keyspace: RwLock::new(keyspace),
             ticket: AtomicU64::new(0),
             settled: AtomicU64::new(0),
+            undone: Mutex::default(),
             now: AtomicI64::new(core.state.ingested_at_us),
         };
         Ok(self.keyspace.get_or_init(|| Arc::new(live)))
@@ -102,7 +114,10 @@ impl Engine {
         let mut keyspace = live.write();
         match &committed {
             Ok(()) => keyspace.keep(),
-            Err(_) => keyspace.undo(),
+            Err(_) => {
+                keyspace.undo();
+                lock(&live.undone).push(ticket);
+            }
         }
         // Before anybody can read what was undone as if it were settled.
         live.settled.store(ticket, Ordering::Release);
@@ -148,6 +163,20 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+impl Reads {
+    /// A key of the keyspace as it was at `at`, of rows up to number `known_at` (`None`: all); `None`: it was not there.
+    ///
+    /// # Errors
+    /// A run is damaged; as [`Reads::sight`].
+    pub fn keyspace_key_at(&self, key: KeyName<'_>, at: i64, known_at: Option<u64>) -> Result<Option<Key>> {
+        self.with_sight(|sight| {
+            let Some(view) = sight.picture.views.get(&VIEW_ID) else { return Ok(None) };
+            let moment = Moment { at, known_at: known_at.map_or(sight.seq, |known_at| known_at.min(sight.seq)) };
+            Rows::new(view, &sight.picture.tail, self.hash_seed())?.key_at(key, moment)
+        })
     }
 }
 

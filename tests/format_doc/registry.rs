@@ -82,7 +82,7 @@ fn registry_records_have_the_members_that_the_document_says() {
     };
     let commit = CommitRecord { seq_first: 4, seq_last: 5, ingested_at_us: 0, what: String::new() };
     let source = SourceRecord { id: 6, name: String::new() };
-    assert_members("meta", &Meta::default());
+    assert_members("meta", &Meta { has_keyspace: true, ..Meta::default() });
     assert_members("project", &ProjectRecord::default());
     assert_members("run/N", &run);
     assert_members("import/N/DIGEST-OPTIONS", &import);

@@ -10,7 +10,7 @@ use crate::disk::{CrashMode, Disk, FaultyDisk, MemDisk, Operation, Random, Verdi
 use crate::engine::Engine;
 use crate::error::ErrorKind;
 use crate::identity::{FEATURE_KEYSPACE, Identity};
-use crate::keyspace::{KeyValue, Keyspace};
+use crate::keyspace::{Key, KeyValue, Keyspace};
 use crate::options::Sizes;
 use crate::request::ApplyOptions;
 use crate::store::{Row, Store};
@@ -20,8 +20,20 @@ use crate::value::DataType;
 const DIR: &str = "/keys";
 const NOW: i64 = 1_000_000;
 
-/// What keys hold, with the deadlines of both.
-type Dump = BTreeMap<(u8, Vec<u8>), (Option<i64>, BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>)>;
+/// A key's deadline, and its fields with values and deadlines; of a string, one field without a name.
+type Held = (Option<i64>, BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>);
+type Dump = BTreeMap<(u8, Vec<u8>), Held>;
+
+fn held(key: &Key, now: i64) -> Held {
+    let held = match &key.value {
+        KeyValue::String(string) => BTreeMap::from([(Vec::new(), (string.bytes.clone(), None))]),
+        KeyValue::Hash(hash) => {
+            let fields = hash.iter(now);
+            fields.map(|(name, value)| ([b"f:", name].concat(), (value.to_vec(), hash.deadline(name)))).collect()
+        }
+    };
+    (key.deadline, held)
+}
 
 fn dump(keyspace: &Keyspace, now: i64) -> Dump {
     let mut dump = Dump::new();
@@ -224,4 +236,40 @@ fn keys_and_views_live_side_by_side_and_no_listing_of_views_has_the_keyspace() {
     let report = Store::builder().disk(Arc::new(disk.clone())).check(DIR, &mut |_| {}).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert_eq!(dump_of(&open(Arc::new(disk))).len(), 1);
+}
+
+#[test]
+fn every_key_can_be_read_as_of_every_group_there_was() {
+    let disk = MemDisk::new();
+    let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+    let sizes = Sizes { segment_bytes: 16 << 10, table_reserve_bytes: 1 << 20, ..Sizes::default() };
+    let builder = Store::builder().sizes(sizes).clock(clock.clone()).background(false);
+    let store = builder.disk(Arc::new(disk)).open(DIR).unwrap();
+    let (engine, keyspace) = live(&store);
+    let mut random = Random::new(11);
+    // After each group: when it was, the last number, and what there was.
+    let mut moments = Vec::new();
+    for round in 0..250 {
+        let now = NOW + round * 10;
+        clock.set(Timestamp(now));
+        engine.change_keyspace(keyspace, |keyspace, now| change(keyspace, &mut random, now)).unwrap();
+        let seq = engine.reads().sight().unwrap().seq;
+        moments.push((now, seq, dump(&keyspace.read(), now)));
+        if round % 50 == 30 {
+            store.compact().unwrap();
+        }
+    }
+    let names: Vec<(u8, Vec<u8>)> = moments.iter().flat_map(|(_, _, dump)| dump.keys().cloned()).collect();
+    let names: std::collections::BTreeSet<(u8, Vec<u8>)> = names.into_iter().collect();
+    for (now, seq, expected) in &moments {
+        // By number alone, by time alone, and by both.
+        for (at, known_at) in [(i64::MAX, Some(*seq)), (*now, None), (*now, Some(*seq))] {
+            for (database, name) in &names {
+                let read_at = if at == i64::MAX { *now } else { at };
+                let found = engine.reads().keyspace_key_at((*database, name), read_at, known_at).unwrap();
+                let found = found.map(|key| held(&key, *now));
+                assert_eq!(found.as_ref(), expected.get(&(*database, name.clone())), "{database} {name:?} at {at}");
+            }
+        }
+    }
 }

@@ -1,0 +1,79 @@
+//! The keyspace of the Redis protocol, for servers and whoever else changes keys.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::Store;
+use crate::engine::Engine;
+use crate::engine::keyspace::LiveKeyspace;
+use crate::error::Result;
+use crate::keyspace::{Key, KeyName, Keyspace};
+use crate::time::Timestamp;
+
+/// The keyspace of an open store. Clones share it.
+///
+/// ```
+/// use asof::Store;
+///
+/// let store = Store::temporary()?;
+/// let keys = store.keyspace()?;
+/// keys.change(|keyspace, _| keyspace.set_string((0, b"greeting"), b"hello".to_vec(), None))?;
+/// assert!(keys.read().get((0, b"greeting"), keys.now().micros()).is_some());
+/// # Ok::<(), asof::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KeyspaceHandle {
+    engine: Arc<Engine>,
+    live: Arc<LiveKeyspace>,
+}
+
+impl Store {
+    /// The keyspace: strings and hashes that belong to no view. It is read from log and runs when it is first asked for.
+    ///
+    /// # Errors
+    /// `Refused`: the store was opened for reading, or another process holds it. A run is damaged.
+    pub fn keyspace(&self) -> Result<KeyspaceHandle> {
+        let engine = self.engine()?;
+        Ok(KeyspaceHandle { engine: Arc::clone(engine), live: Arc::clone(engine.keyspace()?) })
+    }
+
+    /// A key of the keyspace as it was at an instant; `None`: it was not there.
+    ///
+    /// # Errors
+    /// A run is damaged; the store was closed.
+    pub fn keyspace_key_at(&self, key: KeyName<'_>, at: Timestamp) -> Result<Option<Key>> {
+        self.reads.keyspace_key_at(key, at.micros(), None)
+    }
+}
+
+impl KeyspaceHandle {
+    /// The keys as they are, held still while the guard lives, those included that a group changed which is not settled yet.
+    /// Whoever tells of a key waits until the ticket is settled that the key carries, or that its removal does.
+    pub fn read(&self) -> impl Deref<Target = Keyspace> + '_ {
+        self.live.read()
+    }
+
+    /// The instant to compare deadlines with. It never goes back.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.engine.keyspace_now(&self.live))
+    }
+
+    /// Groups up to this ticket are as durable as the store was opened for, or were undone.
+    pub fn settled(&self) -> u64 {
+        self.live.settled()
+    }
+
+    /// Whether the group of a settled ticket was undone: what was read of it never was.
+    pub fn was_undone(&self, ticket: u64) -> bool {
+        self.live.was_undone(ticket)
+    }
+
+    /// Runs `group`, which may change keys, and commits what it changed as one atomic batch, whose event time is the instant that
+    /// it is given, microseconds since 1970. What it gives is given when that is as durable as the store was opened for.
+    ///
+    /// # Errors
+    /// The log takes no more, or the disk is full: everything that the group changed was undone.
+    pub fn change<T>(&self, group: impl FnOnce(&mut Keyspace, i64) -> T) -> Result<T> {
+        self.engine.change_keyspace(&self.live, group)
+    }
+}
