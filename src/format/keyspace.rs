@@ -31,6 +31,8 @@ pub const VIEW_NAME: &str = "_keyspace";
 pub const DATABASES: u8 = 16;
 /// Longest name of a key, in bytes: a record says lengths of keys in 16 bits.
 pub const NAME_BYTES_MAX: usize = u16::MAX as usize - DATABASE_BYTES;
+/// Longest string, and longest value of a field, in bytes.
+pub const STRING_BYTES_MAX: usize = 512 << 20;
 /// The database before a key's name.
 const DATABASE_BYTES: usize = 4;
 
@@ -197,6 +199,11 @@ pub fn read_change<'a>(row: &RowRef<'a>, layout: &RowLayout) -> Result<(KeyName<
         None => None,
         Some(offset) => Some(u64::from_le_bytes(*offset.ok_or("an offset is cut short")?)),
     };
+    let written = bytes(VALUE).map_or(0, <[u8]>::len) as u64;
+    // No memory is asked for what no writer wrote.
+    if offset.is_some_and(|offset| offset.saturating_add(written) > STRING_BYTES_MAX as u64) {
+        return Err("a string of the keyspace is longer than one may be");
+    }
     let deadline = row.head.deadline;
     let change = match (row.head.kind, bytes(FIELD), offset, bytes(VALUE), deadline) {
         (RowKind::KeyspaceSet, None, None, Some(value), deadline) => Change::SetString(value, deadline),
@@ -237,7 +244,7 @@ mod tests {
         let changes = [
             Change::SetString(b"", None),
             Change::SetString(b"a value longer than twelve bytes", Some(-5)),
-            Change::WriteString(1 << 40, b"x"),
+            Change::WriteString(1 << 28, b"x"),
             Change::SetFields(Pairs::new(&pairs)),
             Change::WriteField(b"a field longer than twelve bytes", 0, b"also longer than twelve"),
             Change::Delete,
@@ -277,6 +284,19 @@ mod tests {
         assert_eq!(read_change(&row, &layout()).unwrap().0, (0, &name[1..]));
         let error = push_change(&layout(), (0, &name), Change::Delete, 0, &mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("at most 65531"), "{error}");
+    }
+
+    #[test]
+    fn a_string_longer_than_one_may_be_is_refused() {
+        let layout = layout();
+        for (offset, is_refused) in
+            [(STRING_BYTES_MAX as u64 - 1, false), (STRING_BYTES_MAX as u64, true), (u64::MAX, true)]
+        {
+            let mut out = Vec::new();
+            push_change(&layout, (0, b"k"), Change::WriteString(offset, b"x"), 0, &mut out).unwrap();
+            let (row, _) = RowRef::parse(&out, &layout).unwrap();
+            assert_eq!(read_change(&row, &layout).is_err(), is_refused, "{offset}");
+        }
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn change(keyspace: &mut Keyspace, random: &mut Random, now: i64) {
         let name = random.below(6).to_string().into_bytes();
         let key = (u8::try_from(random.below(2)).unwrap(), &*name);
         let value = vec![b'v'; usize::try_from(random.below(700)).unwrap()];
+        keyspace.forget_expired(key, now);
         let is_string = matches!(keyspace.get(key, now).map(|key| &key.value), Some(KeyValue::String(_)));
         let deadline = (random.below(2) == 0).then(|| now + 1 + i64::try_from(random.below(50)).unwrap());
         match random.below(8) {
