@@ -67,11 +67,12 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor, as C's `strtoul` reads one: a sign is fine, and nothing at all is zero.
+/// A cursor, as C's `strtoul` reads one: a sign is fine, nothing at all is zero, and a zero byte ends the text.
 ///
 /// # Errors
 /// It is no number of 64 bits.
 pub fn read_cursor(text: &[u8]) -> Result<Cursor, Refusal> {
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     let (is_negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -108,6 +109,8 @@ mod tests {
             ("-1", Some(u64::MAX)),
             ("18446744073709551615", Some(u64::MAX)),
             ("18446744073709551616", None),
+            ("\0x", Some(0)),
+            ("12\0x", Some(12)),
             ("-", None),
             ("+", None),
             (" 1", None),

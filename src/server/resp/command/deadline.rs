@@ -128,8 +128,9 @@ mod tests {
         text: &str,
         how: fn(TimeForm, Arguments<'_>, usize, i64, &str) -> Result<i64, Refusal>,
     ) -> Result<i64, String> {
-        let ranges = std::slice::from_ref(&(0..text.len()));
-        how(form, Arguments::new(text.as_bytes(), ranges), 0, NOW, "c").map_err(|refusal| refusal.text().to_owned())
+        let whole = 0..text.len();
+        let arguments = Arguments::new(text.as_bytes(), std::slice::from_ref(&whole));
+        how(form, arguments, 0, NOW, "c").map_err(|refusal| refusal.text().to_owned())
     }
 
     #[test]

@@ -93,42 +93,47 @@ const fn command(name: &'static str, arity: i32, flags: &'static [Flag], keys: K
 }
 
 /// Places of the index: few enough to stay in the cache, many enough that most names have one of their own.
-const PLACES: usize = 1 << 10;
-/// No name is longer; what a client sends may be.
-const NAME_BYTES_MAX: usize = 32;
-/// A place without a command.
-const EMPTY: u16 = u16::MAX;
+const PLACES: usize = 1 << 9;
+/// Longest name, in bytes: with its length it makes one number.
+const NAME_BYTES_MAX: usize = 15;
 
-/// Where in [`COMMANDS`] a command stands, by the hash of its name, or in the places that follow.
-static INDEX: [u16; PLACES] = index();
+/// Commands by their names as numbers, each at the place that [`place_of`] says or the next that was free.
+static INDEX: [Option<(u128, &Command)>; PLACES] = index();
 
-const fn index() -> [u16; PLACES] {
+const fn index() -> [Option<(u128, &'static Command)>; PLACES] {
     assert!(COMMANDS.len() * 2 < PLACES, "a command is looked for until an empty place");
-    let mut index = [EMPTY; PLACES];
-    let mut command = 0;
-    while command < COMMANDS.len() {
-        let mut place = place_of(COMMANDS[command].name.as_bytes());
-        while index[place] != EMPTY {
+    let mut index: [Option<(u128, &Command)>; PLACES] = [const { None }; PLACES];
+    let mut at = 0;
+    while at < COMMANDS.len() {
+        let name = number_of(COMMANDS[at].name.as_bytes());
+        let mut place = place_of(name);
+        while index[place].is_some() {
             place = (place + 1) % PLACES;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "fewer than there are places")]
-        let position = command as u16;
-        index[place] = position;
-        command += 1;
+        index[place] = Some((name, &COMMANDS[at]));
+        at += 1;
     }
     index
 }
 
-/// The first place of a name, in either case.
+/// A name as a number, the same in either case. Only letters have this bit as their case, so names are of letters alone.
 #[inline]
-const fn place_of(name: &[u8]) -> usize {
-    let mut hash = name.len();
+const fn number_of(name: &[u8]) -> u128 {
+    assert!(name.len() <= NAME_BYTES_MAX);
+    let mut number = name.len() as u128;
     let mut at = 0;
     while at < name.len() {
-        hash = hash.wrapping_mul(31).wrapping_add(name[at].to_ascii_lowercase() as usize);
+        number = number << 8 | (name[at] | 0x20) as u128;
         at += 1;
     }
-    (hash ^ hash >> 10) % PLACES
+    number
+}
+
+#[inline]
+const fn place_of(name: u128) -> usize {
+    // Of the multiplication's result the upper bits depend on all of the name's.
+    let mixed = name.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> (u128::BITS - PLACES.ilog2());
+    mixed as usize
 }
 
 /// The command of this name, in either case.
@@ -137,14 +142,15 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
     if name.len() > NAME_BYTES_MAX {
         return None;
     }
+    let name = number_of(name);
     let mut place = place_of(name);
-    loop {
-        let command = COMMANDS.get(usize::from(INDEX[place]))?;
-        if name.eq_ignore_ascii_case(command.name.as_bytes()) {
+    while let Some((known, command)) = &INDEX[place] {
+        if *known == name {
             return Some(command);
         }
         place = (place + 1) % PLACES;
     }
+    None
 }
 
 #[cfg(test)]
@@ -157,19 +163,20 @@ mod tests {
     fn every_command_is_found_by_its_name_in_either_case_and_nothing_else_is() {
         let names: HashSet<&str> = COMMANDS.iter().map(|command| command.name).collect();
         assert_eq!(names.len(), COMMANDS.len(), "a name twice");
+        assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase())));
         for command in COMMANDS {
             for name in [command.name.to_owned(), command.name.to_uppercase()] {
                 assert_eq!(find(name.as_bytes()).map(|found| found.name), Some(command.name));
             }
         }
-        for name in ["", "ge", "gett", "g\0t", "zadd"] {
+        for name in ["", "ge", "gett", "g\0t", "get ", "get\0", "\0get", "zadd", "a name that is longer than any"] {
             assert!(find(name.as_bytes()).is_none(), "{name}");
         }
     }
 
     #[test]
     fn most_names_have_a_place_of_their_own() {
-        let first = |command: &Command| place_of(command.name.as_bytes());
+        let first = |command: &Command| place_of(number_of(command.name.as_bytes()));
         let places: HashSet<usize> = COMMANDS.iter().map(first).collect();
         assert!(places.len() * 20 > COMMANDS.len() * 18, "{} of {}", places.len(), COMMANDS.len());
     }
