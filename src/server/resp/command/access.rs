@@ -108,7 +108,7 @@ impl<'a> Writer<'a> {
         self.keyspace
     }
 
-    /// The keyspace, to empty a database of it.
+    /// The keyspace, to empty a database of it, or to go on with a key after [`Writer::change`].
     pub fn change_all(&mut self) -> &mut Keyspace {
         self.keyspace
     }

@@ -27,7 +27,7 @@ impl Writer<'_> {
             Some(KeyValue::String(_)) => return Err(Refusal::WRONG_TYPE),
             None => self.notify(EventClass::New, "new", database, name),
         }
-        Ok(self.change(database, name))
+        Ok(self.change_all())
     }
 
     /// Takes a key away. Whether it was there.

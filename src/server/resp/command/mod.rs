@@ -10,6 +10,8 @@ mod refusal;
 mod table;
 #[cfg(test)]
 pub(in crate::server::resp) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use access::{Event, EventClass, Reader, Writer};
 pub use arguments::Arguments;

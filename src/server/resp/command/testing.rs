@@ -40,6 +40,13 @@ impl Client {
 
     /// Sends a command of any bytes.
     pub fn send_words(&mut self, words: &[&[u8]]) -> String {
+        let answer = self.run(words);
+        self.keyspace.keep();
+        answer
+    }
+
+    /// Sends a command of any bytes, which can be undone until the next.
+    pub fn run(&mut self, words: &[&[u8]]) -> String {
         let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
         for word in words {
             ranges.push(bytes.len()..bytes.len() + word.len());
@@ -61,9 +68,7 @@ impl Client {
                 self.ticket += 1;
                 self.keyspace.begin(self.ticket, self.now);
                 let mut writer = Writer::new(&mut self.keyspace, self.database, self.now, &mut self.events);
-                let outcome = run(&mut writer, arguments, &mut reply);
-                self.keyspace.keep();
-                outcome
+                run(&mut writer, arguments, &mut reply)
             }
             Run::Session => panic!("{} needs a connection", command.name),
         };
