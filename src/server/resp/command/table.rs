@@ -94,8 +94,8 @@ const fn command(name: &'static str, arity: i32, flags: &'static [Flag], keys: K
 
 /// Places of the index: few enough to stay in the cache, many enough that most names have one of their own.
 const PLACES: usize = 1 << 9;
-/// Longest name, in bytes: with its length it makes one number.
-const NAME_BYTES_MAX: usize = 15;
+/// Longest name, in bytes: it makes one number.
+const NAME_BYTES_MAX: usize = 16;
 
 /// Commands by their names as numbers, each at the place that [`place_of`] says or the next that was free.
 static INDEX: [Option<(u128, &Command)>; PLACES] = index();
@@ -116,11 +116,12 @@ const fn index() -> [Option<(u128, &'static Command)>; PLACES] {
     index
 }
 
-/// A name as a number, the same in either case. Only letters have this bit as their case, so names are of letters alone.
+/// A name as a number, the same in either case. The bit that is set in each byte is a letter's case, and of no other byte: so names
+/// are of letters alone.
 #[inline]
 const fn number_of(name: &[u8]) -> u128 {
     assert!(name.len() <= NAME_BYTES_MAX);
-    let mut number = name.len() as u128;
+    let mut number = 0;
     let mut at = 0;
     while at < name.len() {
         number = number << 8 | (name[at] | 0x20) as u128;

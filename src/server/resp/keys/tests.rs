@@ -137,6 +137,7 @@ fn commands_of_keys_tell_of_what_they_change() {
         ("SET a 1", "UNLINK a", &["Generic 0:a del"]),
         ("SET a 1", "EXPIRE a 10", &["Generic 0:a expire"]),
         ("SET a 1", "EXPIREAT a 10", &["Generic 0:a del"]),
+        ("SET a 1", "EXPIRE a 0", &["Generic 0:a del"]),
         ("SET a 1", "EXPIRE a 10 XX", &[]),
         ("SET a 1 EX 5", "PERSIST a", &["Generic 0:a persist"]),
         ("SET a 1", "PERSIST a", &[]),
