@@ -337,6 +337,9 @@ impl Keyspace {
         database.with_deadlines += usize::from(deadline.is_some());
         let before = database.keys.insert(key);
         database.with_deadlines -= usize::from(before.as_ref().is_some_and(Key::has_deadlines));
+        if before.is_none() {
+            database.added = self.ticket;
+        }
         before
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::RANDOM_DRAWS_MAX;
 use super::packed::Packed;
 use super::table::{Cursor, Named, Table};
 
@@ -109,6 +110,23 @@ impl Hash {
         }
     }
 
+    /// Bytes that its fields take in memory, about, as the first `samples` of them suggest.
+    pub fn memory_bytes(&self, samples: usize) -> usize {
+        let of_deadlines = self.deadlines.as_deref().map_or(0, |deadlines| {
+            deadlines.of_fields.len() * (size_of::<(Arc<[u8]>, i64)>() * 2 + size_of::<[usize; 2]>())
+        });
+        let of_fields = match &self.fields {
+            Fields::Packed(packed) => packed.memory_bytes(),
+            Fields::Table(table) => {
+                let sampled = table.iter().take(samples.max(1));
+                let (count, bytes) = sampled
+                    .fold((0, 0), |(count, bytes), field| (count + 1, bytes + field.name.len() + field.value.len()));
+                table.len() * (size_of::<Field>() + size_of::<u64>() + bytes / usize::max(count, 1))
+            }
+        };
+        of_fields + of_deadlines
+    }
+
     /// How many fields it has, those included that are past their deadline.
     pub fn len_with_expired(&self) -> usize {
         match &self.fields {
@@ -177,11 +195,18 @@ impl Hash {
         packed.chain(table).filter(move |(name, _)| !self.is_past(name, now))
     }
 
-    /// The field at a position below [`Hash::len_with_expired`], and its value.
-    pub fn nth_with_expired(&self, position: usize) -> Option<(&[u8], &[u8])> {
-        match &self.fields {
-            Fields::Packed(packed) => packed.iter().nth(position),
-            Fields::Table(table) => table.nth(position).map(|field| (&*field.name, &*field.value)),
+    /// A field of those it has at `now` with its value, each as likely as another. `below` gives random numbers below its argument.
+    pub fn random(&self, now: i64, mut below: impl FnMut(usize) -> usize) -> Option<(&[u8], &[u8])> {
+        if let Fields::Table(table) = &self.fields {
+            let draws = (0..RANDOM_DRAWS_MAX).map_while(|_| table.random(&mut below));
+            let mut there = draws.filter(|field| !self.is_past(&field.name, now));
+            if let Some(field) = there.next() {
+                return Some((&field.name, &field.value));
+            }
+        }
+        match self.len(now) {
+            0 => None,
+            len => self.iter(now).nth(below(len)),
         }
     }
 

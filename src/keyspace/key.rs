@@ -55,6 +55,16 @@ impl Key {
         }
     }
 
+    /// Bytes it takes in memory, about; of a large hash as its first `samples` fields suggest.
+    pub fn memory_bytes(&self, samples: usize) -> usize {
+        let of_value = match &self.value {
+            KeyValue::String(string) => string.bytes.capacity(),
+            KeyValue::Hash(hash) => hash.memory_bytes(samples),
+        };
+        // With the hash of the name, beside which it lies.
+        size_of::<Key>() + size_of::<u64>() + self.name.len() + of_value
+    }
+
     /// Whether it, or a field of it, has a deadline.
     pub fn has_deadlines(&self) -> bool {
         self.earliest_deadline().is_some()

@@ -26,6 +26,9 @@ use self::record::Records;
 use self::table::Table;
 pub use crate::format::keyspace::KeyName;
 
+/// So often a random element is drawn that may be past its deadline, before those that are not are counted.
+const RANDOM_DRAWS_MAX: usize = 64;
+
 /// How many databases there are.
 pub const DATABASES: usize = crate::format::keyspace::DATABASES as usize;
 
@@ -49,13 +52,15 @@ struct Database {
     keys: Table<Key>,
     /// The ticket of the last change that took a key away.
     removed: u64,
+    /// The ticket of the last change that added one.
+    added: u64,
     /// How many keys have deadlines, or fields with such.
     with_deadlines: usize,
 }
 
 impl Database {
     fn new(seed: u64) -> Database {
-        Database { keys: Table::new(seed), removed: 0, with_deadlines: 0 }
+        Database { keys: Table::new(seed), removed: 0, added: 0, with_deadlines: 0 }
     }
 }
 
@@ -87,6 +92,12 @@ impl Keyspace {
         self.databases[usize::from(database)].removed
     }
 
+    /// The ticket that an answer how many keys there are depends on.
+    pub fn counted(&self, database: u8) -> u64 {
+        let database = &self.databases[usize::from(database)];
+        database.added.max(database.removed)
+    }
+
     /// How many keys a database has, those included that are past their deadline and were not removed yet.
     pub fn len(&self, database: u8) -> usize {
         self.databases[usize::from(database)].keys.len()
@@ -107,9 +118,15 @@ impl Keyspace {
         self.databases[usize::from(database)].keys.iter().filter(move |key| key.is_there(now))
     }
 
-    /// The key at a position below [`Keyspace::len`], if it is there at `now`.
-    pub fn nth(&self, database: u8, position: usize, now: i64) -> Option<&Key> {
-        self.databases[usize::from(database)].keys.nth(position).filter(|key| key.is_there(now))
+    /// A key of those that are there at `now`, each as likely as another. `below` gives random numbers below its argument.
+    pub fn random(&self, database: u8, now: i64, mut below: impl FnMut(usize) -> usize) -> Option<&Key> {
+        let keys = &self.databases[usize::from(database)].keys;
+        let drawn = (0..RANDOM_DRAWS_MAX).map_while(|_| keys.random(&mut below)).find(|key| key.is_there(now));
+        // Hardly one of them is there still.
+        drawn.or_else(|| match self.iter(database, now).count() {
+            0 => None,
+            count => self.iter(database, now).nth(below(count)),
+        })
     }
 
     /// Gives `visit` keys from `cursor` on that are there at `now`, after a look at `count` at least or all that are left; and where
@@ -149,11 +166,14 @@ impl Keyspace {
     /// Removes a key, or fields of it, past their deadline at `now`: what nobody can see. It is not undone, and asks for no
     /// record: the log's say it already.
     pub fn forget_expired(&mut self, name: KeyName<'_>, now: i64) -> Option<Expired> {
-        let expired = Expired { database: name.0, name: name.1.into(), fields: Vec::new(), is_key: true };
         let key = self.databases[usize::from(name.0)].keys.get(name.1)?;
+        // Of most keys, and before anything is allocated for them.
+        if key.earliest_deadline().is_none_or(|deadline| deadline > now) {
+            return None;
+        }
         if !key.is_there(now) {
             self.take(name);
-            return Some(expired);
+            return Some(Expired { database: name.0, name: name.1.into(), fields: Vec::new(), is_key: true });
         }
         let KeyValue::Hash(hash) = &key.value else { return None };
         let fields: Vec<Box<[u8]>> = hash.expired(now).map(Box::from).collect();
@@ -161,7 +181,7 @@ impl Keyspace {
             return None;
         }
         self.forget_fields(name, &fields);
-        Some(Expired { fields, is_key: false, ..expired })
+        Some(Expired { database: name.0, name: name.1.into(), fields, is_key: false })
     }
 }
 

@@ -28,6 +28,11 @@ impl Packed {
         self.len
     }
 
+    /// Bytes it takes.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     fn place(&self, start: usize) -> Option<Place> {
         let lengths = self.bytes.get(start..start + LENGTHS_BYTES)?;
         let (name, value) = lengths.split_at(4);

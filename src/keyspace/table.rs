@@ -15,6 +15,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A segment with more elements is split.
 const SEGMENT_LEN_MAX: usize = 512;
+/// So many segments are looked at for a random element, before all are counted through.
+const RANDOM_SEGMENTS_MAX: usize = 256;
 /// Bits of a hash that a cursor has: few enough for a client that keeps it as a float64.
 const CURSOR_BITS: u32 = 48;
 
@@ -131,8 +133,24 @@ impl<E: Named> Table<E> {
         self.segments.iter().flat_map(|segment| segment.elements.iter().map(|slot| &slot.element))
     }
 
-    /// The element at a position below [`Table::len`]: of a random one, a random element.
-    pub fn nth(&self, mut position: usize) -> Option<&E> {
+    /// An element, each as likely as another. `below` gives random numbers below its argument.
+    pub fn random(&self, below: &mut impl FnMut(usize) -> usize) -> Option<&E> {
+        if self.is_empty() {
+            return None;
+        }
+        // A segment is taken the likelier the more elements it has. Where all are nearly empty, that may take long.
+        for _ in 0..RANDOM_SEGMENTS_MAX {
+            let elements = &self.segments[below(self.segments.len())].elements;
+            let position = below(SEGMENT_LEN_MAX);
+            if position < elements.len() {
+                return elements.iter().nth(position).map(|slot| &slot.element);
+            }
+        }
+        self.nth(below(self.len))
+    }
+
+    /// The element at a position below [`Table::len`].
+    fn nth(&self, mut position: usize) -> Option<&E> {
         for segment in &self.segments {
             if let Some(slot) = segment.elements.iter().nth(position) {
                 return Some(&slot.element);
@@ -330,6 +348,25 @@ mod tests {
         found.sort_unstable();
         assert_eq!(found, (0..3_000).collect::<Vec<_>>());
         assert!(table.nth(3_000).is_none());
+    }
+
+    #[test]
+    fn a_random_element_is_any_of_them_whether_segments_are_full_or_nearly_empty() {
+        let mut random = Random::new(5);
+        let mut below = |bound: usize| random.below(bound as u64) as usize;
+        for (len, removed) in [(1, 0), (100, 0), (1_000, 0), (60_000, 59_900)] {
+            let mut table = filled(len);
+            (0..removed).for_each(|i: u32| drop(table.remove(i.to_string().as_bytes())));
+            let mut times = HashMap::new();
+            let draws = table.len() * 100;
+            for _ in 0..draws {
+                *times.entry(table.random(&mut below).unwrap().1).or_insert(0) += 1;
+            }
+            assert_eq!(times.len(), table.len());
+            // A hundred times each, and five standard deviations.
+            assert!(times.values().all(|&times| len == 1 || (50..=150).contains(&times)), "{times:?}");
+        }
+        assert!(filled(0).random(&mut below).is_none());
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 pub mod command;
 pub mod glob;
+pub mod hashes;
+pub mod keys;
 pub mod long_double;
 pub mod number;
 pub mod protocol;
+mod random;
+mod scan;
 pub mod strings;

@@ -88,7 +88,12 @@ impl<'a> Writer<'a> {
 
     /// The keys as they are.
     pub fn reader(&self) -> Reader<'_> {
-        Reader::new(self.keyspace, self.database, self.now)
+        self.reader_of(self.database)
+    }
+
+    /// The keys of a database as they are.
+    pub(super) fn reader_of(&self, database: u8) -> Reader<'_> {
+        Reader::new(self.keyspace, database, self.now)
     }
 
     /// The keyspace, to change a key of it: what is past its deadline of it is removed first, and told of.
@@ -103,7 +108,7 @@ impl<'a> Writer<'a> {
         self.keyspace
     }
 
-    /// The keyspace, to empty a database of it.
+    /// The keyspace, to empty a database of it, or to go on with a key after [`Writer::change`].
     pub fn change_all(&mut self) -> &mut Keyspace {
         self.keyspace
     }

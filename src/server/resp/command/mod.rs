@@ -4,11 +4,18 @@
 
 mod access;
 mod arguments;
+mod change;
+mod deadline;
 mod refusal;
 mod table;
+#[cfg(test)]
+pub(in crate::server::resp) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use access::{Event, EventClass, Reader, Writer};
 pub use arguments::Arguments;
+pub use deadline::{Terms, TimeForm, to_ms};
 pub use refusal::Refusal;
 pub use table::{COMMANDS, find};
 
@@ -16,6 +23,20 @@ use super::protocol::ReplyBuffer;
 
 /// What a command came to: answered, or refused, in which case nothing of what it answered goes out.
 pub type Outcome = Result<(), Refusal>;
+
+/// Longest answer to one command, in bytes: who names one long value again and again gets no more.
+const REPLY_BYTES_MAX: usize = if cfg!(test) { 16 << 20 } else { 1 << 30 };
+
+/// Refuses an answer that began at `start` and grew too long.
+///
+/// # Errors
+/// It did.
+pub fn check_reply_size(reply: &ReplyBuffer, start: usize) -> Outcome {
+    match reply.bytes().len().saturating_sub(start) <= REPLY_BYTES_MAX {
+        true => Ok(()),
+        false => Err(Refusal::fixed("ERR the answer would be too long")),
+    }
+}
 
 /// A command, as `COMMAND` describes it.
 #[derive(Debug)]
@@ -30,6 +51,14 @@ pub struct Command {
     pub keys: KeyPositions,
     /// What it does.
     pub run: Run,
+}
+
+impl Command {
+    /// Whether it takes so many arguments, its name included.
+    pub fn takes(&self, arguments: usize) -> bool {
+        let least = usize::try_from(self.arity.unsigned_abs()).unwrap_or(usize::MAX);
+        if self.arity < 0 { arguments >= least } else { arguments == least }
+    }
 }
 
 /// Properties of commands, by the names that `COMMAND` gives them.
@@ -77,6 +106,8 @@ impl KeyPositions {
     pub const ONE: KeyPositions = KeyPositions { first: 1, last: 1, step: 1 };
     /// All its arguments are.
     pub const ALL: KeyPositions = KeyPositions { first: 1, last: -1, step: 1 };
+    /// The one behind a subcommand is.
+    pub const SECOND: KeyPositions = KeyPositions { first: 2, last: 2, step: 1 };
     /// The first two are.
     pub const TWO: KeyPositions = KeyPositions { first: 1, last: 2, step: 1 };
     /// Every other, of pairs.
