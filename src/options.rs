@@ -19,6 +19,13 @@ pub enum Durability {
     Os,
 }
 
+impl Durability {
+    /// Whether a write waits for the disk.
+    pub fn syncs_before_answering(self) -> bool {
+        self == Durability::Fsync
+    }
+}
+
 impl FromStr for Durability {
     type Err = Error;
 

@@ -92,6 +92,10 @@ pub enum Command {
     /// Where a value came from: view and revision, clocks, seq, file or log position, checksum, source.
     #[command(after_help = "Example:\n  asof explain weather:temp origin=JFK --at 2013-06-01T12:00:00Z")]
     Explain(Explain),
+    /// Serves the store's keys over the Redis protocol, until ctrl-c or SHUTDOWN.
+    #[command(after_help = "Examples:\n  asof serve\n  asof serve --redis 127.0.0.1:0 --print-address\n\n\
+        While it runs, writing commands of this project go to it. Port 0 takes a free one.")]
+    Serve(Serve),
     /// Names this moment's state of knowledge, for --known-at.
     #[command(after_help = "Examples:\n  asof snapshot before_backfill\n  asof snapshot list")]
     Snapshot(Snapshot),
@@ -301,6 +305,16 @@ pub struct Explain {
     pub feature: String,
     #[command(flatten)]
     pub asked: EntityAt,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to speak the Redis protocol.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6379")]
+    pub redis: std::net::SocketAddr,
+    /// Print `redis ADDR` on standard output when it is ready.
+    #[arg(long)]
+    pub print_address: bool,
 }
 
 #[derive(Debug, Args)]

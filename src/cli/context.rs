@@ -159,6 +159,15 @@ impl Project {
         self.builder().listen(false).open_or_forward(self.store_path())
     }
 
+    /// Opens the store for writing, and holds it: commands of other processes are taken from them.
+    ///
+    /// # Errors
+    /// There is none yet, or another process holds it; as [`Store::open`].
+    pub fn open_and_hold(&self) -> Result<Store> {
+        self.require_store()?;
+        self.builder().open(self.store_path())
+    }
+
     /// Opens the store for reading, beside a process that writes to it or without one.
     ///
     /// # Errors

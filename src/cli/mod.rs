@@ -21,6 +21,7 @@ mod init;
 mod inputs;
 pub mod output;
 mod progress;
+mod serve;
 mod show;
 mod snapshot;
 
@@ -92,6 +93,7 @@ fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
         Command::Export(args) => export::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Explain(args) => explain::run(args, context),
+        Command::Serve(args) => serve::run(args, context),
         Command::Snapshot(args) => snapshot::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Completions(args) => completions::run(args, context),
