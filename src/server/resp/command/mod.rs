@@ -4,13 +4,19 @@
 
 mod access;
 mod arguments;
+mod index;
+#[cfg(test)]
+mod of_tests;
 mod refusal;
+mod session_table;
 mod table;
 
 pub use access::{Event, EventClass, Reader, Writer};
 pub use arguments::Arguments;
+pub use index::{all, find};
 pub use refusal::Refusal;
-pub use table::{COMMANDS, find};
+pub use session_table::{SESSION_COMMANDS, subcommands};
+pub use table::COMMANDS;
 
 use super::protocol::ReplyBuffer;
 
@@ -57,6 +63,10 @@ pub enum Flag {
     SkipMonitor,
     /// Its keys are not all where its positions say.
     MovableKeys,
+    /// It is not for scripts.
+    NoScript,
+    /// It is not for transactions.
+    NoMulti,
 }
 
 /// Positions of a command's keys among its arguments, the name being 0.
