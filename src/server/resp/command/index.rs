@@ -1,35 +1,43 @@
-//! Commands by name.
+//! Commands by name: those about keys, and those about connection and server.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::session_table::SESSION_COMMANDS;
-use super::{COMMANDS, Command};
+use super::{COMMANDS, Command, table};
 
-/// Longest name of a command, in bytes.
-const NAME_BYTES_MAX: usize = 24;
+/// Longest name of a command that the connection or the server knows, in bytes.
+const NAME_BYTES_MAX: usize = 16;
 
-static BY_NAME: LazyLock<HashMap<&'static [u8], &'static Command>> =
-    LazyLock::new(|| all().map(|command| (command.name.as_bytes(), command)).collect());
+static OTHERS_BY_NAME: LazyLock<HashMap<&'static [u8], &'static Command>> =
+    LazyLock::new(|| others().map(|command| (command.name.as_bytes(), command)).collect());
 
-/// All commands, in no order.
-pub fn all() -> impl Iterator<Item = &'static Command> {
+/// Commands that [`table::find`] does not know.
+fn others() -> impl Iterator<Item = &'static Command> {
     #[cfg(test)]
     let of_tests = super::of_tests::COMMANDS;
     #[cfg(not(test))]
     let of_tests: &[Command] = &[];
-    // What stands later counts.
-    of_tests.iter().chain(COMMANDS).chain(SESSION_COMMANDS)
+    of_tests.iter().chain(SESSION_COMMANDS)
+}
+
+/// All commands, in no order.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    others().chain(COMMANDS)
 }
 
 /// The command of this name, in either case.
 #[inline]
 pub fn find(name: &[u8]) -> Option<&'static Command> {
+    table::find(name).or_else(|| find_other(name))
+}
+
+fn find_other(name: &[u8]) -> Option<&'static Command> {
     let mut lower = [0; NAME_BYTES_MAX];
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
-    BY_NAME.get(&*lower).copied()
+    OTHERS_BY_NAME.get(&*lower).copied()
 }
 
 #[cfg(test)]
@@ -39,12 +47,16 @@ mod tests {
     #[test]
     fn a_command_is_found_by_its_name_in_either_case() {
         for command in all() {
-            assert!(command.name.len() <= NAME_BYTES_MAX, "{}", command.name);
             assert!(find(command.name.to_uppercase().as_bytes()).is_some(), "{}", command.name);
         }
         assert_eq!(find(b"gEt").map(|command| command.name), Some("get"));
         for name in [&b""[..], b"gett", &[b'x'; 1_000]] {
             assert!(find(name).is_none());
         }
+    }
+
+    #[test]
+    fn names_of_session_commands_are_not_longer_than_is_looked_for() {
+        assert!(SESSION_COMMANDS.iter().all(|command| command.name.len() <= NAME_BYTES_MAX));
     }
 }

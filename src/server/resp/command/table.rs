@@ -13,3 +13,8 @@ pub const COMMANDS: &[Command] = &[Command {
     keys: KeyPositions::ONE,
     run: Run::Read(strings::get),
 }];
+
+/// The command of this name, in either case.
+pub fn find(name: &[u8]) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| name.eq_ignore_ascii_case(command.name.as_bytes()))
+}
