@@ -63,6 +63,8 @@ pub enum Flag {
     SkipMonitor,
     /// Its keys are not all where its positions say.
     MovableKeys,
+    /// It is answered while a script runs.
+    AllowBusy,
     /// It is not for scripts.
     NoScript,
     /// It is not for transactions.

@@ -2,7 +2,7 @@
 
 use super::{Command, Flag, KeyPositions, Run};
 
-use Flag::{Admin, Fast, Loading, NoAuth, NoMulti, NoScript, PubSub, Stale, Write};
+use Flag::{Admin, AllowBusy, Fast, Loading, NoAuth, NoMulti, NoScript, PubSub, Stale, Write};
 
 /// A command that looks at no key by its arguments.
 const fn session(name: &'static str, arity: i32, flags: &'static [Flag]) -> Command {
@@ -12,45 +12,45 @@ const fn session(name: &'static str, arity: i32, flags: &'static [Flag]) -> Comm
 /// Commands that the connection and the server know by their names.
 pub const SESSION_COMMANDS: &[Command] = &[
     session("acl", -2, &[]),
-    session("auth", -2, &[NoScript, Loading, Stale, Fast, NoAuth]),
+    session("auth", -2, &[NoScript, Loading, Stale, Fast, NoAuth, AllowBusy]),
     session("bgsave", -1, &[Admin, NoScript]),
     session("client", -2, &[]),
     session("cluster", -2, &[]),
     session("command", -1, &[Loading, Stale]),
     session("config", -2, &[]),
     session("debug", -2, &[Admin, NoScript, Loading, Stale]),
-    session("discard", 1, &[NoScript, Loading, Stale, Fast]),
+    session("discard", 1, &[NoScript, Loading, Stale, Fast, AllowBusy]),
     session("echo", 2, &[Loading, Stale, Fast]),
     session("exec", 1, &[NoScript, Loading, Stale]),
     session("function", -2, &[]),
-    session("hello", -1, &[NoScript, Loading, Stale, Fast, NoAuth]),
+    session("hello", -1, &[NoScript, Loading, Stale, Fast, NoAuth, AllowBusy]),
     session("info", -1, &[Loading, Stale]),
     session("lastsave", 1, &[Loading, Stale, Fast]),
     session("latency", -2, &[]),
     session("monitor", 1, &[Admin, NoScript, Loading, Stale]),
-    session("multi", 1, &[NoScript, Loading, Stale, Fast]),
+    session("multi", 1, &[NoScript, Loading, Stale, Fast, AllowBusy]),
     session("ping", -1, &[Fast]),
     session("psubscribe", -2, &[PubSub, NoScript, Loading, Stale]),
     session("publish", 3, &[PubSub, Loading, Stale, Fast]),
     session("pubsub", -2, &[]),
     session("punsubscribe", -1, &[PubSub, NoScript, Loading, Stale]),
-    session("quit", -1, &[NoScript, Loading, Stale, Fast, NoAuth]),
+    session("quit", -1, &[NoScript, Loading, Stale, Fast, NoAuth, AllowBusy]),
     session("readonly", 1, &[Loading, Stale, Fast]),
     session("readwrite", 1, &[Loading, Stale, Fast]),
-    session("reset", 1, &[NoScript, Loading, Stale, Fast, NoAuth]),
+    session("reset", 1, &[NoScript, Loading, Stale, Fast, NoAuth, AllowBusy]),
     session("save", 1, &[Admin, NoScript, NoMulti]),
     session("select", 2, &[Loading, Stale, Fast]),
-    session("shutdown", -1, &[Admin, NoScript, Loading, Stale, NoMulti]),
+    session("shutdown", -1, &[Admin, NoScript, Loading, Stale, NoMulti, AllowBusy]),
     session("slowlog", -2, &[]),
     session("subscribe", -2, &[PubSub, NoScript, Loading, Stale]),
     session("time", 1, &[Loading, Stale, Fast]),
     session("unsubscribe", -1, &[PubSub, NoScript, Loading, Stale]),
-    session("unwatch", 1, &[NoScript, Loading, Stale, Fast]),
+    session("unwatch", 1, &[NoScript, Loading, Stale, Fast, AllowBusy]),
     session("wait", 3, &[NoScript]),
     Command {
         name: "watch",
         arity: -2,
-        flags: &[NoScript, Loading, Stale, Fast],
+        flags: &[NoScript, Loading, Stale, Fast, AllowBusy],
         keys: KeyPositions::ALL,
         run: Run::Session,
     },
@@ -141,7 +141,7 @@ pub const SUBCOMMANDS: &[(&str, &[Command])] = &[
             session("histogram", -2, &[Admin, NoScript, Loading, Stale]),
             session("history", 3, &[Admin, NoScript, Loading, Stale]),
             session("latest", 2, &[Admin, NoScript, Loading, Stale]),
-            session("reset", -2, &[Admin, NoScript, Loading, Stale]),
+            session("reset", -2, &[Admin, NoScript, Loading, Stale, AllowBusy]),
         ],
     ),
     (
@@ -159,7 +159,7 @@ pub const SUBCOMMANDS: &[(&str, &[Command])] = &[
             session("get", -2, &[Admin, Loading, Stale]),
             session("help", 2, &[Loading, Stale]),
             session("len", 2, &[Admin, Loading, Stale]),
-            session("reset", 2, &[Admin, Loading, Stale]),
+            session("reset", 2, &[Admin, Loading, Stale, AllowBusy]),
         ],
     ),
 ];

@@ -77,9 +77,9 @@ impl Config {
         }
     }
 
-    /// Names and values of what one of the patterns matches.
-    pub fn get(&self, patterns: &[Pattern]) -> Vec<(&'static str, String)> {
-        let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name.as_bytes()));
+    /// Names and values of what a pattern matches.
+    pub fn get(&self, pattern: &Pattern) -> Vec<(&'static str, String)> {
+        let matches = |name: &str| pattern.matches(name.as_bytes());
         let values = lock(&self.values);
         let by_name = PARAMETERS.iter().zip(&*values).map(|(parameter, value)| (parameter.name, value));
         let by_alias = ALIASES.iter().filter_map(|(alias, name)| Some((*alias, values.get(position(name)?)?)));
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(set(&config, &[("HASH-max-ziplist-entries", "7"), ("timeout", "3")]), Ok(()));
         assert_eq!(config.packed_limits().fields_max, 7);
         assert_eq!(config.timeout(), Some(Duration::from_secs(3)));
-        let found = config.get(&[Pattern::ignoring_case(b"HASH-max-*-entries")]);
+        let found = config.get(&Pattern::ignoring_case(b"HASH-max-*-entries"));
         assert_eq!(found.iter().map(|(_, value)| &**value).collect::<Vec<_>>(), ["7", "7"]);
         assert!(set(&config, &[("timeout", "0"), ("maxclients", "x")]).is_err());
         assert_eq!(config.value("timeout"), "3");

@@ -1,5 +1,6 @@
 //! `SUBSCRIBE`, `PUBLISH` and what belongs to them.
 
+use super::server::too_many;
 use super::{Shared, State};
 use crate::server::resp::command::{Arguments, Refusal};
 use crate::server::resp::glob::Pattern;
@@ -52,10 +53,7 @@ impl State {
         match subcommand {
             "channels" => {
                 if arguments.len() > 3 {
-                    return Err(Refusal::new(
-                        "ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP."
-                            .to_owned(),
-                    ));
+                    return Err(too_many("CHANNELS", "PUBSUB"));
                 }
                 let channels = shared.pubsub.channels(&Pattern::new(arguments.get(2).unwrap_or(b"*")));
                 self.replies.array(channels.len());

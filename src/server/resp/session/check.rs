@@ -12,11 +12,23 @@ pub(super) struct Checked {
 /// So much of a name or argument is repeated in an error.
 const SHOWN_BYTES_MAX: usize = 128;
 
-/// Finds the command. `None` for an error: the request is of another protocol, and is not to be answered.
-pub(super) fn check(arguments: Arguments<'_>) -> Result<Checked, Option<Refusal>> {
+/// Why a command cannot be begun.
+#[derive(Debug)]
+pub(super) enum NotChecked {
+    /// The request is of another protocol, and is not to be answered.
+    AnotherProtocol,
+    /// It is refused: the command's name, as far as it has one, and why.
+    Refused(&'static str, Refusal),
+}
+
+/// Finds the command.
+pub(super) fn check(arguments: Arguments<'_>) -> Result<Checked, NotChecked> {
     let name = arguments.at(0);
     let Some(command) = find(name) else {
-        return Err(if is_of_another_protocol(name) { None } else { Some(unknown(arguments)) });
+        if is_of_another_protocol(name) {
+            return Err(NotChecked::AnotherProtocol);
+        }
+        return Err(NotChecked::Refused("", unknown(arguments)));
     };
     let mut checked = Checked { command, subcommand: None };
     if matches!(command.run, Run::Session) {
@@ -27,8 +39,9 @@ pub(super) fn check(arguments: Arguments<'_>) -> Result<Checked, Option<Refusal>
             let subcommand = subcommands.iter().find(|other| given.eq_ignore_ascii_case(other.name.as_bytes()));
             let Some(subcommand) = subcommand else {
                 let shown = shown(given, SHOWN_BYTES_MAX);
-                let command = command.name.to_ascii_uppercase();
-                return Err(Some(Refusal::new(format!("ERR unknown subcommand '{shown}'. Try {command} HELP."))));
+                let upper = command.name.to_ascii_uppercase();
+                let refusal = Refusal::new(format!("ERR unknown subcommand '{shown}'. Try {upper} HELP."));
+                return Err(NotChecked::Refused(command.name, refusal));
             };
             checked.subcommand = Some(subcommand);
         }
@@ -37,7 +50,7 @@ pub(super) fn check(arguments: Arguments<'_>) -> Result<Checked, Option<Refusal>
     if takes(arity, arguments.len()) {
         return Ok(checked);
     }
-    Err(Some(Refusal::arity(&full_name(command.name, checked.subcommand))))
+    Err(NotChecked::Refused(command.name, Refusal::arity(&full_name(command.name, checked.subcommand))))
 }
 
 /// Whether a command of this arity takes so many arguments.

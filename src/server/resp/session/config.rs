@@ -13,8 +13,7 @@ impl State {
     ) -> Result<(), Refusal> {
         match subcommand {
             "get" => {
-                let patterns: Vec<Pattern> = arguments.from(2).map(Pattern::ignoring_case).collect();
-                let found = shared.config.get(&patterns);
+                let found = found(shared, arguments);
                 self.replies.map(found.len());
                 for (name, value) in found {
                     self.replies.bulk(name.as_bytes());
@@ -37,4 +36,19 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// What the patterns match. A name without a pattern is given back as it was written.
+fn found(shared: &Shared, arguments: Arguments<'_>) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for pattern in arguments.from(2) {
+        let is_name = !pattern.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
+        for (name, value) in shared.config.get(&Pattern::ignoring_case(pattern)) {
+            if !found.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                let given = if is_name { String::from_utf8_lossy(pattern) } else { name.into() };
+                found.push((given.into_owned(), value));
+            }
+        }
+    }
+    found
 }

@@ -34,7 +34,7 @@ impl State {
                 for command in named {
                     match command {
                         Some(command) => describe(replies, None, command),
-                        None => replies.null_array(),
+                        None => replies.null(),
                     }
                 }
             }
@@ -70,20 +70,21 @@ fn describe(replies: &mut ReplyBuffer, container: Option<&str>, command: &Comman
     let categories = categories(command);
     replies.set(categories.len());
     categories.iter().for_each(|category| replies.simple(&format!("@{category}")));
-    replies.array(0);
+    // Hints for proxies of clusters.
+    replies.set(0);
     key_specification(replies, command);
     let subcommands = if container.is_none() { subcommands(command.name) } else { &[] };
-    replies.array(subcommands.len());
+    replies.set(subcommands.len());
     subcommands.iter().for_each(|subcommand| describe(replies, Some(command.name), subcommand));
 }
 
 fn key_specification(replies: &mut ReplyBuffer, command: &Command) {
     let keys = command.keys;
     if keys.first == 0 {
-        replies.array(0);
+        replies.set(0);
         return;
     }
-    replies.array(1);
+    replies.set(1);
     replies.map(3);
     replies.bulk(b"flags");
     replies.set(1);
@@ -111,16 +112,8 @@ fn key_specification(replies: &mut ReplyBuffer, command: &Command) {
 }
 
 fn document(replies: &mut ReplyBuffer, command: &Command) {
-    let group = match command.run {
-        Run::Session if matches!(command.name, "multi" | "exec" | "discard" | "watch" | "unwatch") => "transactions",
-        Run::Session if command.flags.contains(&Flag::PubSub) || command.name == "pubsub" => "pubsub",
-        Run::Session if categories(command).contains(&"connection") => "connection",
-        Run::Session => "server",
-        Run::Read(_) | Run::Write(_) if command.name.starts_with('h') => "hash",
-        Run::Read(_) | Run::Write(_) => "generic",
-    };
     replies.map(3);
-    for (name, value) in [("summary", ""), ("since", "1.0.0"), ("group", group)] {
+    for (name, value) in [("summary", ""), ("since", "1.0.0"), ("group", topic(command))] {
         replies.bulk(name.as_bytes());
         replies.bulk(value.as_bytes());
     }
@@ -214,36 +207,44 @@ pub(super) const CATEGORIES: &[&str] = &[
 /// Those that a command belongs to.
 fn categories(command: &Command) -> Vec<&'static str> {
     let has = |flag| command.flags.contains(&flag);
-    let is_connection = matches!(
-        command.name,
-        "ping"
-            | "echo"
-            | "select"
-            | "auth"
-            | "hello"
-            | "quit"
-            | "reset"
-            | "client"
-            | "command"
-            | "wait"
-            | "readonly"
-            | "readwrite"
-    );
-    let is_transaction = matches!(command.name, "multi" | "exec" | "discard" | "watch" | "unwatch");
+    let topic = topic(command);
+    let is_of_keys = matches!(topic, "generic" | "hash" | "string");
     [
         ("pubsub", has(Flag::PubSub)),
-        ("write", has(Flag::Write)),
+        ("keyspace", topic == "generic"),
+        ("write", has(Flag::Write) && is_of_keys),
         ("read", has(Flag::ReadOnly)),
-        ("admin", has(Flag::Admin)),
+        ("string", topic == "string"),
+        ("hash", topic == "hash"),
+        ("admin", has(Flag::Admin) || command.name == "lastsave"),
         ("fast", has(Flag::Fast)),
         ("slow", !has(Flag::Fast)),
-        ("dangerous", has(Flag::Admin) || command.name == "info"),
-        ("connection", is_connection),
-        ("transaction", is_transaction),
+        (
+            "dangerous",
+            has(Flag::Admin) || matches!(command.name, "info" | "lastsave" | "keys" | "flushall" | "flushdb"),
+        ),
+        ("connection", topic == "connection"),
+        ("transaction", topic == "transactions"),
     ]
     .into_iter()
     .filter_map(|(category, is_of_it)| is_of_it.then_some(category))
     .collect()
+}
+
+/// What a command is about, by the name of the group that Redis's documentation has it in.
+fn topic(command: &Command) -> &'static str {
+    match command.name {
+        "multi" | "exec" | "discard" | "watch" | "unwatch" => "transactions",
+        "ping" | "echo" | "select" | "auth" | "hello" | "quit" | "reset" | "client" | "command" | "wait"
+        | "readonly" | "readwrite" => "connection",
+        "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "publish" | "pubsub" => "pubsub",
+        _ if matches!(command.run, Run::Session) => "server",
+        "append" | "decr" | "decrby" | "incr" | "incrby" | "incrbyfloat" | "mget" | "mset" | "msetnx" | "psetex"
+        | "strlen" | "substr" | "lcs" => "string",
+        name if name.starts_with('h') => "hash",
+        name if name.starts_with("get") || name.starts_with("set") => "string",
+        _ => "generic",
+    }
 }
 
 fn flag_name(flag: Flag) -> &'static str {
@@ -259,6 +260,7 @@ fn flag_name(flag: Flag) -> &'static str {
         Flag::Stale => "stale",
         Flag::SkipMonitor => "skip_monitor",
         Flag::MovableKeys => "movablekeys",
+        Flag::AllowBusy => "allow_busy",
         Flag::NoScript => "noscript",
         Flag::NoMulti => "no_multi",
     }

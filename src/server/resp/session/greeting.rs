@@ -19,6 +19,7 @@ const HELLO_FIRST: Refusal = Refusal::fixed(
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option \
      can be used to authenticate the client and select the RESP protocol version at the same time",
 );
+const BEYOND_I32: Refusal = Refusal::fixed("ERR value is out of range, value must between -2147483648 and 2147483647");
 const NAME_REFUSED: Refusal = Refusal::fixed("ERR Client names cannot contain spaces, newlines or special characters.");
 
 /// Whether every byte is printed, and none is a space.
@@ -45,7 +46,7 @@ impl State {
     }
 
     pub(super) fn select(&mut self, arguments: Arguments<'_>) -> Result<(), Refusal> {
-        let number = i32::try_from(arguments.integer(1)?).map_err(|_| Refusal::NOT_AN_INTEGER)?;
+        let number = i32::try_from(arguments.integer(1)?).map_err(|_| BEYOND_I32)?;
         let out_of_range = Refusal::fixed("ERR DB index is out of range");
         self.database =
             u8::try_from(number).ok().filter(|database| usize::from(*database) < DATABASES).ok_or(out_of_range)?;

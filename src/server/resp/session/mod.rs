@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::check::Checked;
+use self::check::{Checked, NotChecked};
 use self::transaction::Transaction;
 use super::clients::{Client, Details};
 use super::command::{Arguments, Command, Event, EventClass, Flag, Reader, Refusal, Run, Writer};
@@ -292,19 +292,22 @@ impl State {
     fn command(&mut self, shared: &Shared, arguments: Arguments<'_>, keys: &mut Keys<'_>) -> Step {
         let checked = match check::check(arguments) {
             Ok(checked) => checked,
-            Err(None) => return Step::Drop,
-            Err(Some(refusal)) => return self.reject(refusal),
+            Err(NotChecked::AnotherProtocol) => return Step::Drop,
+            Err(NotChecked::Refused(name, refusal)) => return self.reject(name, refusal),
         };
         let Checked { command, subcommand } = checked;
         let is_control = matches!(command.run, Run::Session) && check::is_control(command.name);
         if !self.is_authenticated && !command.flags.contains(&Flag::NoAuth) {
-            return self.reject(Refusal::fixed("NOAUTH Authentication required."));
+            return self.reject(command.name, Refusal::fixed("NOAUTH Authentication required."));
         }
         if self.subscriptions.len() > 0
             && self.replies.version() == Version::Resp2
             && !check::is_for_subscribers(command.name)
         {
-            return self.reject(check::not_for_subscribers(command.name, subcommand));
+            return self.reject(command.name, check::not_for_subscribers(command.name, subcommand));
+        }
+        if self.is_monitor && !matches!(command.run, Run::Session) {
+            return self.reject(command.name, Refusal::fixed("ERR Replica can't interact with the keyspace"));
         }
         if let Some(left) = shared.pause(self.may_write(command)) {
             return Step::HoldBack(left);
@@ -312,7 +315,7 @@ impl State {
         let start = self.replies.bytes().len();
         if !is_control && let Some(transaction) = &mut self.transaction {
             if command.flags.contains(&Flag::NoMulti) {
-                return self.reject(Refusal::fixed("ERR Command not allowed inside a transaction"));
+                return self.reject(command.name, Refusal::fixed("ERR Command not allowed inside a transaction"));
             }
             if !transaction.push(checked, arguments) {
                 return Step::Drop;
@@ -351,13 +354,21 @@ impl State {
         step
     }
 
-    /// An error before the command was begun: a transaction does not survive it.
-    fn reject(&mut self, refusal: Refusal) -> Step {
+    /// An error before the command was begun: a transaction does not survive it, nor its own end.
+    fn reject(&mut self, name: &str, refusal: Refusal) -> Step {
         let start = self.replies.bytes().len();
-        if let Some(transaction) = &mut self.transaction {
-            transaction.abort();
+        if name == "exec" {
+            self.transaction = None;
+            self.watches.clear();
+            let why = refusal.text();
+            let why = why.strip_prefix("ERR ").unwrap_or(why);
+            self.replies.error(format!("EXECABORT Transaction discarded because of: {why}"));
+        } else {
+            if let Some(transaction) = &mut self.transaction {
+                transaction.abort();
+            }
+            self.replies.error(refusal.text());
         }
-        self.replies.error(refusal.text());
         self.errors += 1;
         self.answered(start, &Keys::None, Step::Done)
     }

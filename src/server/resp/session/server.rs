@@ -41,13 +41,11 @@ impl State {
             ("shutdown", _) => return self.shutdown(arguments),
             ("debug", _) => return debug(&mut self.replies, arguments),
             ("function", "flush") => {
-                let is_known = match arguments.len() {
-                    2 => true,
-                    3 => arguments.is_word(2, "sync") || arguments.is_word(2, "async"),
-                    _ => false,
-                };
-                if !is_known {
-                    return Err(Refusal::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
+                match arguments.len() {
+                    2 => {}
+                    3 if arguments.is_word(2, "sync") || arguments.is_word(2, "async") => {}
+                    3 => return Err(Refusal::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
+                    _ => return Err(too_many("FLUSH", "FUNCTION")),
                 }
                 self.replies.ok();
             }
@@ -61,6 +59,15 @@ impl State {
             ("latency", "reset") | ("slowlog", "len") => self.replies.integer(0),
             ("latency", "histogram") => self.replies.map(0),
             ("slowlog", "reset") => self.replies.ok(),
+            ("slowlog", "get") => {
+                if arguments.len() > 3 {
+                    return Err(too_many("GET", "SLOWLOG"));
+                }
+                if arguments.len() == 3 && !arguments.integer(2).is_ok_and(|count| count >= -1) {
+                    return Err(Refusal::fixed("ERR count should be greater than or equal to -1"));
+                }
+                self.replies.array(0);
+            }
             ("acl", "whoami") => self.replies.bulk(b"default"),
             ("acl", "users") => {
                 self.replies.array(1);
@@ -124,6 +131,11 @@ impl State {
         names.iter().for_each(|name| self.replies.bulk(name.as_bytes()));
         Ok(())
     }
+}
+
+/// Redis's words for a subcommand with more arguments than it takes, where only the command itself could tell.
+pub(super) fn too_many(subcommand: &str, command: &str) -> Refusal {
+    Refusal::new(format!("ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {command} HELP."))
 }
 
 /// Of `DEBUG` only what harms nobody else.

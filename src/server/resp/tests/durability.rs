@@ -1,0 +1,62 @@
+use super::*;
+
+#[test]
+fn a_read_of_what_is_not_durable_yet_waits_for_it() {
+    let server = RedisServer::start(keyspace(Duration::from_millis(150)), options()).unwrap();
+    let (mut writer, mut reader, mut other) = (Peer::new(&server), Peer::new(&server), Peer::new(&server));
+    writer.send("SET a 1|");
+    std::thread::sleep(Duration::from_millis(50));
+    let start = Instant::now();
+    reader.send("GET a|PING|");
+    other.ask("PING|", "+PONG|");
+    assert!(start.elapsed() < Duration::from_millis(50), "who asks for nothing of it does not wait");
+    reader.expect("$1|1|+PONG|");
+    assert!(start.elapsed() > Duration::from_millis(70), "{:?}", start.elapsed());
+    writer.expect("+OK|");
+}
+
+#[test]
+fn writes_that_are_not_made_durable_are_undone_and_told_to_writers_and_readers() {
+    let keyspace = keyspace(Duration::from_millis(100));
+    let server = RedisServer::start(keyspace.clone(), options()).unwrap();
+    let (mut writer, mut reader) = (Peer::new(&server), Peer::new(&server));
+    writer.ask("SET a 1|", "+OK|");
+    keyspace.fail(true);
+    writer.send("PING|GET a|SET a 2|GET a|MULTI|INCR a|EXEC|PING|");
+    std::thread::sleep(Duration::from_millis(40));
+    reader.send("PING|GET a|ECHO x|");
+    let why = "-MISCONF Errors writing to the log: the disk is gone|";
+    writer.expect(&format!("+PONG|$1|1|{why}{why}+OK|+QUEUED|{why}+PONG|"));
+    reader.expect("+PONG|-MISCONF Errors writing to the log: a group of writes was undone|$1|x|");
+    keyspace.fail(false);
+    reader.ask("GET a|", "$1|1|");
+    writer.ask("SET a 3|GET a|", "+OK|$1|3|");
+}
+
+#[test]
+fn changes_that_were_undone_are_told_to_nobody() {
+    let keyspace = keyspace(Duration::ZERO);
+    let server = RedisServer::start(keyspace.clone(), options()).unwrap();
+    let (mut writer, mut subscriber) = (Peer::new(&server), Peer::new(&server));
+    writer.ask("CONFIG SET notify-keyspace-events KA|", "+OK|");
+    subscriber.ask("SUBSCRIBE __keyspace@0__:a|", "*3|$9|subscribe|$16|__keyspace@0__:a|:1|");
+    keyspace.fail(true);
+    writer.ask("SET a 1|", "-MISCONF Errors writing to the log: the disk is gone|");
+    keyspace.fail(false);
+    writer.ask("DEL a|SET a 1|", ":0|+OK|");
+    subscriber.expect("*3|$7|message|$16|__keyspace@0__:a|$3|set|");
+    subscriber.expect_nothing(Duration::from_millis(30));
+}
+
+#[test]
+fn writes_of_many_connections_become_durable_together() {
+    let server = RedisServer::start(keyspace(Duration::from_millis(20)), options()).unwrap();
+    let mut peers: Vec<Peer> = (0..50).map(|_| Peer::new(&server)).collect();
+    let start = Instant::now();
+    peers.iter_mut().for_each(|peer| peer.send("INCR n|"));
+    for peer in &mut peers {
+        assert!(peer.0.read(&mut [0; 16]).unwrap() > 0);
+    }
+    assert!(start.elapsed() < Duration::from_millis(50 * 20 / 2), "{:?}", start.elapsed());
+    peers[0].ask("GET n|", "$2|50|");
+}

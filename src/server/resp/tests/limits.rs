@@ -1,0 +1,69 @@
+use super::*;
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let server = RedisServer::start(keyspace(Duration::ZERO), ServerOptions { clients_max: 2, ..options() }).unwrap();
+    let (mut first, mut second) = (Peer::new(&server), Peer::new(&server));
+    first.ask("PING|", "+PONG|");
+    second.ask("PING|", "+PONG|");
+    assert_eq!(Peer::new(&server).rest(), "-ERR max number of clients reached|");
+    drop(second);
+    eventually("its place is free", || server.shared().clients.len() == 1);
+    Peer::new(&server).ask("PING|", "+PONG|");
+}
+
+#[test]
+fn an_idle_connection_is_closed_when_the_configuration_says_so_and_a_subscriber_is_not() {
+    let server = start();
+    let (mut idle, mut subscriber) = (Peer::new(&server), Peer::new(&server));
+    idle.ask("CONFIG SET timeout 1|", "+OK|");
+    subscriber.ask("SUBSCRIBE a|", "*3|$9|subscribe|$1|a|:1|");
+    assert_eq!(idle.rest(), "");
+    subscriber.ask("PING|", "*2|$4|pong|$0||");
+}
+
+#[test]
+fn a_subscriber_that_reads_nothing_is_cut_off_and_the_publisher_is_not() {
+    let options = ServerOptions { output_bytes_max: 1 << 20, ..options() };
+    let server = RedisServer::start(keyspace(Duration::ZERO), options).unwrap();
+    let (mut subscriber, mut publisher) = (Peer::new(&server), Peer::new(&server));
+    subscriber.ask("SUBSCRIBE a|", "*3|$9|subscribe|$1|a|:1|");
+    let message = "m".repeat(100_000);
+    let start = Instant::now();
+    while server.shared().pubsub.counts().0 == 1 {
+        assert!(start.elapsed() < PATIENCE, "it is still there");
+        publisher.send(&format!("*3|$7|PUBLISH|$1|a|$100000|{message}|"));
+        // One listener, or none any more.
+        publisher.0.read_exact(&mut [0; 4]).unwrap();
+        assert!(server.shared().output_bytes.load(std::sync::atomic::Ordering::SeqCst) <= 2 << 20);
+    }
+    publisher.ask("PING|", "+PONG|");
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_cut_off_after_a_while() {
+    let options = ServerOptions { stall_time: Duration::from_millis(300), ..options() };
+    let server = RedisServer::start(keyspace(Duration::ZERO), options).unwrap();
+    let mut peer = Peer::new(&server);
+    let value = "v".repeat(60_000);
+    peer.ask(&format!("SET a {value}|"), "+OK|");
+    peer.send(&"GET a|".repeat(1_000));
+    eventually("it waits for its reader", || {
+        server.shared().output_bytes.load(std::sync::atomic::Ordering::SeqCst) > 0
+    });
+    // No more than one batch's answers are made ahead.
+    assert!(server.shared().output_bytes.load(std::sync::atomic::Ordering::SeqCst) < 4 << 20);
+    expect_nothing_left(&server);
+}
+
+#[test]
+fn connections_together_leave_no_more_lying_than_they_may() {
+    let options = ServerOptions { output_bytes_max_in_all: 3 << 20, ..options() };
+    let server = RedisServer::start(keyspace(Duration::ZERO), options).unwrap();
+    Peer::new(&server).ask(&format!("SET a {}|", "v".repeat(60_000)), "+OK|");
+    let mut peers: Vec<Peer> = (0..10).map(|_| Peer::new(&server)).collect();
+    peers.iter_mut().for_each(|peer| peer.send(&"GET a|".repeat(1_000)));
+    eventually("some are cut off", || server.shared().clients.len() < 10);
+    assert!(server.shared().output_bytes.load(std::sync::atomic::Ordering::SeqCst) <= 5 << 20);
+    Peer::new(&server).ask("PING|", "+PONG|");
+}
