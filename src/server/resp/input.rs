@@ -25,10 +25,10 @@ impl Input {
     /// # Errors
     /// The stream is out of step.
     pub fn find(&mut self, limits: &ParseLimits) -> Result<bool, ProtocolError> {
-        if self.found.is_none() {
-            if let Parsed::Command { bytes } = self.parser.parse(&self.bytes[self.start..], limits)? {
-                self.found = Some(bytes);
-            }
+        if self.found.is_none()
+            && let Parsed::Command { bytes } = self.parser.parse(&self.bytes[self.start..], limits)?
+        {
+            self.found = Some(bytes);
         }
         Ok(self.found.is_some())
     }

@@ -197,7 +197,10 @@ impl Drop for Subscriptions {
 mod tests {
     use super::*;
 
-    fn published(registry: &PubSub, channel: &[u8]) -> (usize, Vec<(Option<String>, usize, Vec<u64>)>) {
+    /// A pattern, an event loop, clients.
+    type Found = (Option<String>, usize, Vec<u64>);
+
+    fn published(registry: &PubSub, channel: &[u8]) -> (usize, Vec<Found>) {
         let mut deliveries = Vec::new();
         let count = registry.publish(channel, b"x", &mut deliveries);
         let text = |pattern: &[u8]| String::from_utf8_lossy(pattern).into_owned();

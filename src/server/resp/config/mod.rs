@@ -188,7 +188,11 @@ impl Kind {
             Kind::Save => {
                 let words: Vec<&[u8]> = given.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
                 let are_numbers = words.iter().all(|word| parse_i64(word).is_some_and(|number| number >= 0));
-                if words.len() % 2 == 0 && are_numbers { Ok(text()) } else { Err("Invalid save parameters".to_owned()) }
+                if words.len().is_multiple_of(2) && are_numbers {
+                    Ok(text())
+                } else {
+                    Err("Invalid save parameters".to_owned())
+                }
             }
         }
     }
