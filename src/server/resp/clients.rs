@@ -44,8 +44,6 @@ pub struct Details {
     pub subscriptions: (usize, usize),
     /// How many commands its transaction has, and bytes, while it has one.
     pub transaction: Option<(usize, usize)>,
-    /// How many keys it watches.
-    pub watched: usize,
     /// Whether it monitors.
     pub is_monitor: bool,
     /// The version of the protocol.
@@ -94,7 +92,7 @@ impl Client {
         // What is written of here cannot fail.
         let _ = write!(line, " name={name} age={}", self.since.elapsed().as_secs());
         let _ = write!(line, " idle={} flags={flags} db={}", details.active.elapsed().as_secs(), details.database);
-        let _ = write!(line, " sub={channels} psub={patterns} ssub=0 multi={multi} watch={}", details.watched);
+        let _ = write!(line, " sub={channels} psub={patterns} ssub=0 multi={multi}");
         let _ = write!(line, " qbuf={input} qbuf-free={free} argv-mem=0 multi-mem={multi_bytes}");
         let _ = write!(line, " rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem={bytes} events=r cmd={}", details.command);
         if let Some(subcommand) = details.subcommand {

@@ -188,7 +188,6 @@ impl EventLoop {
             database: 0,
             subscriptions: (0, 0),
             transaction: None,
-            watched: 0,
             is_monitor: false,
             version: Version::Resp2,
             command: "NULL",

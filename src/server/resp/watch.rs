@@ -75,11 +75,6 @@ impl Watches {
         self.keys.is_empty()
     }
 
-    /// How many keys are.
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
     /// Watches a key of `keyspace` from here on.
     pub fn watch(&mut self, database: u8, key: &[u8], keyspace: &Keyspace, now: i64) {
         let watched = (database, Box::from(key));

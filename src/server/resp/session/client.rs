@@ -104,7 +104,7 @@ impl State {
             }
             "setinfo" => self.set_info(arguments)?,
             "info" => {
-                self.publish((0, 0));
+                self.publish();
                 let line = self.client.line() + "\n";
                 self.replies.verbatim(&line);
             }
@@ -176,7 +176,7 @@ impl State {
     }
 
     fn list(&mut self, shared: &Shared, arguments: Arguments<'_>) -> Result<(), Refusal> {
-        self.publish((0, 0));
+        self.publish();
         let all = shared.clients.all();
         let listed: Vec<Arc<Client>> = if arguments.len() == 2 {
             all

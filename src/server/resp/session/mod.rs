@@ -158,6 +158,8 @@ pub struct State {
     commands: usize,
     errors: usize,
     held: Vec<Held>,
+    /// Bytes that it sent and that are not done, and those that their buffer takes.
+    input_bytes: (usize, usize),
     /// The greatest ticket of what the current command saw.
     seen: u64,
 }
@@ -187,6 +189,7 @@ impl Session {
                 commands: 0,
                 errors: 0,
                 held: Vec::new(),
+                input_bytes: (0, 0),
                 seen: 0,
             },
         }
@@ -207,6 +210,7 @@ impl Session {
                     return BatchEnd::Close;
                 }
             }
+            state.input_bytes = (input.len(), input.capacity());
             let arguments = input.arguments();
             let step = if arguments.is_empty() { Step::Done } else { state.command(shared, arguments, &mut keys) };
             match step {
@@ -226,8 +230,8 @@ impl Session {
 
     /// Says to others what the session came to, and counts what it did.
     pub fn publish(&mut self, shared: &Shared) {
-        let input = (self.input.len(), self.input.capacity() - self.input.len().min(self.input.capacity()));
-        self.state.publish(input);
+        self.state.input_bytes = (self.input.len(), self.input.capacity());
+        self.state.publish();
         shared.statistics.commands.add(std::mem::take(&mut self.state.commands));
         shared.statistics.errors.add(std::mem::take(&mut self.state.errors));
     }
@@ -270,7 +274,8 @@ impl State {
         self.replies.append(&answered[done..]);
     }
 
-    fn publish(&self, input_bytes: (usize, usize)) {
+    fn publish(&self) {
+        let (input, capacity) = self.input_bytes;
         *lock(&self.client.details) = Details {
             name: self.name.clone(),
             library: self.library.clone(),
@@ -278,12 +283,11 @@ impl State {
             database: self.database,
             subscriptions: self.subscriptions.counts(),
             transaction: self.transaction.as_ref().map(|transaction| (transaction.len(), transaction.bytes())),
-            watched: self.watches.len(),
             is_monitor: self.is_monitor,
             version: self.replies.version(),
             command: self.last.0,
             subcommand: self.last.1,
-            input_bytes,
+            input_bytes: (input, capacity.saturating_sub(input)),
             is_kept: self.is_kept,
         };
     }
