@@ -16,6 +16,7 @@ pub mod glob;
 mod input;
 pub mod long_double;
 mod mailbox;
+mod memory;
 mod notify;
 pub mod number;
 mod options;

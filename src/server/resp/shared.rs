@@ -9,6 +9,7 @@ use super::clients::Clients;
 use super::config::Config;
 use super::executor::Queue;
 use super::mailbox::Mailbox;
+use super::memory::Memory;
 use super::options::ServerOptions;
 use super::pubsub::PubSub;
 use super::statistics::Statistics;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub started_at: i64,
     /// Bytes that connections did not take yet, in all.
     pub output_bytes: Arc<AtomicUsize>,
+    /// What the process takes.
+    pub memory: Memory,
     /// How many connections there are, those included that are about to be.
     pub connections: AtomicUsize,
     last_client: AtomicU64,
@@ -74,7 +77,7 @@ impl Shared {
     ) -> Shared {
         let started_at = keyspace.now();
         Shared {
-            config: Config::new(address.port(), options.clients_max),
+            config: Config::new(address, options.clients_max),
             run_id: run_id(started_at, address),
             keyspace,
             options,
@@ -88,6 +91,7 @@ impl Shared {
             since: Instant::now(),
             started_at,
             output_bytes: Arc::default(),
+            memory: Memory::default(),
             connections: AtomicUsize::new(0),
             last_client: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
@@ -111,6 +115,11 @@ impl Shared {
         self.is_stopping.store(true, Ordering::Release);
         self.mailboxes.iter().for_each(Mailbox::wake);
         self.queue.wake();
+    }
+
+    /// Whether the process has more memory than `maxmemory` says.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.config.memory_bytes_max().is_some_and(|most| self.memory.resident_bytes() > most)
     }
 
     /// Has commands wait, or no more.

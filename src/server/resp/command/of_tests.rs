@@ -6,7 +6,13 @@ use crate::server::resp::protocol::ReplyBuffer;
 
 /// They are found where the project has none of the same name.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "set", arity: -3, flags: &[Flag::Write], keys: KeyPositions::ONE, run: Run::Write(set) },
+    Command {
+        name: "set",
+        arity: -3,
+        flags: &[Flag::Write, Flag::DenyOom],
+        keys: KeyPositions::ONE,
+        run: Run::Write(set),
+    },
     Command { name: "incr", arity: 2, flags: &[Flag::Write], keys: KeyPositions::ONE, run: Run::Write(incr) },
     Command { name: "del", arity: -2, flags: &[Flag::Write], keys: KeyPositions::ALL, run: Run::Write(del) },
     Command { name: "pexpire", arity: -3, flags: &[Flag::Write], keys: KeyPositions::ONE, run: Run::Write(pexpire) },

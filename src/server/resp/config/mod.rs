@@ -4,6 +4,7 @@
 
 mod parameters;
 
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub struct Config {
     values: Mutex<Vec<String>>,
     clients_max: AtomicUsize,
     timeout_seconds: AtomicI64,
+    memory_bytes_max: AtomicUsize,
     notify: AtomicU32,
     argument_bytes_max: AtomicUsize,
     packed_fields_max: AtomicUsize,
@@ -29,19 +31,21 @@ pub struct Config {
 }
 
 impl Config {
-    /// What there is without a word, on this port and for so many clients.
-    pub fn new(port: u16, clients_max: usize) -> Config {
+    /// What there is without a word, at this address and for so many clients.
+    pub fn new(address: SocketAddr, clients_max: usize) -> Config {
         let packed = PackedLimits::default();
         let config = Config {
             values: Mutex::new(PARAMETERS.iter().map(|parameter| parameter.default.to_owned()).collect()),
             clients_max: AtomicUsize::new(clients_max),
             timeout_seconds: AtomicI64::new(0),
+            memory_bytes_max: AtomicUsize::new(0),
             notify: AtomicU32::new(0),
             argument_bytes_max: AtomicUsize::new(512 << 20),
             packed_fields_max: AtomicUsize::new(packed.fields_max),
             packed_bytes_max: AtomicU32::new(packed.bytes_max),
         };
-        config.put("port", port.to_string());
+        config.put("bind", address.ip().to_string());
+        config.put("port", address.port().to_string());
         config.put("maxclients", clients_max.to_string());
         config.put("hash-max-listpack-entries", packed.fields_max.to_string());
         config.put("hash-max-listpack-value", packed.bytes_max.to_string());
@@ -57,6 +61,11 @@ impl Config {
     pub fn timeout(&self) -> Option<Duration> {
         let seconds = u64::try_from(self.timeout_seconds.load(Ordering::Relaxed)).ok()?;
         (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// Beyond so much memory commands that take more are refused, if there is an end to it.
+    pub fn memory_bytes_max(&self) -> Option<usize> {
+        Some(self.memory_bytes_max.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
     /// Which changes are told of.
@@ -115,7 +124,8 @@ impl Config {
             if checked.iter().any(|(other, _)| other.name == parameter.name) {
                 return Err(failed("duplicate parameter"));
             }
-            checked.push((parameter, parameter.kind.check(value).map_err(|why| failed(&why))?));
+            let before = self.value(parameter.name);
+            checked.push((parameter, parameter.kind.check(&before, value).map_err(|why| failed(&why))?));
         }
         for (parameter, value) in checked {
             self.take_effect(parameter.name, &value);
@@ -136,6 +146,7 @@ impl Config {
         let size = usize::try_from(number).unwrap_or(usize::MAX);
         match name {
             "maxclients" => self.clients_max.store(size, Ordering::Relaxed),
+            "maxmemory" => self.memory_bytes_max.store(size, Ordering::Relaxed),
             "timeout" => self.timeout_seconds.store(number, Ordering::Relaxed),
             "proto-max-bulk-len" => self.argument_bytes_max.store(size, Ordering::Relaxed),
             "hash-max-listpack-entries" => self.packed_fields_max.store(size, Ordering::Relaxed),
@@ -157,10 +168,12 @@ fn position(name: &str) -> Option<usize> {
 
 impl Kind {
     /// The value as it is kept, or why it is none.
-    fn check(&self, given: &[u8]) -> Result<String, String> {
+    fn check(&self, before: &str, given: &[u8]) -> Result<String, String> {
         let text = || String::from_utf8_lossy(given).into_owned();
         match self {
             Kind::Fixed => Err("can't set immutable config".to_owned()),
+            Kind::AsItIs if given == before.as_bytes() => Ok(text()),
+            Kind::AsItIs => Err("Unable to listen elsewhere than the server was started with".to_owned()),
             Kind::Text => Ok(text()),
             Kind::Flag => match &*text().to_ascii_lowercase() {
                 flag @ ("yes" | "no") => Ok(flag.to_owned()),
@@ -181,6 +194,15 @@ impl Kind {
                 let bytes = parse_bytes(given).ok_or("argument must be a memory value")?;
                 within(bytes, *least, *most)
             }
+            Kind::MemoryOrShare => match given.strip_suffix(b"%").map(parse_i64) {
+                Some(Some(share @ 0..=100)) => Ok(format!("{share}%")),
+                Some(Some(_)) => Err("percentage argument must be less or equal to 100".to_owned()),
+                Some(None) => Err("argument must be a memory or percent value".to_owned()),
+                None => {
+                    let bytes = parse_bytes(given).ok_or("argument must be a memory or percent value")?;
+                    within(bytes, 0, i64::MAX)
+                }
+            },
             Kind::Events => match NotifyFlags::parse(given) {
                 Some(flags) => Ok(flags.text()),
                 None => Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned()),
@@ -226,6 +248,10 @@ fn parse_bytes(text: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
+    fn config() -> Config {
+        Config::new("127.0.0.1:6379".parse().unwrap(), 100)
+    }
+
     fn set(config: &Config, pairs: &[(&str, &str)]) -> Result<(), String> {
         let pairs = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         config.set(pairs).map_err(|refusal| refusal.text().to_owned())
@@ -233,7 +259,7 @@ mod tests {
 
     #[test]
     fn parameters_are_set_all_or_none_and_under_both_names() {
-        let config = Config::new(6379, 100);
+        let config = config();
         assert_eq!(set(&config, &[("HASH-max-ziplist-entries", "7"), ("timeout", "3")]), Ok(()));
         assert_eq!(config.packed_limits().fields_max, 7);
         assert_eq!(config.timeout(), Some(Duration::from_secs(3)));
@@ -245,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_is_not_taken_is_told_in_redis_words() {
-        let config = Config::new(6379, 100);
+        let config = config();
         let failed = |name: &str, why: &str| {
             Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"))
         };
@@ -254,8 +280,10 @@ mod tests {
         assert_eq!(set(&config, &[("maxmemory", "1x")]), failed("maxmemory", "argument must be a memory value"));
         assert_eq!(set(&config, &[("appendonly", "1")]), failed("appendonly", "argument must be 'yes' or 'no'"));
         assert_eq!(set(&config, &[("hz", "1"), ("hz", "2")]), failed("hz", "duplicate parameter"));
-        assert_eq!(set(&config, &[("port", "1")]), failed("port", "can't set immutable config"));
-        assert_eq!(set(&config, &[("maxmemory", "1gb")]), Ok(()));
+        assert_eq!(set(&config, &[("databases", "1")]), failed("databases", "can't set immutable config"));
+        let share = "percentage argument must be less or equal to 100";
+        assert_eq!(set(&config, &[("maxmemory-clients", "200%")]), failed("maxmemory-clients", share));
+        assert_eq!(set(&config, &[("maxmemory", "1gb"), ("port", "6379"), ("maxmemory-clients", "20%")]), Ok(()));
         assert_eq!(config.value("maxmemory"), "1073741824");
     }
 }

@@ -1,6 +1,6 @@
 //! Which parameters there are.
 
-use Kind::{Events, Fixed, Flag, Integer, Memory, Save, Text, Word};
+use Kind::{AsItIs, Events, Fixed, Flag, Integer, Memory, MemoryOrShare, Save, Text, Word};
 
 /// A parameter.
 #[derive(Debug)]
@@ -13,8 +13,10 @@ pub(super) struct Parameter {
 /// What a parameter takes.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Nothing: it is what it is.
+    /// Nothing: it may not be set.
     Fixed,
+    /// What it is already.
+    AsItIs,
     Text,
     /// `yes` or `no`.
     Flag,
@@ -24,6 +26,8 @@ pub(super) enum Kind {
     Integer(i64, i64),
     /// A number of bytes, with or without a unit.
     Memory(i64, i64),
+    /// A number of bytes, or a share of `maxmemory` in percent.
+    MemoryOrShare,
     /// Letters of keyspace notifications.
     Events,
     /// Pairs of seconds and changes.
@@ -55,7 +59,7 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     parameter("appendfsync", "always", Word(&["always", "everysec", "no"])),
     parameter("appendonly", "no", Flag),
     parameter("auto-aof-rewrite-percentage", "0", Integer(0, I32)),
-    parameter("bind", "127.0.0.1", Fixed),
+    parameter("bind", "", AsItIs),
     parameter("busy-reply-threshold", "5000", Integer(0, i64::MAX)),
     parameter("client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub 33554432 8388608 60", Text),
     parameter("client-query-buffer-limit", "1073741824", Memory(1 << 20, i64::MAX)),
@@ -87,14 +91,14 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     parameter("lua-time-limit", "5000", Integer(0, i64::MAX)),
     parameter("maxclients", "10000", Integer(1, 4_294_967_295)),
     parameter("maxmemory", "0", Memory(0, i64::MAX)),
-    parameter("maxmemory-clients", "0", Memory(0, i64::MAX)),
+    parameter("maxmemory-clients", "0", MemoryOrShare),
     parameter("maxmemory-policy", "noeviction", Word(POLICIES)),
     parameter("maxmemory-samples", "5", Integer(1, 64)),
     parameter("min-replicas-to-write", "0", Integer(0, I32)),
     parameter("no-appendfsync-on-rewrite", "no", Flag),
     parameter("notify-keyspace-events", "", Events),
     parameter("pidfile", "", Fixed),
-    parameter("port", "", Fixed),
+    parameter("port", "", AsItIs),
     parameter("proto-max-bulk-len", "536870912", Memory(1 << 20, i64::MAX)),
     parameter("protected-mode", "yes", Flag),
     parameter("rdb-key-save-delay", "0", Integer(-2_147_483_648, I32)),
@@ -117,7 +121,7 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     parameter("tcp-backlog", "511", Fixed),
     parameter("tcp-keepalive", "300", Integer(0, I32)),
     parameter("timeout", "0", Integer(0, I32)),
-    parameter("tls-port", "0", Fixed),
+    parameter("tls-port", "0", AsItIs),
     parameter("tracking-table-max-keys", "1000000", Integer(0, i64::MAX)),
     parameter("unixsocket", "", Fixed),
     parameter("zset-max-listpack-entries", "128", Integer(0, i64::MAX)),

@@ -130,11 +130,7 @@ impl State {
                 self.replies.integer(0);
             }
             "tracking" => {
-                if flag(arguments.at(2))? {
-                    return Err(Refusal::fixed(
-                        "ERR Client tracking is not supported: there are no invalidation messages",
-                    ));
-                }
+                check_tracking(arguments)?;
                 self.replies.ok();
             }
             "caching" => {
@@ -256,6 +252,21 @@ impl State {
         self.replies.ok();
         Ok(())
     }
+}
+
+/// Redis would send messages when keys change that a client read. There are none here, so that nobody is to count on them.
+fn check_tracking(arguments: Arguments<'_>) -> Result<(), Refusal> {
+    let is_on = flag(arguments.at(2))?;
+    let mut at = 3;
+    while let Some(option) = arguments.get(at) {
+        at += match &*option.to_ascii_lowercase() {
+            b"bcast" | b"optin" | b"optout" | b"noloop" => 1,
+            b"redirect" | b"prefix" if arguments.len() > at + 1 => 2,
+            _ => return Err(Refusal::SYNTAX),
+        };
+    }
+    let refusal = Refusal::fixed("ERR Client tracking is not supported: there are no invalidation messages");
+    if is_on { Err(refusal) } else { Ok(()) }
 }
 
 fn flag(text: &[u8]) -> Result<bool, Refusal> {

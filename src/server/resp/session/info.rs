@@ -110,7 +110,7 @@ fn clients(shared: &Shared) -> Fields {
 }
 
 fn memory(shared: &Shared) -> Fields {
-    let resident = resident_bytes();
+    let resident = shared.memory.resident_bytes();
     let human = format!("{}K", resident / 1_024);
     fields(&[
         ("used_memory", &resident),
@@ -209,13 +209,6 @@ fn databases(keyspace: &Keyspace) -> Fields {
             (format!("db{database}"), format!("keys={keys},expires={expires},avg_ttl=0"))
         })
         .collect()
-}
-
-/// Memory that the process has, in bytes; 0 where the system does not say.
-fn resident_bytes() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    let pages = pages.as_deref().and_then(|text| text.split(' ').nth(1)?.parse::<usize>().ok());
-    pages.unwrap_or(0) * rustix::param::page_size()
 }
 
 /// Time that the process spent in itself and in the system.

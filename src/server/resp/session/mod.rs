@@ -313,6 +313,10 @@ impl State {
         if self.is_monitor && !matches!(command.run, Run::Session) {
             return self.reject(command.name, Refusal::fixed("ERR Replica can't interact with the keyspace"));
         }
+        if command.flags.contains(&Flag::DenyOom) && shared.is_out_of_memory() {
+            let refusal = Refusal::fixed("OOM command not allowed when used memory > 'maxmemory'.");
+            return self.reject(command.name, refusal);
+        }
         if let Some(left) = shared.pause(self.may_write(command)) {
             return Step::HoldBack(left);
         }

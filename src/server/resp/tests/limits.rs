@@ -67,3 +67,16 @@ fn connections_together_leave_no_more_lying_than_they_may() {
     assert!(server.shared().output_bytes.load(std::sync::atomic::Ordering::SeqCst) <= 5 << 20);
     Peer::new(&server).ask("PING|", "+PONG|");
 }
+
+#[test]
+fn beyond_maxmemory_only_what_takes_no_memory_is_done() {
+    let server = start();
+    let mut peer = Peer::new(&server);
+    let refused = "-OOM command not allowed when used memory > 'maxmemory'.|";
+    peer.ask(
+        "SET a 1|CONFIG SET maxmemory 1|SET a 2|MULTI|SET a 2|EXEC|GET a|DEL a|",
+        &format!("+OK|+OK|{refused}+OK|{refused}-EXECABORT Transaction discarded because of previous errors.|$1|1|:1|"),
+    );
+    std::thread::sleep(Duration::from_millis(20));
+    peer.ask("CONFIG SET maxmemory 0|SET a 2|", "+OK|+OK|");
+}
