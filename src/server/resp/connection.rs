@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -35,6 +35,15 @@ enum Waiting {
     Until(Instant),
 }
 
+/// What an event loop lends to the connection it looks after.
+#[derive(Debug, Default)]
+pub struct Tools {
+    /// Buffers to read into.
+    pub spare: Vec<Vec<u8>>,
+    /// Sessions for the executor, which gets those of all connections at once.
+    pub jobs: Vec<Job>,
+}
+
 /// Something for the peer that it did not ask for.
 #[derive(Clone, Debug)]
 pub enum Push {
@@ -63,8 +72,6 @@ pub enum Care {
 #[derive(Debug)]
 pub struct Connection {
     socket: OwnedFd,
-    /// As others see it.
-    pub client: Arc<Client>,
     /// `None`: with the executor.
     session: Option<Box<Session>>,
     waiting: Option<Waiting>,
@@ -80,18 +87,25 @@ pub struct Connection {
     has_input: bool,
     /// It ends when the output is out.
     is_closing: bool,
-    is_authenticated: bool,
+    /// Since when it has to authenticate, while it does.
+    unknown_since: Option<Instant>,
     is_listening: bool,
     active: Instant,
+    /// Bytes of memory that its input takes between batches.
+    input_bytes: usize,
+    /// Those of all connections.
+    input_bytes_in_all: Arc<AtomicUsize>,
 }
 
 impl Connection {
     /// Of a client that just came.
-    pub fn new(shared: &Shared, socket: OwnedFd, client: Arc<Client>) -> Connection {
-        let session = Session::new(shared, Arc::clone(&client));
+    pub fn new(shared: &Shared, socket: OwnedFd, client: &Arc<Client>) -> Connection {
+        let session = Session::new(shared, Arc::clone(client));
         Connection {
             socket,
-            is_authenticated: session.state.is_authenticated,
+            unknown_since: (!session.state.is_authenticated).then_some(client.since),
+            input_bytes: 0,
+            input_bytes_in_all: Arc::clone(&shared.input_bytes),
             session: Some(Box::new(session)),
             waiting: None,
             output: Output::new(Arc::clone(&shared.output_bytes)),
@@ -103,7 +117,6 @@ impl Connection {
             is_closing: false,
             is_listening: false,
             active: client.since,
-            client,
         }
     }
 
@@ -122,13 +135,13 @@ impl Connection {
                 && !self.is_listening
                 && timeout.is_some_and(|timeout| self.active.elapsed() > timeout)
         };
-        !self.is_authenticated && self.client.since.elapsed() > options.authentication_time
+        self.unknown_since.is_some_and(|since| since.elapsed() > options.authentication_time)
             || self.output.stalled_since().is_some_and(|since| since.elapsed() > options.stall_time)
             || is_idle()
     }
 
     /// Does what there is to do, until it has to wait.
-    pub fn care(&mut self, shared: &Shared, spare: &mut Vec<Vec<u8>>) -> Care {
+    pub fn care(&mut self, shared: &Shared, tools: &mut Tools) -> Care {
         let Ok(sent) = self.output.flush(&self.socket) else { return Care::Close };
         shared.statistics.output_bytes.add(sent);
         if self.is_closing {
@@ -142,7 +155,7 @@ impl Connection {
                 if let Some(session) = &mut self.session {
                     session.state.settle(shared, None);
                 }
-                return self.answer(shared, spare, end);
+                return self.answer(shared, tools, end);
             }
             Some(Waiting::Until(until)) if until > Instant::now() => return Care::Sleeping(until),
             Some(Waiting::Until(_)) => self.waiting = None,
@@ -155,7 +168,7 @@ impl Connection {
             if !self.is_readable {
                 return Care::Idle;
             }
-            match self.read(shared, spare) {
+            match self.read(shared, tools) {
                 Ok(true) => self.active = Instant::now(),
                 Ok(false) => return Care::Idle,
                 Err(Errno::PIPE) if !self.output.is_empty() => {
@@ -165,13 +178,13 @@ impl Connection {
                 Err(_) => return Care::Close,
             }
         }
-        self.run_batch(shared, spare)
+        self.run_batch(shared, tools)
     }
 
     /// Reads once. Whether something came; that the peer sends no more is a broken pipe.
-    fn read(&mut self, shared: &Shared, spare: &mut Vec<Vec<u8>>) -> Result<bool, Errno> {
+    fn read(&mut self, shared: &Shared, tools: &mut Tools) -> Result<bool, Errno> {
         let Some(session) = &mut self.session else { return Ok(false) };
-        let buffer = session.input.room(spare);
+        let buffer = session.input.room(&mut tools.spare);
         let room = buffer.capacity() - buffer.len();
         match rustix::io::read(&self.socket, spare_capacity(buffer)) {
             Ok(0) => Err(Errno::PIPE),
@@ -186,7 +199,7 @@ impl Connection {
             }
             Err(Errno::AGAIN | Errno::INTR) => {
                 self.is_readable = false;
-                session.input.release(spare);
+                session.input.release(&mut tools.spare);
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -194,7 +207,7 @@ impl Connection {
     }
 
     /// Does the commands that are there, as one batch.
-    fn run_batch(&mut self, shared: &Shared, spare: &mut Vec<Vec<u8>>) -> Care {
+    fn run_batch(&mut self, shared: &Shared, tools: &mut Tools) -> Care {
         let Some(session) = &mut self.session else { return Care::Idle };
         let mut end = session.run(shared, Keys::None);
         if end == BatchEnd::NeedsKeys {
@@ -207,7 +220,7 @@ impl Connection {
         if end == BatchEnd::NeedsWriter {
             if let Some(session) = self.session.take() {
                 self.waiting = Some(Waiting::Executor);
-                shared.queue.push(Job { session, end });
+                tools.jobs.push(Job { session, end });
             }
             return Care::Idle;
         }
@@ -218,28 +231,40 @@ impl Connection {
                 self.waiting = Some(Waiting::Settled(ticket, end));
                 Care::Parked
             }
-            None => self.answer(shared, spare, end),
+            None => self.answer(shared, tools, end),
         }
     }
 
     /// The executor is done with the session's batch.
-    pub fn take_back(&mut self, shared: &Shared, spare: &mut Vec<Vec<u8>>, job: Job) -> Care {
+    pub fn take_back(&mut self, shared: &Shared, tools: &mut Tools, job: Job) -> Care {
         self.session = Some(job.session);
         self.waiting = None;
         self.active = Instant::now();
-        self.answer(shared, spare, job.end)
+        self.answer(shared, tools, job.end)
     }
 
     /// Sends the answers of a batch that ended so, and what had to wait for them.
-    fn answer(&mut self, shared: &Shared, spare: &mut Vec<Vec<u8>>, end: BatchEnd) -> Care {
+    fn answer(&mut self, shared: &Shared, tools: &mut Tools, end: BatchEnd) -> Care {
         if end == BatchEnd::Drop {
             return Care::Close;
         }
         let pushes = std::mem::take(&mut self.pushes);
         self.pushes_bytes = 0;
         if let Some(session) = &mut self.session {
-            session.input.release(spare);
-            self.is_authenticated = session.state.is_authenticated;
+            session.input.release(&mut tools.spare);
+            self.unknown_since = match session.state.is_authenticated {
+                true => None,
+                false => self.unknown_since.or_else(|| Some(Instant::now())),
+            };
+            let (before, now) = (self.input_bytes, session.input.capacity());
+            if before != now {
+                self.input_bytes = now;
+                let before_in_all = shared.input_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+                let in_all = before_in_all.wrapping_add(now).wrapping_sub(before);
+                if now > before && in_all > shared.options.input_bytes_max_in_all {
+                    return Care::Close;
+                }
+            }
             self.is_listening = session.state.subscriptions.len() > 0 || session.state.is_monitor;
             for push in pushes {
                 encode(session, &push);
@@ -297,7 +322,7 @@ impl Connection {
             }
         }
         let bytes = self.output.len() + self.pushes_bytes;
-        let bytes_max = match (self.is_authenticated, self.is_listening) {
+        let bytes_max = match (self.unknown_since.is_none(), self.is_listening) {
             (false, _) => UNAUTHENTICATED_OUTPUT_BYTES_MAX,
             (true, true) => SUBSCRIBER_OUTPUT_BYTES_MAX.min(shared.options.output_bytes_max),
             (true, false) => shared.options.output_bytes_max,
@@ -305,6 +330,12 @@ impl Connection {
         let is_too_much_in_all =
             || shared.output_bytes.load(Ordering::Relaxed) > shared.options.output_bytes_max_in_all;
         if bytes > bytes_max || bytes > 0 && is_too_much_in_all() { Care::Close } else { Care::Idle }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.input_bytes_in_all.fetch_sub(self.input_bytes, Ordering::Relaxed);
     }
 }
 

@@ -13,7 +13,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 use super::clients::{Client, Details};
-use super::connection::{Care, Connection, Push};
+use super::connection::{Care, Connection, Push, Tools};
 use super::mailbox::Message;
 use super::protocol::Version;
 use super::shared::Shared;
@@ -41,8 +41,7 @@ pub struct EventLoop {
     listener: Option<TcpListener>,
     next_loop: usize,
     connections: HashMap<u64, Connection>,
-    /// Buffers to read into.
-    spare: Vec<Vec<u8>>,
+    tools: Tools,
     /// To be looked after in this turn.
     ready: Vec<u64>,
     parked: Vec<u64>,
@@ -69,7 +68,7 @@ impl EventLoop {
             listener,
             next_loop: 0,
             connections: HashMap::new(),
-            spare: Vec::new(),
+            tools: Tools::default(),
             ready: Vec::new(),
             parked: Vec::new(),
             sleeping: Vec::new(),
@@ -211,7 +210,7 @@ impl EventLoop {
             return;
         }
         self.shared.clients.insert(Arc::clone(&client));
-        self.connections.insert(id, Connection::new(&self.shared, socket, client));
+        self.connections.insert(id, Connection::new(&self.shared, socket, &client));
     }
 
     fn take_mail(&mut self) {
@@ -225,7 +224,7 @@ impl EventLoop {
                     let id = job.session.state.client.id;
                     match self.connections.get_mut(&id) {
                         Some(connection) => {
-                            let care = connection.take_back(&shared, &mut self.spare, *job);
+                            let care = connection.take_back(&shared, &mut self.tools, *job);
                             self.follow(id, care);
                         }
                         // The peer is gone. So is its session now, and what it may have asked for meanwhile.
@@ -262,10 +261,11 @@ impl EventLoop {
         let mut ready = std::mem::take(&mut self.ready);
         for id in ready.drain(..) {
             if let Some(connection) = self.connections.get_mut(&id) {
-                let care = connection.care(&shared, &mut self.spare);
+                let care = connection.care(&shared, &mut self.tools);
                 self.follow(id, care);
             }
         }
+        shared.queue.push(&mut self.tools.jobs);
         if self.ready.is_empty() {
             // Its memory is for the next turn.
             self.ready = ready;

@@ -32,11 +32,16 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// One more.
-    pub fn push(&self, job: Job) {
+    /// More of them, in order.
+    pub fn push(&self, more: &mut Vec<Job>) {
+        if more.is_empty() {
+            return;
+        }
         let mut jobs = lock(&self.jobs);
-        jobs.push(job);
-        if jobs.len() == 1 {
+        let was_empty = jobs.is_empty();
+        jobs.append(more);
+        drop(jobs);
+        if was_empty {
             self.bell.notify_one();
         }
     }

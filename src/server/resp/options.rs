@@ -25,6 +25,8 @@ pub struct ServerOptions {
     pub output_bytes_max: usize,
     /// Most bytes that all connections together leave lying; the one that goes beyond is closed.
     pub output_bytes_max_in_all: usize,
+    /// Most bytes that commands which are not whole yet take in all; the connection that goes beyond is closed.
+    pub input_bytes_max_in_all: usize,
 }
 
 impl Default for ServerOptions {
@@ -38,6 +40,7 @@ impl Default for ServerOptions {
             stall_time: Duration::from_secs(60),
             output_bytes_max: 1 << 30,
             output_bytes_max_in_all: 2 << 30,
+            input_bytes_max_in_all: 2 << 30,
         }
     }
 }

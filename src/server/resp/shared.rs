@@ -48,6 +48,8 @@ pub struct Shared {
     pub started_at: i64,
     /// Bytes that connections did not take yet, in all.
     pub output_bytes: Arc<AtomicUsize>,
+    /// Bytes of memory that commands which are not whole yet take, in all.
+    pub input_bytes: Arc<AtomicUsize>,
     /// What the process takes.
     pub memory: Memory,
     /// How many connections there are, those included that are about to be.
@@ -91,6 +93,7 @@ impl Shared {
             since: Instant::now(),
             started_at,
             output_bytes: Arc::default(),
+            input_bytes: Arc::default(),
             memory: Memory::default(),
             connections: AtomicUsize::new(0),
             last_client: AtomicU64::new(0),

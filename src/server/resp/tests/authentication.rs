@@ -45,6 +45,11 @@ fn who_does_not_authenticate_is_cut_off_and_who_did_stays() {
     assert_eq!(silent.rest(), "");
     assert_eq!(talking.rest(), "");
     known.ask("PING|", "+PONG|");
+    // Who gives it up begins anew.
+    let start = Instant::now();
+    known.ask("RESET|", "+RESET|");
+    assert_eq!(known.rest(), "");
+    assert!(start.elapsed() > Duration::from_millis(250), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -80,3 +80,19 @@ fn beyond_maxmemory_only_what_takes_no_memory_is_done() {
     std::thread::sleep(Duration::from_millis(20));
     peer.ask("CONFIG SET maxmemory 0|SET a 2|", "+OK|+OK|");
 }
+
+#[test]
+fn halves_of_commands_take_no_more_memory_together_than_they_may() {
+    let options = ServerOptions { input_bytes_max_in_all: 4 << 20, ..options() };
+    let server = RedisServer::start(keyspace(Duration::ZERO), options).unwrap();
+    let mut peers: Vec<Peer> = (0..10).map(|_| Peer::new(&server)).collect();
+    for peer in &mut peers {
+        peer.send("*3|$3|SET|$1|a|$100000000|");
+        // Some of them are cut off while they send.
+        let _ = peer.0.write_all(&vec![b'x'; 1 << 20]);
+    }
+    eventually("some are cut off", || server.shared().clients.len() < 10);
+    assert!(server.shared().input_bytes.load(std::sync::atomic::Ordering::SeqCst) <= 8 << 20);
+    drop(peers);
+    expect_nothing_left(&server);
+}

@@ -118,9 +118,9 @@ fn expect_nothing_left(server: &RunningServer) {
     let shared = server.shared();
     let atomics = || {
         let ordering = std::sync::atomic::Ordering::SeqCst;
-        (shared.connections.load(ordering), shared.output_bytes.load(ordering))
+        [&shared.connections, &*shared.output_bytes, &*shared.input_bytes].map(|counter| counter.load(ordering))
     };
-    eventually("all connections are gone", || shared.clients.len() == 0 && atomics() == (0, 0));
+    eventually("all connections are gone", || shared.clients.len() == 0 && atomics() == [0; 3]);
     eventually("no channel has a listener", || shared.pubsub.counts() == (0, 0));
     eventually("no key is watched", || shared.watches.len() == 0);
     assert!(!shared.clients.has_monitors());
