@@ -14,6 +14,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::clients::{Client, Details};
 use super::connection::{Care, Connection, Push, Tools};
+use super::executor::{self, Job};
 use super::mailbox::Message;
 use super::protocol::Version;
 use super::shared::Shared;
@@ -220,17 +221,7 @@ impl EventLoop {
             match message {
                 Message::Accepted(socket, address) => self.serve(socket, address),
                 Message::Kill(id) => self.close(id),
-                Message::Done(job) => {
-                    let id = job.session.state.client.id;
-                    match self.connections.get_mut(&id) {
-                        Some(connection) => {
-                            let care = connection.take_back(&shared, &mut self.tools, *job);
-                            self.follow(id, care);
-                        }
-                        // The peer is gone. So is its session now, and what it may have asked for meanwhile.
-                        None => shared.clients.remove(id),
-                    }
-                }
+                Message::Done(job) => self.take_back(*job),
                 Message::Published(published, clients) => {
                     self.push(clients, &Push::Published(published), &mut pushed);
                 }
@@ -244,6 +235,20 @@ impl EventLoop {
                 let care = connection.send_replies(&shared);
                 self.follow(id, care);
             }
+        }
+    }
+
+    /// A session's batch is written.
+    fn take_back(&mut self, job: Job) {
+        let shared = Arc::clone(&self.shared);
+        let id = job.session.state.client.id;
+        match self.connections.get_mut(&id) {
+            Some(connection) => {
+                let care = connection.take_back(&shared, &mut self.tools, job);
+                self.follow(id, care);
+            }
+            // The peer is gone. So is its session now, and what it may have asked for meanwhile.
+            None => shared.clients.remove(id),
         }
     }
 
@@ -265,7 +270,13 @@ impl EventLoop {
                 self.follow(id, care);
             }
         }
-        shared.queue.push(&mut self.tools.jobs);
+        if shared.options.writes_on_event_loops && !self.tools.jobs.is_empty() {
+            let mut jobs = std::mem::take(&mut self.tools.jobs);
+            executor::write(&shared, &mut jobs);
+            jobs.into_iter().for_each(|job| self.take_back(job));
+        } else {
+            shared.queue.push(&mut self.tools.jobs);
+        }
         if self.ready.is_empty() {
             // Its memory is for the next turn.
             self.ready = ready;

@@ -81,9 +81,22 @@ pub fn run(shared: &Shared) {
 }
 
 fn write_group(shared: &Shared, mut jobs: Vec<Job>) {
+    write(shared, &mut jobs);
+    let mut by_loop: BTreeMap<usize, Vec<Message>> = BTreeMap::new();
+    for job in jobs {
+        by_loop.entry(job.session.state.client.event_loop).or_default().push(Message::Done(Box::new(job)));
+    }
+    for (event_loop, messages) in by_loop {
+        shared.mailboxes[event_loop].send(messages);
+    }
+}
+
+/// Does the batches of these sessions as one group, after which their answers are to be sent. It returns when the group is durable, or
+/// was undone.
+pub fn write(shared: &Shared, jobs: &mut [Job]) {
     let mut events = Vec::new();
     let done = shared.keyspace.transact(|keyspace, now| {
-        for job in &mut jobs {
+        for job in &mut *jobs {
             job.end = job.session.run(shared, Keys::Exclusive { keyspace, now, events: &mut events });
         }
     });
@@ -92,15 +105,10 @@ fn write_group(shared: &Shared, mut jobs: Vec<Job>) {
     if why.is_none() {
         tell(shared, &events);
     }
-    let mut by_loop: BTreeMap<usize, Vec<Message>> = BTreeMap::new();
-    for mut job in jobs {
+    for job in jobs {
         job.session.state.settle(shared, why.as_deref());
         job.session.publish(shared);
         job.session.state.outbox.send(shared);
-        by_loop.entry(job.session.state.client.event_loop).or_default().push(Message::Done(Box::new(job)));
-    }
-    for (event_loop, messages) in by_loop {
-        shared.mailboxes[event_loop].send(messages);
     }
     wake_parked(shared);
 }

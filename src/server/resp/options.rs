@@ -13,6 +13,9 @@ pub struct ServerOptions {
     pub address: SocketAddr,
     /// How many event loops there are; one a core without a word.
     pub event_loops: Option<NonZero<usize>>,
+    /// Event loops write themselves, without the executor. That is for stores that sync nothing before they answer: where a write
+    /// waits for the disk, everybody on its loop would wait with it.
+    pub writes_on_event_loops: bool,
     /// Who may connect.
     pub authenticator: Authenticator,
     /// Most connections at a time, until `CONFIG SET maxclients` says another number.
@@ -34,6 +37,7 @@ impl Default for ServerOptions {
         ServerOptions {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 6379)),
             event_loops: None,
+            writes_on_event_loops: false,
             authenticator: Authenticator::None,
             clients_max: 10_000,
             authentication_time: Duration::from_secs(5),

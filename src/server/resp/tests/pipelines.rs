@@ -2,13 +2,16 @@ use super::*;
 
 #[test]
 fn answers_come_in_the_order_of_the_commands_where_reads_follow_writes() {
-    let server = start();
-    let mut peer = Peer::new(&server);
-    for _ in 0..50 {
-        peer.ask(
-            "GET a|SET a 1|GET a|INCR a|GET a|SELECT 1|GET a|SELECT 0|DEL a|GET a|PING|",
-            "$-1|+OK|$1|1|:2|$1|2|+OK|$-1|+OK|:1|$-1|+PONG|",
-        );
+    for writes_on_event_loops in [false, true] {
+        let options = ServerOptions { writes_on_event_loops, ..options() };
+        let server = RedisServer::start(keyspace(Duration::ZERO), options).unwrap();
+        let mut peer = Peer::new(&server);
+        for _ in 0..50 {
+            peer.ask(
+                "GET a|SET a 1|GET a|INCR a|GET a|SELECT 1|GET a|SELECT 0|DEL a|GET a|PING|",
+                "$-1|+OK|$1|1|:2|$1|2|+OK|$-1|+OK|:1|$-1|+PONG|",
+            );
+        }
     }
 }
 
@@ -39,7 +42,13 @@ fn commands_sent_while_a_write_is_on_its_way_wait_for_it() {
 
 #[test]
 fn many_connections_count_to_the_same_number() {
-    let server = start();
+    count_together(false);
+    count_together(true);
+}
+
+fn count_together(writes_on_event_loops: bool) {
+    let options = ServerOptions { writes_on_event_loops, ..options() };
+    let server = RedisServer::start(keyspace(Duration::ZERO), options).unwrap();
     let address = server.address();
     let threads: Vec<_> = (0..8)
         .map(|_| {
