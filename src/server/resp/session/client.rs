@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::answers::ReplyMode;
 use super::channels::count;
 use super::greeting::is_plain;
-use super::{ReplyMode, Shared, State, Step};
+use super::{Shared, State, Step};
 use crate::server::resp::clients::Client;
 use crate::server::resp::command::{Arguments, Refusal};
 use crate::server::resp::number::parse_i64;

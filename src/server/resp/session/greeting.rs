@@ -1,7 +1,8 @@
 //! `PING`, `SELECT`, `AUTH`, `HELLO`, `RESET`: how a connection begins.
 
+use super::answers::ReplyMode;
 use super::channels::count;
-use super::{ReplyMode, Shared, State};
+use super::{Shared, State};
 use crate::keyspace::DATABASES;
 use crate::server::resp::command::{Arguments, Refusal};
 use crate::server::resp::number::parse_i64;

@@ -1,12 +1,15 @@
 //! A connection's side of the protocol: what it sent, what it selected, what it is answered. A session runs on its event loop, or
 //! on the executor while its batch writes; it is in one place at a time.
 
+mod answers;
 mod channels;
 mod check;
 mod client;
 mod cluster;
 mod config;
 mod describe;
+mod dispatch;
+mod execute;
 mod greeting;
 mod help;
 mod info;
@@ -14,17 +17,16 @@ mod monitor;
 mod server;
 mod transaction;
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::check::{Checked, NotChecked};
+use self::answers::{Held, ReplyMode};
 use self::transaction::Transaction;
 use super::clients::{Client, Details};
-use super::command::{Arguments, Command, Event, EventClass, Flag, Reader, Refusal, Run, Writer};
+use super::command::{Event, Refusal};
 use super::input::Input;
 use super::outbox::Outbox;
-use super::protocol::{ParseLimits, ReplyBuffer, Version};
+use super::protocol::{ParseLimits, ReplyBuffer};
 use super::pubsub::Subscriptions;
 use super::shared::Shared;
 use super::sync::lock;
@@ -100,27 +102,6 @@ enum Step {
     Sleep(Duration),
     Close,
     Drop,
-}
-
-/// Whether a client wants answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReplyMode {
-    On,
-    Off,
-    /// Not to this command, but to the next.
-    Skip,
-    /// Not to the next.
-    SkipNext,
-}
-
-/// The ticket that stands for the group which is being made.
-const THIS_GROUP: u64 = u64::MAX;
-
-/// An answer that is none before a group is durable.
-#[derive(Clone, Debug)]
-struct Held {
-    ticket: u64,
-    bytes: Range<usize>,
 }
 
 /// A connection's state, and what it sent.
@@ -247,33 +228,6 @@ impl State {
         }
     }
 
-    /// The greatest ticket that an answer waits for, if one does that was not taken in the executor's group.
-    pub fn waits_for(&self) -> Option<u64> {
-        self.held.iter().map(|held| held.ticket).filter(|ticket| *ticket != THIS_GROUP).max()
-    }
-
-    /// All groups that answers waited for are durable or undone. Answers that come of an undone one say so instead: `why` of the
-    /// executor's own group, if that was.
-    pub fn settle(&mut self, shared: &Shared, why: Option<&str>) {
-        let held = std::mem::take(&mut self.held);
-        let is_lost = |held: &Held| match held.ticket {
-            THIS_GROUP => why.is_some(),
-            ticket => shared.keyspace.failed(ticket),
-        };
-        if !held.iter().any(is_lost) {
-            return;
-        }
-        let answered = self.replies.take();
-        let why = why.unwrap_or("a group of writes was undone");
-        let mut done = 0;
-        for lost in held.iter().filter(|held| is_lost(held)) {
-            self.replies.append(&answered[done..lost.bytes.start]);
-            self.replies.error(format!("MISCONF Errors writing to the log: {why}"));
-            done = lost.bytes.end;
-        }
-        self.replies.append(&answered[done..]);
-    }
-
     fn publish(&self) {
         let (input, capacity) = self.input_bytes;
         *lock(&self.client.details) = Details {
@@ -290,231 +244,5 @@ impl State {
             input_bytes: (input, capacity.saturating_sub(input)),
             is_kept: self.is_kept,
         };
-    }
-
-    /// A command, from its name to its answer.
-    fn command(&mut self, shared: &Shared, arguments: Arguments<'_>, keys: &mut Keys<'_>) -> Step {
-        let checked = match check::check(arguments) {
-            Ok(checked) => checked,
-            Err(NotChecked::AnotherProtocol) => return Step::Drop,
-            Err(NotChecked::Refused(name, refusal)) => return self.reject(name, refusal),
-        };
-        let Checked { command, subcommand } = checked;
-        let is_control = matches!(command.run, Run::Session) && check::is_control(command.name);
-        if !self.is_authenticated && !command.flags.contains(&Flag::NoAuth) {
-            return self.reject(command.name, Refusal::fixed("NOAUTH Authentication required."));
-        }
-        if self.subscriptions.len() > 0
-            && self.replies.version() == Version::Resp2
-            && !check::is_for_subscribers(command.name)
-        {
-            return self.reject(command.name, check::not_for_subscribers(command.name, subcommand));
-        }
-        if self.is_monitor && !matches!(command.run, Run::Session) {
-            return self.reject(command.name, Refusal::fixed("ERR Replica can't interact with the keyspace"));
-        }
-        if command.flags.contains(&Flag::DenyOom) && shared.is_out_of_memory() {
-            let refusal = Refusal::fixed("OOM command not allowed when used memory > 'maxmemory'.");
-            return self.reject(command.name, refusal);
-        }
-        if let Some(left) = shared.pause(self.may_write(command)) {
-            return Step::HoldBack(left);
-        }
-        let start = self.replies.bytes().len();
-        if !is_control && let Some(transaction) = &mut self.transaction {
-            if command.flags.contains(&Flag::NoMulti) {
-                return self.reject(command.name, Refusal::fixed("ERR Command not allowed inside a transaction"));
-            }
-            if !transaction.push(checked, arguments) {
-                return Step::Drop;
-            }
-            self.replies.simple("QUEUED");
-            self.commands += 1;
-            return self.answered(start, keys, Step::Done);
-        }
-        let step = self.execute(shared, checked, arguments, keys);
-        if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::HoldBack(_)) {
-            return step;
-        }
-        self.answered(start, keys, step)
-    }
-
-    /// Answers that the client does not want are forgotten; those that a group stands behind are noted.
-    fn answered(&mut self, start: usize, keys: &Keys<'_>, step: Step) -> Step {
-        let seen = std::mem::take(&mut self.seen);
-        match self.reply_mode {
-            ReplyMode::On => {
-                let settled = if let Keys::Shared { settled, .. } = keys { *settled } else { 0 };
-                if seen > settled {
-                    self.held.push(Held { ticket: seen, bytes: start..self.replies.bytes().len() });
-                }
-            }
-            ReplyMode::Off => self.replies.truncate(start),
-            ReplyMode::SkipNext => {
-                self.replies.truncate(start);
-                self.reply_mode = ReplyMode::Skip;
-            }
-            ReplyMode::Skip => {
-                self.replies.truncate(start);
-                self.reply_mode = ReplyMode::On;
-            }
-        }
-        step
-    }
-
-    /// An error before the command was begun: a transaction does not survive it, nor its own end.
-    fn reject(&mut self, name: &str, refusal: Refusal) -> Step {
-        let start = self.replies.bytes().len();
-        if name == "exec" {
-            self.transaction = None;
-            self.watches.clear();
-            let why = refusal.text();
-            let why = why.strip_prefix("ERR ").unwrap_or(why);
-            self.replies.error(format!("EXECABORT Transaction discarded because of: {why}"));
-        } else {
-            if let Some(transaction) = &mut self.transaction {
-                transaction.abort();
-            }
-            self.replies.error(refusal.text());
-        }
-        self.errors += 1;
-        self.answered(start, &Keys::None, Step::Done)
-    }
-
-    fn may_write(&self, command: &Command) -> bool {
-        match command.run {
-            Run::Write(_) => true,
-            Run::Read(_) => false,
-            Run::Session => {
-                let is_writing_exec =
-                    || command.name == "exec" && self.transaction.as_ref().is_some_and(Transaction::has_writes);
-                command.name == "publish" || is_writing_exec()
-            }
-        }
-    }
-
-    /// Does a command, alone or out of a transaction.
-    fn execute(
-        &mut self,
-        shared: &Shared,
-        Checked { command, subcommand }: Checked,
-        arguments: Arguments<'_>,
-        keys: &mut Keys<'_>,
-    ) -> Step {
-        let start = self.replies.bytes().len();
-        let before = self.last;
-        self.last = (command.name, subcommand.map(|subcommand| subcommand.name));
-        let outcome = match command.run {
-            Run::Read(run) => self.read(run, arguments, keys),
-            Run::Write(_) => self.write(shared, command, arguments, keys),
-            Run::Session => self.dispatch(shared, command.name, subcommand, arguments, keys),
-        };
-        let step = outcome.unwrap_or_else(|refusal| {
-            self.replies.truncate(start);
-            self.replies.error(refusal.text());
-            self.errors += 1;
-            Step::Done
-        });
-        if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::HoldBack(_)) {
-            self.last = before;
-            return step;
-        }
-        self.commands += 1;
-        if shared.clients.has_monitors() {
-            self.show_to_monitors(shared, command, subcommand, arguments);
-        }
-        step
-    }
-
-    fn read(
-        &mut self,
-        run: fn(&Reader<'_>, Arguments<'_>, &mut ReplyBuffer) -> super::command::Outcome,
-        arguments: Arguments<'_>,
-        keys: &Keys<'_>,
-    ) -> Result<Step, Refusal> {
-        let Some((keyspace, now)) = keys.look() else { return Ok(Step::NeedsKeys) };
-        let reader = Reader::new(keyspace, self.database, now);
-        let outcome = run(&reader, arguments, &mut self.replies);
-        let ticket = if matches!(keys, Keys::Exclusive { .. }) { THIS_GROUP } else { reader.depends_on() };
-        self.seen = self.seen.max(ticket);
-        outcome.map(|()| Step::Done)
-    }
-
-    fn write(
-        &mut self,
-        shared: &Shared,
-        command: &Command,
-        arguments: Arguments<'_>,
-        keys: &mut Keys<'_>,
-    ) -> Result<Step, Refusal> {
-        let (Keys::Exclusive { keyspace, now, events }, Run::Write(run)) = (keys, command.run) else {
-            return Ok(Step::NeedsWriter);
-        };
-        match command.name {
-            "flushall" => shared.watches.raise_all(0..u8::MAX, keyspace, *now),
-            "flushdb" => shared.watches.raise_all(self.database..self.database + 1, keyspace, *now),
-            _ => {}
-        }
-        keyspace.packed_limits = shared.config.packed_limits();
-        let told = events.len();
-        let outcome = run(&mut Writer::new(keyspace, self.database, *now, events), arguments, &mut self.replies);
-        // A key that went with its deadline was gone for who watches it before it was removed.
-        let changes = events[told..].iter().filter(|event| event.class != EventClass::Expired);
-        changes.for_each(|event| shared.watches.raise(event.database, &event.key));
-        if shared.config.notify().bits() == 0 {
-            events.truncate(told);
-        }
-        self.seen = THIS_GROUP;
-        outcome.map(|()| Step::Done)
-    }
-
-    /// Commands about the connection and the server.
-    fn dispatch(
-        &mut self,
-        shared: &Shared,
-        name: &'static str,
-        subcommand: Option<&'static Command>,
-        arguments: Arguments<'_>,
-        keys: &mut Keys<'_>,
-    ) -> Result<Step, Refusal> {
-        if let Some(Command { name: "help", .. }) = subcommand {
-            self.help(name);
-            return Ok(Step::Done);
-        }
-        let subcommand = subcommand.map_or("", |subcommand| subcommand.name);
-        match name {
-            "ping" => self.ping(arguments)?,
-            "echo" => self.replies.bulk(arguments.at(1)),
-            "select" => self.select(arguments)?,
-            "quit" => {
-                self.replies.ok();
-                return Ok(Step::Close);
-            }
-            "auth" => self.auth(shared, arguments)?,
-            "hello" => self.hello(shared, arguments)?,
-            "reset" => self.reset(shared),
-            "multi" => self.multi()?,
-            "discard" => self.discard()?,
-            "watch" => return self.watch(arguments, keys),
-            "unwatch" => self.unwatch(),
-            "exec" => return self.exec(shared, keys),
-            "subscribe" => self.subscribe(arguments, false),
-            "psubscribe" => self.subscribe(arguments, true),
-            "unsubscribe" => self.unsubscribe(arguments, false),
-            "punsubscribe" => self.unsubscribe(arguments, true),
-            "publish" => self.publish_message(shared, arguments),
-            "pubsub" => self.pubsub(shared, subcommand, arguments)?,
-            "client" => return self.client_command(shared, subcommand, arguments),
-            "command" => self.command_command(subcommand, arguments)?,
-            "config" => self.config_command(shared, subcommand, arguments)?,
-            "info" => {
-                let Some((keyspace, _)) = keys.look() else { return Ok(Step::NeedsKeys) };
-                self.info(shared, keyspace, arguments);
-            }
-            "cluster" => self.cluster(shared, subcommand, arguments, keys)?,
-            "monitor" => self.monitor(shared),
-            _ => return self.server_command(shared, name, subcommand, arguments),
-        }
-        Ok(Step::Done)
     }
 }
