@@ -1,20 +1,13 @@
 //! `CLUSTER`, for clients that ask before anything else: one node that has all slots.
 
-use super::channels::count;
-use super::{Keys, Shared, State};
-use crate::server::resp::command::{Arguments, Refusal};
+use super::{Shared, State};
+use crate::server::resp::command::Arguments;
 
 /// How many slots keys are spread over.
 const SLOTS: u16 = 16_384;
 
 impl State {
-    pub(super) fn cluster(
-        &mut self,
-        shared: &Shared,
-        subcommand: &str,
-        arguments: Arguments<'_>,
-        _keys: &Keys<'_>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn cluster(&mut self, shared: &Shared, subcommand: &str, arguments: Arguments<'_>) {
         let (ip, port, id) = (self.client.local.ip().to_string(), self.client.local.port(), &shared.run_id);
         let replies = &mut self.replies;
         match subcommand {
@@ -78,9 +71,8 @@ impl State {
                     replies.integer(value);
                 }
             }
-            _ => replies.integer(count(usize::from(slot(arguments.at(2))))),
+            _ => replies.integer(i64::from(slot(arguments.at(2)))),
         }
-        Ok(())
     }
 }
 

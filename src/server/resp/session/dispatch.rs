@@ -47,7 +47,7 @@ impl State {
                 let Some((keyspace, _)) = keys.look() else { return Ok(Step::NeedsKeys) };
                 self.info(shared, keyspace, arguments);
             }
-            "cluster" => self.cluster(shared, subcommand, arguments, keys)?,
+            "cluster" => self.cluster(shared, subcommand, arguments),
             "monitor" => self.monitor(shared),
             _ => return self.server_command(shared, name, subcommand, arguments),
         }

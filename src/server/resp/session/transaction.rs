@@ -26,7 +26,7 @@ impl Transaction {
         match checked.command.run {
             Run::Read(_) => self.has_reads = true,
             Run::Write(_) => self.has_writes = true,
-            Run::Session => self.has_reads |= matches!(checked.command.name, "info" | "cluster"),
+            Run::Session => self.has_reads |= checked.command.name == "info",
         }
         let range = self.arguments.push(arguments);
         self.commands.push((checked, range));
