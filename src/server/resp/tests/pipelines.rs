@@ -154,8 +154,8 @@ fn answers_are_left_out_as_client_reply_says() {
 fn a_paused_server_does_what_it_was_sent_once_the_pause_is_over() {
     let server = start();
     let (mut pausing, mut peer) = (Peer::new(&server), Peer::new(&server));
-    pausing.ask("CLIENT PAUSE 100 WRITE|", "+OK|");
     let start = Instant::now();
+    pausing.ask("CLIENT PAUSE 100 WRITE|", "+OK|");
     peer.ask("GET a|", "$-1|");
     peer.ask("SET a 1|GET a|", "+OK|$1|1|");
     assert!(start.elapsed() > Duration::from_millis(80));
