@@ -1,12 +1,44 @@
 //! The Redis protocol, RESP2 and RESP3.
+//!
+//! Event loops, one a core, serve connections: a connection's bytes become commands where they lie, all commands that are there are
+//! done as one batch and answered with one write. A batch that only looks at keys is done where it came in, under one lock for
+//! reading. From its first write on it goes to the executor, a thread that does the batches of all connections as one group: one lock, one
+//! sync. So answers leave in the order of the commands, and nobody is told what a crash could take back.
 
+mod authenticator;
+mod clients;
 pub mod command;
+mod config;
+mod connection;
+mod event_loop;
+mod executor;
 pub mod glob;
 pub mod hashes;
+mod input;
 pub mod keys;
 pub mod long_double;
+mod mailbox;
+mod memory;
+mod notify;
 pub mod number;
+mod options;
+mod outbox;
+mod output;
 pub mod protocol;
+mod pubsub;
 mod random;
+mod running;
 mod scan;
+mod session;
+mod shared;
+mod statistics;
 pub mod strings;
+mod sync;
+mod watch;
+
+pub use authenticator::Authenticator;
+pub use options::ServerOptions;
+pub use running::{RedisServer, RunningServer, Stopper};
+
+#[cfg(test)]
+mod tests;

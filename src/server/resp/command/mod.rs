@@ -6,7 +6,9 @@ mod access;
 mod arguments;
 mod change;
 mod deadline;
+mod index;
 mod refusal;
+mod session_table;
 mod table;
 #[cfg(test)]
 pub(in crate::server::resp) mod testing;
@@ -16,8 +18,10 @@ mod tests;
 pub use access::{Event, EventClass, Reader, Writer};
 pub use arguments::Arguments;
 pub use deadline::{Terms, TimeForm, to_ms};
+pub use index::{all, find};
 pub use refusal::Refusal;
-pub use table::{COMMANDS, find};
+pub use session_table::{SESSION_COMMANDS, subcommands};
+pub use table::COMMANDS;
 
 use super::protocol::ReplyBuffer;
 
@@ -86,6 +90,12 @@ pub enum Flag {
     SkipMonitor,
     /// Its keys are not all where its positions say.
     MovableKeys,
+    /// It is answered while a script runs.
+    AllowBusy,
+    /// It is not for scripts.
+    NoScript,
+    /// It is not for transactions.
+    NoMulti,
 }
 
 /// Positions of a command's keys among its arguments, the name being 0.

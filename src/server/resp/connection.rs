@@ -1,0 +1,351 @@
+//! A connection, as its event loop has it: a socket, a session, and what the peer did not take yet.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+
+use super::clients::Client;
+use super::executor::Job;
+use super::output::Output;
+use super::pubsub::Published;
+use super::session::{BatchEnd, Keys, Session};
+use super::shared::Shared;
+
+/// While so much was not taken, no further command is done: a slow reader slows itself down.
+const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Who listens does not slow down who publishes: beyond so much not taken it is cut off.
+const SUBSCRIBER_OUTPUT_BYTES_MAX: usize = 32 << 20;
+/// Before it authenticated a connection may leave so much lying.
+const UNAUTHENTICATED_OUTPUT_BYTES_MAX: usize = 16 << 10;
+/// Buffers of answers longer than this are not kept for the next ones.
+const REPLIES_KEPT_BYTES: usize = 16 << 10;
+
+/// Why the next command has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// The session is with the executor.
+    Executor,
+    /// The answers are none before the group of this ticket is durable; the batch ended so.
+    Settled(u64, BatchEnd),
+    /// A pause.
+    Until(Instant),
+}
+
+/// What an event loop lends to the connection it looks after.
+#[derive(Debug, Default)]
+pub struct Tools {
+    /// Buffers to read into.
+    pub spare: Vec<Vec<u8>>,
+    /// Sessions for the executor, which gets those of all connections at once.
+    pub jobs: Vec<Job>,
+}
+
+/// Something for the peer that it did not ask for.
+#[derive(Clone, Debug)]
+pub enum Push {
+    /// A message on a channel.
+    Published(Arc<Published>),
+    /// What others do.
+    Monitored(Arc<[u8]>),
+}
+
+/// What became of a connection that was looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// It waits for its peer, or for the executor.
+    Idle,
+    /// There is more to be done at once, after the others had their turn.
+    Again,
+    /// Its answers wait for a group.
+    Parked,
+    /// It pauses until then.
+    Sleeping(Instant),
+    /// It is over.
+    Close,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    socket: OwnedFd,
+    /// `None`: with the executor.
+    session: Option<Box<Session>>,
+    waiting: Option<Waiting>,
+    output: Output,
+    /// What waits until the answers before it are out.
+    pushes: Vec<Push>,
+    pushes_bytes: usize,
+    /// There may be something to read.
+    is_readable: bool,
+    /// The peer sends nothing more.
+    is_hung_up: bool,
+    /// There may be a whole command in the input.
+    has_input: bool,
+    /// It ends when the output is out.
+    is_closing: bool,
+    /// Since when it has to authenticate, while it does.
+    unknown_since: Option<Instant>,
+    is_listening: bool,
+    active: Instant,
+    /// Bytes of memory that its input takes between batches.
+    input_bytes: usize,
+    /// Those of all connections.
+    input_bytes_in_all: Arc<AtomicUsize>,
+}
+
+impl Connection {
+    /// Of a client that just came.
+    pub fn new(shared: &Shared, socket: OwnedFd, client: &Arc<Client>) -> Connection {
+        let session = Session::new(shared, Arc::clone(client));
+        Connection {
+            socket,
+            unknown_since: (!session.state.is_authenticated).then_some(client.since),
+            input_bytes: 0,
+            input_bytes_in_all: Arc::clone(&shared.input_bytes),
+            session: Some(Box::new(session)),
+            waiting: None,
+            output: Output::new(Arc::clone(&shared.output_bytes)),
+            pushes: Vec::new(),
+            pushes_bytes: 0,
+            is_readable: false,
+            is_hung_up: false,
+            has_input: false,
+            is_closing: false,
+            is_listening: false,
+            active: client.since,
+        }
+    }
+
+    /// The system says that there is something to read, or that the peer sends no more.
+    pub fn note(&mut self, is_readable: bool, is_hung_up: bool) {
+        self.is_readable |= is_readable || is_hung_up;
+        self.is_hung_up |= is_hung_up;
+    }
+
+    /// Whether its time is over: it did not authenticate, takes nothing of what it is answered, or is idle for longer than
+    /// connections may be.
+    pub fn is_overdue(&self, shared: &Shared, timeout: Option<Duration>) -> bool {
+        let options = &shared.options;
+        let is_idle = || {
+            self.waiting.is_none()
+                && !self.is_listening
+                && timeout.is_some_and(|timeout| self.active.elapsed() > timeout)
+        };
+        self.unknown_since.is_some_and(|since| since.elapsed() > options.authentication_time)
+            || self.output.stalled_since().is_some_and(|since| since.elapsed() > options.stall_time)
+            || is_idle()
+    }
+
+    /// Does what there is to do, until it has to wait.
+    pub fn care(&mut self, shared: &Shared, tools: &mut Tools) -> Care {
+        let Ok(sent) = self.output.flush(&self.socket) else { return Care::Close };
+        shared.statistics.output_bytes.add(sent);
+        if self.is_closing {
+            return if self.output.is_empty() { Care::Close } else { Care::Idle };
+        }
+        match self.waiting {
+            Some(Waiting::Executor) => return Care::Idle,
+            Some(Waiting::Settled(ticket, _)) if shared.keyspace.settled() < ticket => return Care::Parked,
+            Some(Waiting::Settled(_, end)) => {
+                self.waiting = None;
+                if let Some(session) = &mut self.session {
+                    session.state.settle(shared, None);
+                }
+                return self.answer(shared, tools, end);
+            }
+            Some(Waiting::Until(until)) if until > Instant::now() => return Care::Sleeping(until),
+            Some(Waiting::Until(_)) => self.waiting = None,
+            None => {}
+        }
+        if self.output.len() > OUTPUT_PAUSE_BYTES {
+            return Care::Idle;
+        }
+        if !self.has_input {
+            if !self.is_readable {
+                return Care::Idle;
+            }
+            match self.read(shared, tools) {
+                Ok(true) => self.active = Instant::now(),
+                Ok(false) => return Care::Idle,
+                Err(Errno::PIPE) if !self.output.is_empty() => {
+                    self.is_closing = true;
+                    return Care::Idle;
+                }
+                Err(_) => return Care::Close,
+            }
+        }
+        self.run_batch(shared, tools)
+    }
+
+    /// Reads once. Whether something came; that the peer sends no more is a broken pipe.
+    fn read(&mut self, shared: &Shared, tools: &mut Tools) -> Result<bool, Errno> {
+        let Some(session) = &mut self.session else { return Ok(false) };
+        let buffer = session.input.room(&mut tools.spare);
+        let room = buffer.capacity() - buffer.len();
+        match rustix::io::read(&self.socket, spare_capacity(buffer)) {
+            Ok(0) => Err(Errno::PIPE),
+            Ok(bytes) => {
+                shared.statistics.input_bytes.add(bytes);
+                // All that was there: the system tells when more comes. Where nothing more can come, the end does.
+                if bytes < room && !self.is_hung_up {
+                    self.is_readable = false;
+                }
+                self.has_input = true;
+                Ok(true)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {
+                self.is_readable = false;
+                session.input.release(&mut tools.spare);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does the commands that are there, as one batch.
+    fn run_batch(&mut self, shared: &Shared, tools: &mut Tools) -> Care {
+        let Some(session) = &mut self.session else { return Care::Idle };
+        let mut end = session.run(shared, Keys::None);
+        if end == BatchEnd::NeedsKeys {
+            let keyspace = shared.keyspace.read();
+            // Asked for under the lock: what is seen of a group that this does not have is either not durable yet or, once it was
+            // undone, not seen.
+            let settled = shared.keyspace.settled();
+            end =
+                session.run(shared, Keys::Shared { keyspace: &keyspace, now: shared.keyspace.now().micros(), settled });
+        }
+        if end == BatchEnd::NeedsWriter {
+            if let Some(session) = self.session.take() {
+                self.waiting = Some(Waiting::Executor);
+                tools.jobs.push(Job { session, end });
+            }
+            return Care::Idle;
+        }
+        session.publish(shared);
+        session.state.outbox.send(shared);
+        match session.state.waits_for() {
+            Some(ticket) => {
+                self.waiting = Some(Waiting::Settled(ticket, end));
+                Care::Parked
+            }
+            None => self.answer(shared, tools, end),
+        }
+    }
+
+    /// The executor is done with the session's batch.
+    pub fn take_back(&mut self, shared: &Shared, tools: &mut Tools, job: Job) -> Care {
+        self.session = Some(job.session);
+        self.waiting = None;
+        self.active = Instant::now();
+        self.answer(shared, tools, job.end)
+    }
+
+    /// Sends the answers of a batch that ended so, and what had to wait for them.
+    fn answer(&mut self, shared: &Shared, tools: &mut Tools, end: BatchEnd) -> Care {
+        if end == BatchEnd::Drop {
+            return Care::Close;
+        }
+        let pushes = std::mem::take(&mut self.pushes);
+        self.pushes_bytes = 0;
+        if let Some(session) = &mut self.session {
+            session.input.release(&mut tools.spare);
+            self.unknown_since = match session.state.is_authenticated {
+                true => None,
+                false => self.unknown_since.or_else(|| Some(Instant::now())),
+            };
+            let (before, now) = (self.input_bytes, session.input.capacity());
+            if before != now {
+                self.input_bytes = now;
+                let before_in_all = shared.input_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+                let in_all = before_in_all.wrapping_add(now).wrapping_sub(before);
+                if now > before && in_all > shared.options.input_bytes_max_in_all {
+                    return Care::Close;
+                }
+            }
+            self.is_listening = session.state.subscriptions.len() > 0 || session.state.is_monitor;
+            for push in pushes {
+                encode(session, &push);
+            }
+        }
+        if self.send_replies(shared) == Care::Close {
+            return Care::Close;
+        }
+        self.has_input = matches!(end, BatchEnd::Full | BatchEnd::Wait(_));
+        match end {
+            BatchEnd::Close if self.output.is_empty() => Care::Close,
+            BatchEnd::Close => {
+                self.is_closing = true;
+                Care::Idle
+            }
+            BatchEnd::Wait(time) => {
+                let until = Instant::now() + time;
+                self.waiting = Some(Waiting::Until(until));
+                Care::Sleeping(until)
+            }
+            _ if self.has_input || self.is_readable => Care::Again,
+            _ => Care::Idle,
+        }
+    }
+
+    /// Something for the peer that it did not ask for. Sent with [`Connection::send_replies`], or after the answers that are not
+    /// there yet.
+    pub fn push(&mut self, push: Push) {
+        let is_behind_answers = matches!(self.waiting, Some(Waiting::Executor | Waiting::Settled(..)));
+        if let Some(session) = &mut self.session
+            && !is_behind_answers
+        {
+            encode(session, &push);
+            return;
+        }
+        self.pushes_bytes += match &push {
+            Push::Published(published) => published.bytes(),
+            Push::Monitored(lines) => lines.len(),
+        };
+        self.pushes.push(push);
+    }
+
+    /// Sends what was encoded.
+    pub fn send_replies(&mut self, shared: &Shared) -> Care {
+        if let Some(session) = &mut self.session
+            && !matches!(self.waiting, Some(Waiting::Settled(..)))
+        {
+            let replies = &mut session.state.replies;
+            let Ok(sent) = self.output.send(&self.socket, replies.bytes()) else { return Care::Close };
+            shared.statistics.output_bytes.add(sent);
+            if replies.bytes().len() > REPLIES_KEPT_BYTES {
+                drop(replies.take());
+            } else {
+                replies.truncate(0);
+            }
+        }
+        let bytes = self.output.len() + self.pushes_bytes;
+        let bytes_max = match (self.unknown_since.is_none(), self.is_listening) {
+            (false, _) => UNAUTHENTICATED_OUTPUT_BYTES_MAX,
+            (true, true) => SUBSCRIBER_OUTPUT_BYTES_MAX.min(shared.options.output_bytes_max),
+            (true, false) => shared.options.output_bytes_max,
+        };
+        let is_too_much_in_all =
+            || shared.output_bytes.load(Ordering::Relaxed) > shared.options.output_bytes_max_in_all;
+        if bytes > bytes_max || bytes > 0 && is_too_much_in_all() { Care::Close } else { Care::Idle }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.input_bytes_in_all.fetch_sub(self.input_bytes, Ordering::Relaxed);
+    }
+}
+
+fn encode(session: &mut Session, push: &Push) {
+    let state = &mut session.state;
+    match push {
+        Push::Published(published) if state.subscriptions.wants(published) => published.push(&mut state.replies),
+        Push::Published(_) => {}
+        Push::Monitored(lines) if state.is_monitor => state.replies.append(lines),
+        Push::Monitored(_) => {}
+    }
+}

@@ -1,0 +1,163 @@
+//! The one thread that changes keys.
+//!
+//! Batches that write are queued here, sessions and all. The executor takes whatever waits, does it as one group under one lock of the
+//! keyspace, which then becomes durable with one sync, and hands the sessions back. While it syncs, the next group gathers.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::command::{Event, EventClass};
+use super::mailbox::Message;
+use super::pubsub::Delivery;
+use super::session::{BatchEnd, Keys, Session};
+use super::shared::Shared;
+use super::sync::lock;
+
+/// A session whose next command writes.
+#[derive(Debug)]
+pub struct Job {
+    /// The session, back with its event loop when this is done.
+    pub session: Box<Session>,
+    /// Why its batch ended.
+    pub end: BatchEnd,
+}
+
+/// What waits for the executor.
+#[derive(Debug, Default)]
+pub struct Queue {
+    jobs: Mutex<Vec<Job>>,
+    bell: Condvar,
+}
+
+impl Queue {
+    /// More of them, in order.
+    pub fn push(&self, more: &mut Vec<Job>) {
+        if more.is_empty() {
+            return;
+        }
+        let mut jobs = lock(&self.jobs);
+        let was_empty = jobs.is_empty();
+        jobs.append(more);
+        drop(jobs);
+        if was_empty {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Has the executor look around.
+    pub fn wake(&self) {
+        let _jobs = lock(&self.jobs);
+        self.bell.notify_one();
+    }
+
+    /// All that waits, or nothing after `time`.
+    fn take(&self, time: Duration) -> Vec<Job> {
+        let mut jobs = lock(&self.jobs);
+        if jobs.is_empty() {
+            (jobs, _) = self.bell.wait_timeout(jobs, time).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::take(&mut jobs)
+    }
+}
+
+/// Keys past their deadline are looked for so often, at least.
+const SWEEP_TIME: Duration = Duration::from_millis(100);
+/// So many are removed at a time, so that nobody waits long for the keyspace.
+const SWEEP_KEYS_MAX: usize = 1_000;
+
+/// Does groups of writes until the server stops.
+pub fn run(shared: &Shared) {
+    while !shared.is_stopping() {
+        let jobs = shared.queue.take(until_sweep(shared));
+        if !jobs.is_empty() {
+            write_group(shared, jobs);
+        }
+        if until_sweep(shared).is_zero() {
+            sweep(shared);
+        }
+    }
+}
+
+fn write_group(shared: &Shared, mut jobs: Vec<Job>) {
+    write(shared, &mut jobs);
+    let mut by_loop: BTreeMap<usize, Vec<Message>> = BTreeMap::new();
+    for job in jobs {
+        by_loop.entry(job.session.state.client.event_loop).or_default().push(Message::Done(Box::new(job)));
+    }
+    for (event_loop, messages) in by_loop {
+        shared.mailboxes[event_loop].send(messages);
+    }
+}
+
+/// Does the batches of these sessions as one group, after which their answers are to be sent. It returns when the group is durable, or
+/// was undone.
+pub fn write(shared: &Shared, jobs: &mut [Job]) {
+    let mut events = Vec::new();
+    let done = shared.keyspace.change(|keyspace, now| {
+        for job in &mut *jobs {
+            job.end = job.session.run(shared, Keys::Exclusive { keyspace, now, events: &mut events });
+        }
+    });
+    shared.statistics.groups.add(1);
+    let why = done.as_ref().err().map(|error| error.what().to_owned());
+    if why.is_none() {
+        tell(shared, &events);
+    }
+    for job in jobs {
+        job.session.state.settle(shared, why.as_deref());
+        job.session.publish(shared);
+        job.session.state.outbox.send(shared);
+    }
+    wake_parked(shared);
+}
+
+/// How long until a key or field may have to go: nothing, if one has to.
+fn until_sweep(shared: &Shared) -> Duration {
+    let Some(deadline) = shared.keyspace.read().next_deadline() else { return SWEEP_TIME };
+    let left = deadline.saturating_sub(shared.keyspace.now().micros());
+    Duration::from_micros(u64::try_from(left).unwrap_or(0)).min(SWEEP_TIME)
+}
+
+/// Removes keys and fields past their deadline, and tells of it. No log has to know.
+fn sweep(shared: &Shared) {
+    let mut events = Vec::new();
+    let done = shared.keyspace.change(|keyspace, now| {
+        for _ in 0..SWEEP_KEYS_MAX {
+            let Some(expired) = keyspace.remove_expired(now) else { break };
+            let (class, event) = match expired.is_key {
+                true => (EventClass::Expired, "expired"),
+                false => (EventClass::Hash, "hexpired"),
+            };
+            events.push(Event { class, event, database: expired.database, key: expired.name });
+        }
+    });
+    shared.statistics.expired.add(events.iter().filter(|event| event.class == EventClass::Expired).count());
+    if done.is_ok() {
+        tell(shared, &events);
+    }
+    wake_parked(shared);
+}
+
+/// Tells of changes on the channels that `notify-keyspace-events` names.
+fn tell(shared: &Shared, events: &[Event]) {
+    let notify = shared.config.notify();
+    let mut deliveries: Vec<Delivery> = Vec::new();
+    for event in events {
+        notify.tell(event, |channel, payload| {
+            shared.pubsub.publish(channel, payload, &mut deliveries);
+        });
+    }
+    for (published, event_loop, clients) in deliveries {
+        shared.mailboxes[event_loop].send([Message::Published(published, clients)]);
+    }
+}
+
+fn wake_parked(shared: &Shared) {
+    shared
+        .mailboxes
+        .iter()
+        .filter(|mailbox| mailbox.has_parked.load(Ordering::SeqCst))
+        .for_each(|mailbox| mailbox.wake());
+}

@@ -1,0 +1,99 @@
+//! Answers of a batch: those the client does not want, and those that are none before a group of writes is durable.
+
+use std::ops::Range;
+
+use super::{Keys, Refusal, Shared, State, Step};
+
+/// Whether a client wants answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReplyMode {
+    On,
+    Off,
+    /// Not to this command, but to the next.
+    Skip,
+    /// Not to the next.
+    SkipNext,
+}
+
+/// The ticket that stands for the group which is being made.
+pub(super) const THIS_GROUP: u64 = u64::MAX;
+
+/// An answer that is none before a group is durable.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    /// Its ticket.
+    ticket: u64,
+    /// Where the answer lies.
+    bytes: Range<usize>,
+}
+
+impl State {
+    /// The greatest ticket that an answer waits for, if one does that was not taken in the executor's group.
+    pub fn waits_for(&self) -> Option<u64> {
+        self.held.iter().map(|held| held.ticket).filter(|ticket| *ticket != THIS_GROUP).max()
+    }
+
+    /// All groups that answers waited for are durable or undone. Answers that come of an undone one say so instead: `why` of the
+    /// executor's own group, if that was.
+    pub fn settle(&mut self, shared: &Shared, why: Option<&str>) {
+        let held = std::mem::take(&mut self.held);
+        let is_lost = |held: &Held| match held.ticket {
+            THIS_GROUP => why.is_some(),
+            ticket => shared.keyspace.was_undone(ticket),
+        };
+        if !held.iter().any(is_lost) {
+            return;
+        }
+        let answered = self.replies.take();
+        let why = why.unwrap_or("a group of writes was undone");
+        let mut done = 0;
+        for lost in held.iter().filter(|held| is_lost(held)) {
+            self.replies.append(&answered[done..lost.bytes.start]);
+            self.replies.error(format!("MISCONF Errors writing to the log: {why}"));
+            done = lost.bytes.end;
+        }
+        self.replies.append(&answered[done..]);
+    }
+
+    /// Answers that the client does not want are forgotten; those that a group stands behind are noted.
+    pub(super) fn answered(&mut self, start: usize, keys: &Keys<'_>, step: Step) -> Step {
+        let seen = std::mem::take(&mut self.seen);
+        match self.reply_mode {
+            ReplyMode::On => {
+                let settled = if let Keys::Shared { settled, .. } = keys { *settled } else { 0 };
+                if seen > settled {
+                    self.held.push(Held { ticket: seen, bytes: start..self.replies.bytes().len() });
+                }
+            }
+            ReplyMode::Off => self.replies.truncate(start),
+            ReplyMode::SkipNext => {
+                self.replies.truncate(start);
+                self.reply_mode = ReplyMode::Skip;
+            }
+            ReplyMode::Skip => {
+                self.replies.truncate(start);
+                self.reply_mode = ReplyMode::On;
+            }
+        }
+        step
+    }
+
+    /// An error before the command was begun: a transaction does not survive it, nor its own end.
+    pub(super) fn reject(&mut self, name: &str, refusal: Refusal) -> Step {
+        let start = self.replies.bytes().len();
+        if name == "exec" {
+            self.transaction = None;
+            self.watches.clear();
+            let why = refusal.text();
+            let why = why.strip_prefix("ERR ").unwrap_or(why);
+            self.replies.error(format!("EXECABORT Transaction discarded because of: {why}"));
+        } else {
+            if let Some(transaction) = &mut self.transaction {
+                transaction.abort();
+            }
+            self.replies.error(refusal.text());
+        }
+        self.errors += 1;
+        self.answered(start, &Keys::None, Step::Done)
+    }
+}

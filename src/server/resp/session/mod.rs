@@ -1,0 +1,248 @@
+//! A connection's side of the protocol: what it sent, what it selected, what it is answered. A session runs on its event loop, or
+//! on the executor while its batch writes; it is in one place at a time.
+
+mod answers;
+mod channels;
+mod check;
+mod client;
+mod cluster;
+mod config;
+mod describe;
+mod dispatch;
+mod execute;
+mod greeting;
+mod help;
+mod info;
+mod monitor;
+mod server;
+mod transaction;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::answers::{Held, ReplyMode};
+use self::transaction::Transaction;
+use super::clients::{Client, Details};
+use super::command::{Event, Refusal};
+use super::input::Input;
+use super::outbox::Outbox;
+use super::protocol::{ParseLimits, ReplyBuffer};
+use super::pubsub::Subscriptions;
+use super::shared::Shared;
+use super::sync::lock;
+use super::watch::Watches;
+use crate::keyspace::Keyspace;
+
+/// A batch ends early once its answers are so long: the rest is done when the peer has taken them.
+pub const REPLIES_PAUSE_BYTES: usize = 1 << 20;
+
+/// The keys, as far as a batch has them.
+#[derive(Debug)]
+pub enum Keys<'a> {
+    /// Not at all.
+    None,
+    /// To look at.
+    Shared {
+        /// All of them.
+        keyspace: &'a Keyspace,
+        /// The instant of the batch.
+        now: i64,
+        /// Groups up to this ticket are durable.
+        settled: u64,
+    },
+    /// To change.
+    Exclusive {
+        /// All of them.
+        keyspace: &'a mut Keyspace,
+        /// The instant of the group.
+        now: i64,
+        /// Changes to tell of.
+        events: &'a mut Vec<Event>,
+    },
+}
+
+impl Keys<'_> {
+    fn look(&self) -> Option<(&Keyspace, i64)> {
+        match self {
+            Keys::None => None,
+            Keys::Shared { keyspace, now, .. } => Some((keyspace, *now)),
+            Keys::Exclusive { keyspace, now, .. } => Some((keyspace, *now)),
+        }
+    }
+}
+
+/// Why a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchEnd {
+    /// There is no whole command left.
+    Drained,
+    /// The next command looks at keys.
+    NeedsKeys,
+    /// The next command changes keys.
+    NeedsWriter,
+    /// There are many answers to be taken first.
+    Full,
+    /// The next command is not to be done before that has passed.
+    Wait(Duration),
+    /// The connection ends when the answers are out.
+    Close,
+    /// The connection ends, and nothing is answered.
+    Drop,
+}
+
+/// What a single command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Done,
+    NeedsKeys,
+    NeedsWriter,
+    /// It is not done, and is tried again after that.
+    HoldBack(Duration),
+    /// It is done, and the next waits.
+    Sleep(Duration),
+    Close,
+    Drop,
+}
+
+/// A connection's state, and what it sent.
+#[derive(Debug)]
+pub struct Session {
+    /// What it sent.
+    pub input: Input,
+    /// Everything else.
+    pub state: State,
+}
+
+/// What a session selected, subscribed to and is answered.
+#[derive(Debug)]
+pub struct State {
+    /// As others see it.
+    pub client: Arc<Client>,
+    /// Answers that are not on their way yet.
+    pub replies: ReplyBuffer,
+    /// What it listens to.
+    pub subscriptions: Subscriptions,
+    /// Whether it authenticated, or did not have to.
+    pub is_authenticated: bool,
+    /// For others, at the end of the batch.
+    pub outbox: Outbox,
+    /// Whether it sees what others do.
+    pub is_monitor: bool,
+    database: u8,
+    transaction: Option<Transaction>,
+    watches: Watches,
+    reply_mode: ReplyMode,
+    name: Box<[u8]>,
+    library: [Box<[u8]>; 2],
+    is_kept: bool,
+    last: (&'static str, Option<&'static str>),
+    commands: usize,
+    errors: usize,
+    held: Vec<Held>,
+    /// Bytes that it sent and that are not done, and those that their buffer takes.
+    input_bytes: (usize, usize),
+    /// The greatest ticket of what the current command saw.
+    seen: u64,
+}
+
+impl Session {
+    /// Of a client that just came.
+    pub fn new(shared: &Shared, client: Arc<Client>) -> Session {
+        let subscriptions = Subscriptions::new(Arc::clone(&shared.pubsub), client.id, client.event_loop);
+        let watches = Watches::new(Arc::clone(&shared.watches), client.id);
+        Session {
+            input: Input::default(),
+            state: State {
+                client,
+                replies: ReplyBuffer::default(),
+                subscriptions,
+                is_authenticated: !shared.options.authenticator.is_required(),
+                outbox: Outbox::default(),
+                is_monitor: false,
+                database: 0,
+                transaction: None,
+                watches,
+                reply_mode: ReplyMode::On,
+                name: Box::default(),
+                library: Default::default(),
+                is_kept: false,
+                last: ("NULL", None),
+                commands: 0,
+                errors: 0,
+                held: Vec::new(),
+                input_bytes: (0, 0),
+                seen: 0,
+            },
+        }
+    }
+
+    /// Does the commands that are there, in order, until one needs what `keys` does not give.
+    pub fn run(&mut self, shared: &Shared, mut keys: Keys<'_>) -> BatchEnd {
+        let Session { input, state } = self;
+        loop {
+            if state.replies.bytes().len() >= REPLIES_PAUSE_BYTES {
+                return BatchEnd::Full;
+            }
+            match input.find(&state.limits(shared)) {
+                Ok(true) => {}
+                Ok(false) => return BatchEnd::Drained,
+                Err(error) => {
+                    state.replies.error(format!("ERR Protocol error: {error}"));
+                    return BatchEnd::Close;
+                }
+            }
+            state.input_bytes = (input.len(), input.capacity());
+            let arguments = input.arguments();
+            let step = if arguments.is_empty() { Step::Done } else { state.command(shared, arguments, &mut keys) };
+            match step {
+                Step::Done => input.consume(),
+                Step::NeedsKeys => return BatchEnd::NeedsKeys,
+                Step::NeedsWriter => return BatchEnd::NeedsWriter,
+                Step::HoldBack(time) => return BatchEnd::Wait(time),
+                Step::Sleep(time) => {
+                    input.consume();
+                    return BatchEnd::Wait(time);
+                }
+                Step::Close => return BatchEnd::Close,
+                Step::Drop => return BatchEnd::Drop,
+            }
+        }
+    }
+
+    /// Says to others what the session came to, and counts what it did.
+    pub fn publish(&mut self, shared: &Shared) {
+        self.state.input_bytes = (self.input.len(), self.input.capacity());
+        self.state.publish();
+        shared.statistics.commands.add(std::mem::take(&mut self.state.commands));
+        shared.statistics.errors.add(std::mem::take(&mut self.state.errors));
+    }
+}
+
+impl State {
+    fn limits(&self, shared: &Shared) -> ParseLimits {
+        match self.is_authenticated {
+            true => {
+                ParseLimits { argument_bytes_max: shared.config.argument_bytes_max(), ..ParseLimits::AUTHENTICATED }
+            }
+            false => ParseLimits::UNAUTHENTICATED,
+        }
+    }
+
+    fn publish(&self) {
+        let (input, capacity) = self.input_bytes;
+        *lock(&self.client.details) = Details {
+            name: self.name.clone(),
+            library: self.library.clone(),
+            active: Instant::now(),
+            database: self.database,
+            subscriptions: self.subscriptions.counts(),
+            transaction: self.transaction.as_ref().map(|transaction| (transaction.len(), transaction.bytes())),
+            is_monitor: self.is_monitor,
+            version: self.replies.version(),
+            command: self.last.0,
+            subcommand: self.last.1,
+            input_bytes: (input, capacity.saturating_sub(input)),
+            is_kept: self.is_kept,
+        };
+    }
+}

@@ -1,0 +1,121 @@
+//! `MULTI`, `EXEC`, `DISCARD`, `WATCH`, `UNWATCH`.
+
+use std::ops::Range;
+
+use super::check::Checked;
+use super::{Keys, Shared, State, Step};
+use crate::server::resp::command::{Arguments, Refusal, Run};
+use crate::server::resp::input::Kept;
+
+/// Most bytes of commands that a transaction keeps. Who sends more is cut off.
+const TRANSACTION_BYTES_MAX: usize = 1 << 30;
+
+/// Commands that wait for `EXEC`.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    commands: Vec<(Checked, Range<usize>)>,
+    arguments: Kept,
+    is_aborted: bool,
+    has_reads: bool,
+    has_writes: bool,
+}
+
+impl Transaction {
+    /// One more command. Whether it may be kept.
+    pub(super) fn push(&mut self, checked: Checked, arguments: Arguments<'_>) -> bool {
+        match checked.command.run {
+            Run::Read(_) => self.has_reads = true,
+            Run::Write(_) => self.has_writes = true,
+            Run::Session => self.has_reads |= checked.command.name == "info",
+        }
+        let range = self.arguments.push(arguments);
+        self.commands.push((checked, range));
+        self.bytes() <= TRANSACTION_BYTES_MAX
+    }
+
+    /// A command was refused: `EXEC` will be, too.
+    pub(super) fn abort(&mut self) {
+        self.is_aborted = true;
+    }
+
+    /// How many commands wait.
+    pub(super) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Bytes that they take, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.arguments.len() + self.commands.len() * size_of::<(Checked, Range<usize>)>()
+    }
+
+    /// Whether one of them may change keys.
+    pub(super) fn has_writes(&self) -> bool {
+        self.has_writes
+    }
+}
+
+impl State {
+    pub(super) fn multi(&mut self) -> Result<(), Refusal> {
+        if self.transaction.is_some() {
+            return Err(Refusal::fixed("ERR MULTI calls can not be nested"));
+        }
+        self.transaction = Some(Transaction::default());
+        self.replies.ok();
+        Ok(())
+    }
+
+    pub(super) fn discard(&mut self) -> Result<(), Refusal> {
+        self.transaction.take().ok_or(Refusal::fixed("ERR DISCARD without MULTI"))?;
+        self.watches.clear();
+        self.replies.ok();
+        Ok(())
+    }
+
+    pub(super) fn watch(&mut self, arguments: Arguments<'_>, keys: &Keys<'_>) -> Result<Step, Refusal> {
+        if self.transaction.is_some() {
+            return Err(Refusal::fixed("ERR WATCH inside MULTI is not allowed"));
+        }
+        let Some((keyspace, now)) = keys.look() else { return Ok(Step::NeedsKeys) };
+        arguments.from(1).for_each(|key| self.watches.watch(self.database, key, keyspace, now));
+        self.replies.ok();
+        Ok(Step::Done)
+    }
+
+    pub(super) fn unwatch(&mut self) {
+        self.watches.clear();
+        self.replies.ok();
+    }
+
+    pub(super) fn exec(&mut self, shared: &Shared, keys: &mut Keys<'_>) -> Result<Step, Refusal> {
+        let Some(transaction) = &self.transaction else { return Err(Refusal::fixed("ERR EXEC without MULTI")) };
+        if transaction.is_aborted {
+            self.transaction = None;
+            self.watches.clear();
+            return Err(Refusal::fixed("EXECABORT Transaction discarded because of previous errors."));
+        }
+        // Flags are raised under the lock that `keys` holds: nothing is changed between this look and the last command.
+        match keys.look() {
+            None if transaction.has_writes => return Ok(Step::NeedsWriter),
+            None if transaction.has_reads || !self.watches.is_empty() => return Ok(Step::NeedsKeys),
+            Some((keyspace, now)) if self.watches.are_touched(keyspace, now) => {
+                self.transaction = None;
+                self.watches.clear();
+                self.replies.null_array();
+                return Ok(Step::Done);
+            }
+            Some(_) if transaction.has_writes && !matches!(keys, Keys::Exclusive { .. }) => {
+                return Ok(Step::NeedsWriter);
+            }
+            None | Some(_) => {}
+        }
+        let Transaction { commands, arguments, .. } = self.transaction.take().unwrap_or_default();
+        self.watches.clear();
+        self.replies.array(commands.len());
+        let mut closes = false;
+        for (checked, range) in commands {
+            closes |= self.execute(shared, checked, arguments.get(&range), keys) == Step::Close;
+        }
+        self.last = ("exec", None);
+        Ok(if closes { Step::Close } else { Step::Done })
+    }
+}

@@ -1,0 +1,104 @@
+use super::*;
+
+/// Ways to be in the middle of something.
+const BEGINNINGS: [&str; 9] = [
+    "",
+    "*3|$3|SET|$1|a|$100|abc",
+    "MULTI|SET a 1|INCR b|",
+    "WATCH a b c|MULTI|",
+    "SUBSCRIBE a b|PSUBSCRIBE c*|",
+    "SET a 1|WATCH a|SUBSCRIBE a|",
+    "MONITOR|",
+    "SET a 1|",
+    "DEBUG SLEEP 100|PING|",
+];
+
+#[test]
+fn a_client_that_vanishes_leaves_nothing_behind() {
+    let server = RedisServer::start(keyspace(Duration::from_millis(5)), options()).unwrap();
+    for beginning in BEGINNINGS {
+        for wait in [Duration::ZERO, Duration::from_millis(2), Duration::from_millis(20)] {
+            let mut peer = Peer::new(&server);
+            peer.send(beginning);
+            std::thread::sleep(wait);
+            drop(peer);
+            expect_nothing_left(&server);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_nothing_behind() {
+    let server = start();
+    let mut killer = Peer::new(&server);
+    killer.ask("PING|", "+PONG|");
+    let mut peers: Vec<Peer> = BEGINNINGS.iter().map(|_| Peer::new(&server)).collect();
+    for (peer, beginning) in peers.iter_mut().zip(BEGINNINGS) {
+        peer.send(beginning);
+    }
+    eventually("all are there", || server.shared().clients.len() == 10);
+    std::thread::sleep(Duration::from_millis(50));
+    killer.ask("CLIENT KILL TYPE normal|CLIENT KILL TYPE pubsub|", ":7|:2|");
+    peers.iter_mut().for_each(|peer| drop(peer.rest()));
+    drop(killer);
+    expect_nothing_left(&server);
+}
+
+#[test]
+fn half_of_a_command_is_not_done() {
+    let server = start();
+    let mut peer = Peer::new(&server);
+    peer.send("SET a 1|*3|$3|SET|$1|a|$1|");
+    peer.expect("+OK|");
+    drop(peer);
+    Peer::new(&server).ask("GET a|", "$1|1|");
+}
+
+#[test]
+fn a_client_that_sends_no_more_is_answered_what_it_sent() {
+    let server = RedisServer::start(keyspace(Duration::from_millis(20)), options()).unwrap();
+    let mut peer = Peer::new(&server);
+    peer.send("PING|SET a 1|GET a|");
+    peer.0.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(peer.rest(), "+PONG|+OK|$1|1|");
+    expect_nothing_left(&server);
+}
+
+#[test]
+fn ten_thousand_connections_come_and_go_with_flat_memory() {
+    let server = start();
+    let wave = |count: usize| {
+        let mut peers: Vec<Peer> = (0..count).map(|_| Peer::new(&server)).collect();
+        for (at, peer) in peers.iter_mut().enumerate() {
+            peer.send(BEGINNINGS[at % 6]);
+        }
+        eventually("all are there", || server.shared().clients.len() == count);
+        drop(peers);
+        expect_nothing_left(&server);
+    };
+    // Descriptors of both ends are of this process.
+    (0..10).for_each(|_| wave(200));
+    let before = resident_bytes();
+    (0..40).for_each(|_| wave(200));
+    let after = resident_bytes();
+    assert!(after < before + (4 << 20), "{before} bytes before, {after} after");
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size()
+}
+
+#[test]
+fn a_server_that_is_dropped_ends_its_threads_and_connections() {
+    let server = RedisServer::start(keyspace(Duration::from_millis(20)), options()).unwrap();
+    let mut peers: Vec<Peer> = BEGINNINGS.iter().map(|_| Peer::new(&server)).collect();
+    for (peer, beginning) in peers.iter_mut().zip(BEGINNINGS) {
+        peer.send(beginning);
+    }
+    std::thread::sleep(Duration::from_millis(10));
+    let (pubsub, watches) = (server.shared().pubsub.clone(), server.shared().watches.clone());
+    drop(server);
+    peers.iter_mut().for_each(|peer| drop(peer.rest()));
+    assert_eq!((pubsub.counts(), watches.len()), ((0, 0), 0));
+}
