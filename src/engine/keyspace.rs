@@ -96,12 +96,12 @@ impl Engine {
     /// is given. What it gives is given when that is as durable as the store was opened for. A group that changes nothing waits for nothing.
     ///
     /// # Errors
-    /// As [`Engine::commit`]: everything the group changed was undone.
+    /// As [`Engine::commit`]: everything the group changed was undone. It is run all the same, so that those of its commands that change
+    /// nothing are answered.
     pub fn change_keyspace<T>(&self, live: &LiveKeyspace, group: impl FnOnce(&mut Keyspace, i64) -> T) -> Result<T> {
-        self.relieve_tail()?;
+        let relieved = self.relieve_tail();
         let mut core = self.lock_core();
         self.commit_queued(&mut core);
-        core.check_sound()?;
         let now = live.instant(self.clock.now().0.max(core.state.ingested_at_us));
         let ticket = live.ticket.load(Ordering::Relaxed) + 1;
         live.ticket.store(ticket, Ordering::Relaxed);
@@ -110,7 +110,10 @@ impl Engine {
         let given = group(&mut keyspace, now);
         let (records, count) = keyspace.take_records();
         drop(keyspace);
-        let committed = if count == 0 { Ok(()) } else { self.commit_records(&mut core, &records, count).map(drop) };
+        let committed = match count {
+            0 => Ok(()),
+            _ => relieved.and_then(|()| self.commit_records(&mut core, &records, count)).map(drop),
+        };
         let mut keyspace = live.write();
         match &committed {
             Ok(()) => keyspace.keep(),
@@ -126,6 +129,7 @@ impl Engine {
     }
 
     fn commit_records(&self, core: &mut Core, records: &[u8], count: u32) -> Result<Committed> {
+        core.check_sound()?;
         self.begin_keyspace(core)?;
         let mut batch = Batch { view_id: VIEW_ID, ..Batch::default() };
         batch.frame.section(VIEW_ID, |out| -> Result<u32> {
