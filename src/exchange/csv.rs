@@ -206,7 +206,7 @@ fn fault_of(file: &SourceFile, fault: Fault) -> Error {
             match delimiter.map(|sign| sign.to_string()) {
                 Some(sign) => {
                     error.remedy(format!(
-                        "in a view's file source = {{ delimiter = {sign:?} }} has fields end there; a spine's end at commas, or at tabs in .tsv"
+                        "source = {{ delimiter = {sign:?} }} in its view in asof.toml has fields end there; those of a spine end at commas, or at tabs in .tsv"
                     ))
                 }
                 None => error,

@@ -31,6 +31,8 @@ const SEAL_KEY: &str = "";
 pub const SEAL_BYTES: usize = 40;
 /// The whole registry is in memory anyway.
 const CACHE_BYTES: usize = 1 << 20;
+/// A copy of the file is made so many bytes at a time.
+const COPIED_BYTES: usize = 1 << 20;
 
 /// An open registry file.
 #[derive(Debug)]
@@ -67,17 +69,27 @@ impl RegistryFile {
         let path = dir.join(FILE_NAME);
         // Not mapped: a writer that comes meanwhile may cut it.
         let file = disk.open(&path, OpenMode::Read)?;
-        let mut bytes = vec![0; usize::try_from(file.len_bytes()?).unwrap_or(usize::MAX)];
-        file.read_at(0, &mut bytes).map_err(|error| match error.io_kind() {
-            Some(std::io::ErrorKind::UnexpectedEof) => Error::damaged(&path, "the file was cut while it was read"),
-            _ => error,
-        })?;
-        if bytes.is_empty() {
+        let len = file.len_bytes()?;
+        if len == 0 {
             return Err(Error::damaged(&path, "the file is empty"));
         }
+        // The length is the file system's word, not the file's; even so a sparse giant must not abort the process.
+        let fits = usize::try_from(len).is_ok_and(|len| Vec::<u8>::new().try_reserve_exact(len).is_ok());
+        if !fits {
+            return Err(Error::damaged(&path, format!("{len} bytes do not fit memory")));
+        }
         let copy = InMemoryBackend::new();
-        let copied = copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, &bytes));
-        copied.map_err(|source| Error::io("copy", &path, source))?;
+        let copied = |outcome: std::io::Result<()>| outcome.map_err(|source| Error::io("copy", &path, source));
+        copied(copy.set_len(len))?;
+        let mut part = vec![0; COPIED_BYTES];
+        for start in (0..len).step_by(COPIED_BYTES) {
+            let part_len = usize::try_from(len - start).map_or(COPIED_BYTES, |left| left.min(COPIED_BYTES));
+            file.read_at(start, &mut part[..part_len]).map_err(|error| match error.io_kind() {
+                Some(std::io::ErrorKind::UnexpectedEof) => Error::damaged(&path, "the file was cut while it was read"),
+                _ => error,
+            })?;
+            copied(copy.write(start, &part[..part_len]))?;
+        }
         open_on(copy, &path, store_uuid).map(|(_, manifest)| manifest)
     }
 
@@ -226,9 +238,7 @@ fn guarded<T>(path: &Path, calls: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn redb_error(path: &Path, error: redb::Error) -> Error {
     match error {
-        redb::Error::Io(source)
-            if !matches!(source.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData) =>
-        {
+        redb::Error::Io(source) if !is_damage(&source) => {
             // Mostly that of the file, which says where and what to do.
             source.downcast::<Error>().unwrap_or_else(|source| Error::io("registry", path, source))
         }
@@ -237,5 +247,15 @@ fn redb_error(path: &Path, error: redb::Error) -> Error {
             Error::damaged(path, error.to_string())
         }
         other => Error::damaged(path, other.to_string()).caused_by(other),
+    }
+}
+
+/// Whether redb read beyond the end of the file, or what makes no sense.
+fn is_damage(error: &std::io::Error) -> bool {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => true,
+        // Beyond the end of a copy in memory; a disk's own has more to say.
+        std::io::ErrorKind::InvalidInput => error.get_ref().is_none_or(|cause| !cause.is::<Error>()),
+        _ => false,
     }
 }
