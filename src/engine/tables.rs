@@ -38,13 +38,7 @@ pub(super) fn remove_unwritable_tables(disk: &dyn Disk, dir: &Path, state: &Regi
 fn retire_or_remove(disk: &dyn Disk, path: &Path) -> Result<bool> {
     match Table::retire_file(disk, path) {
         Ok(()) => Ok(true),
-        Err(error) if error.is_too_many_open_files() => {
-            if disk.exists(path)? {
-                Err(error)
-            } else {
-                Ok(true)
-            }
-        }
+        Err(error) if error.is_too_many_open_files() => refused_if_there(disk, path, error).map(|()| true),
         Err(error) => match disk.remove(path) {
             Ok(()) => {
                 tracing::warn!(error = error.as_cause(), "the latest table cannot be written to, and is removed");
@@ -55,6 +49,11 @@ fn retire_or_remove(disk: &dyn Disk, path: &Path) -> Result<bool> {
             Err(_) => Err(error),
         },
     }
+}
+
+/// What becomes of a table that was not opened for want of a descriptor: `error`, unless there is none.
+fn refused_if_there(disk: &dyn Disk, path: &Path, error: Error) -> Result<()> {
+    if disk.exists(path)? { Err(error) } else { Ok(()) }
 }
 
 impl Engine {
@@ -91,10 +90,10 @@ impl Engine {
                     continue;
                 }
                 // Nothing is wrong with it, and what the store is opened for wants descriptors, too. Where there is none, none is given up.
-                Err(error) if error.is_too_many_open_files() => match disk.exists(&path)? {
-                    true => return Err(error),
-                    false => continue,
-                },
+                Err(error) if error.is_too_many_open_files() => {
+                    refused_if_there(disk, &path, error)?;
+                    continue;
+                }
                 // Nothing is lost with it, and the store opens without, once nobody takes it for the one of today.
                 Err(error) => {
                     let view = view.record.dir_name();

@@ -17,7 +17,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use crate::caught::caught;
-use crate::disk::{Disk, OpenMode, RedbFile};
+use crate::disk::{Disk, OpenMode, RedbFile, memory_available_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::{Manifest, Records, digest};
 
@@ -73,9 +73,8 @@ impl RegistryFile {
         if len == 0 {
             return Err(Error::damaged(&path, "the file is empty"));
         }
-        // The length is the file system's word, not the file's; even so a sparse giant must not abort the process.
-        let fits = usize::try_from(len).is_ok_and(|len| Vec::<u8>::new().try_reserve_exact(len).is_ok());
-        if !fits {
+        // The length is the file system's word, not the file's; even so a sparse giant must not end the process.
+        if memory_available_bytes().is_some_and(|available| len > available) {
             return Err(Error::damaged(&path, format!("{len} bytes do not fit memory")));
         }
         let copy = InMemoryBackend::new();

@@ -138,9 +138,9 @@ fn accept(view: &FeatureView, batch: &RecordBatch, options: &AcceptOptions) -> R
         EventTime::Column(_) => None,
         EventTime::Constant(time) => Some(*time),
     };
-    let event_ts: ScalarBuffer<i64> = match (columns.event_ts, constant) {
-        // Nobody asks what the column holds, nor of what type it is.
-        (Some(_), Some(constant)) if deleted.is_none() && columns.export_of.is_none() => vec![constant; rows].into(),
+    // Beside a constant event time nobody asks what a column of times holds, nor of what type it is, but for deletes and exports.
+    let is_asked = constant.is_none() || deleted.is_some() || columns.export_of.is_some();
+    let event_ts: ScalarBuffer<i64> = match (columns.event_ts.filter(|_| is_asked), constant) {
         (Some(index), constant) => {
             // Every value is of the constant event time. A delete may be of another, and rows of an export stay as they are.
             let is_read = |row: usize| constant.is_none() || columns.export_of.is_some() || is_deleted(row);
