@@ -83,10 +83,12 @@ pub mod time;
 pub mod value;
 
 pub use engine::check::{CheckProgress, CheckReport, Problem, Severity};
+pub use engine::entities::{EntityField, EntityRow, EntityView, EntityViews};
 pub use engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict, TypedValue};
 pub use engine::get::{FeatureValue, GetOptions};
 pub use engine::online::{EntityKey, OnlineHandle, OnlineRow};
 pub use engine::provenance::Provenance;
+pub use engine::row_stage::RowStage;
 pub use engine::scan::Scan;
 pub use engine::summary::{
     ColumnSummary, EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary,

@@ -49,8 +49,10 @@ pub struct Batch {
     pub frame: FrameBuilder,
     /// One hash a row.
     pub hashes: Vec<u64>,
-    /// The view that its rows are of.
+    /// The view that its rows are of, where it is handed in by who does not hold the core.
     pub view_id: u32,
+    /// It has rows of the keyspace.
+    pub has_keyspace: bool,
     /// Who wrote it.
     pub source: u32,
     /// Where in the frame the records begin whose created timestamps are to be no earlier than the commit.

@@ -11,6 +11,7 @@ use super::commit::{Batch, Committed};
 use super::core::{Core, Effect, Engine, lock};
 use super::picture::ViewPicture;
 use super::reads::Reads;
+use super::row_stage::RowStage;
 use super::run_source::run_record;
 use crate::error::{Error, Result};
 use crate::format::keyspace::{VIEW_ID, layout, read_change};
@@ -92,13 +93,13 @@ impl Engine {
         live.instant(self.clock.now().0)
     }
 
-    /// Runs `group`, which may change keys, and commits what it changed as one atomic batch, whose event time is the instant that it
-    /// is given. What it gives is given when that is as durable as the store was opened for. A group that changes nothing waits for nothing.
+    /// Runs `group`, which may change keys and rows of views, and commits what it changed as one atomic batch. What it gives is given
+    /// when that is as durable as the store was opened for. A group that changes nothing waits for nothing.
     ///
     /// # Errors
     /// As [`Engine::commit`]: everything the group changed was undone. It is run all the same, so that those of its commands that change
     /// nothing are answered.
-    pub fn change_keyspace<T>(&self, live: &LiveKeyspace, group: impl FnOnce(&mut Keyspace, i64) -> T) -> Result<T> {
+    pub fn transact<T>(&self, live: &LiveKeyspace, group: impl FnOnce(&mut Keyspace, &mut RowStage) -> T) -> Result<T> {
         let relieved = self.relieve_tail();
         let mut core = self.lock_core();
         self.commit_queued(&mut core);
@@ -107,12 +108,18 @@ impl Engine {
         live.ticket.store(ticket, Ordering::Relaxed);
         let mut keyspace = live.write();
         keyspace.begin(ticket, now);
-        let given = group(&mut keyspace, now);
+        let mut rows = RowStage::new(&self.reads, now, self.options.max_future_skew_us);
+        let given = group(&mut keyspace, &mut rows);
         let (records, count) = keyspace.take_records();
         drop(keyspace);
-        let committed = match count {
-            0 => Ok(()),
-            _ => relieved.and_then(|()| self.commit_records(&mut core, &records, count)).map(drop),
+        let batch = rows.into_batch().and_then(|mut batch| {
+            push_keyspace(&mut batch, &records, count, self.reads.hash_seed())?;
+            Ok(batch)
+        });
+        let committed = match batch {
+            Ok(batch) if batch.frame.row_count() == 0 => Ok(()),
+            Ok(batch) => relieved.and_then(|()| self.commit_batch(&mut core, batch)).map(drop),
+            Err(error) => Err(error),
         };
         let mut keyspace = live.write();
         match &committed {
@@ -128,15 +135,19 @@ impl Engine {
         committed.map(|()| given)
     }
 
-    fn commit_records(&self, core: &mut Core, records: &[u8], count: u32) -> Result<Committed> {
+    /// [`Engine::transact`] for keys alone: what they are, and the group's instant.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn change_keyspace<T>(&self, live: &LiveKeyspace, group: impl FnOnce(&mut Keyspace, i64) -> T) -> Result<T> {
+        self.transact(live, |keyspace, rows| group(keyspace, rows.now))
+    }
+
+    fn commit_batch(&self, core: &mut Core, batch: Batch) -> Result<Committed> {
         core.check_sound()?;
-        self.begin_keyspace(core)?;
-        let mut batch = Batch { view_id: VIEW_ID, ..Batch::default() };
-        batch.frame.section(VIEW_ID, |out| -> Result<u32> {
-            out.extend_from_slice(records);
-            Ok(count)
-        })?;
-        batch.hashes = hashes(records, count, self.reads.hash_seed())?;
+        if batch.has_keyspace {
+            self.begin_keyspace(core)?;
+        }
         self.commit_alone(core, batch)
     }
 
@@ -184,14 +195,27 @@ impl Reads {
     }
 }
 
-fn hashes(records: &[u8], count: u32, seed: u64) -> Result<Vec<u64>> {
-    let (mut rest, mut hashes) = (records, Vec::with_capacity(count as usize));
+/// Adds so many records of the keyspace to a batch.
+///
+/// # Errors
+/// The batch is too large.
+fn push_keyspace(batch: &mut Batch, records: &[u8], count: u32, seed: u64) -> Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    batch.has_keyspace = true;
+    batch.frame.section(VIEW_ID, |out| -> Result<u32> {
+        out.extend_from_slice(records);
+        Ok(count)
+    })?;
+    let mut rest = records;
+    batch.hashes.reserve(count as usize);
     while !rest.is_empty() {
         let (row, after) = RowRef::parse_unchecked_image(rest).map_err(Error::invalid)?;
-        hashes.push(key_hash(seed, row.key));
+        batch.hashes.push(key_hash(seed, row.key));
         rest = after;
     }
-    Ok(hashes)
+    Ok(())
 }
 
 fn replay(row: &RowRef<'_>, layout: &RowLayout, keyspace: &mut Keyspace) -> Result<()> {

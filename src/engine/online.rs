@@ -138,6 +138,17 @@ impl OnlineHandle {
         Ok(key)
     }
 
+    /// [`OnlineHandle::key`] of a key that is encoded already, for a handle of one view.
+    ///
+    /// # Panics
+    /// The handle is of no view, or of several.
+    pub fn encoded_key(&self, encoded: &[u8]) -> EntityKey {
+        assert_eq!(self.prepared.selections.len(), 1, "one view has one key");
+        let mut key = EntityKey::new(self.prepared.views_id);
+        key.push(0, self.reads.hash_seed(), encoded);
+        key
+    }
+
     /// The features of one entity at `now`: of the rows committed when the call began, over all views alike.
     ///
     /// # Errors

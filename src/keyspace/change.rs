@@ -343,6 +343,16 @@ impl Keyspace {
         before
     }
 
+    /// Puts a key there as it is, outside of groups: nothing is recorded.
+    pub fn place(&mut self, database: u8, key: Key) {
+        drop(self.put(database, key));
+    }
+
+    /// Takes a key out, as [`Keyspace::place`] put it there.
+    pub fn take_out(&mut self, name: KeyName<'_>) -> Option<Key> {
+        self.take(name)
+    }
+
     /// Takes a key out.
     pub(super) fn take(&mut self, (database, name): KeyName<'_>) -> Option<Key> {
         let database = &mut self.databases[usize::from(database)];

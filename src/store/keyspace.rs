@@ -4,10 +4,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::Store;
-use crate::engine::Engine;
+use crate::engine::{Engine, Reads};
+use crate::engine::entities::{EntityRow, EntityView, EntityViews};
 use crate::engine::keyspace::LiveKeyspace;
+use crate::engine::online::OnlineHandle;
+use crate::engine::row_stage::RowStage;
 use crate::error::Result;
 use crate::keyspace::{Key, KeyName, Keyspace};
+use crate::request::{Features, KnownAt};
 use crate::time::Timestamp;
 
 /// The keyspace of an open store. Clones share it.
@@ -36,14 +40,6 @@ impl Store {
         let engine = self.engine()?;
         Ok(KeyspaceHandle { engine: Arc::clone(engine), live: Arc::clone(engine.keyspace()?) })
     }
-
-    /// A key of the keyspace as it was at an instant; `None`: it was not there.
-    ///
-    /// # Errors
-    /// A run is damaged; the store was closed.
-    pub fn keyspace_key_at(&self, key: KeyName<'_>, at: Timestamp) -> Result<Option<Key>> {
-        self.reads.keyspace_key_at(key, at.micros(), None)
-    }
 }
 
 impl KeyspaceHandle {
@@ -68,12 +64,74 @@ impl KeyspaceHandle {
         self.live.was_undone(ticket)
     }
 
-    /// Runs `group`, which may change keys, and commits what it changed as one atomic batch, whose event time is the instant that
-    /// it is given, microseconds since 1970. What it gives is given when that is as durable as the store was opened for.
+    /// Runs `group`, which may change keys and rows of feature views, and commits what it changed as one atomic batch. What it gives is
+    /// given when that is as durable as the store was opened for.
+    ///
+    /// # Errors
+    /// The log takes no more, or the disk is full: everything that the group changed was undone.
+    pub fn transact<T>(&self, group: impl FnOnce(&mut Keyspace, &mut RowStage) -> T) -> Result<T> {
+        self.engine.transact(&self.live, group)
+    }
+
+    /// [`KeyspaceHandle::transact`] for keys alone, whose event time is the instant that the group is given, microseconds since 1970. What it gives is given when that is as durable as the store was opened for.
     ///
     /// # Errors
     /// The log takes no more, or the disk is full: everything that the group changed was undone.
     pub fn change<T>(&self, group: impl FnOnce(&mut Keyspace, i64) -> T) -> Result<T> {
         self.engine.change_keyspace(&self.live, group)
+    }
+
+    /// A key as it was at an instant, by what was known at `known_at`, or is now; `None`: it was not there.
+    ///
+    /// # Errors
+    /// A run is damaged; `known_at` is none; the store was closed.
+    pub fn key_at(&self, key: KeyName<'_>, at: Timestamp, known_at: Option<&KnownAt>) -> Result<Option<Key>> {
+        self.reads().keyspace_key_at(key, at.micros(), self.known_at(known_at)?)
+    }
+
+    /// An entity's row of a view as it was at an instant, as [`KeyspaceHandle::key_at`]. `key` is the encoded entity key.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn row_at(
+        &self,
+        view: &EntityView,
+        key: &[u8],
+        at: Timestamp,
+        known_at: Option<&KnownAt>,
+    ) -> Result<Option<EntityRow>> {
+        self.reads().entity_row_at(view, key, at, self.known_at(known_at)?)
+    }
+
+    fn known_at(&self, known_at: Option<&KnownAt>) -> Result<Option<u64>> {
+        known_at.map(|known_at| self.reads().resolve_known_at(known_at, self.now())).transpose()
+    }
+
+    /// The views that take rows field by field.
+    ///
+    /// # Errors
+    /// The store was closed.
+    pub fn entity_views(&self) -> Result<EntityViews> {
+        self.reads().entity_views()
+    }
+
+    /// The revision of the definitions, which every apply raises.
+    ///
+    /// # Errors
+    /// The store was closed.
+    pub fn definitions_revision(&self) -> Result<u64> {
+        self.reads().definitions_revision()
+    }
+
+    /// As [`Store::online`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn online(&self, features: &Features) -> Result<OnlineHandle> {
+        self.reads().online(features)
+    }
+
+    fn reads(&self) -> &Arc<Reads> {
+        self.engine.reads()
     }
 }

@@ -174,6 +174,36 @@ impl<'a> OnlineRow<'a> {
         std::str::from_utf8(winner.field_bytes(copy, field.ordinal)?).ok()
     }
 
+    /// A feature's type.
+    ///
+    /// # Panics
+    /// There are not so many features.
+    pub fn dtype(&self, index: usize) -> &'a DataType {
+        &self.handle.prepared.fields[index].dtype
+    }
+
+    /// From when on the row is gone that features are of which were asked for by one view, microseconds since 1970; `None`: it stays,
+    /// or there is none.
+    pub fn deadline(&self) -> Option<i64> {
+        match self.handle.answers.first().map(|answer| &answer.winner) {
+            Some(Winner::Found(found)) => found.row().head.deadline,
+            // Rows with deadlines are not answered out of a table.
+            Some(Winner::Nothing | Winner::Slot { .. }) | None => None,
+        }
+    }
+
+    /// From when on a feature is gone, as [`OnlineRow::deadline`].
+    ///
+    /// # Panics
+    /// There are not so many features.
+    pub fn field_deadline(&self, index: usize) -> Option<i64> {
+        let (field, winner, ..) = self.field(index);
+        match winner {
+            Winner::Found(found) => found.row().field_deadline(field.ordinal),
+            Winner::Nothing | Winner::Slot { .. } => None,
+        }
+    }
+
     /// All of it: value, status, event time of each feature.
     pub fn to_vec(&self) -> Vec<FeatureValue> {
         let fields = self.handle.prepared.fields.iter().enumerate();

@@ -1,5 +1,7 @@
 //! The rules of a feature, their bounds read once.
 
+use std::cmp::Ordering;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type,
@@ -13,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::format::columns::value_at;
 use crate::text::{clip, format_value, parse_value};
 use crate::value::{DataType, Value};
+
+const NULL_REASON: &str = "null, and the rule is not_null";
 
 /// [`Rules`] of a feature of a known type, ready to be checked against its columns.
 #[derive(Clone, Debug)]
@@ -51,13 +55,14 @@ impl CompiledRules {
     pub fn check(&self, column: &ArrayRef, skip: impl Fn(usize) -> bool, refused: &mut Vec<Refusal>) {
         if self.not_null && column.null_count() > 0 {
             let nulls = (0..column.len()).filter(|&row| column.is_null(row) && !skip(row));
-            refused.extend(nulls.map(|row| Refusal::new(row, "null, and the rule is not_null")));
+            refused.extend(nulls.map(|row| Refusal::new(row, NULL_REASON)));
         }
         if self.min.is_some() || self.max.is_some() {
             let skip_row = |row: usize| column.is_null(row) || skip(row);
             for row in self.out_of_bounds(column.as_ref()) {
                 if !skip_row(row) {
-                    refused.push(Refusal::new(row, self.out_of_bounds_reason(column.as_ref(), row)));
+                    let value = value_at(column.as_ref(), &self.dtype, row);
+                    refused.push(Refusal::new(row, self.out_of_bounds_reason(&value)));
                 }
             }
         }
@@ -71,20 +76,36 @@ impl CompiledRules {
                     dtype => self.one_of.contains(&value_at(column, dtype, row)),
                 };
                 if !is_member {
-                    let value = format_value(&self.dtype, &value_at(column, &self.dtype, row));
-                    let members: Vec<String> =
-                        self.one_of.iter().map(|member| format_value(&self.dtype, member)).collect();
-                    refused.push(Refusal::new(
-                        row,
-                        format!("'{}' is none of one_of = {}", clip(&value), clip(&members.join(", "))),
-                    ));
+                    refused.push(Refusal::new(row, self.no_member_reason(&value_at(column, &self.dtype, row))));
                 }
             }
         }
     }
 
-    fn out_of_bounds_reason(&self, column: &dyn Array, row: usize) -> String {
-        let value = clip(&format_value(&self.dtype, &value_at(column, &self.dtype, row)));
+    /// Why a single value breaks a rule, if it does: what [`CompiledRules::check`] says of a column of it.
+    pub fn refuses(&self, value: &Value) -> Option<String> {
+        if value.is_null() {
+            return self.not_null.then(|| NULL_REASON.to_owned());
+        }
+        // NaN is not outside a bound by being less or greater, but by being neither.
+        let is_at_least = |one: &Value, other: &Value| order(one, other).is_some_and(Ordering::is_ge);
+        let is_inside = self.min.as_ref().is_none_or(|min| is_at_least(value, min))
+            && self.max.as_ref().is_none_or(|max| is_at_least(max, value));
+        if !is_inside {
+            return Some(self.out_of_bounds_reason(value));
+        }
+        let is_member = self.one_of.is_empty() || self.one_of.contains(value);
+        (!is_member).then(|| self.no_member_reason(value))
+    }
+
+    fn no_member_reason(&self, value: &Value) -> String {
+        let members: Vec<String> = self.one_of.iter().map(|member| format_value(&self.dtype, member)).collect();
+        let value = format_value(&self.dtype, value);
+        format!("'{}' is none of one_of = {}", clip(&value), clip(&members.join(", ")))
+    }
+
+    fn out_of_bounds_reason(&self, value: &Value) -> String {
+        let value = clip(&format_value(&self.dtype, value));
         let text = |bound: &Option<Value>| bound.as_ref().map(|bound| format_value(&self.dtype, bound));
         match (text(&self.min), text(&self.max)) {
             (Some(min), Some(max)) => format!("{value} is not within min = {min} and max = {max}"),
@@ -127,5 +148,56 @@ impl CompiledRules {
             // The others have no order, and so no bounds.
             _ => Vec::new(),
         }
+    }
+}
+
+/// Which of two values of an ordered type is the greater; `None` for NaN, and for values of two types.
+fn order(one: &Value, other: &Value) -> Option<Ordering> {
+    match (one, other) {
+        (Value::Int32(one), Value::Int32(other)) | (Value::Date(one), Value::Date(other)) => one.partial_cmp(other),
+        (Value::Int64(one), Value::Int64(other)) | (Value::Timestamp(one), Value::Timestamp(other)) => {
+            one.partial_cmp(other)
+        }
+        (Value::Float32(one), Value::Float32(other)) => one.partial_cmp(other),
+        (Value::Float64(one), Value::Float64(other)) => one.partial_cmp(other),
+        (Value::Decimal(one), Value::Decimal(other)) => one.partial_cmp(other),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::columns::array_from_values;
+
+    #[test]
+    fn a_single_value_is_refused_for_what_a_column_of_it_is() {
+        let rules = |min: Option<&str>, max: Option<&str>, one_of: &[&str]| Rules {
+            not_null: true,
+            min: min.map(str::to_owned),
+            max: max.map(str::to_owned),
+            one_of: one_of.iter().map(|&text| text.to_owned()).collect(),
+        };
+        let float = |v: f64| Value::Float64(v);
+        let cases = [
+            (DataType::Float64, rules(Some("0"), Some("1.5"), &[]), [0.0, 1.5, 1.6, -0.1, f64::NAN].map(float).to_vec()),
+            (DataType::Float64, rules(None, Some("1"), &[]), [2.0, 1.0, f64::NAN].map(float).to_vec()),
+            (DataType::Int64, rules(Some("3"), None, &["3", "5"]), [2, 3, 4, 5].map(Value::Int64).to_vec()),
+            (DataType::String, rules(None, None, &["a"]), ["a", "b"].map(|v| Value::String(v.to_owned())).to_vec()),
+            (DataType::Date, rules(Some("1970-01-02"), None, &[]), [0, 1].map(Value::Date).to_vec()),
+        ];
+        let mut seen = [0, 0];
+        for (dtype, rules, values) in cases {
+            let rules = CompiledRules::new(&dtype, &rules).unwrap();
+            for value in values.iter().chain([&Value::Null]) {
+                let column = array_from_values(&dtype, std::slice::from_ref(value)).unwrap();
+                let mut refused = Vec::new();
+                rules.check(&column, |_| false, &mut refused);
+                let expected = refused.first().map(|refusal| refusal.reason.clone());
+                assert_eq!(rules.refuses(value), expected, "{dtype} {value:?}");
+                seen[usize::from(expected.is_some())] += 1;
+            }
+        }
+        assert_eq!(seen, [7, 13]);
     }
 }

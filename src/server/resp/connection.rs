@@ -9,6 +9,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 use super::clients::Client;
+use super::entities::Entities;
 use super::executor::Job;
 use super::output::Output;
 use super::pubsub::Published;
@@ -36,12 +37,21 @@ enum Waiting {
 }
 
 /// What an event loop lends to the connection it looks after.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tools {
     /// Buffers to read into.
     pub spare: Vec<Vec<u8>>,
     /// Sessions for the executor, which gets those of all connections at once.
     pub jobs: Vec<Job>,
+    /// Rows of views.
+    pub entities: Entities,
+}
+
+impl Tools {
+    /// Those of a loop.
+    pub fn new(shared: &Shared) -> Tools {
+        Tools { spare: Vec::new(), jobs: Vec::new(), entities: Entities::new(shared.keyspace.clone()) }
+    }
 }
 
 /// Something for the peer that it did not ask for.
@@ -209,14 +219,17 @@ impl Connection {
     /// Does the commands that are there, as one batch.
     fn run_batch(&mut self, shared: &Shared, tools: &mut Tools) -> Care {
         let Some(session) = &mut self.session else { return Care::Idle };
-        let mut end = session.run(shared, Keys::None);
+        let now = shared.keyspace.now().micros();
+        let entities = &mut tools.entities;
+        entities.follow();
+        let mut end = session.run(shared, Keys::None { entities, now });
         if end == BatchEnd::NeedsKeys {
             let keyspace = shared.keyspace.read();
             // Asked for under the lock: what is seen of a group that this does not have is either not durable yet or, once it was
             // undone, not seen.
             let settled = shared.keyspace.settled();
-            end =
-                session.run(shared, Keys::Shared { keyspace: &keyspace, now: shared.keyspace.now().micros(), settled });
+            let now = shared.keyspace.now().micros();
+            end = session.run(shared, Keys::Shared { entities, keyspace: &keyspace, now, settled });
         }
         if end == BatchEnd::NeedsWriter {
             if let Some(session) = self.session.take() {

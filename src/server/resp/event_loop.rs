@@ -63,13 +63,13 @@ impl EventLoop {
             epoll::add(&epoll, listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
         }
         Ok(EventLoop {
+            tools: Tools::new(&shared),
             shared,
             index,
             epoll,
             listener,
             next_loop: 0,
             connections: HashMap::new(),
-            tools: Tools::default(),
             ready: Vec::new(),
             parked: Vec::new(),
             sleeping: Vec::new(),
@@ -272,7 +272,7 @@ impl EventLoop {
         }
         if shared.options.writes_on_event_loops && !self.tools.jobs.is_empty() {
             let mut jobs = std::mem::take(&mut self.tools.jobs);
-            executor::write(&shared, &mut jobs);
+            executor::write(&shared, &mut self.tools.entities, &mut jobs);
             jobs.into_iter().for_each(|job| self.take_back(job));
         } else {
             shared.queue.push(&mut self.tools.jobs);

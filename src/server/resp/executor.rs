@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::command::{Event, EventClass};
+use super::entities::Entities;
 use super::mailbox::Message;
 use super::pubsub::Delivery;
 use super::session::{BatchEnd, Keys, Session};
@@ -69,10 +70,11 @@ const SWEEP_KEYS_MAX: usize = 1_000;
 
 /// Does groups of writes until the server stops.
 pub fn run(shared: &Shared) {
+    let mut entities = Entities::new(shared.keyspace.clone());
     while !shared.is_stopping() {
         let jobs = shared.queue.take(until_sweep(shared));
         if !jobs.is_empty() {
-            write_group(shared, jobs);
+            write_group(shared, &mut entities, jobs);
         }
         if until_sweep(shared).is_zero() {
             sweep(shared);
@@ -80,8 +82,8 @@ pub fn run(shared: &Shared) {
     }
 }
 
-fn write_group(shared: &Shared, mut jobs: Vec<Job>) {
-    write(shared, &mut jobs);
+fn write_group(shared: &Shared, entities: &mut Entities, mut jobs: Vec<Job>) {
+    write(shared, entities, &mut jobs);
     let mut by_loop: BTreeMap<usize, Vec<Message>> = BTreeMap::new();
     for job in jobs {
         by_loop.entry(job.session.state.client.event_loop).or_default().push(Message::Done(Box::new(job)));
@@ -93,11 +95,15 @@ fn write_group(shared: &Shared, mut jobs: Vec<Job>) {
 
 /// Does the batches of these sessions as one group, after which their answers are to be sent. It returns when the group is durable, or
 /// was undone.
-pub fn write(shared: &Shared, jobs: &mut [Job]) {
+pub fn write(shared: &Shared, entities: &mut Entities, jobs: &mut [Job]) {
     let mut events = Vec::new();
-    let done = shared.keyspace.change(|keyspace, now| {
+    let done = shared.keyspace.transact(|keyspace, rows| {
+        // Nothing is applied meanwhile: these are the definitions that the rows are of.
+        entities.follow();
+        let now = rows.now;
         for job in &mut *jobs {
-            job.end = job.session.run(shared, Keys::Exclusive { keyspace, now, events: &mut events });
+            let keys = Keys::Exclusive { entities, rows, keyspace, now, events: &mut events };
+            job.end = job.session.run(shared, keys);
         }
     });
     shared.statistics.groups.add(1);

@@ -124,6 +124,25 @@ impl KeyPositions {
     pub const PAIRS: KeyPositions = KeyPositions { first: 1, last: -1, step: 2 };
 }
 
+impl KeyPositions {
+    /// The keys among the arguments of a command.
+    pub fn of(self, arguments: Arguments<'_>) -> impl Iterator<Item = &[u8]> {
+        let len = i32::try_from(arguments.len()).unwrap_or(i32::MAX);
+        let end = if self.last < 0 { len + self.last + 1 } else { len.min(self.last + 1) };
+        let places = (self.first..if self.first > 0 { end } else { self.first }).step_by(self.step());
+        places.filter_map(move |at| arguments.get(usize::try_from(at).ok()?))
+    }
+
+    fn step(self) -> usize {
+        usize::try_from(self.step).unwrap_or(1).max(1)
+    }
+
+    /// The first of them, of a command that has one.
+    pub fn name_in(self, arguments: Arguments<'_>) -> &[u8] {
+        self.of(arguments).next().unwrap_or_default()
+    }
+}
+
 /// What a command does, by what it needs for it.
 #[derive(Clone, Copy, Debug)]
 pub enum Run {

@@ -78,10 +78,14 @@ impl State {
         let start = self.replies.bytes().len();
         let before = self.last;
         self.last = (command.name, subcommand.map(|subcommand| subcommand.name));
-        let outcome = match command.run {
-            Run::Read(run) => self.read(run, arguments, keys),
-            Run::Write(_) => self.write(shared, command, arguments, keys),
-            Run::Session => self.dispatch(shared, command.name, subcommand, arguments, keys),
+        let outcome = match self.of_entity(shared, command, arguments, keys) {
+            Ok(None) => match command.run {
+                Run::Read(run) => self.read(run, arguments, keys),
+                Run::Write(_) => self.write(shared, command, arguments, keys),
+                Run::Session => self.dispatch(shared, command.name, subcommand, arguments, keys),
+            },
+            Ok(Some(step)) => Ok(step),
+            Err(refusal) => Err(refusal),
         };
         let step = outcome.unwrap_or_else(|refusal| {
             self.replies.truncate(start);
@@ -121,7 +125,7 @@ impl State {
         arguments: Arguments<'_>,
         keys: &mut Keys<'_>,
     ) -> Result<Step, Refusal> {
-        let (Keys::Exclusive { keyspace, now, events }, Run::Write(run)) = (keys, command.run) else {
+        let (Keys::Exclusive { keyspace, now, events, .. }, Run::Write(run)) = (keys, command.run) else {
             return Ok(Step::NeedsWriter);
         };
         match command.name {

@@ -9,6 +9,7 @@ mod cluster;
 mod config;
 mod describe;
 mod dispatch;
+mod entity;
 mod execute;
 mod greeting;
 mod help;
@@ -24,6 +25,7 @@ use self::answers::{Held, ReplyMode};
 use self::transaction::Transaction;
 use super::clients::{Client, Details};
 use super::command::{Event, Refusal};
+use super::entities::Entities;
 use super::input::Input;
 use super::outbox::Outbox;
 use super::protocol::{ParseLimits, ReplyBuffer};
@@ -31,6 +33,7 @@ use super::pubsub::Subscriptions;
 use super::shared::Shared;
 use super::sync::lock;
 use super::watch::Watches;
+use crate::RowStage;
 use crate::keyspace::Keyspace;
 
 /// A batch ends early once its answers are so long: the rest is done when the peer has taken them.
@@ -39,10 +42,17 @@ pub const REPLIES_PAUSE_BYTES: usize = 1 << 20;
 /// The keys, as far as a batch has them.
 #[derive(Debug)]
 pub enum Keys<'a> {
-    /// Not at all.
-    None,
+    /// Those alone that are rows of views.
+    None {
+        /// These.
+        entities: &'a mut Entities,
+        /// The instant of the batch.
+        now: i64,
+    },
     /// To look at.
     Shared {
+        /// Those that are rows of views.
+        entities: &'a mut Entities,
         /// All of them.
         keyspace: &'a Keyspace,
         /// The instant of the batch.
@@ -52,6 +62,10 @@ pub enum Keys<'a> {
     },
     /// To change.
     Exclusive {
+        /// Those that are rows of views.
+        entities: &'a mut Entities,
+        /// These rows.
+        rows: &'a mut RowStage,
         /// All of them.
         keyspace: &'a mut Keyspace,
         /// The instant of the group.
@@ -64,9 +78,15 @@ pub enum Keys<'a> {
 impl Keys<'_> {
     fn look(&self) -> Option<(&Keyspace, i64)> {
         match self {
-            Keys::None => None,
+            Keys::None { .. } => None,
             Keys::Shared { keyspace, now, .. } => Some((keyspace, *now)),
             Keys::Exclusive { keyspace, now, .. } => Some((keyspace, *now)),
+        }
+    }
+
+    fn entities(&mut self) -> &mut Entities {
+        match self {
+            Keys::None { entities, .. } | Keys::Shared { entities, .. } | Keys::Exclusive { entities, .. } => entities,
         }
     }
 }

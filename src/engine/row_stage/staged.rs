@@ -1,0 +1,62 @@
+//! Rows of a group that are in no log yet.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use crate::engine::commit::Batch;
+use crate::error::Result;
+
+/// Event time and created timestamp: the place in row order, among rows that come one after the other.
+type Place = (i64, Option<i64>);
+
+/// Rows by view, in the order they were written.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    views: BTreeMap<u32, StagedView>,
+}
+
+#[derive(Debug, Default)]
+struct StagedView {
+    records: Vec<u8>,
+    /// Where the records begin that have a created timestamp, which is no earlier than the commit.
+    undated: Vec<usize>,
+    hashes: Vec<u64>,
+    rows: HashMap<Box<[u8]>, Vec<(Place, Range<usize>)>>,
+}
+
+impl Staged {
+    /// The greatest row of a key at `at` or before: its place, and its record.
+    pub fn find(&self, view: u32, key: &[u8], at: i64) -> Option<(Place, &[u8])> {
+        let view = self.views.get(&view)?;
+        let rows = view.rows.get(key)?.iter().filter(|((event_ts, _), _)| *event_ts <= at);
+        // Of equal places the last.
+        let (place, range) = rows.max_by_key(|(place, range)| (*place, range.start))?;
+        Some((*place, &view.records[range.clone()]))
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, view: u32, (hash, key): (u64, &[u8]), place: Place, record: &[u8]) {
+        let view = self.views.entry(view).or_default();
+        let start = view.records.len();
+        if place.1.is_some() {
+            view.undated.push(start);
+        }
+        view.records.extend_from_slice(record);
+        view.hashes.push(hash);
+        view.rows.entry(key.into()).or_default().push((place, start..view.records.len()));
+    }
+
+    /// All of them, a section a view.
+    pub fn into_batch(self) -> Result<Batch> {
+        let mut batch = Batch::default();
+        for (id, view) in self.views {
+            batch.frame.section(id, |out| -> Result<u32> {
+                batch.undated.extend(view.undated.iter().map(|at| out.len() + at));
+                out.extend_from_slice(&view.records);
+                Ok(u32::try_from(view.hashes.len()).unwrap_or(u32::MAX))
+            })?;
+            batch.hashes.extend(view.hashes);
+        }
+        Ok(batch)
+    }
+}

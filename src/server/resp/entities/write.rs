@@ -1,0 +1,145 @@
+//! Commands that change entities: each that does writes a row.
+
+use super::key::{to_key, to_row};
+use super::read::Source;
+use super::text::from_bytes;
+use super::{DATABASE, EVENT_TIME_FIELD, Entities, refusal_of};
+use crate::keyspace::PackedLimits;
+use crate::server::resp::command::{Arguments, Command, Event, EventClass, Outcome, Refusal, Writer};
+use crate::server::resp::protocol::ReplyBuffer;
+use crate::time::Timestamp;
+use crate::value::{DataType, Value};
+use crate::{EntityField, EntityRow, RowStage};
+
+type Run = fn(&mut Writer<'_>, Arguments<'_>, &mut ReplyBuffer) -> Outcome;
+
+impl Entities {
+    /// Does a command that may change the entity whose key was found last, of the view at this place.
+    pub fn write(
+        &mut self,
+        view: usize,
+        (command, run): (&Command, Run),
+        arguments: Arguments<'_>,
+        rows: &mut RowStage,
+        events: &mut Vec<Event>,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        match command.name {
+            "hset" | "hmset" => {
+                let is_new = self.set(view, command, arguments, rows, reply)?;
+                let mut tell = |class, event| {
+                    let key = arguments.at(1).into();
+                    events.push(Event { class, event, database: DATABASE, key });
+                };
+                if is_new {
+                    tell(EventClass::New, "new");
+                }
+                tell(EventClass::Hash, "hset");
+                Ok(())
+            }
+            _ => self.write_as_hash(view, (command, run), arguments, rows, events, reply),
+        }
+    }
+
+    /// `HSET key field value [field value ...]`, perhaps with the event time among the fields. Whether the entity is new.
+    fn set(
+        &mut self,
+        view: usize,
+        command: &Command,
+        arguments: Arguments<'_>,
+        rows: &mut RowStage,
+        reply: &mut ReplyBuffer,
+    ) -> Result<bool, Refusal> {
+        if arguments.len() % 2 == 1 {
+            return Err(Refusal::arity(command.name));
+        }
+        let served = &self.views[view];
+        let pairs = || (2..arguments.len()).step_by(2).map(|at| (arguments.at(at), arguments.at(at + 1)));
+        let mut event_ts = rows.now;
+        let mut values = Vec::with_capacity(arguments.len() / 2);
+        for (name, text) in pairs() {
+            if name == EVENT_TIME_FIELD {
+                event_ts = event_time(text, &served.name)?;
+                continue;
+            }
+            let feature = served.feature(name)?;
+            let about = &served.view.definition().features[feature];
+            values.push((feature, from_bytes(&about.dtype, text, || format!("{}:{}", served.name, about.name))?));
+        }
+        if values.is_empty() {
+            return Err(Refusal::new(format!("ERR {} is to be given a feature beside _ts", served.name)));
+        }
+        let before = rows.row(&served.view, &self.key, event_ts).map_err(|error| refusal_of(&error))?;
+        let is_new = before.is_none();
+        let mut row = before.unwrap_or_else(|| EntityRow::empty(served.view.definition().features.len()));
+        row.event_ts = event_ts;
+        let mut added = 0;
+        for (feature, value) in values {
+            let field = &mut row.fields[feature];
+            added += i64::from(field.value.as_ref().is_none_or(Value::is_null));
+            *field = EntityField { value: Some(value), deadline: None };
+        }
+        rows.put(&served.view, &self.key, &row).map_err(|error| refusal_of(&error))?;
+        if command.name == "hset" {
+            reply.integer(added);
+        } else {
+            reply.ok();
+        }
+        Ok(is_new)
+    }
+
+    /// As any hash is changed.
+    fn write_as_hash(
+        &mut self,
+        view: usize,
+        (command, run): (&Command, Run),
+        arguments: Arguments<'_>,
+        rows: &mut RowStage,
+        events: &mut Vec<Event>,
+        reply: &mut ReplyBuffer,
+    ) -> Outcome {
+        let name = command.keys.name_in(arguments);
+        let before = self.row(view, &Source::Stage(rows))?;
+        let key = before.as_ref().and_then(|row| to_key(&self.views[view], name, row, PackedLimits::default()));
+        if let Some(key) = key {
+            self.scratch.place(DATABASE, key);
+        }
+        let told = events.len();
+        self.scratch.begin(0, rows.now);
+        let outcome = run(&mut Writer::new(&mut self.scratch, DATABASE, rows.now, events), arguments, reply);
+        let (_, changes) = self.scratch.take_records();
+        self.scratch.keep();
+        let after = self.scratch.take_out((DATABASE, name));
+        let done = outcome.and_then(|()| {
+            if changes == 0 {
+                return Ok(());
+            }
+            let served = &self.views[view];
+            if after.is_none() && takes_key_away(command) {
+                return rows.delete(&served.view, &self.key, rows.now).map_err(|error| refusal_of(&error));
+            }
+            let row = to_row(served, after.as_ref(), before.as_ref(), rows.now)?;
+            rows.put(&served.view, &self.key, &row).map_err(|error| refusal_of(&error))
+        });
+        if done.is_err() {
+            events.truncate(told);
+        }
+        done
+    }
+}
+
+/// Whether a command of which no key is left has deleted the entity, rather than every field that it had.
+fn takes_key_away(command: &Command) -> bool {
+    matches!(command.name, "del" | "unlink" | "expire" | "pexpire" | "expireat" | "pexpireat")
+}
+
+/// The event time that a client gives: RFC 3339, or microseconds since 1970.
+fn event_time(text: &[u8], view: &str) -> Result<i64, Refusal> {
+    if let Some(micros) = crate::server::resp::number::parse_i64(text) {
+        return Ok(micros);
+    }
+    match from_bytes(&DataType::Timestamp, text, || format!("{view}:_ts"))? {
+        Value::Timestamp(micros) => Ok(Timestamp(micros).micros()),
+        _ => Err(Refusal::SYNTAX),
+    }
+}

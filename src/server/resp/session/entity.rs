@@ -1,0 +1,89 @@
+//! Commands of keys that name entities of feature views.
+
+use super::answers::THIS_GROUP;
+use super::{Keys, Refusal, Shared, State, Step};
+use crate::server::resp::command::{Arguments, Command, Run};
+use crate::server::resp::entities::{DATABASE, Named, Source, refuse_for_entities};
+
+impl State {
+    /// Does a command whose keys name entities; `Ok(None)`: they do not.
+    pub(super) fn of_entity(
+        &mut self,
+        shared: &Shared,
+        command: &Command,
+        arguments: Arguments<'_>,
+        keys: &mut Keys<'_>,
+    ) -> Result<Option<Step>, Refusal> {
+        if self.database != DATABASE || !keys.entities().may_name(command) {
+            return Ok(None);
+        }
+        let view = match keys.entities().named(command, arguments)? {
+            Named::Keys => return Ok(None),
+            Named::Entity(view) => view,
+            Named::Some => {
+                refuse_for_entities(command, arguments)?;
+                return self.of_each(shared, command, arguments, keys);
+            }
+        };
+        refuse_for_entities(command, arguments)?;
+        let replies = &mut self.replies;
+        match (command.run, keys) {
+            (Run::Session, _) => return Ok(None),
+            (Run::Read(run), Keys::Exclusive { entities, rows, .. }) => {
+                self.seen = THIS_GROUP;
+                entities.read(view, (command, run), arguments, &Source::Stage(rows), replies)?;
+            }
+            (Run::Read(run), Keys::None { entities, now } | Keys::Shared { entities, now, .. }) => {
+                entities.read(view, (command, run), arguments, &Source::Online(*now), replies)?;
+            }
+            (Run::Write(run), Keys::Exclusive { entities, rows, events, .. }) => {
+                self.seen = THIS_GROUP;
+                let told = events.len();
+                entities.write(view, (command, run), arguments, rows, events, replies)?;
+                if events.len() > told {
+                    shared.watches.raise(DATABASE, command.keys.name_in(arguments));
+                }
+                if shared.config.notify().bits() == 0 {
+                    events.truncate(told);
+                }
+            }
+            (Run::Write(_), _) => return Ok(Some(Step::NeedsWriter)),
+        }
+        Ok(Some(Step::Done))
+    }
+
+    /// Does a command of several keys for each of them: what it answers of all are the answers of each, or their sum.
+    fn of_each(
+        &mut self,
+        shared: &Shared,
+        command: &Command,
+        arguments: Arguments<'_>,
+        keys: &mut Keys<'_>,
+    ) -> Result<Option<Step>, Refusal> {
+        match command.run {
+            Run::Write(_) if !matches!(keys, Keys::Exclusive { .. }) => return Ok(Some(Step::NeedsWriter)),
+            Run::Read(_) if keys.look().is_none() => return Ok(Some(Step::NeedsKeys)),
+            _ => {}
+        }
+        let start = self.replies.bytes().len();
+        let mut sum = 0;
+        for key in command.keys.of(arguments) {
+            let bytes = [arguments.at(0), key].concat();
+            let ranges = [0..arguments.at(0).len(), arguments.at(0).len()..bytes.len()];
+            let alone = Arguments::new(&bytes, &ranges);
+            let before = self.replies.bytes().len();
+            if self.of_entity(shared, command, alone, keys)?.is_none() {
+                match command.run {
+                    Run::Read(run) => self.read(run, alone, keys)?,
+                    Run::Write(_) => self.write(shared, command, alone, keys)?,
+                    Run::Session => return Ok(None),
+                };
+            }
+            let answer = &self.replies.bytes()[before..];
+            sum += i64::from(answer == b":1\r\n");
+        }
+        self.replies.truncate(start);
+        self.replies.integer(sum);
+        Ok(Some(Step::Done))
+    }
+}
