@@ -76,20 +76,9 @@ impl KeySchema {
             return Err(Error::invalid(format!("the key has {} parts, got {}", self.columns.len(), values.len())));
         }
         for (i, (value, (name, data_type))) in values.iter().zip(&self.columns).enumerate() {
-            let is_last = i + 1 == self.columns.len();
-            match (value, data_type) {
-                (Value::Bool(v), DataType::Bool) => out.push(u8::from(*v)),
-                (Value::Int32(v), DataType::Int32) | (Value::Date(v), DataType::Date) => out.extend(v.to_le_bytes()),
-                (Value::Int64(v), DataType::Int64) | (Value::Timestamp(v), DataType::Timestamp) => {
-                    out.extend(v.to_le_bytes());
-                }
-                (Value::Uuid(v), DataType::Uuid) => out.extend(v),
-                (Value::String(v), DataType::String) => push_variable(v.as_bytes(), is_last, out),
-                (Value::Bytes(v), DataType::Bytes) => push_variable(v, is_last, out),
-                _ => {
-                    return Err(Error::invalid(format!("wants {data_type}, got {}", value.type_name()))
-                        .at(format!("join key {name}")));
-                }
+            if !push_component(value, data_type, i + 1 == self.columns.len(), out) {
+                return Err(Error::invalid(format!("wants {data_type}, got {}", value.type_name()))
+                    .at(format!("join key {name}")));
             }
         }
         Ok(())
@@ -99,22 +88,7 @@ impl KeySchema {
     pub fn decode(&self, mut key: &[u8]) -> Option<Vec<Value>> {
         let mut values = Vec::with_capacity(self.columns.len());
         for (i, (_, data_type)) in self.columns.iter().enumerate() {
-            let is_last = i + 1 == self.columns.len();
-            values.push(match data_type {
-                DataType::Bool => match take::<1>(&mut key)? {
-                    [0] => Value::Bool(false),
-                    [1] => Value::Bool(true),
-                    _ => return None,
-                },
-                DataType::Int32 => Value::Int32(i32::from_le_bytes(take(&mut key)?)),
-                DataType::Date => Value::Date(i32::from_le_bytes(take(&mut key)?)),
-                DataType::Int64 => Value::Int64(i64::from_le_bytes(take(&mut key)?)),
-                DataType::Timestamp => Value::Timestamp(i64::from_le_bytes(take(&mut key)?)),
-                DataType::Uuid => Value::Uuid(take(&mut key)?),
-                DataType::String => Value::String(String::from_utf8(take_variable(&mut key, is_last)?.to_vec()).ok()?),
-                DataType::Bytes => Value::Bytes(take_variable(&mut key, is_last)?.to_vec()),
-                _ => return None,
-            });
+            values.push(take_component(data_type, i + 1 == self.columns.len(), &mut key)?);
         }
         key.is_empty().then_some(values)
     }
@@ -150,6 +124,39 @@ pub(crate) fn check_key_len(len_bytes: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Appends a component; `false`, and nothing appended, when the value is not of the column's type.
+pub(crate) fn push_component(value: &Value, dtype: &DataType, is_last: bool, out: &mut Vec<u8>) -> bool {
+    match (value, dtype) {
+        (Value::Bool(v), DataType::Bool) => out.push(u8::from(*v)),
+        (Value::Int32(v), DataType::Int32) | (Value::Date(v), DataType::Date) => out.extend(v.to_le_bytes()),
+        (Value::Int64(v), DataType::Int64) | (Value::Timestamp(v), DataType::Timestamp) => out.extend(v.to_le_bytes()),
+        (Value::Uuid(v), DataType::Uuid) => out.extend(v),
+        (Value::String(v), DataType::String) => push_variable(v.as_bytes(), is_last, out),
+        (Value::Bytes(v), DataType::Bytes) => push_variable(v, is_last, out),
+        _ => return false,
+    }
+    true
+}
+
+/// The next component; `None` when the bytes begin with none of this type.
+pub(crate) fn take_component(dtype: &DataType, is_last: bool, key: &mut &[u8]) -> Option<Value> {
+    Some(match dtype {
+        DataType::Bool => match take::<1>(key)? {
+            [0] => Value::Bool(false),
+            [1] => Value::Bool(true),
+            _ => return None,
+        },
+        DataType::Int32 => Value::Int32(i32::from_le_bytes(take(key)?)),
+        DataType::Date => Value::Date(i32::from_le_bytes(take(key)?)),
+        DataType::Int64 => Value::Int64(i64::from_le_bytes(take(key)?)),
+        DataType::Timestamp => Value::Timestamp(i64::from_le_bytes(take(key)?)),
+        DataType::Uuid => Value::Uuid(take(key)?),
+        DataType::String => Value::String(String::from_utf8(take_variable(key, is_last)?.to_vec()).ok()?),
+        DataType::Bytes => Value::Bytes(take_variable(key, is_last)?.to_vec()),
+        _ => return None,
+    })
 }
 
 /// Appends a string or bytes component.

@@ -71,6 +71,7 @@ pub mod lock;
 pub mod log;
 pub mod manifest;
 pub mod options;
+pub mod redis_key;
 pub mod registry;
 pub mod request;
 #[cfg(feature = "resp")]

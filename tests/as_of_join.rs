@@ -95,6 +95,7 @@ fn definitions(case: &Json) -> Definitions {
             retention_us: 0,
             freshness_sla_us: 0,
             event_id: Vec::new(),
+            redis_keys: Vec::new(),
             source: Default::default(),
             owner: String::new(),
             description: String::new(),

@@ -29,6 +29,7 @@ use super::{
     ViewKind, selections_of,
 };
 use crate::error::Result;
+use crate::redis_key::KeyTemplate;
 use crate::time::Timestamp;
 use crate::value::DataType;
 
@@ -100,6 +101,7 @@ impl FeatureView {
             retention_us: 0,
             freshness_sla_us: 0,
             event_id: Vec::new(),
+            redis_keys: Vec::new(),
             source: Source::default(),
             owner: String::new(),
             description: String::new(),
@@ -133,6 +135,19 @@ impl FeatureView {
     #[must_use]
     pub fn entity(mut self, name: impl Into<String>) -> Self {
         self.entities.push(name.into());
+        self
+    }
+
+    /// Another name of its entities over the Redis protocol: `user:{user_id}:features`.
+    ///
+    /// ```
+    /// # use asof::definition::FeatureView;
+    /// let view = FeatureView::new("profile").entity("user").redis_key("user:{user_id}:features".parse()?);
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    #[must_use]
+    pub fn redis_key(mut self, template: KeyTemplate) -> Self {
+        self.redis_keys.push(template);
         self
     }
 

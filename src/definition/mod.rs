@@ -25,6 +25,7 @@ pub use reference::{FeatureRef, NAME_BYTES_MAX, ViewRef, check_name, selections_
 pub use template::template;
 
 use crate::key::KeySchema;
+use crate::redis_key::KeyTemplate;
 use crate::value::DataType;
 
 /// Most features a view can have.
@@ -123,6 +124,9 @@ pub struct FeatureView {
     /// Columns that tell apart events of equal key and time; only in event views.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub event_id: Vec<(String, DataType)>,
+    /// How its entities are called over the Redis protocol, besides `view:key`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redis_keys: Vec<KeyTemplate>,
     /// Where rows come from.
     #[serde(default)]
     pub source: Source,

@@ -131,6 +131,7 @@ fn definitions_have_the_members_that_the_document_says() {
         description: "d".into(),
         tags: tags.clone(),
         event_id: vec![("e".into(), DataType::Int64)],
+        redis_keys: vec!["v:{e}:x".parse().unwrap()],
         features: vec![feature.clone()],
         source: source.clone(),
         ..FeatureView::new("v")

@@ -54,6 +54,7 @@ fn definitions() -> Definitions {
         retention_us: 2,
         freshness_sla_us: 3,
         event_id: vec![(text("event"), DataType::String)],
+        redis_keys: vec!["v:{id}:x".parse().unwrap()],
         source,
         owner: text("o"),
         description: text("d"),
@@ -98,6 +99,7 @@ fn definitions_sent() -> Value {
                 "rules": {"not_null": true, "min": "1", "max": "2", "one_of": ["1"]},
             }],
             "ttl_us": 1, "retention_us": 2, "freshness_sla_us": 3, "event_id": [["event", "string"]],
+            "redis_keys": ["v:{id}:x"],
             "source": {
                 "path": "v.csv", "event_timestamp": {"constant": 7}, "created_timestamp": "created",
                 "rename": {"X": "x"}, "push": "p", "delimiter": ";", "timestamp_format": "%Y",

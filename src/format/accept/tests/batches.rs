@@ -26,6 +26,7 @@ fn view() -> FeatureView {
         retention_us: 0,
         freshness_sla_us: 0,
         event_id: vec![],
+        redis_keys: vec![],
         source: Source {
             created_timestamp: Some("created".into()),
             rename: [("temperature".to_owned(), "temp".to_owned())].into(),
