@@ -2,7 +2,7 @@
 
 use super::{Command, Flag, KeyPositions, Run};
 
-use Flag::{Admin, AllowBusy, Fast, Loading, NoAuth, NoMulti, NoScript, PubSub, Stale, Write};
+use Flag::{Admin, AllowBusy, Fast, Loading, NoAuth, NoMulti, NoScript, PubSub, ReadOnly, Stale, Write};
 
 /// A command that looks at no key by its arguments.
 const fn session(name: &'static str, arity: i32, flags: &'static [Flag]) -> Command {
@@ -47,6 +47,7 @@ pub const SESSION_COMMANDS: &[Command] = &[
     session("unsubscribe", -1, &[PubSub, NoScript, Loading, Stale]),
     session("unwatch", 1, &[NoScript, Loading, Stale, Fast, AllowBusy]),
     session("wait", 3, &[NoScript]),
+    Command { name: "asof", arity: -3, flags: &[ReadOnly], keys: KeyPositions::ONE, run: Run::Session },
     Command {
         name: "watch",
         arity: -2,

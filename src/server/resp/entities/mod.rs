@@ -111,6 +111,18 @@ impl Entities {
         Ok(if count > 1 && named != Named::Keys { Named::Some } else { named })
     }
 
+    /// The row of the entity that a key of database 0 names; `Ok(None)`: it names none.
+    ///
+    /// # Errors
+    /// As [`Entities::named`]; a run that had to be read is damaged.
+    pub fn find(&mut self, key: &[u8], source: &Source<'_>) -> Result<Option<Option<EntityRow>>, Refusal> {
+        self.key.clear();
+        match self.router.route_into(key, &mut self.key).map_err(|error| refusal_of(&error))? {
+            Some(view) => self.row(view, source).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Whether a command of database 0 may be about entities.
     pub fn may_name(&self, command: &Command) -> bool {
         !self.router.is_empty() && command.keys.first > 0

@@ -6,8 +6,8 @@ use super::text::from_bytes;
 use super::{DATABASE, EVENT_TIME_FIELD, Entities, refusal_of};
 use crate::keyspace::PackedLimits;
 use crate::server::resp::command::{Arguments, Command, Event, EventClass, Outcome, Refusal, Writer};
+use crate::server::resp::number::parse_i64;
 use crate::server::resp::protocol::ReplyBuffer;
-use crate::time::Timestamp;
 use crate::value::{DataType, Value};
 use crate::{EntityField, EntityRow, RowStage};
 
@@ -59,7 +59,7 @@ impl Entities {
         let mut values = Vec::with_capacity(arguments.len() / 2);
         for (name, text) in pairs() {
             if name == EVENT_TIME_FIELD {
-                event_ts = event_time(text, &served.name)?;
+                event_ts = moment(text, &format!("{}:_ts", served.name))?;
                 continue;
             }
             let feature = served.feature(name)?;
@@ -133,13 +133,13 @@ fn takes_key_away(command: &Command) -> bool {
     matches!(command.name, "del" | "unlink" | "expire" | "pexpire" | "expireat" | "pexpireat")
 }
 
-/// The event time that a client gives: RFC 3339, or microseconds since 1970.
-fn event_time(text: &[u8], view: &str) -> Result<i64, Refusal> {
-    if let Some(micros) = crate::server::resp::number::parse_i64(text) {
+/// A moment that a client gives: RFC 3339, or microseconds since 1970. `what` names it in errors.
+pub(super) fn moment(text: &[u8], what: &str) -> Result<i64, Refusal> {
+    if let Some(micros) = parse_i64(text) {
         return Ok(micros);
     }
-    match from_bytes(&DataType::Timestamp, text, || format!("{view}:_ts"))? {
-        Value::Timestamp(micros) => Ok(Timestamp(micros).micros()),
+    match from_bytes(&DataType::Timestamp, text, || what.to_owned())? {
+        Value::Timestamp(micros) => Ok(micros),
         _ => Err(Refusal::SYNTAX),
     }
 }

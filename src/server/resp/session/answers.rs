@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Keys, Refusal, Shared, State, Step};
+use super::{Refusal, Shared, State, Step};
 
 /// Whether a client wants answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +56,10 @@ impl State {
     }
 
     /// Answers that the client does not want are forgotten; those that a group stands behind are noted.
-    pub(super) fn answered(&mut self, start: usize, keys: &Keys<'_>, step: Step) -> Step {
+    pub(super) fn answered(&mut self, start: usize, settled: u64, step: Step) -> Step {
         let seen = std::mem::take(&mut self.seen);
         match self.reply_mode {
             ReplyMode::On => {
-                let settled = if let Keys::Shared { settled, .. } = keys { *settled } else { 0 };
                 if seen > settled {
                     self.held.push(Held { ticket: seen, bytes: start..self.replies.bytes().len() });
                 }
@@ -83,7 +82,7 @@ impl State {
         let start = self.replies.bytes().len();
         if name == "exec" {
             self.transaction = None;
-            self.watches.clear();
+            self.watch_nothing();
             let why = refusal.text();
             let why = why.strip_prefix("ERR ").unwrap_or(why);
             self.replies.error(format!("EXECABORT Transaction discarded because of: {why}"));
@@ -94,6 +93,6 @@ impl State {
             self.replies.error(refusal.text());
         }
         self.errors += 1;
-        self.answered(start, &Keys::None, Step::Done)
+        self.answered(start, 0, Step::Done)
     }
 }

@@ -8,11 +8,12 @@ impl State {
     pub(super) fn dispatch(
         &mut self,
         shared: &Shared,
-        name: &'static str,
+        command: &'static Command,
         subcommand: Option<&'static Command>,
         arguments: Arguments<'_>,
         keys: &mut Keys<'_>,
     ) -> Result<Step, Refusal> {
+        let name = command.name;
         if let Some(Command { name: "help", .. }) = subcommand {
             self.help(name);
             return Ok(Step::Done);
@@ -31,6 +32,10 @@ impl State {
             "reset" => self.reset(shared),
             "multi" => self.multi()?,
             "discard" => self.discard()?,
+            "asof" => {
+                let (database, now) = (self.database, keys.now());
+                keys.entities().as_of(command, database, arguments, now, &mut self.replies)?;
+            }
             "watch" => return self.watch(arguments, keys),
             "unwatch" => self.unwatch(),
             "exec" => return self.exec(shared, keys),

@@ -2,6 +2,7 @@
 
 use super::answers::THIS_GROUP;
 use super::{Keys, Refusal, Shared, State, Step};
+use crate::EntityRow;
 use crate::server::resp::command::{Arguments, Command, Run};
 use crate::server::resp::entities::{DATABASE, Named, Source, refuse_for_entities};
 
@@ -47,7 +48,7 @@ impl State {
                     events.truncate(told);
                 }
             }
-            (Run::Write(_), _) => return Ok(Some(Step::NeedsWriter)),
+            (Run::Write(_), Keys::None { .. } | Keys::Shared { .. }) => return Ok(Some(Step::NeedsWriter)),
         }
         Ok(Some(Step::Done))
     }
@@ -85,5 +86,32 @@ impl State {
         self.replies.truncate(start);
         self.replies.integer(sum);
         Ok(Some(Step::Done))
+    }
+
+    /// The row of an entity that a key names, if it names one.
+    pub(super) fn row_of_entity(
+        &self,
+        key: &[u8],
+        keys: &mut Keys<'_>,
+    ) -> Result<Option<Option<EntityRow>>, Refusal> {
+        if self.database != DATABASE {
+            return Ok(None);
+        }
+        match keys {
+            Keys::Exclusive { entities, rows, .. } => entities.find(key, &Source::Stage(rows)),
+            Keys::None { entities, now } | Keys::Shared { entities, now, .. } => {
+                entities.find(key, &Source::Online(*now))
+            }
+        }
+    }
+
+    /// Whether an entity that is watched is not what it was: whoever wrote to it, over this protocol or past it.
+    pub(super) fn have_watched_rows_changed(&self, keys: &mut Keys<'_>) -> Result<bool, Refusal> {
+        for (key, before) in &self.watched_rows {
+            if self.row_of_entity(key, keys)?.flatten() != *before {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -46,13 +46,13 @@ impl State {
             }
             self.replies.simple("QUEUED");
             self.commands += 1;
-            return self.answered(start, keys, Step::Done);
+            return self.answered(start, keys.settled(), Step::Done);
         }
         let step = self.execute(shared, checked, arguments, keys);
         if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::HoldBack(_)) {
             return step;
         }
-        self.answered(start, keys, step)
+        self.answered(start, keys.settled(), step)
     }
 
     fn may_write(&self, command: &Command) -> bool {
@@ -82,7 +82,7 @@ impl State {
             Ok(None) => match command.run {
                 Run::Read(run) => self.read(run, arguments, keys),
                 Run::Write(_) => self.write(shared, command, arguments, keys),
-                Run::Session => self.dispatch(shared, command.name, subcommand, arguments, keys),
+                Run::Session => self.dispatch(shared, command, subcommand, arguments, keys),
             },
             Ok(Some(step)) => Ok(step),
             Err(refusal) => Err(refusal),
@@ -104,7 +104,7 @@ impl State {
         step
     }
 
-    fn read(
+    pub(super) fn read(
         &mut self,
         run: fn(&Reader<'_>, Arguments<'_>, &mut ReplyBuffer) -> Outcome,
         arguments: Arguments<'_>,
@@ -118,7 +118,7 @@ impl State {
         outcome.map(|()| Step::Done)
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         shared: &Shared,
         command: &Command,

@@ -143,7 +143,7 @@ impl State {
 
     pub(super) fn reset(&mut self, shared: &Shared) {
         self.transaction = None;
-        self.watches.clear();
+        self.watch_nothing();
         self.subscriptions.clear();
         shared.clients.set_monitor(self.client.id, None);
         self.is_monitor = false;

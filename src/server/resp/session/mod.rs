@@ -33,7 +33,7 @@ use super::pubsub::Subscriptions;
 use super::shared::Shared;
 use super::sync::lock;
 use super::watch::Watches;
-use crate::RowStage;
+use crate::{EntityRow, RowStage};
 use crate::keyspace::Keyspace;
 
 /// A batch ends early once its answers are so long: the rest is done when the peer has taken them.
@@ -81,6 +81,18 @@ impl Keys<'_> {
             Keys::None { .. } => None,
             Keys::Shared { keyspace, now, .. } => Some((keyspace, *now)),
             Keys::Exclusive { keyspace, now, .. } => Some((keyspace, *now)),
+        }
+    }
+
+    /// Groups up to this ticket are known to be durable.
+    fn settled(&self) -> u64 {
+        if let Keys::Shared { settled, .. } = self { *settled } else { 0 }
+    }
+
+    /// The instant of the batch.
+    fn now(&self) -> i64 {
+        match self {
+            Keys::None { now, .. } | Keys::Shared { now, .. } | Keys::Exclusive { now, .. } => *now,
         }
     }
 
@@ -151,6 +163,8 @@ pub struct State {
     database: u8,
     transaction: Option<Transaction>,
     watches: Watches,
+    /// Entities that it watches, as they were.
+    watched_rows: Vec<(Box<[u8]>, Option<EntityRow>)>,
     reply_mode: ReplyMode,
     name: Box<[u8]>,
     library: [Box<[u8]>; 2],
@@ -182,6 +196,7 @@ impl Session {
                 database: 0,
                 transaction: None,
                 watches,
+                watched_rows: Vec::new(),
                 reply_mode: ReplyMode::On,
                 name: Box::default(),
                 library: Default::default(),

@@ -66,14 +66,27 @@ impl State {
 
     pub(super) fn discard(&mut self) -> Result<(), Refusal> {
         self.transaction.take().ok_or(Refusal::fixed("ERR DISCARD without MULTI"))?;
-        self.watches.clear();
+        self.watch_nothing();
         self.replies.ok();
         Ok(())
     }
 
-    pub(super) fn watch(&mut self, arguments: Arguments<'_>, keys: &Keys<'_>) -> Result<Step, Refusal> {
+    pub(super) fn watch_nothing(&mut self) {
+        self.watches.clear();
+        self.watched_rows.clear();
+    }
+
+    pub(super) fn watch(&mut self, arguments: Arguments<'_>, keys: &mut Keys<'_>) -> Result<Step, Refusal> {
         if self.transaction.is_some() {
             return Err(Refusal::fixed("ERR WATCH inside MULTI is not allowed"));
+        }
+        if keys.look().is_none() {
+            return Ok(Step::NeedsKeys);
+        }
+        for key in arguments.from(1) {
+            if let Some(row) = self.row_of_entity(key, keys)? {
+                self.watched_rows.push((key.into(), row));
+            }
         }
         let Some((keyspace, now)) = keys.look() else { return Ok(Step::NeedsKeys) };
         arguments.from(1).for_each(|key| self.watches.watch(self.database, key, keyspace, now));
@@ -82,7 +95,7 @@ impl State {
     }
 
     pub(super) fn unwatch(&mut self) {
-        self.watches.clear();
+        self.watch_nothing();
         self.replies.ok();
     }
 
@@ -90,16 +103,18 @@ impl State {
         let Some(transaction) = &self.transaction else { return Err(Refusal::fixed("ERR EXEC without MULTI")) };
         if transaction.is_aborted {
             self.transaction = None;
-            self.watches.clear();
+            self.watch_nothing();
             return Err(Refusal::fixed("EXECABORT Transaction discarded because of previous errors."));
         }
+        let has_changed_rows = keys.look().is_some() && self.have_watched_rows_changed(keys)?;
+        let Some(transaction) = &self.transaction else { return Err(Refusal::SYNTAX) };
         // Flags are raised under the lock that `keys` holds: nothing is changed between this look and the last command.
         match keys.look() {
             None if transaction.has_writes => return Ok(Step::NeedsWriter),
             None if transaction.has_reads || !self.watches.is_empty() => return Ok(Step::NeedsKeys),
-            Some((keyspace, now)) if self.watches.are_touched(keyspace, now) => {
+            Some((keyspace, now)) if has_changed_rows || self.watches.are_touched(keyspace, now) => {
                 self.transaction = None;
-                self.watches.clear();
+                self.watch_nothing();
                 self.replies.null_array();
                 return Ok(Step::Done);
             }
@@ -109,7 +124,7 @@ impl State {
             None | Some(_) => {}
         }
         let Transaction { commands, arguments, .. } = self.transaction.take().unwrap_or_default();
-        self.watches.clear();
+        self.watch_nothing();
         self.replies.array(commands.len());
         let mut closes = false;
         for (checked, range) in commands {

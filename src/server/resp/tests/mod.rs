@@ -2,6 +2,7 @@
 
 mod authentication;
 mod durability;
+mod entities;
 mod limits;
 mod pipelines;
 mod pubsub;
@@ -96,6 +97,35 @@ impl Peer {
     fn ask(&mut self, request: &str, expected: &str) {
         self.send(request);
         self.expect(expected);
+    }
+
+    /// Sends one command after the other, and gets these answers: arrays as lists, null as `nil`.
+    #[track_caller]
+    fn talk(&mut self, exchanges: &[(&str, &str)]) {
+        for (command, expected) in exchanges {
+            self.send(&format!("{command}|"));
+            assert_eq!(self.answer(), *expected, "{command}");
+        }
+    }
+
+    /// The next answer, as [`Peer::talk`] shows it.
+    fn answer(&mut self) -> String {
+        let line = self.line();
+        let (kind, rest) = line.split_at(1);
+        let len = || rest.parse::<usize>().ok();
+        match (kind, len()) {
+            ("$" | "*", None) => "nil".to_owned(),
+            ("$", Some(len)) => {
+                let mut bytes = vec![0; len + 2];
+                self.0.read_exact(&mut bytes).unwrap();
+                String::from_utf8_lossy(&bytes[..len]).into_owned()
+            }
+            ("*", Some(len)) => {
+                let answers: Vec<String> = (0..len).map(|_| self.answer()).collect();
+                format!("[{}]", answers.join(", "))
+            }
+            _ => line,
+        }
     }
 
     /// The next line, without its end.

@@ -1,0 +1,308 @@
+//! Rows of feature views as hashes.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::definition::{Definitions, FeatureView, Rules, Source};
+use crate::time::{Clock as _, ManualClock, Timestamp};
+use crate::value::{DataType, Value};
+use crate::{ApplyOptions, Features, GetOptions, Row};
+
+const NOW: &str = "2026-03-01T12:00:00Z";
+
+struct Served {
+    store: Store,
+    clock: Arc<ManualClock>,
+    server: RunningServer,
+}
+
+impl Served {
+    fn peer(&self) -> Peer {
+        Peer::new(&self.server)
+    }
+
+    fn wait(&self, seconds: i64) {
+        self.clock.set(Timestamp(self.clock.now().micros() + seconds * 1_000_000));
+    }
+
+    /// A feature of JFK as the store answers it: value and status.
+    fn stored(&self, feature: &str, at: Option<&str>) -> String {
+        let options = GetOptions { at: at.map(|at| at.parse().unwrap()), ..GetOptions::default() };
+        let features = Features::list([feature]).unwrap();
+        let answer = self.store.get(&features, &[("origin", "JFK".into())], &options).unwrap().remove(0);
+        format!("{} {}", crate::text::format_value(&answer.dtype, &answer.value), answer.status.name())
+    }
+}
+
+fn definitions() -> Definitions {
+    let weather = FeatureView::new("weather").entity("airport").ttl(Duration::from_secs(3 * 3_600));
+    let weather = weather.feature("temp", DataType::Float64).feature("visib", DataType::Float64);
+    let weather = weather.feature("sky", DataType::String).feature("flights", DataType::Int64);
+    let mut plane = FeatureView::new("plane").entity("tail");
+    plane.redis_keys = ["plane:{tailnum}:about", "p:{tailnum}"].map(|template| template.parse().unwrap()).to_vec();
+    let plane = plane.feature("seats", DataType::Int32).feature("photo", DataType::Bytes);
+    let plane = plane.rules("seats", Rules { not_null: true, min: Some("1".into()), ..Rules::default() });
+    let route = FeatureView::new("route").entity("airport").entity("carrier").feature("delay", DataType::Float32);
+    let route = route.source(Source::default().created_timestamp("recorded"));
+    Definitions::new("flights")
+        .entity("airport", [("origin", DataType::String)])
+        .entity("tail", [("tailnum", DataType::Int64)])
+        .entity("carrier", [("carrier", DataType::String)])
+        .view(weather)
+        .view(plane)
+        .view(route)
+}
+
+fn serve() -> Served {
+    let clock = Arc::new(ManualClock::new(NOW.parse().unwrap()));
+    let disk = Arc::new(MemDisk::volatile());
+    let builder = Store::builder().background(false).clock(Arc::clone(&clock) as Arc<_>).disk(disk);
+    let store = builder.open("/entities").unwrap();
+    store.apply(&definitions(), ApplyOptions::default()).unwrap();
+    let server = RedisServer::start(store.keyspace().unwrap(), options()).unwrap();
+    Served { store, clock, server }
+}
+
+#[test]
+fn an_entity_is_a_typed_hash_whose_other_features_keep_their_values() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.talk(&[
+        ("HGET weather:JFK temp", "nil"),
+        ("EXISTS weather:JFK", ":0"),
+        ("TYPE weather:JFK", "+none"),
+        ("HGETALL weather:JFK", "[]"),
+        ("HSET weather:JFK temp 39.50 visib 10", ":2"),
+        ("HGET weather:JFK temp", "39.5"),
+        ("HMGET weather:JFK visib sky nothing temp _ts", "[10, nil, nil, 39.5, 2026-03-01T12:00:00Z]"),
+        ("HSET weather:JFK sky overcast temp 40", ":1"),
+        ("HGETALL weather:JFK", "[temp, 40, visib, 10, sky, overcast]"),
+        ("HKEYS weather:JFK", "[temp, visib, sky]"),
+        ("HVALS weather:JFK", "[40, 10, overcast]"),
+        ("HLEN weather:JFK", ":3"),
+        ("HEXISTS weather:JFK flights", ":0"),
+        ("HEXISTS weather:JFK sky", ":1"),
+        ("HSTRLEN weather:JFK sky", ":8"),
+        ("TYPE weather:JFK", "+hash"),
+        ("OBJECT ENCODING weather:JFK", "listpack"),
+        ("HSCAN weather:JFK 0 MATCH t*", "[0, [temp, 40]]"),
+        ("TTL weather:JFK", ":-1"),
+        ("HSETNX weather:JFK sky clear", ":0"),
+        ("HSETNX weather:JFK flights 7", ":1"),
+        ("HINCRBY weather:JFK flights 5", ":12"),
+        ("HINCRBYFLOAT weather:JFK temp 0.1", "40.1"),
+        ("HINCRBY weather:JFK sky 1", "-ERR hash value is not an integer"),
+        ("HMSET weather:JFK temp 41", "+OK"),
+        ("HGET weather@1:JFK temp", "41"),
+        ("HDEL weather:JFK flights nothing", ":1"),
+        ("HGET weather:JFK flights", "nil"),
+        ("HLEN weather:JFK", ":3"),
+        ("EXISTS weather:JFK weather:LGA weather:JFK other", ":2"),
+        ("MGET weather:JFK other", "[nil, nil]"),
+    ]);
+    assert_eq!(served.stored("weather:temp", None), "41 PRESENT");
+    assert_eq!(served.stored("weather:flights", None), " NOT_FOUND");
+    // Each write is a row: those of one instant come one after the other.
+    assert_eq!(served.store.views().unwrap().iter().map(|view| view.rows_in_log).sum::<u64>(), 7);
+}
+
+#[test]
+fn what_is_no_value_of_a_feature_is_refused_and_changes_nothing() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.talk(&[
+        ("HSET weather:JFK temp abc", "-ERR weather:temp wants float64, got 'abc'"),
+        ("HSET weather:JFK visib 3 flights 1.5", "-ERR weather:flights wants int64, got '1.5'"),
+        ("HSET weather:JFK tmp 3", "-ERR weather has no feature 'tmp'; did you mean temp?"),
+        ("HSET weather:JFK temp 3 sky", "-ERR wrong number of arguments for 'hset' command"),
+        ("HSET weather:JFK _ts 2026-03-01", "-ERR weather is to be given a feature beside _ts"),
+        ("HSETNX weather:JFK flights x", "-ERR weather:flights wants int64, got 'x'"),
+        ("HINCRBYFLOAT weather:JFK flights 0.5", "-ERR weather:flights wants int64, got '0.5'"),
+        ("EXISTS weather:JFK", ":0"),
+        ("SET weather:JFK x", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
+        ("MSET a 1 weather:JFK x", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
+        ("INCR weather:JFK", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
+        ("GET a", "nil"),
+        (
+            "RENAME weather:JFK b",
+            "-ERR weather:JFK or b is a row of a feature view, which cannot be renamed or copied",
+        ),
+        ("HSET plane:1:about photo x", "-ERR plane:seats: null, and the rule is not_null"),
+        ("HSET plane:1:about seats 0", "-ERR plane:seats: 0 is below min = 1"),
+        ("HSET plane:1:about seats 1", ":1"),
+        ("HDEL plane:1:about seats", "-ERR plane:seats: null, and the rule is not_null"),
+        ("HGETALL plane:1:about", "[seats, 1]"),
+    ]);
+    // What the prefix of a view begins is never a key of the keyspace.
+    for key in ["plane:x", "plane@9:1", "route:JFK", "route:JFK:AA:x", "weather:%zz"] {
+        peer.send(&format!("HSET {key} a b|GET {key}|"));
+        for _ in 0..2 {
+            assert!(peer.line().starts_with("-ERR "), "{key}");
+        }
+    }
+    // In other databases it is.
+    peer.talk(&[("SELECT 1", "+OK"), ("SET weather:JFK x", "+OK"), ("GET weather:JFK", "x")]);
+}
+
+#[test]
+fn templates_and_escapes_name_entities_too() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.talk(&[
+        ("HSET plane:7:about seats 150", ":1"),
+        ("HGET plane:7 seats", "150"),
+        ("HGET p:7 seats", "150"),
+        ("HSET route:JFK:A%3AA delay 1.25", ":1"),
+        ("HGET route:JFK:A%3aA delay", "1.25"),
+        // No template's form.
+        ("SET p:8:x v", "+OK"),
+    ]);
+    let features = Features::list(["route:delay"]).unwrap();
+    let entity = [("origin", Value::from("JFK")), ("carrier", Value::from("A:A"))];
+    let answer = served.store.get(&features, &entity, &GetOptions::default()).unwrap();
+    assert_eq!(answer[0].value, Value::Float32(1.25));
+    // Bytes are sent as they are.
+    peer.0.write_all(b"*4\r\n$4\r\nHSET\r\n$3\r\np:7\r\n$5\r\nphoto\r\n$3\r\n\xff\x00\n\r\n").unwrap();
+    peer.expect(":1|");
+    peer.send("HGET p:7 photo|");
+    let mut found = [0; 9];
+    peer.0.read_exact(&mut found).unwrap();
+    assert_eq!(&found, b"$3\r\n\xff\x00\n\r\n");
+}
+
+#[test]
+fn a_row_of_an_older_time_goes_there_and_changes_no_later_one() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.talk(&[
+        ("HSET weather:JFK temp 10 visib 1 _ts 2026-03-01T10:00:00Z", ":2"),
+        ("HSET weather:JFK temp 12", ":0"),
+        // Completed from the row of ten, not from the one of now.
+        ("HSET weather:JFK temp 11 _ts 2026-03-01T11:00:00Z", ":0"),
+        ("HSET weather:JFK sky late _ts 1772359200000001", ":1"),
+        ("HGETALL weather:JFK", "[temp, 12, visib, 1]"),
+        ("ASOF weather:JFK 2026-03-01T11:30:00Z", "[temp, 11, visib, 1]"),
+        ("ASOF weather:JFK 2026-03-01T11:30:00Z FIELDS sky temp", "[nil, 11]"),
+        ("ASOF weather:JFK 2026-03-01T10:30:00Z", "[temp, 10, visib, 1, sky, late]"),
+        ("ASOF weather:JFK 2026-03-01T10:00:00Z", "[temp, 10, visib, 1]"),
+        ("ASOF weather:JFK 2026-03-01T09:59:59Z", "nil"),
+        ("ASOF weather:JFK NOW KNOWN 2 FIELDS temp", "[10]"),
+        ("HSET weather:JFK temp 1 _ts 2026-03-01T12:06:00Z", "-ERR 2026-03-01T12:06:00Z lies too far ahead of the clock (2026-03-01T12:00:00Z)"),
+        ("HSET weather:JFK temp 1 _ts yesterday", "-ERR weather:_ts wants timestamp (such as 2026-03-01T13:00:00Z), got 'yesterday'"),
+        ("ASOF weather:JFK", "-ERR wrong number of arguments for 'asof' command"),
+        ("ASOF weather:JFK NOW KNOWN", "-ERR syntax error"),
+        ("SET k 1", "+OK"),
+        ("ASOF k NOW", "1"),
+        ("ASOF k 2026-03-01T11:30:00Z", "nil"),
+    ]);
+    assert_eq!(served.stored("weather:temp", Some("2026-03-01T11:30:00Z")), "11 PRESENT");
+    served.wait(3 * 3_600 + 1);
+    peer.talk(&[
+        // Too old by the view's TTL, and not brought back by a write beside it.
+        ("HGETALL weather:JFK", "[]"),
+        ("HSET weather:JFK sky clear", ":1"),
+        ("HGETALL weather:JFK", "[sky, clear]"),
+    ]);
+}
+
+#[test]
+fn deletes_and_deadlines_of_entities_are_rows() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.talk(&[
+        ("HSET weather:JFK temp 1 visib 2 sky x", ":3"),
+        ("EXPIRE weather:JFK 100", ":1"),
+        ("TTL weather:JFK", ":100"),
+        // Of a hash with a deadline, fields come and go.
+        ("HSET weather:JFK temp 5", ":0"),
+        ("TTL weather:JFK", ":100"),
+        ("HPEXPIRE weather:JFK 50000 FIELDS 2 visib nothing", "[:1, :-2]"),
+        ("HTTL weather:JFK FIELDS 2 visib temp", "[:50, :-1]"),
+    ]);
+    served.wait(50);
+    peer.talk(&[("HGETALL weather:JFK", "[temp, 5, sky, x]"), ("PERSIST weather:JFK", ":1"), ("TTL weather:JFK", ":-1")]);
+    served.wait(60);
+    peer.talk(&[("HGETALL weather:JFK", "[temp, 5, sky, x]"), ("EXPIRE weather:JFK 10", ":1")]);
+    served.wait(10);
+    peer.talk(&[
+        ("EXISTS weather:JFK", ":0"),
+        ("DEL weather:JFK", ":0"),
+        ("HSET weather:JFK flights 1", ":1"),
+        ("HGETALL weather:JFK", "[flights, 1]"),
+        ("SET k v", "+OK"),
+        ("DEL weather:JFK k weather:LGA", ":2"),
+        ("HGETALL weather:JFK", "[]"),
+        ("EXPIRE weather:JFK 10", ":0"),
+        ("HSET weather:JFK flights 1", ":1"),
+        ("EXPIRE weather:JFK -1", ":1"),
+        ("EXISTS weather:JFK", ":0"),
+    ]);
+    assert_eq!(served.stored("weather:temp", Some("2026-03-01T12:01:00Z")), "5 PRESENT");
+    assert_eq!(served.stored("weather:temp", None), " NOT_FOUND");
+}
+
+#[test]
+fn rows_written_past_the_protocol_are_read_and_nulls_kept() {
+    let served = serve();
+    let mut peer = served.peer();
+    let row = Row::new().at(NOW.parse().unwrap()).set("origin", "JFK").set("temp", 0.1_f64 + 0.2);
+    let row = row.set("visib", None::<f64>).set("sky", "").set("flights", 3_i64);
+    served.store.write_rows("weather", [row]).unwrap();
+    peer.talk(&[
+        ("HGETALL weather:JFK", "[temp, 0.30000000000000004, sky, , flights, 3]"),
+        ("HGET weather:JFK visib", "nil"),
+        ("HDEL weather:JFK visib", ":0"),
+        ("HDEL weather:JFK flights", ":1"),
+    ]);
+    // The value was not taken through its text, and null stays null.
+    assert_eq!(served.stored("weather:temp", None), "0.30000000000000004 PRESENT");
+    assert_eq!(served.stored("weather:visib", None), " NULL_VALUE");
+    assert_eq!(served.stored("weather:flights", None), " NOT_FOUND");
+}
+
+#[test]
+fn a_pipeline_and_a_transaction_see_what_they_wrote() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.ask(
+        "HSET weather:JFK temp 1|HINCRBYFLOAT weather:JFK temp 1.5|HGET weather:JFK temp|SET k 1|DEL weather:JFK k|HGET weather:JFK temp|",
+        ":1|$3|2.5|$3|2.5|+OK|:2|$-1|",
+    );
+    peer.ask(
+        "MULTI|HSET weather:JFK temp 1|HSET weather:JFK visib 2|HMGET weather:JFK temp visib|EXEC|",
+        "+OK|+QUEUED|+QUEUED|+QUEUED|*3|:1|:1|*2|$1|1|$1|2|",
+    );
+    let mut other = served.peer();
+    peer.ask("WATCH weather:JFK|", "+OK|");
+    other.ask("HSET weather:JFK temp 3|HSET weather:JFK temp 1|", ":0|:0|");
+    peer.ask("MULTI|HSET weather:JFK temp 9|EXEC|HGET weather:JFK temp|", "+OK|+QUEUED|*-1|$1|1|");
+    // Whoever writes it.
+    peer.ask("WATCH weather:JFK|", "+OK|");
+    let row = Row::new().at(NOW.parse().unwrap()).set("origin", "JFK").set("temp", 4.0).set("visib", None::<f64>);
+    served.store.write_rows("weather", [row.set("sky", None::<&str>).set("flights", None::<i64>)]).unwrap();
+    peer.ask("MULTI|HSET weather:JFK temp 9|EXEC|", "+OK|+QUEUED|*-1|");
+    peer.ask("WATCH weather:JFK|MULTI|HSET weather:JFK temp 9|EXEC|", "+OK|+OK|+QUEUED|*1|:0|");
+}
+
+#[test]
+fn changes_of_entities_are_told_of() {
+    let served = serve();
+    let (mut peer, mut listener) = (served.peer(), served.peer());
+    peer.ask("CONFIG SET notify-keyspace-events KEA|", "+OK|");
+    listener.ask("SUBSCRIBE __keyspace@0__:weather:JFK|", "*3|$9|subscribe|$26|__keyspace@0__:weather:JFK|:1|");
+    peer.talk(&[("HSET weather:JFK temp x", "-ERR weather:temp wants float64, got 'x'"), ("HSET weather:JFK temp 1", ":1"), ("DEL weather:JFK", ":1")]);
+    listener.expect("*3|$7|message|$26|__keyspace@0__:weather:JFK|$4|hset|*3|$7|message|$26|__keyspace@0__:weather:JFK|$3|del|");
+}
+
+#[test]
+fn definitions_that_are_applied_meanwhile_are_served() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.talk(&[("HSET weather:JFK temp 1", ":1"), ("SET wind:1 x", "+OK"), ("DEL wind:1", ":1")]);
+    let wind = FeatureView::new("wind").entity("tail").feature("speed", DataType::Int64);
+    served.store.apply(&definitions().view(wind), ApplyOptions::default()).unwrap();
+    peer.talk(&[("HSET wind:1 speed 3", ":1"), ("HGET wind:1 speed", "3"), ("HGET weather:JFK temp", "1")]);
+    served.store.close().unwrap();
+    peer.send("HGET weather:JFK temp|");
+    assert_eq!(peer.line(), "-ERR the store was closed; open it again");
+}
