@@ -245,6 +245,7 @@ fn about(view: &ViewSummary) -> Vec<(&'static str, String)> {
         ("tags", tags.join(", ")),
         ("join keys", columns(&view.join_keys)),
         ("event id", columns(&view.event_id)),
+        ("redis keys", view.redis_keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ("source", view.source.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
         ("push source", view.source.push.clone().unwrap_or_default()),
         ("event time", view.event_timestamp.clone().unwrap_or_else(|| "one instant for all rows".to_owned())),

@@ -15,6 +15,7 @@ use view::check_view;
 use super::mistake::{At, Mistake, Mistakes};
 use super::{Definitions, Entity, FeatureService, FeatureView, RESERVED_COLUMNS, ViewRef, check_name};
 use crate::error::Result;
+use crate::redis_key::clashes;
 use crate::value::DataType;
 
 impl Definitions {
@@ -54,6 +55,7 @@ pub(super) fn mistakes(definitions: &Definitions) -> Vec<Mistake> {
         }
         check_view(&mut found, &at, view, &definitions.entities);
     }
+    check_redis_keys(&mut found, &definitions.views);
     for (name, service) in &definitions.services {
         found.extend(service_mistakes(name, service, definitions));
     }
@@ -65,6 +67,15 @@ pub(super) fn service_mistakes(name: &str, service: &FeatureService, definitions
     let mut found = Vec::new();
     check_service(&mut found, name, service, definitions);
     found
+}
+
+/// A key of the Redis protocol names one thing at most.
+fn check_redis_keys(found: &mut Vec<Mistake>, views: &[FeatureView]) {
+    for clash in clashes(views) {
+        let view = &views[clash.view];
+        let at = At::view(&view.name, view.version).key("redis_keys").key(clash.template.as_str());
+        found.push(Mistake::new(at, clash.to_string()).remedy(clash.way_out()));
+    }
 }
 
 fn check_named(found: &mut Vec<Mistake>, at: At, what: &str, name: &str, is_key: bool) {

@@ -92,6 +92,22 @@ impl Plan {
         self.items.iter().all(|item| matches!(item.action, Action::Unchanged | Action::Keep))
     }
 
+    /// Refuses what was planned for a view, once more is known than the definitions say.
+    pub(crate) fn refuse_view(&mut self, name: &str, what: String, way_out: String) {
+        let planned = self.items.iter_mut().find(|item| item.subject == Subject::View && item.name == name);
+        let refused = PlanItem {
+            action: Action::Refuse,
+            subject: Subject::View,
+            name: name.to_owned(),
+            details: vec![what],
+            way_out: Some(way_out),
+        };
+        match planned {
+            Some(item) => *item = refused,
+            None => self.items.push(refused),
+        }
+    }
+
     /// What the registry holds once the plan is carried out: ids given, new features numbered,
     /// revisions raised.
     ///

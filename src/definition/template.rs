@@ -20,6 +20,9 @@ mod tests {
         assert_eq!(definitions.project, "shop");
         assert_eq!(definitions.views.len(), 2);
         assert!(!template("shop").contains("PROJECT_NAME"));
+        // What stands there to be uncommented is sound too.
+        let with_keys = template("shop").replace("# redis_keys", "redis_keys");
+        assert_eq!(Definitions::parse(&with_keys, "asof.toml").unwrap().views[0].redis_keys.len(), 1);
     }
 
     #[test]

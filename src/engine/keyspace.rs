@@ -2,14 +2,16 @@
 //! whole or not at all.
 
 mod as_of;
+mod taken;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::as_of::{Moment, Rows};
+pub(super) use self::taken::NewOwners;
 use super::commit::{Batch, Committed};
 use super::core::{Core, Effect, Engine, lock};
-use super::picture::ViewPicture;
+use super::picture::{Picture, ViewPicture};
 use super::reads::Reads;
 use super::row_stage::RowStage;
 use super::run_source::run_record;
@@ -77,7 +79,7 @@ impl Engine {
             return Ok(live);
         }
         let mut keyspace = Keyspace::new(self.reads.hash_seed());
-        self.replay_keyspace(&mut keyspace)?;
+        replay_all(&self.reads.picture(), &mut keyspace)?;
         let live = LiveKeyspace {
             keyspace: RwLock::new(keyspace),
             ticket: AtomicU64::new(0),
@@ -165,23 +167,21 @@ impl Engine {
         };
         self.commit_registry(core, "keyspace", say, Effect::default()).map(drop)
     }
-
-    /// Does what all rows of the keyspace say, in the order of their numbers.
-    fn replay_keyspace(&self, keyspace: &mut Keyspace) -> Result<()> {
-        let picture = self.reads.picture();
-        let Some(view) = picture.views.get(&VIEW_ID) else { return Ok(()) };
-        replay_runs(view, keyspace)?;
-        for segment in &picture.tail {
-            let views = segment.read();
-            for (_, row) in views.get(&VIEW_ID).into_iter().flat_map(|rows| rows.rows()) {
-                replay(&row, &view.layout, keyspace)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Reads {
+    /// The keyspace as log and runs have it, for this one look.
+    ///
+    /// # Errors
+    /// A run is damaged; as [`Reads::sight`].
+    pub(super) fn folded_keyspace(&self) -> Result<Keyspace> {
+        self.with_sight(|sight| {
+            let mut keyspace = Keyspace::new(self.hash_seed());
+            replay_all(&sight.picture, &mut keyspace)?;
+            Ok(keyspace)
+        })
+    }
+
     /// A key of the keyspace as it was at `at`, of rows up to number `known_at` (`None`: all); `None`: it was not there.
     ///
     /// # Errors
@@ -214,6 +214,19 @@ fn push_keyspace(batch: &mut Batch, records: &[u8], count: u32, seed: u64) -> Re
         let (row, after) = RowRef::parse_unchecked_image(rest).map_err(Error::invalid)?;
         batch.hashes.push(key_hash(seed, row.key));
         rest = after;
+    }
+    Ok(())
+}
+
+/// Does what all rows of the keyspace say, in the order of their numbers.
+fn replay_all(picture: &Picture, keyspace: &mut Keyspace) -> Result<()> {
+    let Some(view) = picture.views.get(&VIEW_ID) else { return Ok(()) };
+    replay_runs(view, keyspace)?;
+    for segment in &picture.tail {
+        let views = segment.read();
+        for (_, row) in views.get(&VIEW_ID).into_iter().flat_map(|rows| rows.rows()) {
+            replay(&row, &view.layout, keyspace)?;
+        }
     }
     Ok(())
 }

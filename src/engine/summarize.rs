@@ -64,6 +64,7 @@ impl Reads {
             join_keys: columns(&definition.join_keys),
             features: definition.features.clone(),
             event_id: columns(&definition.event_id),
+            redis_keys: definition.redis_keys.clone(),
             source: definition.source.clone(),
             event_timestamp: match &definition.source.event_timestamp {
                 EventTime::Column(name) => Some(name.clone()),

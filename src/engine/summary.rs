@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::definition::{Feature, Selection, Source, ViewKind};
+use crate::redis_key::KeyTemplate;
 use crate::registry::records::RunSource;
 use crate::time::Timestamp;
 use crate::value::DataType;
@@ -33,6 +34,8 @@ pub struct ViewSummary {
     pub features: Vec<Feature>,
     /// Columns that tell apart events of equal key and time.
     pub event_id: Vec<ColumnSummary>,
+    /// How its entities are called over the Redis protocol, besides `view:key`.
+    pub redis_keys: Vec<KeyTemplate>,
     /// Where its rows come from, and how its columns are called there.
     pub source: Source,
     /// What the source calls the event time; `None` where every row has one instant.

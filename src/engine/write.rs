@@ -9,6 +9,7 @@ use arrow_select::filter::filter;
 use super::apply::{record_outcome, registered};
 use super::commit::{Batch, Committed};
 use super::core::{Effect, Engine};
+use super::keyspace::{LiveKeyspace, NewOwners};
 use super::picture::ViewPicture;
 use super::reads::Reads;
 use crate::definition::{Definitions, Plan, check_name, plan};
@@ -19,6 +20,7 @@ use crate::format::row::{RowHead, RowKind, push_record};
 use crate::key::{KeySchema, key_hash};
 use crate::registry::Change;
 use crate::registry::records::{SnapshotRecord, SourceRecord};
+use crate::time::Timestamp;
 
 /// A delete row that was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +74,24 @@ pub(super) fn event_ids(view: &ViewPicture, accepted: &Accepted) -> Result<Optio
 }
 
 impl Reads {
-    /// What applying these definitions would change.
+    /// What applying these definitions would change, at `now`.
     ///
     /// # Errors
-    /// As [`Reads::sight`].
-    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Result<Plan> {
-        Ok(plan(&registered(&self.sight()?.picture.state), wanted, prune))
+    /// As [`Reads::sight`]; a run with keys of the keyspace is damaged.
+    pub fn plan(&self, wanted: &Definitions, prune: bool, now: Timestamp) -> Result<Plan> {
+        self.plan_beside(None, wanted, prune, now.0)
+    }
+
+    fn plan_beside(&self, live: Option<&LiveKeyspace>, wanted: &Definitions, prune: bool, now: i64) -> Result<Plan> {
+        let state = &self.sight()?.picture.state;
+        let mut plan = plan(&registered(state), wanted, prune);
+        if let Some(owners) = NewOwners::of(&plan, state) {
+            match live {
+                Some(live) => owners.refuse_taken(&mut plan, &live.read(), now),
+                None => owners.refuse_taken(&mut plan, &self.folded_keyspace()?, now),
+            }
+        }
+        Ok(plan)
     }
 }
 
@@ -146,14 +160,25 @@ impl Engine {
         Ok(Deleted { seq: committed.first_seq, created })
     }
 
+    /// What applying these definitions would change now.
+    ///
+    /// # Errors
+    /// As [`Reads::plan`].
+    pub fn plan(&self, wanted: &Definitions, prune: bool) -> Result<Plan> {
+        let live = self.keyspace.get().map(|live| &**live);
+        let now = live.map_or_else(|| self.clock.now().0, |live| self.keyspace_now(live));
+        self.reads.plan_beside(live, wanted, prune, now)
+    }
+
     /// Makes the registry match the definitions.
     ///
     /// # Errors
-    /// `Refused`: an incompatible change; nothing was applied. The disk fails.
+    /// `Refused`: an incompatible change, or one over keys of the keyspace; nothing was applied. The disk fails.
     pub fn apply(&self, wanted: &Definitions, prune: bool) -> Result<Plan> {
         let mut core = self.lock_core();
         self.commit_queued(&mut core);
-        let plan = self.reads.plan(wanted, prune)?;
+        // Nobody makes a key meanwhile: that takes the core.
+        let plan = self.plan(wanted, prune)?;
         let outcome = plan.outcome()?.clone();
         if plan.is_empty() {
             return Ok(plan);

@@ -12,29 +12,22 @@ pub struct Clash {
     pub view: usize,
     /// The template.
     pub template: KeyTemplate,
-    /// What it shares keys with.
-    pub rival: Rival,
+    /// The place of the view that it shares keys with.
+    pub rival: usize,
+    /// That view's name.
+    pub rival_name: String,
+    /// That view's template which has them; `None`: its own form has.
+    pub rival_template: Option<KeyTemplate>,
     /// A key that both have.
     pub example: String,
 }
 
-/// What a template shares keys with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rival {
-    /// An earlier template, of the view of this name.
-    Template(KeyTemplate, String),
-    /// The own form of the view of this name.
-    View(String),
-}
-
 impl fmt::Display for Clash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Clash { template, rival, example, .. } = self;
-        match rival {
-            Rival::Template(other, view) => {
-                write!(f, "'{template}' overlaps '{other}' of view {view}: both have '{example}'")
-            }
-            Rival::View(view) => write!(f, "'{template}' shadows view {view}: both have '{example}'"),
+        let Clash { template, rival_name, rival_template, example, .. } = self;
+        match rival_template {
+            Some(other) => write!(f, "'{template}' overlaps '{other}' of view {rival_name}: both have '{example}'"),
+            None => write!(f, "'{template}' shadows view {rival_name}: both have '{example}'"),
         }
     }
 }
@@ -42,11 +35,9 @@ impl fmt::Display for Clash {
 impl Clash {
     /// What to do about it.
     pub fn way_out(&self) -> &'static str {
-        match &self.rival {
-            Rival::Template(..) => "a key may name one entity of one view: change one of the two, or leave it out",
-            Rival::View(_) => {
-                "a view's own keys are there without a template: write one that has none of them, or leave it out"
-            }
+        match &self.rival_template {
+            Some(_) => "a key names one entity of one view: change one of the two, or leave it out",
+            None => "a view's own keys need no template: write one that has none of them, or leave it out",
         }
     }
 }
@@ -61,18 +52,28 @@ pub fn clashes<'a>(views: impl IntoIterator<Item = &'a FeatureView>) -> Vec<Clas
         .collect();
     let mut found = Vec::new();
     for (at, &(view, template)) in templates.iter().enumerate() {
-        let clash = |rival, example| Clash { view, template: template.clone(), rival, example };
+        let clash = |rival: usize, rival_template: Option<&KeyTemplate>, example| Clash {
+            view,
+            template: template.clone(),
+            rival,
+            rival_name: views[rival].reference_text(),
+            rival_template: rival_template.cloned(),
+            example,
+        };
         for &(other, earlier) in &templates[..at] {
+            // Of versions that have the same keys the newest has them, as it has the view's bare name.
+            if view != other && views[view].name == views[other].name && template.is_same_form(earlier) {
+                continue;
+            }
             if let Some(example) = template.overlaps(earlier) {
-                let rival = Rival::Template(earlier.clone(), views[other].reference_text());
-                found.push(clash(rival, example));
+                found.push(clash(other, Some(earlier), example));
             }
         }
         let is_newest =
             |view: &FeatureView| views.iter().all(|other| other.name != view.name || other.version <= view.version);
-        let shadowed = views.iter().find_map(|other| Some((other, own_key(template, other, is_newest(other))?)));
-        if let Some((other, example)) = shadowed {
-            found.push(clash(Rival::View(other.reference_text()), example));
+        let shadowed = |(other, view): (usize, &&FeatureView)| Some((other, own_key(template, view, is_newest(view))?));
+        if let Some((other, example)) = views.iter().enumerate().find_map(shadowed) {
+            found.push(clash(other, None, example));
         }
     }
     found

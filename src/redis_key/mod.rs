@@ -6,7 +6,7 @@
 //! | `weather@2:JFK` | the same in version 2 |
 //! | `hourly:JFK:7` | the values of several join keys, in key order |
 //! | `totals:`, `totals` | the one key of a view without entities |
-//! | `user:17:features` | an entity of the view that says `redis_keys = ["user:{user_id}:features"]` |
+//! | `user:17:features` | an entity of the view that says `redis_keys = ["user:{user_id}:features"]`; of versions that say the same, the newest |
 //! | `weather`, `weather:`, `weather@9:JFK`, `weather:a:b` | nothing: an error, unless a view has such keys |
 //! | anything else | a key of the keyspace |
 //!
@@ -24,10 +24,12 @@ mod clash;
 mod router;
 mod template;
 mod value;
+mod view;
 
-pub use clash::{Clash, Rival, clashes};
+pub use clash::{Clash, clashes};
 pub use router::{Routed, Router};
 pub use template::KeyTemplate;
+pub(crate) use view::shown;
 
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,9 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::template::{KeyTemplate, Segment};
-use super::value::{escape_from, push_text, take_text, unescape};
+use super::view::{Template, View, shown};
 use crate::definition::FeatureView;
 use crate::error::{Error, Result};
-use crate::key::check_key_len;
-use crate::text::clip;
-use crate::value::DataType;
 
 /// The views in force, ready to be asked what a key names.
 ///
@@ -53,24 +50,6 @@ pub struct Routed {
     pub key: Vec<u8>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct View {
-    name: String,
-    version: u32,
-    /// What its own keys begin with: `weather`, or `weather@1` where there is a newer version.
-    own_name: String,
-    join_keys: Vec<(String, DataType)>,
-    template: Option<Template>,
-}
-
-/// A template with its view, and the place of each join key in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Template {
-    form: KeyTemplate,
-    view: usize,
-    places: Vec<usize>,
-}
-
 /// What may come of a key that begins so.
 #[derive(Clone, Debug)]
 struct Lead {
@@ -80,16 +59,27 @@ struct Lead {
     versions: Vec<(u32, usize)>,
 }
 
-/// Why a key names no entity of the view that it begins with.
-type Fault = Option<String>;
+/// What a key belongs to.
+enum Claim<'a> {
+    Template(&'a Template),
+    /// A view by its name, with its newest version.
+    View(&'a Lead, usize),
+}
 
 impl Router {
     /// A router of all view versions in force. Their templates obey [`KeyTemplate::places`], and none of them
     /// [clash](super::clashes()).
     pub fn new<'a>(views: impl IntoIterator<Item = &'a FeatureView>) -> Router {
         let mut router = Router::default();
-        for (number, definition) in views.into_iter().enumerate() {
-            let mut templates = definition.redis_keys.iter().filter_map(|form| {
+        let views: Vec<&FeatureView> = views.into_iter().collect();
+        for (number, &definition) in views.iter().enumerate() {
+            let has_newer = |form: &KeyTemplate| {
+                let mut newer =
+                    views.iter().filter(|view| view.name == definition.name && view.version > definition.version);
+                newer.any(|view| view.redis_keys.iter().any(|other| other.is_same_form(form)))
+            };
+            let own = definition.redis_keys.iter().filter(|form| !has_newer(form));
+            let mut templates = own.filter_map(|form| {
                 // Definitions with any that do not fit are not applied.
                 let places = form.places(&definition.join_keys).ok()?;
                 Some(Template { form: form.clone(), view: number, places })
@@ -144,9 +134,7 @@ impl Router {
     /// As [`Router::route`].
     #[inline]
     pub fn route_into(&self, key: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>> {
-        // A lead that is longer than any is none of these.
-        let lead = lead_of(&key[..key.len().min(self.lead_len_max + 1)]);
-        let found = self.find(lead);
+        let found = self.find(self.lead(key));
         if found.is_none() && self.loose.is_empty() {
             return Ok(None);
         }
@@ -158,60 +146,52 @@ impl Router {
         routed
     }
 
+    /// The view that a key belongs to, whether it names an entity of it or is refused; `None`: a key of the keyspace.
+    pub fn owner(&self, key: &[u8]) -> Option<usize> {
+        match self.claim(key, self.find(self.lead(key)))? {
+            Claim::Template(template) => Some(template.view),
+            Claim::View(lead, newest) => Some(lead.address(key, newest).0.unwrap_or(newest)),
+        }
+    }
+
     /// Appends what the entity of an encoded key is called: by the first template of its view, else by its own form. `false`,
     /// and nothing is appended, when the bytes are no key of the view.
     pub fn name_of(&self, view: usize, key: &[u8], out: &mut Vec<u8>) -> bool {
-        let start = out.len();
-        let view = &self.views[view];
-        let named = view.push_by_template(key, out).or_else(|| {
-            out.truncate(start);
-            view.push_by_own_form(key, out)
-        });
-        if named.is_none() {
-            out.truncate(start);
-        }
-        named.is_some()
+        self.views[view].push_name(key, out)
     }
 
     fn route_lead(&self, key: &[u8], lead: Option<&Lead>, out: &mut Vec<u8>) -> Result<Option<usize>> {
-        let of_lead = lead.map_or(&[][..], |lead| &lead.templates);
-        if let Some(template) = of_lead.iter().chain(&self.loose).find(|template| template.form.matches(key)) {
-            self.push_by_template(template, key, out)?;
-            return Ok(Some(template.view));
-        }
-        let Some((lead, &(_, newest))) = lead.and_then(|lead| Some((lead, lead.versions.last()?))) else {
-            return Ok(None);
-        };
-        let after = &key[lead.text.len()..];
-        let (view, values) = match after.split_first() {
-            None => (newest, None),
-            Some((b'@', pinned)) => {
-                let (digits, values) = match pinned.iter().position(|byte| *byte == b':') {
-                    Some(colon) => (&pinned[..colon], Some(&pinned[colon + 1..])),
-                    None => (pinned, None),
-                };
-                (lead.version(digits).ok_or_else(|| lead.no_such_version(digits))?, values)
+        match self.claim(key, lead) {
+            None => Ok(None),
+            Some(Claim::Template(template)) => {
+                self.views[template.view].push_key_of_template(template, key, out)?;
+                Ok(Some(template.view))
             }
-            Some((_, values)) => (newest, Some(values)),
-        };
-        let view_of = &self.views[view];
-        view_of.push_values(values, out).map_err(|fault| view_of.refusal(view_of.own_text(), key, fault))?;
-        Ok(Some(view))
+            Some(Claim::View(lead, newest)) => {
+                let (pinned, values) = lead.address(key, newest);
+                let number = pinned.map_err(|digits| lead.no_such_version(digits))?;
+                let view = &self.views[number];
+                view.push_key(key, values, out)?;
+                Ok(Some(number))
+            }
+        }
     }
 
-    fn push_by_template(&self, template: &Template, key: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let view = &self.views[template.view];
-        let start = out.len();
-        for (ordinal, (&place, (_, dtype))) in template.places.iter().zip(&view.join_keys).enumerate() {
-            let part = key.split(|byte| *byte == b':').nth(place);
-            let value = part.and_then(|part| template.form.segments()[place].value_in(part));
-            let is_last = ordinal + 1 == view.join_keys.len();
-            value
-                .and_then(|value| push_text(dtype, value, is_last, out))
-                .ok_or_else(|| view.refusal(template.form.to_string(), key, None))?;
-        }
-        check_key_len(out.len() - start)
-            .map_err(|error| view.refusal(template.form.to_string(), key, Some(error.to_string())))
+    /// What has a key that begins with `lead`: a template, then a view.
+    #[inline]
+    fn claim<'a>(&'a self, key: &[u8], lead: Option<&'a Lead>) -> Option<Claim<'a>> {
+        let of_lead = lead.map_or(&[][..], |lead| &lead.templates);
+        let template = of_lead.iter().chain(&self.loose).find(|template| template.form.matches(key));
+        template.map(Claim::Template).or_else(|| {
+            let lead = lead?;
+            lead.versions.last().map(|(_, newest)| Claim::View(lead, *newest))
+        })
+    }
+
+    /// What a key begins with; longer than any that is known where it is none.
+    #[inline]
+    fn lead<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+        lead_of(&key[..key.len().min(self.lead_len_max + 1)])
     }
 
     fn find(&self, text: &[u8]) -> Option<&Lead> {
@@ -247,104 +227,22 @@ impl PartialEq for Router {
     }
 }
 
-impl View {
-    /// Appends the values of its own form, which stand behind the first colon.
-    fn push_values(&self, values: Option<&[u8]>, out: &mut Vec<u8>) -> std::result::Result<(), Fault> {
-        let start = out.len();
-        let values = match values {
-            // The one key of a view without entities.
-            None | Some([]) if self.join_keys.is_empty() => return Ok(()),
-            None => return Err(None),
-            Some(values) => values,
-        };
-        let mut values = values.split(|byte| *byte == b':');
-        for (ordinal, (_, dtype)) in self.join_keys.iter().enumerate() {
-            let value = values.next().ok_or(None)?;
-            let value = unescape(value).ok_or_else(|| Some("a % in a value is written %25".to_owned()))?;
-            push_text(dtype, &value, ordinal + 1 == self.join_keys.len(), out).ok_or(None)?;
-        }
-        if values.next().is_some() {
-            return Err((!self.join_keys.is_empty()).then(|| "a : in a value is written %3A".to_owned()));
-        }
-        check_key_len(out.len() - start).map_err(|error| Some(error.to_string()))
-    }
-
-    fn push_by_own_form(&self, mut key: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        out.extend_from_slice(self.own_name.as_bytes());
-        if self.join_keys.is_empty() {
-            out.push(b':');
-        }
-        for (ordinal, (_, dtype)) in self.join_keys.iter().enumerate() {
-            out.push(b':');
-            let start = out.len();
-            take_text(dtype, ordinal + 1 == self.join_keys.len(), &mut key, out)?;
-            escape_from(start, out);
-        }
-        key.is_empty().then_some(())
-    }
-
-    /// `None` where it has no template, or the key holds a value that no placeholder stands for.
-    fn push_by_template(&self, key: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let template = self.template.as_ref()?;
-        for (at, segment) in template.form.segments().iter().enumerate() {
-            if at > 0 {
-                out.push(b':');
-            }
-            match segment {
-                Segment::Literal(text) => out.extend_from_slice(text.as_bytes()),
-                Segment::Placeholder { before, after, .. } => {
-                    out.extend_from_slice(before.as_bytes());
-                    let start = out.len();
-                    let ordinal = template.places.iter().position(|place| *place == at)?;
-                    self.push_component_text(key, ordinal, out)?;
-                    if out[start..].is_empty() || out[start..].contains(&b':') {
-                        return None;
-                    }
-                    out.extend_from_slice(after.as_bytes());
-                }
-            }
-        }
-        Some(())
-    }
-
-    fn push_component_text(&self, mut key: &[u8], wanted: usize, out: &mut Vec<u8>) -> Option<()> {
-        let start = out.len();
-        for (ordinal, (_, dtype)) in self.join_keys.iter().enumerate() {
-            take_text(dtype, ordinal + 1 == self.join_keys.len(), &mut key, out)?;
-            if ordinal == wanted {
-                return Some(());
-            }
-            out.truncate(start);
-        }
-        None
-    }
-
-    /// Its own form, for people: `weather:ORIGIN`.
-    fn own_text(&self) -> String {
-        let mut text = self.own_name.clone();
-        if self.join_keys.is_empty() {
-            text.push(':');
-        }
-        for (name, _) in &self.join_keys {
-            text.push(':');
-            text.push_str(&name.to_uppercase());
-        }
-        text
-    }
-
-    #[cold]
-    fn refusal(&self, form: String, key: &[u8], fault: Fault) -> Error {
-        let wanted: Vec<String> = self.join_keys.iter().map(|(name, dtype)| format!("{name} as {dtype}")).collect();
-        let wanted = if wanted.is_empty() { "no entity".to_owned() } else { wanted.join(" and ") };
-        let error = Error::invalid(format!("{} wants {wanted}: {form}, got '{}'", self.own_name, shown(key)));
-        match fault {
-            Some(fault) => error.remedy(fault),
-            None => error,
-        }
-    }
-}
-
 impl Lead {
+    /// The version that a key is of, or what stands for one that there is not; and what stands behind the colon.
+    fn address<'k>(&self, key: &'k [u8], newest: usize) -> (std::result::Result<usize, &'k [u8]>, Option<&'k [u8]>) {
+        match key[self.text.len()..].split_first() {
+            None => (Ok(newest), None),
+            Some((b'@', pinned)) => {
+                let (digits, values) = match pinned.iter().position(|byte| *byte == b':') {
+                    Some(colon) => (&pinned[..colon], Some(&pinned[colon + 1..])),
+                    None => (pinned, None),
+                };
+                (self.version(digits).ok_or(digits), values)
+            }
+            Some((_, values)) => (Ok(newest), Some(values)),
+        }
+    }
+
     /// The view of a version, written as the plan writes it: without a sign, without zeros in front.
     fn version(&self, digits: &[u8]) -> Option<usize> {
         let text = std::str::from_utf8(digits).ok()?;
@@ -368,13 +266,4 @@ fn len_bit(len: usize) -> u64 {
 fn lead_of(key: &[u8]) -> &[u8] {
     let end = key.iter().position(|byte| matches!(byte, b':' | b'@'));
     &key[..end.unwrap_or(key.len())]
-}
-
-/// A key in a message, on one line.
-fn shown(key: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(key)
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-        .collect();
-    clip(&text)
 }

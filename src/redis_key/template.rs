@@ -65,6 +65,15 @@ impl KeyTemplate {
         Some(shared.collect::<Option<Vec<_>>>()?.join(":"))
     }
 
+    /// Whether the two have the same keys, however their placeholders are called.
+    pub fn is_same_form(&self, other: &KeyTemplate) -> bool {
+        let around = |segment: &Segment| match segment {
+            Segment::Literal(text) => (text.clone(), None),
+            Segment::Placeholder { before, after, .. } => (before.clone(), Some(after.clone())),
+        };
+        self.segments.iter().map(around).eq(other.segments.iter().map(around))
+    }
+
     /// For each join key, in key order, the segment that its placeholder stands in.
     ///
     /// # Errors

@@ -124,6 +124,50 @@ fn a_key_that_begins_as_a_view_and_names_none_of_its_entities_is_told_what_is_wa
 }
 
 #[test]
+fn every_key_that_is_not_the_keyspaces_has_an_owner() {
+    let definitions = some_views();
+    let router = Router::new(&definitions.views);
+    for (key, owner) in [
+        (&b"weather@1:JFK"[..], Some(0)),
+        (b"weather:JFK:7", Some(1)),
+        (b"weather:JFK", Some(1)),
+        (b"weather@9:JFK", Some(1)),
+        (b"totals", Some(2)),
+        (b"user:x:features", Some(3)),
+        (b"user:x", None),
+    ] {
+        assert_eq!(router.owner(key), owner, "{}", key.escape_ascii());
+    }
+}
+
+#[test]
+fn of_versions_with_one_template_the_newest_has_its_keys() {
+    let with_template = |version, text: &str| FeatureView::new("v").version(version).redis_key(template(text));
+    let definitions = of_view(with_template(1, "user:{id}"), &[("id", DataType::Int64)]);
+    let definitions = with_view(definitions, with_template(2, "user:{name}"), &[("name", DataType::String)]);
+    assert_eq!(clashes(&definitions.views), []);
+    let router = Router::new(&definitions.views);
+    assert_eq!(router.route(b"user:Ada").unwrap(), Some(Routed { view: 1, key: b"Ada".to_vec() }));
+    let mut name = Vec::new();
+    assert!(router.name_of(0, &7_i64.to_le_bytes(), &mut name));
+    assert_eq!(name, b"v@1:7");
+    // One that has some of the other's keys only would leave the rest with the older version.
+    let definitions = with_view(definitions, with_template(3, "user:a{name}"), &[("name", DataType::String)]);
+    assert_eq!(clashes(&definitions.views).len(), 2);
+}
+
+#[test]
+fn routers_are_equal_where_they_say_the_same() {
+    let one = some_views();
+    let mut other = one.clone();
+    assert_eq!(Router::new(&one.views), Router::new(&other.views));
+    other.views[3].redis_keys.push(template("u:{user_id}"));
+    assert_ne!(Router::new(&one.views), Router::new(&other.views));
+    other.views[3].redis_keys.clear();
+    assert_ne!(Router::new(&one.views), Router::new(&other.views));
+}
+
+#[test]
 fn an_entity_is_called_by_its_template_where_that_can_say_it() {
     let definitions = some_views();
     let router = Router::new(&definitions.views);

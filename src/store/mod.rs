@@ -194,7 +194,10 @@ impl Store {
     /// The definitions contradict themselves; in a process that only reads: the registry cannot be read.
     pub fn plan(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
-        self.reads.plan(definitions, options.prune)
+        match &self.writes {
+            Writes::Here(engine) => engine.plan(definitions, options.prune),
+            _ => self.reads.plan(definitions, options.prune, self.now()),
+        }
     }
 
     /// Makes the store match `definitions`, whole or not at all; what was changed.
@@ -213,11 +216,12 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// The definitions contradict themselves; a change is incompatible, with the way out.
+    /// The definitions contradict themselves; a change is incompatible, or would make keys of the Redis keyspace a view's, with the
+    /// way out.
     pub fn apply(&self, definitions: &Definitions, options: ApplyOptions) -> Result<Plan> {
         definitions.check()?;
         if let Writes::There(holder) = &self.writes {
-            let plan = self.reads.plan(definitions, options.prune)?;
+            let plan = self.reads.plan(definitions, options.prune, self.now())?;
             plan.outcome()?;
             holder.apply(definitions, options.prune)?;
             return Ok(plan);

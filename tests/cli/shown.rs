@@ -55,3 +55,30 @@ fn a_view_is_shown_with_its_source() {
     let table = project.run(&["show", "v"]).done().stdout();
     assert!(table.contains("source  data/v.csv") && table.contains("push source  p"), "{table}");
 }
+
+#[test]
+fn a_view_is_shown_with_its_redis_keys_and_not_applied_over_keys_that_are_there() {
+    let with_template = SHOP.replace("ttl = \"1d\"", "ttl = \"1d\"\nredis_keys = \"cart:{customer_id}\"");
+    let project = Project::shop();
+    let store = asof::Store::open(project.dir.join("store")).unwrap();
+    let cart = (0, &b"cart:7"[..]);
+    store.keyspace().unwrap().change(|keyspace, _| keyspace.set_string(cart, b"pears".to_vec(), None)).unwrap();
+    store.close().unwrap();
+    drop(store);
+    project.put("asof.toml", with_template);
+    for arguments in [&["apply", "--dry-run"][..], &["apply"]] {
+        let ran = project.run(arguments).fails(3, &["nothing is applied: a change is refused"]);
+        let told = "! refused view basket: a key of the Redis keyspace would be the view's: 'cart:7'; rename or delete";
+        assert!(ran.stdout().contains(told), "{}", ran.stdout());
+    }
+    let store = asof::Store::open(project.dir.join("store")).unwrap();
+    store.keyspace().unwrap().change(|keyspace, _| keyspace.remove(cart)).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let told = project.run(&["apply"]).done().stdout();
+    assert!(told.contains("~ view basket: redis_keys none -> cart:{customer_id}"), "{told}");
+    let table = project.run(&["show", "basket"]).done().stdout();
+    assert!(table.contains("redis keys  cart:{customer_id}"), "{table}");
+    let json = project.run(&["--format", "json", "show", "basket"]).done().json();
+    assert_eq!(json["redis_keys"], json!(["cart:{customer_id}"]));
+}

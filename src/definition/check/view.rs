@@ -47,6 +47,11 @@ pub(super) fn check_view(found: &mut Vec<Mistake>, at: &At, view: &FeatureView, 
     // Without an entity some join keys are unknown, and what names them is no mistake of its own.
     if view.entities.iter().all(|name| entities.contains_key(name)) {
         check_rename(found, &at.key("source").key("rename"), &view.source, view);
+        for template in &view.redis_keys {
+            if let Err(error) = template.places(&view.join_keys) {
+                found.push(Mistake::from_error(at.key("redis_keys").key(template.as_str()), &error));
+            }
+        }
     }
 }
 

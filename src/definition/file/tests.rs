@@ -71,6 +71,9 @@ fn a_view_says_everything_about_itself() {
     assert_eq!(weather.freshness_sla_us, 7_200 * MICROS_PER_SECOND);
     assert_eq!((weather.owner.as_str(), weather.description.as_str()), ("ops@example.com", "Hourly"));
     assert_eq!(weather.tags["tier"], "gold");
+    let redis_keys = |view: &FeatureView| view.redis_keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(redis_keys(&weather), ["station:{origin}:now", "wx-{origin}"]);
+    assert_eq!(redis_keys(&view(&definitions, "totals", 1)), ["flights:total"]);
     assert_eq!(weather.join_keys, [("origin".to_owned(), DataType::String)]);
     let source = weather.source;
     assert_eq!(source.path.unwrap().to_str(), Some("weather.csv"));

@@ -8,6 +8,7 @@ use super::reader::{Item, Reader, Value};
 use crate::definition::mistake::{At, Mistake};
 use crate::definition::{EventTime, Feature, FeatureView, Rules, Source, ViewKind};
 use crate::error::nearest;
+use crate::redis_key::KeyTemplate;
 use crate::time::Timestamp;
 use crate::value::DataType;
 
@@ -18,6 +19,7 @@ const VIEW_KEYS: &[&str] = &[
     "retention",
     "freshness_sla",
     "event_id",
+    "redis_keys",
     "source",
     "features",
     "owner",
@@ -49,6 +51,7 @@ pub(super) fn read_view(reader: &mut Reader, at: &At, item: &Item<'_>, name: &st
             "ttl" => view.ttl_us = reader.duration_us(&at, item.value).unwrap_or_default(),
             "retention" => view.retention_us = reader.duration_us(&at, item.value).unwrap_or_default(),
             "freshness_sla" => view.freshness_sla_us = reader.duration_us(&at, item.value).unwrap_or_default(),
+            "redis_keys" => view.redis_keys = read_redis_keys(reader, &at, item.value),
             "source" => view.source = read_source(reader, &at, item),
             "features" => {
                 for feature in reader.table(&at, item, "a table of names and types: [views.NAME.features]") {
@@ -220,6 +223,26 @@ fn read_event_id(reader: &mut Reader, at: &At, item: &Item<'_>, features: &[Feat
         columns.push((column, dtype.unwrap_or(DataType::String)));
     }
     columns
+}
+
+/// One template, or a list of them.
+fn read_redis_keys(reader: &mut Reader, at: &At, value: &Value<'_>) -> Vec<KeyTemplate> {
+    let texts = match value.get_ref() {
+        DeValue::String(text) => vec![(text.to_string(), value.span())],
+        _ => reader.strings(at, value, "[\"user:{user_id}:features\"]"),
+    };
+    let mut templates = Vec::with_capacity(texts.len());
+    for (text, span) in texts {
+        let at = at.key(&text);
+        match text.parse() {
+            Ok(template) => {
+                reader.remember_repeated(at, span);
+                templates.push(template);
+            }
+            Err(error) => reader.add(Mistake::from_error(at, &error).span(span)),
+        }
+    }
+    templates
 }
 
 fn read_source(reader: &mut Reader, at: &At, item: &Item<'_>) -> Source {

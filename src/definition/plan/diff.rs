@@ -92,6 +92,7 @@ pub(super) fn view_changes(old: &FeatureView, new: &FeatureView) -> Vec<String> 
     changes.duration("ttl", old.ttl_us, new.ttl_us);
     changes.duration("retention", old.retention_us, new.retention_us);
     changes.duration("freshness_sla", old.freshness_sla_us, new.freshness_sla_us);
+    changes.list("redis_keys", &redis_keys_texts(old), &redis_keys_texts(new));
     source_changes(&mut changes, old, new);
     changes.text("owner", &old.owner, &new.owner);
     changes.prose("description", &old.description, &new.description);
@@ -113,6 +114,10 @@ pub(super) fn view_changes(old: &FeatureView, new: &FeatureView) -> Vec<String> 
         changes.0.push("definition changed".to_owned());
     }
     changes.0
+}
+
+pub(super) fn redis_keys_texts(view: &FeatureView) -> Vec<String> {
+    view.redis_keys.iter().map(ToString::to_string).collect()
 }
 
 fn source_changes(changes: &mut Changes, old: &FeatureView, new: &FeatureView) {

@@ -6,6 +6,7 @@ use super::{Action, Plan, PlanItem, Registered, Subject, diff};
 use crate::definition::check::service_mistakes;
 use crate::definition::{Definitions, FeatureService, FeatureView, ViewKind, ViewRef};
 use crate::error::nearest;
+use crate::redis_key::{Clash, clashes};
 use crate::time::format_duration_us;
 
 pub(super) struct Planner<'a> {
@@ -28,6 +29,7 @@ impl<'a> Planner<'a> {
         self.plan_services();
         self.tell_moved_services();
         self.check_services_after();
+        self.check_redis_keys_after();
         Plan { project: self.wanted.project.clone(), items: self.items, outcome: self.outcome }
     }
 
@@ -305,6 +307,25 @@ impl<'a> Planner<'a> {
             self.refuse(Subject::Service, &name, vec![what], way_out);
         }
     }
+
+    /// What the file could not be asked: views that only the registry keeps have keys too.
+    fn check_redis_keys_after(&mut self) {
+        if self.items.iter().any(|item| item.action == Action::Refuse) {
+            return;
+        }
+        let views: Vec<&FeatureView> = self.outcome.views.iter().map(|view| &view.definition).collect();
+        let refusals: Vec<(String, Clash)> = clashes(views.iter().copied())
+            .into_iter()
+            // It is told of the view that the file can change.
+            .map(|clash| {
+                let told = if self.is_wanted(views[clash.view]) { clash.view } else { clash.rival };
+                (views[told].reference_text(), clash)
+            })
+            .collect();
+        for (name, clash) in refusals {
+            self.refuse(Subject::View, &name, vec![format!("redis_keys {clash}")], clash.way_out().to_owned());
+        }
+    }
 }
 
 fn count_text(count: usize, noun: &str) -> String {
@@ -321,6 +342,7 @@ fn view_summary(view: &FeatureView) -> Vec<String> {
             details.push(format!("{key} {}", format_duration_us(us)));
         }
     }
+    details.extend(diff::redis_keys_texts(view).iter().map(|template| format!("redis key {template}")));
     details
 }
 

@@ -1,5 +1,7 @@
 //! What a plan says about every sort of change.
 
+mod redis_keys;
+
 use insta::assert_snapshot;
 
 use super::*;

@@ -239,6 +239,77 @@ fn keys_and_views_live_side_by_side_and_no_listing_of_views_has_the_keyspace() {
     assert_eq!(dump_of(&open(Arc::new(disk))).len(), 1);
 }
 
+/// Nobody could read such keys any more, and no training set would know of them.
+#[test]
+fn definitions_that_would_make_keys_a_views_are_refused() {
+    let disk = MemDisk::new();
+    let store = open(Arc::new(disk.clone()));
+    let define = |view: FeatureView| {
+        let view = view.entity("thing").feature("x", DataType::Int64);
+        Definitions::new("both").entity("thing", [("id", DataType::Int64)]).view(view)
+    };
+    let with_template = || FeatureView::new("v").redis_key("user:{id}:x".parse().unwrap());
+    let (engine, keyspace) = live(&store);
+    let set = |database: u8, name: &[u8], deadline: Option<i64>| {
+        let change = |keyspace: &mut Keyspace, _| keyspace.set_string((database, name), Vec::new(), deadline);
+        engine.change_keyspace(keyspace, change).unwrap();
+    };
+    // Of another database, gone by now, or none of a view's.
+    set(1, b"v:1", None);
+    set(0, b"v:2", Some(NOW - 1));
+    set(0, b"user:1", None);
+    store.apply(&define(FeatureView::new("other")), ApplyOptions::default()).unwrap();
+
+    let refusal = |view: FeatureView| {
+        let wanted = define(view);
+        let planned = store.plan(&wanted, ApplyOptions::default()).unwrap().outcome().unwrap_err();
+        let error = store.apply(&wanted, ApplyOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert_eq!(error.to_string(), planned.to_string());
+        // Who only reads is told the same, and so is a process that has not asked for the keyspace yet.
+        let reader = Store::builder().disk(Arc::new(disk.clone())).open_read_only(DIR).unwrap();
+        assert_eq!(
+            reader.plan(&wanted, ApplyOptions::default()).unwrap().outcome().unwrap_err().to_string(),
+            error.to_string()
+        );
+        error.to_string()
+    };
+    let way_out = "rename or delete such keys of database 0, or choose another name or other redis_keys";
+    set(0, b"user:z:x", None);
+    set(0, b"user:7:x", None);
+    // One that names no entity of the view would be refused to everybody too.
+    assert_eq!(
+        refusal(with_template()),
+        format!("apply: view v: 2 keys of the Redis keyspace would be the view's, the first is 'user:7:x'; {way_out}")
+    );
+    set(0, b"v", None);
+    assert_eq!(
+        refusal(FeatureView::new("v")),
+        format!("apply: view v: a key of the Redis keyspace would be the view's: 'v'; {way_out}")
+    );
+    assert_eq!(store.views().unwrap().len(), 1);
+
+    engine
+        .change_keyspace(keyspace, |keyspace, _| {
+            for name in [&b"user:z:x"[..], b"user:7:x", b"v"] {
+                keyspace.remove((0, name));
+            }
+        })
+        .unwrap();
+    store.apply(&define(with_template()), ApplyOptions::default()).unwrap();
+    // What is a view's already keeps nothing from being applied.
+    set(0, b"v:1", None);
+    store.apply(&define(with_template().description("the same keys")), ApplyOptions::default()).unwrap();
+    store.apply(&define(with_template().redis_key("u:{id}".parse().unwrap())), ApplyOptions::default()).unwrap();
+    let unopened = {
+        store.close().unwrap();
+        drop(store);
+        open(Arc::new(disk.clone()))
+    };
+    let error = unopened.apply(&define(FeatureView::new("user")), ApplyOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("'user:1'"), "{error}");
+}
+
 #[test]
 fn every_key_can_be_read_as_of_every_group_there_was() {
     let disk = MemDisk::new();

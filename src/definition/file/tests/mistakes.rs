@@ -20,7 +20,7 @@ fn an_unknown_key_near_nothing_lists_the_keys() {
     asof.toml:5:1: unknown key 'materialize' in [views.weather]
       |
     5 | materialize = true
-      | ^^^^^^^^^^^ the keys are kind, entities, ttl, retention, freshness_sla, event_id, source, features, owner, description, tags
+      | ^^^^^^^^^^^ the keys are kind, entities, ttl, retention, freshness_sla, event_id, redis_keys, source, features, owner, description, tags
     "#);
 }
 
@@ -310,5 +310,48 @@ fn a_key_of_the_store_project_entity_and_service_is_known_or_refused() {
       | ^^^^^^^ did you mean features?
 
     4 mistakes in asof.toml
+    "#);
+}
+
+#[test]
+fn a_redis_key_that_is_no_template_is_shown_in_its_list() {
+    assert_snapshot!(mistakes_in_view(r#"redis_keys = ["w:{origin}", "{origin"]"#, ""), @r#"
+    asof.toml:5:29: '{origin' is no key template: '{' is not closed before the next ':'
+      |
+    5 | redis_keys = ["w:{origin}", "{origin"]
+      |                             ^^^^^^^^^ braces stand around the name of a join key and mean nothing else, one pair between two colons: user:{user_id}:features
+    "#);
+    assert_snapshot!(mistakes_in_view("redis_keys = 7", ""), @r#"
+    asof.toml:5:14: 'redis_keys' cannot be a whole number
+      |
+    5 | redis_keys = 7
+      |              ^ expected a list of strings, as in ["user:{user_id}:features"]
+    "#);
+}
+
+#[test]
+fn a_redis_key_says_where_each_join_key_stands() {
+    assert_snapshot!(mistakes_in_view(r#"redis_keys = "w:{dest}""#, ""), @r#"
+    asof.toml:5:14: 'w:{dest}': the view has no join key 'dest'
+      |
+    5 | redis_keys = "w:{dest}"
+      |              ^^^^^^^^^^ write each of its join keys once: {origin}
+    "#);
+}
+
+#[test]
+fn redis_keys_that_leave_it_open_what_a_key_names_are_refused() {
+    assert_snapshot!(mistakes_in_view(r#"redis_keys = ["w:{origin}", "{origin}:x"]"#, ""), @r#"
+    asof.toml:5:29: '{origin}:x' overlaps 'w:{origin}' of view weather: both have 'w:x'
+      |
+    5 | redis_keys = ["w:{origin}", "{origin}:x"]
+      |                             ^^^^^^^^^^^^ a key names one entity of one view: change one of the two, or leave it out
+
+    asof.toml:5:29: '{origin}:x' shadows view weather: both have 'weather:x'
+      |
+    5 | redis_keys = ["w:{origin}", "{origin}:x"]
+      |                             ^^^^^^^^^^^^ a view's own keys need no template: write one that has none of them, or leave it out
+
+    2 mistakes in asof.toml
     "#);
 }
