@@ -34,6 +34,7 @@ mod shared;
 mod statistics;
 pub mod strings;
 mod sync;
+mod transport;
 mod watch;
 
 pub use authenticator::Authenticator;
