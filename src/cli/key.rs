@@ -1,5 +1,7 @@
 //! `asof key`: who may use the store over the network.
 
+use std::io::IsTerminal as _;
+
 use serde_json::json;
 
 use super::args::{Key, KeyCommand};
@@ -19,11 +21,12 @@ pub(super) fn run(args: &Key, context: &mut Context) -> Result<(), Failure> {
             let views: Vec<&str> = views.iter().map(String::as_str).collect();
             let (key, made) = store.create_key(name, &scopes, &views)?;
             let told = context.report(key.text(), &sheet([&made], Some(key.text())));
-            context.note(format!(
-                "this is the key {name}, shown this once; it may {} {}",
-                scope_names(&made).join(" and "),
-                if made.views.is_empty() { "all there is".to_owned() } else { made.views.join(", ") }
-            ));
+            // A program knows what it asked for, and keeps standard output.
+            if std::io::stderr().is_terminal() {
+                let views = if made.views.is_empty() { "all there is".to_owned() } else { made.views.join(", ") };
+                let scopes = scope_names(&made).join(" and ");
+                context.note(format!("this is the key {name}, shown this once; it may {scopes} {views}"));
+            }
             // What took place is told, whatever becomes of the close.
             store.close()?;
             told

@@ -118,3 +118,43 @@ impl KeyRecords {
         self.engine.keys()
     }
 }
+
+#[cfg(all(test, feature = "resp"))]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn keys_survive_the_loss_of_either_file_that_has_them() {
+        let folder = Store::temporary().unwrap();
+        let path = folder.path().with_file_name("store-with-keys");
+        let store = Store::open(&path).unwrap();
+        let (key, made) = store.create_key("feast", &[Scope::Write, Scope::Read, Scope::Read], &["_keyspace"]).unwrap();
+        assert_eq!((made.scopes, made.views), (vec![Scope::Read, Scope::Write], vec!["_keyspace".to_owned()]));
+        store.create_key("gone", &[Scope::Admin], &[]).unwrap();
+        let gone = store.revoke_key("gone").unwrap();
+        assert!(gone.revoked_at.is_some_and(|at| at >= gone.created_at));
+        let before = store.keys().unwrap();
+        assert_eq!(before.iter().filter(|known| known.id == key.id() && known.name == "feast").count(), 1);
+        drop(store);
+        for lost in ["registry.redb", "MANIFEST"] {
+            std::fs::remove_file(path.join(lost)).unwrap();
+            assert_eq!(Store::open(&path).unwrap().keys().unwrap(), before, "{lost}");
+        }
+        assert_eq!(Store::builder().open_read_only(&path).unwrap().keys().unwrap(), before);
+    }
+
+    #[test]
+    fn a_key_that_opens_nothing_or_what_is_not_there_is_not_made() {
+        let store = Store::temporary().unwrap();
+        let kind = |scopes: &[Scope], views: &[&str]| store.create_key("k", scopes, views).unwrap_err().kind();
+        assert_eq!(kind(&[], &[]), ErrorKind::Invalid);
+        assert_eq!(kind(&[Scope::Admin], &["_keyspace"]), ErrorKind::Invalid);
+        assert_eq!(kind(&[Scope::Read], &["nowhere"]), ErrorKind::NotFound);
+        assert_eq!(kind(&[Scope::Read], &["weather@2"]), ErrorKind::Invalid, "a key is for all versions");
+        assert!(store.keys().unwrap().is_empty());
+        assert_eq!(store.revoke_key("k").unwrap_err().kind(), ErrorKind::NotFound);
+        store.create_key("k", &[Scope::Read], &[]).unwrap();
+        assert_eq!(kind(&[Scope::Read], &[]), ErrorKind::Refused, "the name is taken");
+    }
+}

@@ -90,7 +90,7 @@ pub struct Connection {
     unknown_since: Option<Instant>,
     is_listening: bool,
     active: Instant,
-    /// Bytes of memory that its input takes between batches.
+    /// Bytes of memory that its input takes between batches, and what waits for `EXEC`.
     input_bytes: usize,
     /// Those of all connections.
     input_bytes_in_all: Arc<AtomicUsize>,
@@ -262,7 +262,7 @@ impl Connection {
                 Some(_) => None,
                 None => self.unknown_since.or_else(|| Some(Instant::now())),
             };
-            let (before, now) = (self.input_bytes, session.input.capacity());
+            let (before, now) = (self.input_bytes, session.kept_bytes());
             if before != now {
                 self.input_bytes = now;
                 let before_in_all = shared.input_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);

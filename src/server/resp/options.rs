@@ -33,7 +33,7 @@ pub struct ServerOptions {
     pub output_bytes_max: usize,
     /// Most bytes that all connections together leave lying; the one that goes beyond is closed.
     pub output_bytes_max_in_all: usize,
-    /// Most bytes that commands which are not whole yet take in all; the connection that goes beyond is closed.
+    /// Most bytes that commands take in all which are not whole yet or wait for `EXEC`; the connection that goes beyond is closed.
     pub input_bytes_max_in_all: usize,
 }
 

@@ -221,6 +221,11 @@ impl Session {
         }
     }
 
+    /// Bytes of memory that what it sent takes and is kept for: input, and commands that wait for `EXEC`.
+    pub fn kept_bytes(&self) -> usize {
+        self.input.capacity() + self.state.transaction.as_ref().map_or(0, Transaction::bytes)
+    }
+
     /// Says to others what the session came to, and counts what it did.
     pub fn publish(&mut self, shared: &Shared) {
         self.state.input_bytes = (self.input.len(), self.input.capacity());
@@ -233,9 +238,11 @@ impl Session {
 impl State {
     fn limits(&self, shared: &Shared) -> ParseLimits {
         match self.grant {
-            Some(_) => {
-                ParseLimits { argument_bytes_max: shared.config.argument_bytes_max(), ..ParseLimits::AUTHENTICATED }
-            }
+            Some(_) => ParseLimits {
+                argument_bytes_max: shared.config.argument_bytes_max(),
+                command_bytes_max: shared.config.command_bytes_max(),
+                ..ParseLimits::AUTHENTICATED
+            },
             None => ParseLimits::UNAUTHENTICATED,
         }
     }
