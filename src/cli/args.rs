@@ -359,7 +359,7 @@ pub enum KeyCommand {
     /// From now on a key opens nothing.
     #[command(after_help = "Example:\n  asof key revoke feast")]
     Revoke {
-        /// Its name or its id.
+        /// Its name, its id, or the key itself.
         key: String,
     },
 }

@@ -4,10 +4,11 @@ use std::io::IsTerminal as _;
 
 use serde_json::json;
 
-use super::args::{Key, KeyCommand};
+use super::args::{Format, Key, KeyCommand};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Sheet;
+use crate::api_key::id_of;
 use crate::definition::check_name;
 use crate::engine::summary::KeySummary;
 
@@ -20,7 +21,7 @@ pub(super) fn run(args: &Key, context: &mut Context) -> Result<(), Failure> {
             let scopes: Vec<_> = scopes.iter().map(|scope| (*scope).into()).collect();
             let views: Vec<&str> = views.iter().map(String::as_str).collect();
             let (key, made) = store.create_key(name, &scopes, &views)?;
-            let told = context.report(key.text(), &sheet([&made], Some(key.text())));
+            let told = context.report(key.text(), &sheet(context.format, [&made], Some(key.text())));
             // A program knows what it asked for, and keeps standard output.
             if std::io::stderr().is_terminal() {
                 let views = if made.views.is_empty() { "all there is".to_owned() } else { made.views.join(", ") };
@@ -33,13 +34,14 @@ pub(super) fn run(args: &Key, context: &mut Context) -> Result<(), Failure> {
         }
         KeyCommand::List => {
             let keys = project.open_for_reading()?.keys()?;
-            context.print(&sheet(&keys, None))
+            context.print(&sheet(context.format, &keys, None))
         }
         KeyCommand::Revoke { key } => {
             let store = project.open_for_writing()?;
-            let revoked = store.revoke_key(key)?;
+            // Who has the whole of a leaked key has its id.
+            let revoked = store.revoke_key(id_of(key.as_bytes()).unwrap_or(key))?;
             let sentence = format!("the key {} ({}) opens nothing any more", revoked.name, revoked.id);
-            let told = context.report(&sentence, &sheet([&revoked], None));
+            let told = context.report(&sentence, &sheet(context.format, [&revoked], None));
             store.close()?;
             told
         }
@@ -51,15 +53,21 @@ fn scope_names(key: &KeySummary) -> Vec<&'static str> {
 }
 
 /// One key a row; `text` is of the one that was just made.
-fn sheet<'a>(keys: impl IntoIterator<Item = &'a KeySummary>, text: Option<&str>) -> Sheet {
+fn sheet<'a>(format: Format, keys: impl IntoIterator<Item = &'a KeySummary>, text: Option<&str>) -> Sheet {
+    let list = |of: &[&str]| match format {
+        Format::Json => json!(of),
+        Format::Table | Format::Csv if of.is_empty() => json!("(all)"),
+        Format::Table | Format::Csv => json!(of.join(",")),
+    };
     let columns = ["id", "name", "scopes", "views", "created_at", "revoked_at"];
     let mut sheet = Sheet::new(columns.into_iter().chain(text.map(|_| "key")));
     for key in keys {
+        let views: Vec<&str> = key.views.iter().map(String::as_str).collect();
         let row = [
             json!(key.id),
             json!(key.name),
-            json!(scope_names(key)),
-            json!(key.views),
+            list(&scope_names(key)),
+            list(&views),
             json!(key.created_at.to_string()),
             json!(key.revoked_at.map(|at| at.to_string())),
         ];

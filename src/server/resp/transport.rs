@@ -146,7 +146,7 @@ impl Transport {
 impl Drop for Transport {
     fn drop(&mut self) {
         // A peer that knows TLS is told of the end, so that it can tell it from an attacker's; it may not be there any more.
-        if let Some(tls) = &mut self.tls {
+        if let Some(tls) = self.tls.as_mut().filter(|tls| !tls.is_handshaking()) {
             tls.send_close_notify();
             let _ = self.flush();
         }

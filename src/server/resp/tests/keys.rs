@@ -140,9 +140,9 @@ fn a_key_that_is_revoked_ends_its_connections_whatever_they_do() {
     let goes = key(&store, "goes", &[Scope::Admin], &[]);
     let mut other = authenticated(&server, &stays);
     let mut peers: Vec<Peer> = (0..4).map(|_| authenticated(&server, &goes)).collect();
+    peers[3].ask("MULTI|SET a 1|", "+OK|+QUEUED|");
     peers[1].ask("SUBSCRIBE c|", "*3|$9|subscribe|$1|c|:1|");
     peers[2].ask("MONITOR|", "+OK|");
-    peers[3].ask("MULTI|SET a 1|", "+OK|+QUEUED|");
     store.revoke_key("goes").unwrap();
     let start = Instant::now();
     // The first command after it is refused at once; who says nothing ends soon.
