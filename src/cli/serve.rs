@@ -46,6 +46,13 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
         (true, 0) => "all keys were revoked: nobody is served until asof key create makes one".to_owned(),
         (true, count) => format!("clients show a key as their password; keys in force: {count}"),
     });
+    let is_exposed = !server.address().ip().is_loopback();
+    if is_exposed && tls.is_none() {
+        context
+            .note("other machines reach this address without TLS: who is on the way reads what is said, keys included");
+    } else if is_exposed && !keys.is_required() {
+        context.note("other machines reach this address, and whoever does may do everything: make a key as well");
+    }
     let stopper = server.stopper();
     let handle = signals.handle();
     let waiting = std::thread::spawn(move || {
