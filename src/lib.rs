@@ -40,7 +40,7 @@
 //!
 //! Times are microseconds in UTC ([`time::Timestamp`]); errors say what, where and what to do ([`Error`]).
 //!
-//! What stands at the crate's root, and [`definition`], [`error`], [`options`], [`time`] and [`value`], is the interface to
+//! What stands at the crate's root, and [`api_key`], [`definition`], [`error`], [`options`], [`time`] and [`value`], is the interface to
 //! build on. The other modules are the floors that it stands on: open to tools, benches and fuzzers, and changed as the
 //! construction changes.
 //!
@@ -49,6 +49,7 @@
 //! `parquet` (on by default): Parquet, CSV, JSON Lines and Arrow files in and out. `cli` (on by default): the `asof` binary.
 //! Without both an embed has neither file formats nor command line.
 
+pub mod api_key;
 pub mod caught;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -92,7 +93,7 @@ pub use engine::provenance::Provenance;
 pub use engine::row_stage::RowStage;
 pub use engine::scan::Scan;
 pub use engine::summary::{
-    ColumnSummary, EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary,
+    ColumnSummary, EntitySummary, KeySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary,
 };
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "parquet")]
@@ -103,7 +104,7 @@ pub use request::{
     ApplyOptions, BadRows, BulkOptions, DeleteOptions, Features, HistoricalRequest, KnownAt, ScanOptions, WriteOptions,
 };
 pub use store::{
-    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, KeyspaceHandle, Row, Store, StoreBuilder,
+    BulkWriter, DeleteReport, FileReport, ImportReport, JoinKey, KeyRecords, KeyspaceHandle, Row, Store, StoreBuilder,
     TemporaryStore, TrainingSet, WriteReport,
 };
 

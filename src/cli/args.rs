@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::api_key::Scope;
+
 /// An embedded feature store: the latest value of every feature, and every value there ever was.
 #[derive(Debug, Parser)]
 #[command(name = "asof", version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
@@ -94,8 +96,17 @@ pub enum Command {
     Explain(Explain),
     /// Serves the store's keys over the Redis protocol, until ctrl-c or SHUTDOWN.
     #[command(after_help = "Examples:\n  asof serve\n  asof serve --redis 127.0.0.1:0 --print-address\n\n\
-        While it runs, writing commands of this project go to it. Port 0 takes a free one.")]
+        While it runs, writing commands of this project go to it. Port 0 takes a free one. Once the store has had a key (asof key \
+        create), clients show one as their password. An address that other machines reach takes a key, or TLS.")]
     Serve(Serve),
+    /// API keys: who may use the store over the network, for what.
+    #[command(
+        after_help = "Examples:\n  asof key create feast --scope read --scope write\n  asof key create dashboard --view weather\n  \
+        asof key list\n  asof key revoke dashboard\n\n\
+        Once there has been a key, servers of this store ask for one: over the Redis protocol it is the password. A key is shown once, when it is \
+        made. One that is revoked opens nothing any more, within a second, in servers that run too."
+    )]
+    Key(Key),
     /// Names this moment's state of knowledge, for --known-at.
     #[command(after_help = "Examples:\n  asof snapshot before_backfill\n  asof snapshot list")]
     Snapshot(Snapshot),
@@ -315,6 +326,63 @@ pub struct Serve {
     /// Print `redis ADDR` on standard output when it is ready.
     #[arg(long)]
     pub print_address: bool,
+    /// Speak TLS, and nothing else, with this certificate (PEM, with those between it and its root behind it). It is read again on SIGHUP.
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    pub tls_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Key {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Makes a key and prints it, this once.
+    #[command(after_help = "Example:\n  asof key create feast --scope read --scope write")]
+    Create {
+        /// What to call it: a letter, then letters, digits or _.
+        name: String,
+        /// What it may be used for; again for more. write does not include read, admin includes both.
+        #[arg(long = "scope", value_name = "SCOPE", value_enum, value_delimiter = ',', default_values = ["read"])]
+        scopes: Vec<ScopeArg>,
+        /// A view that it opens; again for more, _keyspace for the keys of no view. Without any it opens all there is.
+        #[arg(long = "view", value_name = "VIEW", value_delimiter = ',')]
+        views: Vec<String>,
+    },
+    /// The keys that were made, those included that were revoked.
+    List,
+    /// From now on a key opens nothing.
+    #[command(after_help = "Example:\n  asof key revoke feast")]
+    Revoke {
+        /// Its name, its id, or the key itself.
+        key: String,
+    },
+}
+
+/// What a key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScopeArg {
+    /// To look at values.
+    Read,
+    /// To change values, without being told any.
+    Write,
+    /// To run the server, and everything else.
+    Admin,
+}
+
+impl From<ScopeArg> for Scope {
+    fn from(scope: ScopeArg) -> Scope {
+        match scope {
+            ScopeArg::Read => Scope::Read,
+            ScopeArg::Write => Scope::Write,
+            ScopeArg::Admin => Scope::Admin,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod history;
 mod import;
 mod init;
 mod inputs;
+mod key;
 pub mod output;
 mod progress;
 mod serve;
@@ -94,6 +95,7 @@ fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
         Command::Show(args) => show::run(args, context),
         Command::Explain(args) => explain::run(args, context),
         Command::Serve(args) => serve::run(args, context),
+        Command::Key(args) => key::run(args, context),
         Command::Snapshot(args) => snapshot::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Completions(args) => completions::run(args, context),

@@ -56,6 +56,8 @@ pub struct Engine {
     pub(super) core: Mutex<Core>,
     /// The id that the next run file gets.
     pub(super) run_ids: AtomicU64,
+    /// Raised whenever API keys may have changed.
+    pub(super) keys_revision: AtomicU64,
     /// One seal at a time. A merge goes on beside it: they take different runs.
     pub(super) sealing: Mutex<()>,
     /// The keyspace of the Redis protocol, once somebody asked for it.

@@ -1,6 +1,7 @@
 //! The engine: commit, recover, seal, import, read. It composes the floors below and knows no
 //! terminal, no socket and no clock of its own.
 
+mod api_keys;
 pub mod apply;
 pub mod as_of;
 mod building;

@@ -168,6 +168,7 @@ impl Engine {
             }),
             run_ids: AtomicU64::new(meta.next_run_id),
             keyspace: OnceLock::new(),
+            keys_revision: AtomicU64::new(0),
             sealing: Mutex::default(),
             merging: Mutex::default(),
             import_budget: Mutex::default(),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::api_key::Scope;
 use crate::definition::{Feature, Selection, Source, ViewKind};
 use crate::redis_key::KeyTemplate;
-use crate::registry::records::RunSource;
+use crate::registry::records::{KeyRecord, RunSource};
 use crate::time::Timestamp;
 use crate::value::DataType;
 
@@ -165,6 +166,36 @@ pub struct SnapshotSummary {
     pub ingested_at: Timestamp,
     /// When the snapshot was made.
     pub created_at: Timestamp,
+}
+
+/// An API key, without what it is checked against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySummary {
+    /// The part of its text that is no secret.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// The views that it opens; none for all.
+    pub views: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From then on it opens nothing.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl From<&KeyRecord> for KeySummary {
+    fn from(record: &KeyRecord) -> KeySummary {
+        KeySummary {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            scopes: record.scopes.clone(),
+            views: record.views.clone(),
+            created_at: Timestamp(record.created_at_us),
+            revoked_at: record.revoked_at_us.map(Timestamp),
+        }
+    }
 }
 
 /// The store as a whole.

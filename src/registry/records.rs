@@ -6,6 +6,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::api_key::Scope;
 use crate::definition::{Entity, FeatureService, FeatureView};
 use crate::format::keyspace;
 use crate::value::DataType;
@@ -389,5 +390,31 @@ pub struct SourceRecord {
 impl Record for SourceRecord {
     fn key(&self) -> String {
         format!("source/{:010}", self.id)
+    }
+}
+
+/// An API key. Key `key/ID`. A member that narrows what keys open takes a required feature: who ignored it would open too much.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// The part of its text that is no secret; never used twice.
+    pub id: String,
+    /// What people call it: no other key that is in force has this name.
+    pub name: String,
+    /// The SHA-256 of its whole text, in hexadecimal digits.
+    pub sha256: String,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// The views that it opens, of any version; none for all.
+    pub views: Vec<String>,
+    /// When it was made, in microseconds.
+    pub created_at_us: i64,
+    /// From then on it opens nothing, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at_us: Option<i64>,
+}
+
+impl Record for KeyRecord {
+    fn key(&self) -> String {
+        format!("key/{}", self.id)
     }
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::definitions::DefinitionsView;
 use super::records::{
-    ClockRecord, CommitRecord, EntityRecord, ImportRecord, Meta, ProjectRecord, Record, RunRecord, ServiceRecord,
-    SnapshotRecord, SourceRecord, ViewRecord, import_key,
+    ClockRecord, CommitRecord, EntityRecord, ImportRecord, KeyRecord, Meta, ProjectRecord, Record, RunRecord,
+    ServiceRecord, SnapshotRecord, SourceRecord, ViewRecord, import_key,
 };
 use crate::error::{Error, Result, nearest};
 use crate::format::keyspace;
@@ -35,6 +35,7 @@ pub struct RegistryState {
     clocks: BTreeMap<u64, Arc<ClockRecord>>,
     commits: BTreeMap<u64, Arc<CommitRecord>>,
     sources: BTreeMap<u32, Arc<SourceRecord>>,
+    keys: BTreeMap<String, Arc<KeyRecord>>,
 }
 
 impl RegistryState {
@@ -58,6 +59,7 @@ impl RegistryState {
             clocks: BTreeMap::new(),
             commits: BTreeMap::new(),
             sources: BTreeMap::new(),
+            keys: BTreeMap::new(),
         };
         if !manifest.records.contains_key(&Meta::default().key()) {
             return Err(damaged_record("meta", "the record is missing"));
@@ -190,6 +192,11 @@ impl RegistryState {
         self.sources.values().find(|source| source.name == name).map(|source| source.id)
     }
 
+    /// API keys by id, those included that were revoked.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<KeyRecord>> {
+        self.keys.values()
+    }
+
     /// A record's bytes, whatever its kind.
     pub fn raw(&self, key: &str) -> Option<&Bytes> {
         self.records.get(key)
@@ -225,6 +232,7 @@ impl RegistryState {
             "snapshot" => put(&mut self.snapshots, key, json, |r: &SnapshotRecord| r.name.clone(), last_of_key(key))?,
             "clock" => put(&mut self.clocks, key, json, |r: &ClockRecord| r.id, last_of_key(key))?,
             "commit" => put(&mut self.commits, key, json, |r: &CommitRecord| r.seq_last, last_of_key(key))?,
+            "key" => put(&mut self.keys, key, json, |r: &KeyRecord| r.id.clone(), last_of_key(key))?,
             "source" => put(&mut self.sources, key, json, |r: &SourceRecord| r.id, last_of_key(key))?,
             // A later release's: kept as it is.
             _ => {}

@@ -1,5 +1,6 @@
 //! The public facade: open a store, apply definitions, write, import, read as of any moment.
 
+mod api_keys;
 mod background;
 mod builder;
 mod bulk;
@@ -20,6 +21,7 @@ mod writing;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use api_keys::KeyRecords;
 pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, FileReport, ImportReport};
 pub use join_keys::JoinKey;

@@ -9,6 +9,7 @@ mod demo;
 mod documents;
 mod exports;
 mod full_disk;
+mod keys;
 mod manifest;
 mod misspelt;
 mod shown;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use asof::api_key::Scope;
 use asof::definition::{Entity, EventTime, Feature, FeatureService, FeatureView, Rules, Selection, Source};
 use asof::registry::records::{
-    ClockRecord, CommitRecord, EntityRecord, FieldRecord, ImportRecord, Meta, ProjectRecord, Record, RunRecord,
-    RunSource, ServiceRecord, SnapshotRecord, SourceRecord, ViewRecord,
+    ClockRecord, CommitRecord, EntityRecord, FieldRecord, ImportRecord, KeyRecord, Meta, ProjectRecord, Record,
+    RunRecord, RunSource, ServiceRecord, SnapshotRecord, SourceRecord, ViewRecord,
 };
 use asof::value::DataType;
 
@@ -82,6 +83,18 @@ fn registry_records_have_the_members_that_the_document_says() {
     };
     let commit = CommitRecord { seq_first: 4, seq_last: 5, ingested_at_us: 0, what: String::new() };
     let source = SourceRecord { id: 6, name: String::new() };
+    let api_key = KeyRecord {
+        id: "0123456789ab".into(),
+        name: "n".into(),
+        sha256: String::new(),
+        scopes: Scope::ALL.to_vec(),
+        views: vec![],
+        created_at_us: 0,
+        revoked_at_us: Some(0),
+    };
+    assert_eq!(serde_json::to_value(&api_key).unwrap()["scopes"], serde_json::json!(["read", "write", "admin"]));
+    assert_members("key/ID", &api_key);
+    assert_eq!(api_key.key(), "key/0123456789ab");
     assert_members("meta", &Meta { has_keyspace: true, ..Meta::default() });
     assert_members("project", &ProjectRecord::default());
     assert_members("run/N", &run);

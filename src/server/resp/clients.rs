@@ -34,6 +34,8 @@ pub struct Client {
 pub struct Details {
     /// What `CLIENT SETNAME` called it.
     pub name: Box<[u8]>,
+    /// As whom it is served.
+    pub user: Arc<str>,
     /// What `CLIENT SETINFO` said of the library that it uses.
     pub library: [Box<[u8]>; 2],
     /// When it sent a command last.
@@ -99,7 +101,7 @@ impl Client {
             let _ = write!(line, "|{subcommand}");
         }
         let [library, version] = details.library.each_ref().map(|text| String::from_utf8_lossy(text));
-        let _ = write!(line, " user=default redir=-1 resp={resp} lib-name={library} lib-ver={version}");
+        let _ = write!(line, " user={} redir=-1 resp={resp} lib-name={library} lib-ver={version}", details.user);
         line
     }
 }

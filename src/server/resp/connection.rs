@@ -1,11 +1,9 @@
 //! A connection, as its event loop has it: a socket, a session, and what the peer did not take yet.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 use super::clients::Client;
@@ -15,6 +13,7 @@ use super::output::Output;
 use super::pubsub::Published;
 use super::session::{BatchEnd, Keys, Session};
 use super::shared::Shared;
+use super::transport::{Received, Transport};
 
 /// While so much was not taken, no further command is done: a slow reader slows itself down.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
@@ -81,7 +80,7 @@ pub enum Care {
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
-    socket: OwnedFd,
+    transport: Transport,
     /// `None`: with the executor.
     session: Option<Box<Session>>,
     waiting: Option<Waiting>,
@@ -97,11 +96,11 @@ pub struct Connection {
     has_input: bool,
     /// It ends when the output is out.
     is_closing: bool,
-    /// Since when it has to authenticate, while it does.
+    /// Since when it has to greet, where TLS is spoken, and to authenticate, while it does.
     unknown_since: Option<Instant>,
     is_listening: bool,
     active: Instant,
-    /// Bytes of memory that its input takes between batches.
+    /// Bytes of memory that its input takes between batches, and what waits for `EXEC`.
     input_bytes: usize,
     /// Those of all connections.
     input_bytes_in_all: Arc<AtomicUsize>,
@@ -109,11 +108,12 @@ pub struct Connection {
 
 impl Connection {
     /// Of a client that just came.
-    pub fn new(shared: &Shared, socket: OwnedFd, client: &Arc<Client>) -> Connection {
+    pub fn new(shared: &Shared, transport: Transport, client: &Arc<Client>) -> Connection {
         let session = Session::new(shared, Arc::clone(client));
+        let is_known = session.state.grant.is_some() && transport.is_ready();
         Connection {
-            socket,
-            unknown_since: (!session.state.is_authenticated).then_some(client.since),
+            transport,
+            unknown_since: (!is_known).then_some(client.since),
             input_bytes: 0,
             input_bytes_in_all: Arc::clone(&shared.input_bytes),
             session: Some(Box::new(session)),
@@ -136,26 +136,35 @@ impl Connection {
         self.is_hung_up |= is_hung_up;
     }
 
-    /// Whether its time is over: it did not authenticate, takes nothing of what it is answered, or is idle for longer than
-    /// connections may be.
-    pub fn is_overdue(&self, shared: &Shared, timeout: Option<Duration>) -> bool {
+    /// Whether it is to end: its key was revoked, it did not authenticate in time, takes nothing of what it is answered, or is idle
+    /// for longer than connections may be.
+    pub fn is_overdue(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
         let options = &shared.options;
+        // With the executor, the session looks itself.
+        if self.session.as_mut().is_some_and(|session| !session.state.is_still_granted(shared)) {
+            return true;
+        }
         let is_idle = || {
             self.waiting.is_none()
                 && !self.is_listening
                 && timeout.is_some_and(|timeout| self.active.elapsed() > timeout)
         };
         self.unknown_since.is_some_and(|since| since.elapsed() > options.authentication_time)
-            || self.output.stalled_since().is_some_and(|since| since.elapsed() > options.stall_time)
+            || !self.is_all_sent() && self.output.stalled_since().elapsed() > options.stall_time
             || is_idle()
+    }
+
+    /// Whether the peer took everything.
+    fn is_all_sent(&self) -> bool {
+        self.output.is_empty() && !self.transport.has_unsent()
     }
 
     /// Does what there is to do, until it has to wait.
     pub fn care(&mut self, shared: &Shared, tools: &mut Tools) -> Care {
-        let Ok(sent) = self.output.flush(&self.socket) else { return Care::Close };
+        let Ok(sent) = self.output.flush(&mut self.transport) else { return Care::Close };
         shared.statistics.output_bytes.add(sent);
         if self.is_closing {
-            return if self.output.is_empty() { Care::Close } else { Care::Idle };
+            return if self.is_all_sent() { Care::Close } else { Care::Idle };
         }
         match self.waiting {
             Some(Waiting::Executor) => return Care::Idle,
@@ -180,8 +189,8 @@ impl Connection {
             }
             match self.read(shared, tools) {
                 Ok(true) => self.active = Instant::now(),
-                Ok(false) => return Care::Idle,
-                Err(Errno::PIPE) if !self.output.is_empty() => {
+                Ok(false) => return if self.is_readable { Care::Again } else { Care::Idle },
+                Err(Errno::PIPE) if !self.is_all_sent() => {
                     self.is_closing = true;
                     return Care::Idle;
                 }
@@ -194,26 +203,22 @@ impl Connection {
     /// Reads once. Whether something came; that the peer sends no more is a broken pipe.
     fn read(&mut self, shared: &Shared, tools: &mut Tools) -> Result<bool, Errno> {
         let Some(session) = &mut self.session else { return Ok(false) };
-        let buffer = session.input.room(&mut tools.spare);
-        let room = buffer.capacity() - buffer.len();
-        match rustix::io::read(&self.socket, spare_capacity(buffer)) {
-            Ok(0) => Err(Errno::PIPE),
-            Ok(bytes) => {
-                shared.statistics.input_bytes.add(bytes);
-                // All that was there: the system tells when more comes. Where nothing more can come, the end does.
-                if bytes < room && !self.is_hung_up {
-                    self.is_readable = false;
-                }
-                self.has_input = true;
-                Ok(true)
+        let Received { bytes, is_drained } = self.transport.read(session.input.room(&mut tools.spare))?;
+        if bytes == 0 {
+            self.is_readable = !is_drained;
+            session.input.release(&mut tools.spare);
+            if session.state.grant.is_some() && self.transport.is_ready() {
+                self.unknown_since = None;
             }
-            Err(Errno::AGAIN | Errno::INTR) => {
-                self.is_readable = false;
-                session.input.release(&mut tools.spare);
-                Ok(false)
-            }
-            Err(error) => Err(error),
+            return Ok(false);
         }
+        shared.statistics.input_bytes.add(bytes);
+        // Where nothing more can come, the end does.
+        if is_drained && !self.is_hung_up {
+            self.is_readable = false;
+        }
+        self.has_input = true;
+        Ok(true)
     }
 
     /// Does the commands that are there, as one batch.
@@ -266,11 +271,11 @@ impl Connection {
         self.pushes_bytes = 0;
         if let Some(session) = &mut self.session {
             session.input.release(&mut tools.spare);
-            self.unknown_since = match session.state.is_authenticated {
-                true => None,
-                false => self.unknown_since.or_else(|| Some(Instant::now())),
+            self.unknown_since = match session.state.grant {
+                Some(_) => None,
+                None => self.unknown_since.or_else(|| Some(Instant::now())),
             };
-            let (before, now) = (self.input_bytes, session.input.capacity());
+            let (before, now) = (self.input_bytes, session.kept_bytes());
             if before != now {
                 self.input_bytes = now;
                 let before_in_all = shared.input_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
@@ -289,7 +294,7 @@ impl Connection {
         }
         self.has_input = matches!(end, BatchEnd::Full | BatchEnd::Wait(_));
         match end {
-            BatchEnd::Close if self.output.is_empty() => Care::Close,
+            BatchEnd::Close if self.is_all_sent() => Care::Close,
             BatchEnd::Close => {
                 self.is_closing = true;
                 Care::Idle
@@ -327,7 +332,7 @@ impl Connection {
             && !matches!(self.waiting, Some(Waiting::Settled(..)))
         {
             let replies = &mut session.state.replies;
-            let Ok(sent) = self.output.send(&self.socket, replies.bytes()) else { return Care::Close };
+            let Ok(sent) = self.output.send(&mut self.transport, replies.bytes()) else { return Care::Close };
             shared.statistics.output_bytes.add(sent);
             if replies.bytes().len() > REPLIES_KEPT_BYTES {
                 drop(replies.take());

@@ -18,6 +18,7 @@ use super::executor::{self, Job};
 use super::mailbox::Message;
 use super::protocol::Version;
 use super::shared::Shared;
+use super::transport::Transport;
 
 /// What the mailbox is called among the connections.
 const MAILBOX: u64 = u64::MAX;
@@ -157,12 +158,11 @@ impl EventLoop {
             if self.shared.connections.fetch_add(1, Ordering::AcqRel) >= self.shared.config.clients_max() {
                 self.shared.connections.fetch_sub(1, Ordering::AcqRel);
                 self.shared.statistics.rejected.add(1);
-                // Whether it arrives or not, the connection ends here.
-                let _ = rustix::net::send(
-                    &socket,
-                    b"-ERR max number of clients reached\r\n",
-                    rustix::net::SendFlags::NOSIGNAL,
-                );
+                // Whether it arrives or not, the connection ends here. Of one that is to be greeted in TLS, without a word.
+                if self.shared.options.tls.is_none() {
+                    let text = b"-ERR max number of clients reached\r\n";
+                    let _ = rustix::net::send(&socket, text, rustix::net::SendFlags::NOSIGNAL);
+                }
                 continue;
             }
             let to = self.next_loop;
@@ -176,6 +176,14 @@ impl EventLoop {
     }
 
     fn serve(&mut self, socket: OwnedFd, address: SocketAddr) {
+        let tls = match self.shared.options.tls.as_ref().map(|tls| tls.accept()).transpose() {
+            Ok(tls) => tls,
+            Err(error) => {
+                tracing::warn!(%error, "a connection is not taken");
+                self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+                return;
+            }
+        };
         let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
         let _ = rustix::net::sockopt::set_socket_keepalive(&socket, true);
         let local = rustix::net::getsockname(&socket).ok().and_then(|local| SocketAddr::try_from(local).ok());
@@ -183,6 +191,7 @@ impl EventLoop {
         let now = Instant::now();
         let details = Details {
             name: Box::default(),
+            user: "default".into(),
             library: Default::default(),
             active: now,
             database: 0,
@@ -211,7 +220,8 @@ impl EventLoop {
             return;
         }
         self.shared.clients.insert(Arc::clone(&client));
-        self.connections.insert(id, Connection::new(&self.shared, socket, &client));
+        let transport = Transport::new(socket, tls);
+        self.connections.insert(id, Connection::new(&self.shared, transport, &client));
     }
 
     fn take_mail(&mut self) {
@@ -325,9 +335,12 @@ impl EventLoop {
         }
         self.next_tick = now + TICK;
         let timeout = self.shared.config.timeout();
-        let is_overdue = |connection: &Connection| connection.is_overdue(&self.shared, timeout);
-        let overdue: Vec<u64> =
-            self.connections.iter().filter(|(_, connection)| is_overdue(connection)).map(|(id, _)| *id).collect();
+        let mut overdue = Vec::new();
+        for (id, connection) in &mut self.connections {
+            if connection.is_overdue(&self.shared, timeout) {
+                overdue.push(*id);
+            }
+        }
         overdue.into_iter().for_each(|id| self.close(id));
         if self.connections.capacity() > 1_024 && self.connections.len() < self.connections.capacity() / 8 {
             self.connections.shrink_to_fit();

@@ -50,7 +50,7 @@ impl Input {
 
     /// Bytes of memory that are kept.
     pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.capacity() + self.parser.capacity()
     }
 
     /// The buffer to read into, with room behind what is there. It grows with what came, never at once to what was announced.
@@ -72,6 +72,9 @@ impl Input {
 
     /// Gives the buffer back, which idle connections do without; what waits in it is kept in a smaller one, if it is little.
     pub fn release(&mut self, spare: &mut Vec<Vec<u8>>) {
+        if self.found.is_none() {
+            self.parser.trim();
+        }
         let len = self.len();
         if len >= READ_BYTES / 4 {
             return;

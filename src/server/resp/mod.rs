@@ -35,6 +35,7 @@ mod shared;
 mod statistics;
 pub mod strings;
 mod sync;
+mod transport;
 mod watch;
 
 pub use authenticator::Authenticator;

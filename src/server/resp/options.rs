@@ -2,9 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::authenticator::Authenticator;
+use crate::error::{Error, Result};
+use crate::server::tls::Tls;
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -18,9 +21,11 @@ pub struct ServerOptions {
     pub writes_on_event_loops: bool,
     /// Who may connect.
     pub authenticator: Authenticator,
+    /// The certificate of a server that speaks TLS, and nothing else.
+    pub tls: Option<Arc<Tls>>,
     /// Most connections at a time, until `CONFIG SET maxclients` says another number.
     pub clients_max: usize,
-    /// A connection that has to authenticate and did not is closed after that.
+    /// A connection that has to authenticate, or to greet where TLS is spoken, and did not is closed after that.
     pub authentication_time: Duration,
     /// A connection that takes nothing of what it was answered is closed after that.
     pub stall_time: Duration,
@@ -28,8 +33,23 @@ pub struct ServerOptions {
     pub output_bytes_max: usize,
     /// Most bytes that all connections together leave lying; the one that goes beyond is closed.
     pub output_bytes_max_in_all: usize,
-    /// Most bytes that commands which are not whole yet take in all; the connection that goes beyond is closed.
+    /// Most bytes that commands take in all which are not whole yet or wait for `EXEC`; the connection that goes beyond is closed.
     pub input_bytes_max_in_all: usize,
+}
+
+impl ServerOptions {
+    /// Refuses to be there for other machines with neither a key that is asked for nor TLS.
+    ///
+    /// # Errors
+    /// `Refused`: so it is.
+    pub fn check_exposure(&self) -> Result<()> {
+        let ip = self.address.ip();
+        if ip.is_loopback() || self.authenticator.is_required() || self.tls.is_some() {
+            return Ok(());
+        }
+        Err(Error::refused(format!("{ip} can be reached from other machines, and nobody would be asked for a key"))
+            .remedy("make a key (asof key create NAME), or speak TLS (--tls-cert, --tls-key), or listen on 127.0.0.1"))
+    }
 }
 
 impl Default for ServerOptions {
@@ -39,6 +59,7 @@ impl Default for ServerOptions {
             event_loops: None,
             writes_on_event_loops: false,
             authenticator: Authenticator::None,
+            tls: None,
             clients_max: 10_000,
             authentication_time: Duration::from_secs(5),
             stall_time: Duration::from_secs(60),

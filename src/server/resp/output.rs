@@ -1,11 +1,12 @@
 //! Answers that a connection did not take yet.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rustix::io::Errno;
+
+use super::transport::Transport;
 
 /// Bytes on their way to a peer.
 #[derive(Debug)]
@@ -35,41 +36,40 @@ impl Output {
         self.len() == 0
     }
 
-    /// Since when the peer took nothing, while there was something.
-    pub fn stalled_since(&self) -> Option<Instant> {
-        (!self.is_empty()).then_some(self.stalled_since)
+    /// Since when the peer took nothing of what is there.
+    pub fn stalled_since(&self) -> Instant {
+        self.stalled_since
     }
 
     /// Sends bytes, behind those that wait; keeps what the peer does not take. Bytes that went out.
     ///
     /// # Errors
     /// The connection is gone.
-    pub fn send(&mut self, socket: impl AsFd, mut bytes: &[u8]) -> Result<usize, Errno> {
-        let mut sent = 0;
+    pub fn send(&mut self, transport: &mut Transport, mut bytes: &[u8]) -> Result<usize, Errno> {
         if self.is_empty() {
-            sent = write_all(socket, bytes)?;
-            bytes = &bytes[sent..];
-            if bytes.is_empty() {
-                return Ok(sent);
+            let is_first = !transport.has_unsent();
+            bytes = &bytes[transport.send(bytes)?..];
+            if is_first && (!bytes.is_empty() || transport.has_unsent()) {
+                self.stalled_since = Instant::now();
             }
-            self.stalled_since = Instant::now();
         }
         self.bytes.extend_from_slice(bytes);
         self.in_all.fetch_add(bytes.len(), Ordering::Relaxed);
-        Ok(sent)
+        Ok(transport.take_sent_bytes())
     }
 
     /// Sends what waits, as far as the peer takes it. Bytes that went out.
     ///
     /// # Errors
     /// The connection is gone.
-    pub fn flush(&mut self, socket: impl AsFd) -> Result<usize, Errno> {
-        if self.is_empty() {
+    pub fn flush(&mut self, transport: &mut Transport) -> Result<usize, Errno> {
+        if self.is_empty() && !transport.has_unsent() {
             return Ok(0);
         }
-        let sent = write_all(socket, &self.bytes[self.sent..])?;
-        self.in_all.fetch_sub(sent, Ordering::Relaxed);
-        self.sent += sent;
+        let taken = transport.send(&self.bytes[self.sent..])?;
+        self.in_all.fetch_sub(taken, Ordering::Relaxed);
+        self.sent += taken;
+        let sent = transport.take_sent_bytes();
         if sent > 0 {
             self.stalled_since = Instant::now();
         }
@@ -87,19 +87,4 @@ impl Drop for Output {
     fn drop(&mut self) {
         self.in_all.fetch_sub(self.len(), Ordering::Relaxed);
     }
-}
-
-/// Writes until all is out or the peer takes no more.
-fn write_all(socket: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
-    let mut sent = 0;
-    while sent < bytes.len() {
-        // A peer that is gone is an error, never a signal.
-        match rustix::net::send(&socket, &bytes[sent..], rustix::net::SendFlags::NOSIGNAL) {
-            Ok(more) => sent += more,
-            Err(Errno::AGAIN) => break,
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(sent)
 }

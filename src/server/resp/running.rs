@@ -24,8 +24,10 @@ impl RedisServer {
     /// Listens, and serves the keys from threads of its own until what this gives is stopped or dropped.
     ///
     /// # Errors
-    /// The address is taken or not to be had, or the system has no descriptors or threads left.
+    /// The address is taken or not to be had, or the system has no descriptors or threads left. `Refused`: other machines could reach it,
+    /// and it would ask nobody for a key and speak no TLS.
     pub fn start(keyspace: KeyspaceHandle, options: ServerOptions) -> Result<RunningServer> {
+        options.check_exposure()?;
         let asked = options.address;
         Self::try_start(keyspace, options).map_err(|error| {
             Error::new(ErrorKind::Io, format!("the Redis protocol cannot be served: {error}"))

@@ -48,7 +48,7 @@ pub struct Shared {
     pub started_at: i64,
     /// Bytes that connections did not take yet, in all.
     pub output_bytes: Arc<AtomicUsize>,
-    /// Bytes of memory that commands which are not whole yet take, in all.
+    /// Bytes of memory that commands take, in all, which are not whole yet or wait for `EXEC`.
     pub input_bytes: Arc<AtomicUsize>,
     /// What the process takes.
     pub memory: Memory,

@@ -67,6 +67,8 @@ fn answer(stream: &mut &UnixStream, store: &Store, call: Call) -> Result<()> {
         }
         Call::Delete { view, key, options } => send_answer(stream, store.delete_encoded(&view, &key, &options)),
         Call::Snapshot { name } => send_answer(stream, store.snapshot(&name)),
+        Call::AddKey { record } => send_answer(stream, store.add_key(record)),
+        Call::RevokeKey { key } => send_answer(stream, store.revoke_key(&key)),
         Call::ImportVersion { view, from_version } => send_answer(stream, store.import_version(&view, from_version)),
         Call::Compact => send_answer(stream, store.compact()),
         other => send_answer::<()>(stream, Err(Error::invalid(format!("no import is under way for {other:?}")))),

@@ -12,9 +12,12 @@ use super::wire::{receive_answer, send_batch, send_call};
 use super::{Call, Hello, Socket};
 use crate::definition::Definitions;
 use crate::disk::RealDisk;
+use crate::engine::summary::KeySummary;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::accept::Refusal;
 use crate::lock::holder;
+#[cfg(feature = "resp")]
+use crate::registry::records::KeyRecord;
 use crate::registry::records::SnapshotRecord;
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 use crate::store::{DeleteReport, ImportReport, WriteReport};
@@ -109,6 +112,15 @@ impl Client {
 
     pub fn snapshot(&self, name: &str) -> Result<SnapshotRecord> {
         self.call(&Call::Snapshot { name: name.to_owned() }, None)
+    }
+
+    #[cfg(feature = "resp")]
+    pub fn add_key(&self, record: KeyRecord) -> Result<KeySummary> {
+        self.call(&Call::AddKey { record }, None)
+    }
+
+    pub fn revoke_key(&self, key: &str) -> Result<KeySummary> {
+        self.call(&Call::RevokeKey { key: key.to_owned() }, None)
     }
 
     pub fn import_version(&self, view: &str, from_version: u32) -> Result<ImportReport> {

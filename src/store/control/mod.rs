@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::Definitions;
 use crate::error::{Error, Result};
+use crate::registry::records::KeyRecord;
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 
 /// The socket's name in the store directory.
@@ -72,6 +73,10 @@ enum Call {
     Delete { view: String, key: Vec<u8>, options: DeleteOptions },
     /// Names the present state of knowledge.
     Snapshot { name: String },
+    /// Keeps an API key that the client made: its digest, not the key.
+    AddKey { record: KeyRecord },
+    /// Ends an API key, by id or name.
+    RevokeKey { key: String },
     /// Copies the features that an older version shares.
     ImportVersion { view: String, from_version: u32 },
     /// Seals the log and merges runs.

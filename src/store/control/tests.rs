@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Call, PROTOCOL_VERSION};
+use crate::api_key::Scope;
 use crate::definition::{
     Definitions, Entity, EventTime, Feature, FeatureService, FeatureView, Rules, Selection, Source, StoreSettings,
     ViewKind, ViewRef,
 };
+use crate::engine::summary::KeySummary;
 use crate::format::accept::Refusal;
-use crate::registry::records::SnapshotRecord;
+use crate::registry::records::{KeyRecord, SnapshotRecord};
 use crate::request::{BadRows, BulkOptions, DeleteOptions, WriteOptions};
 use crate::store::{DeleteReport, FileReport, ImportReport, WriteReport};
 use crate::time::Timestamp;
@@ -113,6 +115,18 @@ fn definitions_sent() -> Value {
     })
 }
 
+fn key_record() -> KeyRecord {
+    KeyRecord {
+        id: text("i"),
+        name: text("n"),
+        sha256: text("d"),
+        scopes: vec![Scope::Read, Scope::Admin],
+        views: vec![text("v")],
+        created_at_us: 1,
+        revoked_at_us: Some(2),
+    }
+}
+
 /// A holder that does not know a field drops it without a word. So where this test has to change, or a struct in it has got a
 /// field, [`PROTOCOL_VERSION`] has to be raised with it, once
 /// there is a release.
@@ -138,6 +152,14 @@ fn what_is_sent_is_what_this_version_says() {
             json!({"Delete": {"view": "v", "key": [7], "options": {"at": at, "created": null, "allow_future": true}}}),
         ),
         (Call::Snapshot { name: text("n") }, json!({"Snapshot": {"name": "n"}})),
+        (
+            Call::AddKey { record: key_record() },
+            json!({"AddKey": {"record": {
+                "id": "i", "name": "n", "sha256": "d", "scopes": ["read", "admin"], "views": ["v"], "created_at_us": 1,
+                "revoked_at_us": 2,
+            }}}),
+        ),
+        (Call::RevokeKey { key: text("n") }, json!({"RevokeKey": {"key": "n"}})),
         (
             Call::ImportVersion { view: view(), from_version: 1 },
             json!({"ImportVersion": {"view": "v", "from_version": 1}}),
@@ -172,6 +194,9 @@ fn what_is_sent_is_what_this_version_says() {
     let record = SnapshotRecord { name: text("n"), seq: 1, ingested_at_us: 2, created_at_us: 3 };
     let expected = json!({"name": "n", "seq": 1, "ingested_at_us": 2, "created_at_us": 3});
     assert_eq!(serde_json::to_value(record).unwrap(), expected);
+    let expected = json!({"id": "i", "name": "n", "scopes": ["read", "admin"], "views": ["v"],
+        "created_at": "1970-01-01T00:00:00.000001Z", "revoked_at": "1970-01-01T00:00:00.000002Z"});
+    assert_eq!(serde_json::to_value(KeySummary::from(&key_record())).unwrap(), expected);
     let file = FileReport {
         path: path(),
         was_imported: false,

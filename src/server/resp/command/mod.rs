@@ -122,6 +122,18 @@ impl KeyPositions {
     pub const TWO: KeyPositions = KeyPositions { first: 1, last: 2, step: 1 };
     /// Every other, of pairs.
     pub const PAIRS: KeyPositions = KeyPositions { first: 1, last: -1, step: 2 };
+
+    /// The keys' positions in a command of so many arguments, its name included.
+    pub fn among(self, arguments: usize) -> impl Iterator<Item = usize> {
+        let first = usize::try_from(self.first).unwrap_or(0);
+        let step = usize::try_from(self.step).unwrap_or(0).max(1);
+        let end = match usize::try_from(self.last) {
+            Ok(last) => arguments.min(last + 1),
+            Err(_) => (arguments + 1).saturating_sub(usize::try_from(self.last.unsigned_abs()).unwrap_or(0)),
+        };
+        let end = if self.first == 0 { 0 } else { end };
+        (first..end).step_by(step)
+    }
 }
 
 impl KeyPositions {

@@ -13,6 +13,7 @@ use super::command::Refusal;
 use super::glob::Pattern;
 use super::notify::NotifyFlags;
 use super::number::parse_i64;
+use super::protocol::ParseLimits;
 use super::sync::lock;
 use crate::keyspace::PackedLimits;
 use parameters::{ALIASES, Kind, PARAMETERS, Parameter};
@@ -26,6 +27,7 @@ pub struct Config {
     memory_bytes_max: AtomicUsize,
     notify: AtomicU32,
     argument_bytes_max: AtomicUsize,
+    command_bytes_max: AtomicUsize,
     packed_fields_max: AtomicUsize,
     packed_bytes_max: AtomicU32,
 }
@@ -41,6 +43,7 @@ impl Config {
             memory_bytes_max: AtomicUsize::new(0),
             notify: AtomicU32::new(0),
             argument_bytes_max: AtomicUsize::new(512 << 20),
+            command_bytes_max: AtomicUsize::new(ParseLimits::AUTHENTICATED.command_bytes_max),
             packed_fields_max: AtomicUsize::new(packed.fields_max),
             packed_bytes_max: AtomicU32::new(packed.bytes_max),
         };
@@ -76,6 +79,11 @@ impl Config {
     /// Longest argument.
     pub fn argument_bytes_max(&self) -> usize {
         self.argument_bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Longest command.
+    pub fn command_bytes_max(&self) -> usize {
+        self.command_bytes_max.load(Ordering::Relaxed)
     }
 
     /// Up to which size hashes stay packed.
@@ -148,6 +156,7 @@ impl Config {
             "maxclients" => self.clients_max.store(size, Ordering::Relaxed),
             "maxmemory" => self.memory_bytes_max.store(size, Ordering::Relaxed),
             "timeout" => self.timeout_seconds.store(number, Ordering::Relaxed),
+            "client-query-buffer-limit" => self.command_bytes_max.store(size, Ordering::Relaxed),
             "proto-max-bulk-len" => self.argument_bytes_max.store(size, Ordering::Relaxed),
             "hash-max-listpack-entries" => self.packed_fields_max.store(size, Ordering::Relaxed),
             "hash-max-listpack-value" => {

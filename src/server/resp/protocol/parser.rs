@@ -56,6 +56,9 @@ impl fmt::Display for ProtocolError {
     }
 }
 
+/// A parser keeps no more memory than this for the next command; so little is not counted.
+const KEPT_BYTES_MAX: usize = 2 << 10;
+
 /// What the input holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
@@ -139,6 +142,24 @@ impl Parser {
         match self.state {
             State::Bytes(length, _) => (self.at + length + 2).saturating_sub(input.len()),
             _ => 0,
+        }
+    }
+
+    /// Bytes of memory that a long command takes beside its own: a command of many short arguments takes more for their places than
+    /// for their bytes.
+    pub fn capacity(&self) -> usize {
+        let bytes = self.arguments.capacity() * size_of::<Range<usize>>() + self.words.capacity();
+        if bytes > KEPT_BYTES_MAX { bytes } else { 0 }
+    }
+
+    /// Gives memory back that only a long command needed. The one that was found last is the caller's no more.
+    pub fn trim(&mut self) {
+        if self.state == State::Found {
+            self.clear();
+        }
+        if self.capacity() > 0 {
+            self.arguments.shrink_to(KEPT_BYTES_MAX / size_of::<Range<usize>>() / 2);
+            self.words.shrink_to(KEPT_BYTES_MAX / 2);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::server::resp::clients::Client;
 use crate::server::resp::command::{Arguments, Refusal};
 use crate::server::resp::number::parse_i64;
 use crate::server::resp::shared::Pause;
+use crate::server::resp::sync::lock;
 
 /// Which connections a command is about.
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ struct Filter {
     address: Option<Vec<u8>>,
     local: Option<Vec<u8>>,
     kind: Option<Kind>,
+    user: Option<Arc<str>>,
     skips_caller: bool,
 }
 
@@ -52,7 +54,7 @@ impl Kind {
 }
 
 impl Filter {
-    fn parse(arguments: Arguments<'_>) -> Result<Filter, Refusal> {
+    fn parse(shared: &Shared, arguments: Arguments<'_>) -> Result<Filter, Refusal> {
         let mut filter = Filter { skips_caller: true, ..Filter::default() };
         let mut at = 2;
         while at < arguments.len() {
@@ -66,11 +68,7 @@ impl Filter {
                 b"type" => filter.kind = Some(Kind::parse(value)?),
                 b"addr" => filter.address = Some(value.to_vec()),
                 b"laddr" => filter.local = Some(value.to_vec()),
-                b"user" if value == b"default" => {}
-                b"user" => {
-                    let user = String::from_utf8_lossy(value);
-                    return Err(Refusal::new(format!("ERR No such user '{user}'")));
-                }
+                b"user" => filter.user = Some(known_user(shared, value)?),
                 b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.skips_caller = true,
                 b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.skips_caller = false,
                 _ => return Err(Refusal::SYNTAX),
@@ -85,6 +83,7 @@ impl Filter {
             && self.address.as_ref().is_none_or(|address| *address == client.address.to_string().into_bytes())
             && self.local.as_ref().is_none_or(|local| *local == client.local.to_string().into_bytes())
             && self.kind.is_none_or(|kind| kind.is_of(client))
+            && self.user.as_ref().is_none_or(|user| *user == lock(&client.details).user)
             && !(self.skips_caller && client.id == caller)
     }
 }
@@ -199,7 +198,7 @@ impl State {
         let is_old_form = arguments.len() == 3;
         let filter = match is_old_form {
             true => Filter { address: Some(arguments.at(2).to_vec()), ..Filter::default() },
-            false => Filter::parse(arguments)?,
+            false => Filter::parse(shared, arguments)?,
         };
         let (mut killed, mut is_caller) = (0, false);
         for client in shared.clients.all() {
@@ -268,6 +267,13 @@ fn check_tracking(arguments: Arguments<'_>) -> Result<(), Refusal> {
     }
     let refusal = Refusal::fixed("ERR Client tracking is not supported: there are no invalidation messages");
     if is_on { Err(refusal) } else { Ok(()) }
+}
+
+/// The user of this name, who is `default` or a connection's.
+fn known_user(shared: &Shared, name: &[u8]) -> Result<Arc<str>, Refusal> {
+    let name = String::from_utf8_lossy(name);
+    let is_known = name == "default" || shared.clients.all().iter().any(|client| *lock(&client.details).user == *name);
+    if is_known { Ok(name.into()) } else { Err(Refusal::new(format!("ERR No such user '{name}'"))) }
 }
 
 fn flag(text: &[u8]) -> Result<bool, Refusal> {

@@ -158,13 +158,7 @@ fn keys_of(replies: &mut ReplyBuffer, arguments: Arguments<'_>, with_flags: bool
     if !takes(command.arity, len) {
         return Err(Refusal::fixed("ERR Invalid number of arguments specified for command"));
     }
-    let first = usize::try_from(keys.first).unwrap_or(0);
-    let step = usize::try_from(keys.step).unwrap_or(0).max(1);
-    let last = match usize::try_from(keys.last) {
-        Ok(last) => last,
-        Err(_) => len.saturating_sub(usize::try_from(keys.last.unsigned_abs()).unwrap_or(0)),
-    };
-    let found: Vec<&[u8]> = (first..=last).step_by(step).filter_map(|at| arguments.get(at + 2)).collect();
+    let found: Vec<&[u8]> = keys.among(len).filter_map(|at| arguments.get(at + 2)).collect();
     replies.array(found.len());
     for key in found {
         if with_flags {

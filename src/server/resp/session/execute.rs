@@ -17,8 +17,11 @@ impl State {
         };
         let Checked { command, subcommand } = checked;
         let is_control = matches!(command.run, Run::Session) && check::is_control(command.name);
-        if !self.is_authenticated && !command.flags.contains(&Flag::NoAuth) {
+        if self.grant.is_none() && !command.flags.contains(&Flag::NoAuth) {
             return self.reject(command.name, Refusal::fixed("NOAUTH Authentication required."));
+        }
+        if let Err(refusal) = self.check_permission(checked, arguments) {
+            return self.reject(command.name, refusal);
         }
         if self.subscriptions.len() > 0
             && self.replies.version() == Version::Resp2

@@ -1,9 +1,13 @@
 //! `PING`, `SELECT`, `AUTH`, `HELLO`, `RESET`: how a connection begins.
 
+use std::sync::Arc;
+
 use super::answers::ReplyMode;
 use super::channels::count;
 use super::{Shared, State};
+use crate::api_key::Scope;
 use crate::keyspace::DATABASES;
+use crate::server::auth::Grant;
 use crate::server::resp::command::{Arguments, Refusal};
 use crate::server::resp::number::parse_i64;
 use crate::server::resp::protocol::Version;
@@ -63,12 +67,22 @@ impl State {
             3 => (arguments.at(1), arguments.at(2)),
             _ => return Err(Refusal::SYNTAX),
         };
-        if !authenticator.admits(user, password) {
-            return Err(WRONG_PASSWORD);
-        }
-        self.is_authenticated = true;
+        let grant = authenticator.admit(user, password).ok_or(WRONG_PASSWORD)?;
+        self.set_grant(shared, grant);
         self.replies.ok();
         Ok(())
+    }
+
+    /// Goes on as somebody, without what only the one before might do.
+    fn set_grant(&mut self, shared: &Shared, grant: Arc<Grant>) {
+        if !grant.access.may(Scope::Admin, None) {
+            shared.clients.set_monitor(self.client.id, None);
+            self.is_monitor = false;
+        }
+        if !grant.access.may(Scope::Read, None) {
+            self.subscriptions.clear();
+        }
+        self.grant = Some(grant);
     }
 
     pub(super) fn hello(&mut self, shared: &Shared, arguments: Arguments<'_>) -> Result<(), Refusal> {
@@ -95,12 +109,10 @@ impl State {
             }
         }
         if let Some((user, password)) = credentials {
-            if !shared.options.authenticator.admits(user, password) {
-                return Err(WRONG_PASSWORD);
-            }
-            self.is_authenticated = true;
+            let grant = shared.options.authenticator.admit(user, password).ok_or(WRONG_PASSWORD)?;
+            self.set_grant(shared, grant);
         }
-        if !self.is_authenticated {
+        if self.grant.is_none() {
             return Err(HELLO_FIRST);
         }
         if let Some(name) = name {
@@ -109,6 +121,11 @@ impl State {
         self.replies.set_version(version);
         self.greet();
         Ok(())
+    }
+
+    /// As whom it is served, for others to see.
+    pub(super) fn user(&self) -> Arc<str> {
+        self.grant.as_ref().map_or_else(|| "default".into(), |grant| Arc::clone(&grant.name))
     }
 
     fn greet(&mut self) {
@@ -150,7 +167,7 @@ impl State {
         self.database = 0;
         self.name = Box::default();
         self.is_kept = false;
-        self.is_authenticated = !shared.options.authenticator.is_required();
+        self.grant = shared.options.authenticator.unasked();
         self.reply_mode = ReplyMode::On;
         self.replies.set_version(Version::Resp2);
         self.replies.simple("RESET");

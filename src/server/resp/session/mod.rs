@@ -15,6 +15,7 @@ mod greeting;
 mod help;
 mod info;
 mod monitor;
+mod permission;
 mod server;
 mod transaction;
 
@@ -35,9 +36,13 @@ use super::sync::lock;
 use super::watch::Watches;
 use crate::{EntityRow, RowStage};
 use crate::keyspace::Keyspace;
+use crate::server::auth::Grant;
 
 /// A batch ends early once its answers are so long: the rest is done when the peer has taken them.
 pub const REPLIES_PAUSE_BYTES: usize = 1 << 20;
+
+/// As above, before the connection authenticated.
+pub const UNAUTHENTICATED_REPLIES_PAUSE_BYTES: usize = 4 << 10;
 
 /// The keys, as far as a batch has them.
 #[derive(Debug)]
@@ -154,12 +159,14 @@ pub struct State {
     pub replies: ReplyBuffer,
     /// What it listens to.
     pub subscriptions: Subscriptions,
-    /// Whether it authenticated, or did not have to.
-    pub is_authenticated: bool,
+    /// As whom it is served; `None`: it has to authenticate.
+    pub grant: Option<Arc<Grant>>,
     /// For others, at the end of the batch.
     pub outbox: Outbox,
     /// Whether it sees what others do.
     pub is_monitor: bool,
+    /// The revision of the authenticator that the grant is known to hold at.
+    granted_at: u64,
     database: u8,
     transaction: Option<Transaction>,
     watches: Watches,
@@ -190,7 +197,8 @@ impl Session {
                 client,
                 replies: ReplyBuffer::default(),
                 subscriptions,
-                is_authenticated: !shared.options.authenticator.is_required(),
+                granted_at: shared.options.authenticator.revision(),
+                grant: shared.options.authenticator.unasked(),
                 outbox: Outbox::default(),
                 is_monitor: false,
                 database: 0,
@@ -214,8 +222,12 @@ impl Session {
     /// Does the commands that are there, in order, until one needs what `keys` does not give.
     pub fn run(&mut self, shared: &Shared, mut keys: Keys<'_>) -> BatchEnd {
         let Session { input, state } = self;
+        if !state.is_still_granted(shared) {
+            return BatchEnd::Drop;
+        }
         loop {
-            if state.replies.bytes().len() >= REPLIES_PAUSE_BYTES {
+            let pause = if state.grant.is_some() { REPLIES_PAUSE_BYTES } else { UNAUTHENTICATED_REPLIES_PAUSE_BYTES };
+            if state.replies.bytes().len() >= pause {
                 return BatchEnd::Full;
             }
             match input.find(&state.limits(shared)) {
@@ -244,6 +256,11 @@ impl Session {
         }
     }
 
+    /// Bytes of memory that what it sent takes and is kept for: input, and commands that wait for `EXEC`.
+    pub fn kept_bytes(&self) -> usize {
+        self.input.capacity() + self.state.transaction.as_ref().map_or(0, Transaction::bytes)
+    }
+
     /// Says to others what the session came to, and counts what it did.
     pub fn publish(&mut self, shared: &Shared) {
         self.state.input_bytes = (self.input.len(), self.input.capacity());
@@ -255,18 +272,32 @@ impl Session {
 
 impl State {
     fn limits(&self, shared: &Shared) -> ParseLimits {
-        match self.is_authenticated {
-            true => {
-                ParseLimits { argument_bytes_max: shared.config.argument_bytes_max(), ..ParseLimits::AUTHENTICATED }
-            }
-            false => ParseLimits::UNAUTHENTICATED,
+        match self.grant {
+            Some(_) => ParseLimits {
+                argument_bytes_max: shared.config.argument_bytes_max(),
+                command_bytes_max: shared.config.command_bytes_max(),
+                ..ParseLimits::AUTHENTICATED
+            },
+            None => ParseLimits::UNAUTHENTICATED,
         }
+    }
+
+    /// Whether what was granted still is: keys may have been made or revoked meanwhile. It is looked at only then.
+    pub fn is_still_granted(&mut self, shared: &Shared) -> bool {
+        let authenticator = &shared.options.authenticator;
+        let revision = authenticator.revision();
+        if revision == self.granted_at {
+            return true;
+        }
+        self.granted_at = revision;
+        self.grant.as_ref().is_none_or(|grant| authenticator.still_grants(grant))
     }
 
     fn publish(&self) {
         let (input, capacity) = self.input_bytes;
         *lock(&self.client.details) = Details {
             name: self.name.clone(),
+            user: self.user(),
             library: self.library.clone(),
             active: Instant::now(),
             database: self.database,

@@ -68,7 +68,10 @@ impl State {
                 }
                 self.replies.array(0);
             }
-            ("acl", "whoami") => self.replies.bulk(b"default"),
+            ("acl", "whoami") => {
+                let user = self.user();
+                self.replies.bulk(user.as_bytes());
+            }
             ("acl", "users") => {
                 self.replies.array(1);
                 self.replies.bulk(b"default");

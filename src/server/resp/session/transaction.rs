@@ -128,7 +128,17 @@ impl State {
         self.replies.array(commands.len());
         let mut closes = false;
         for (checked, range) in commands {
-            closes |= self.execute(shared, checked, arguments.get(&range), keys) == Step::Close;
+            let arguments = arguments.get(&range);
+            // Another key may have been shown since the command was queued, or among those before it.
+            if let Err(refusal) = self.check_permission(checked, arguments) {
+                self.replies.error(format!(
+                    "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This \
+                     command is no longer allowed for the following reason: {}",
+                    refusal.text().strip_prefix("NOPERM ").unwrap_or_default()
+                ));
+                continue;
+            }
+            closes |= self.execute(shared, checked, arguments, keys) == Step::Close;
         }
         self.last = ("exec", None);
         Ok(if closes { Step::Close } else { Step::Done })

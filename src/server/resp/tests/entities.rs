@@ -38,10 +38,10 @@ fn definitions() -> Definitions {
     let weather = FeatureView::new("weather").entity("airport").ttl(Duration::from_secs(3 * 3_600));
     let weather = weather.feature("temp", DataType::Float64).feature("visib", DataType::Float64);
     let weather = weather.feature("sky", DataType::String).feature("flights", DataType::Int64);
-    let mut plane = FeatureView::new("plane").entity("tail");
-    plane.redis_keys = ["plane:{tailnum}:about", "p:{tailnum}"].map(|template| template.parse().unwrap()).to_vec();
-    let plane = plane.feature("seats", DataType::Int32).feature("photo", DataType::Bytes);
-    let plane = plane.rules("seats", Rules { not_null: true, min: Some("1".into()), ..Rules::default() });
+    let plane = FeatureView::new("plane").entity("tail").redis_key("plane:{tailnum}:about".parse().unwrap());
+    let plane = plane.redis_key("p:{tailnum}".parse().unwrap());
+    let mut plane = plane.feature("seats", DataType::Int32).feature("photo", DataType::Bytes);
+    plane.features[0].rules = Rules { not_null: true, min: Some("1".into()), ..Rules::default() };
     let route = FeatureView::new("route").entity("airport").entity("carrier").feature("delay", DataType::Float32);
     let route = route.source(Source::default().created_timestamp("recorded"));
     Definitions::new("flights")

@@ -1,11 +1,14 @@
 //! The server as its peers see it: raw bytes on a socket.
 
+mod attacks;
 mod authentication;
 mod durability;
 mod entities;
+mod keys;
 mod limits;
 mod pipelines;
 mod pubsub;
+mod tls;
 mod transactions;
 mod vanishing;
 
@@ -46,6 +49,11 @@ fn keyspace_that_fails(sync: Duration) -> (KeyspaceHandle, Arc<AtomicBool>) {
     keys.change(|keyspace, _| keyspace.set_string((15, b"first"), Vec::new(), None)).unwrap();
     keys.change(|keyspace, _| keyspace.remove((15, b"first"))).unwrap();
     (keys, fails)
+}
+
+/// A store in memory, for its keys of both kinds.
+fn store() -> Store {
+    Store::builder().background(false).disk(Arc::new(MemDisk::volatile())).open("/keys").unwrap()
 }
 
 /// Two event loops on a free port.

@@ -1,0 +1,7 @@
+//! Who is served, and with what: API keys, held against what a connection shows. It knows no protocol; each asks in its own words.
+
+mod access;
+mod key_ring;
+
+pub use access::{Access, Grant, KEYSPACE};
+pub use key_ring::KeyRing;
