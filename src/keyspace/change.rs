@@ -8,13 +8,14 @@ use crate::format::keyspace::{Change, KeyName};
 /// What a change is undone by.
 #[derive(Debug)]
 pub(super) struct Undo {
-    database: u8,
-    name: Box<[u8]>,
-    before: Before,
+    pub(super) database: u8,
+    pub(super) name: Box<[u8]>,
+    pub(super) before: Before,
 }
 
+/// What a key, or a database, was like before a change.
 #[derive(Debug)]
-enum Before {
+pub(super) enum Before {
     /// The key as it was.
     Key(Box<Key>),
     /// There was no such key.

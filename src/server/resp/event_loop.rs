@@ -31,6 +31,8 @@ const TICK: Duration = Duration::from_millis(250);
 const PARKED_TICK: Duration = Duration::from_millis(5);
 /// Connections accepted at a time.
 const ACCEPTED_MAX: usize = 256;
+/// So many connections are served by the first loop alone.
+const TOGETHER_MAX: usize = 16;
 
 /// An event loop.
 #[derive(Debug)]
@@ -40,7 +42,6 @@ pub struct EventLoop {
     epoll: OwnedFd,
     /// The first loop has it, and hands connections out.
     listener: Option<TcpListener>,
-    next_loop: usize,
     connections: HashMap<u64, Connection>,
     tools: Tools,
     /// To be looked after in this turn.
@@ -67,7 +68,6 @@ impl EventLoop {
             index,
             epoll,
             listener,
-            next_loop: 0,
             connections: HashMap::new(),
             tools: Tools::default(),
             ready: Vec::new(),
@@ -165,14 +165,24 @@ impl EventLoop {
                 );
                 continue;
             }
-            let to = self.next_loop;
-            self.next_loop = (to + 1) % self.shared.mailboxes.len();
+            let to = self.loop_for_next();
+            self.shared.mailboxes[to].connections.fetch_add(1, Ordering::AcqRel);
             if to == self.index {
                 self.serve(socket, address);
             } else {
                 self.shared.mailboxes[to].send([Message::Accepted(socket, address)]);
             }
         }
+    }
+
+    /// The loop that a new connection goes to: this one while it has few, then the one that has fewest. Few connections are served by
+    /// one thread, so that what one of them sends before another does is done before, as programs expect who know Redis.
+    fn loop_for_next(&self) -> usize {
+        let connections = |to: usize| self.shared.mailboxes[to].connections.load(Ordering::Acquire);
+        if connections(self.index) < TOGETHER_MAX {
+            return self.index;
+        }
+        (0..self.shared.mailboxes.len()).min_by_key(|to| connections(*to)).unwrap_or(self.index)
     }
 
     fn serve(&mut self, socket: OwnedFd, address: SocketAddr) {
@@ -207,7 +217,7 @@ impl EventLoop {
         // Told once for each change: a connection that waits for the executor makes no noise.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         if epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(id), flags).is_err() {
-            self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+            self.count_one_less();
             return;
         }
         self.shared.clients.insert(Arc::clone(&client));
@@ -254,10 +264,10 @@ impl EventLoop {
 
     fn push(&mut self, clients: Vec<u64>, push: &Push, pushed: &mut Vec<u64>) {
         for id in clients {
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection.push(push.clone());
-                pushed.push(id);
-            }
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            let care = connection.push(&self.shared, push.clone());
+            self.follow(id, care);
+            pushed.push(id);
         }
     }
 
@@ -338,7 +348,12 @@ impl EventLoop {
     fn close(&mut self, id: u64) {
         if self.connections.remove(&id).is_some() {
             self.shared.clients.remove(id);
-            self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+            self.count_one_less();
         }
+    }
+
+    fn count_one_less(&self) {
+        self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+        self.shared.mailboxes[self.index].connections.fetch_sub(1, Ordering::AcqRel);
     }
 }

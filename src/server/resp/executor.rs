@@ -8,12 +8,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::command::{Event, EventClass};
+use super::command::Event;
 use super::mailbox::Message;
 use super::pubsub::Delivery;
 use super::session::{BatchEnd, Keys, Session};
 use super::shared::Shared;
 use super::sync::lock;
+use crate::keyspace::Gone;
 
 /// A session whose next command writes.
 #[derive(Debug)]
@@ -122,18 +123,15 @@ fn until_sweep(shared: &Shared) -> Duration {
 
 /// Removes keys and fields past their deadline, and tells of it. No log has to know.
 fn sweep(shared: &Shared) {
-    let mut events = Vec::new();
+    let (mut events, mut count) = (Vec::new(), 0);
     let done = shared.keyspace.change(|keyspace, now| {
         for _ in 0..SWEEP_KEYS_MAX {
             let Some(expired) = keyspace.remove_expired(now) else { break };
-            let (class, event) = match expired.is_key {
-                true => (EventClass::Expired, "expired"),
-                false => (EventClass::Hash, "hexpired"),
-            };
-            events.push(Event { class, event, database: expired.database, key: expired.name });
+            count += usize::from(expired.what == Gone::Key);
+            Event::of_expired(expired, &mut events);
         }
     });
-    shared.statistics.expired.add(events.iter().filter(|event| event.class == EventClass::Expired).count());
+    shared.statistics.expired.add(count);
     if done.is_ok() {
         tell(shared, &events);
     }

@@ -6,6 +6,7 @@
 //! sync. So answers leave in the order of the commands, and nobody is told what a crash could take back.
 
 mod authenticator;
+mod charge;
 mod clients;
 pub mod command;
 mod config;
@@ -34,6 +35,7 @@ mod shared;
 mod statistics;
 pub mod strings;
 mod sync;
+mod tally;
 mod watch;
 
 pub use authenticator::Authenticator;

@@ -12,10 +12,14 @@ use super::mailbox::Mailbox;
 use super::memory::Memory;
 use super::options::ServerOptions;
 use super::pubsub::PubSub;
+use super::session::REPLIES_PAUSE_BYTES;
 use super::statistics::Statistics;
 use super::sync::lock;
 use super::watch::WatchRegistry;
 use crate::store::KeyspaceHandle;
+
+/// Beyond so many bytes of messages that event loops did not hand out, who makes more of them waits.
+const MAIL_BYTES_MAX: usize = 64 << 20;
 
 /// A server, as its threads see it.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub struct Shared {
     pub output_bytes: Arc<AtomicUsize>,
     /// Bytes of memory that commands which are not whole yet take, in all.
     pub input_bytes: Arc<AtomicUsize>,
+    /// Bytes of messages that event loops did not hand out yet, in all.
+    pub mail_bytes: Arc<AtomicUsize>,
     /// What the process takes.
     pub memory: Memory,
     /// How many connections there are, those included that are about to be.
@@ -76,6 +82,7 @@ impl Shared {
         options: ServerOptions,
         address: SocketAddr,
         mailboxes: Vec<Mailbox>,
+        mail_bytes: Arc<AtomicUsize>,
     ) -> Shared {
         let started_at = keyspace.now().micros();
         Shared {
@@ -94,6 +101,7 @@ impl Shared {
             started_at,
             output_bytes: Arc::default(),
             input_bytes: Arc::default(),
+            mail_bytes,
             memory: Memory::default(),
             connections: AtomicUsize::new(0),
             last_client: AtomicU64::new(0),
@@ -118,6 +126,20 @@ impl Shared {
         self.is_stopping.store(true, Ordering::Release);
         self.mailboxes.iter().for_each(Mailbox::wake);
         self.queue.wake();
+    }
+
+    /// How long answers of a connection may become before they are sent: what one may leave lying, and no more than what all of them
+    /// have left; always enough for a batch of short ones.
+    pub fn reply_bytes_max(&self) -> usize {
+        let lying = self.output_bytes.load(Ordering::Relaxed);
+        let left = self.options.output_bytes_max_in_all.saturating_sub(lying);
+        self.options.output_bytes_max.min(left).max(2 * REPLIES_PAUSE_BYTES)
+    }
+
+    /// Whether event loops have so many messages to hand out that no more are to be made for now.
+    pub fn has_much_mail(&self) -> bool {
+        let bytes = self.mail_bytes.load(Ordering::Relaxed);
+        bytes > MAIL_BYTES_MAX.min(self.options.output_bytes_max_in_all)
     }
 
     /// Whether the process has more memory than `maxmemory` says.

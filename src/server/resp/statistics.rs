@@ -1,6 +1,10 @@
 //! Counters that `INFO` shows.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::sync::lock;
+use super::tally::Tallies;
 
 /// Counters since the start, or since `CONFIG RESETSTAT`.
 #[derive(Debug, Default)]
@@ -21,15 +25,19 @@ pub struct Statistics {
     pub expired: Counter,
     /// Groups of writes.
     pub groups: Counter,
+    /// By command and by error.
+    pub tallies: Mutex<Tallies>,
 }
 
 impl Statistics {
     /// Begins to count anew.
     pub fn reset(&self) {
-        let Statistics { connections, rejected, commands, input_bytes, output_bytes, errors, expired, groups } = self;
+        let Statistics { connections, rejected, commands, input_bytes, output_bytes, errors, expired, groups, tallies } =
+            self;
         for counter in [connections, rejected, commands, input_bytes, output_bytes, errors, expired, groups] {
             counter.0.store(0, Ordering::Relaxed);
         }
+        *lock(tallies) = Tallies::default();
     }
 }
 

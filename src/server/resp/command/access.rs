@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::Refusal;
-use crate::keyspace::{Hash, Key, KeyValue, Keyspace, StringValue};
+use crate::keyspace::{Expired, Gone, Hash, Key, KeyValue, Keyspace, StringValue};
 
 /// What a command that only looks at keys is given.
 #[derive(Debug)]
@@ -78,12 +78,19 @@ pub struct Writer<'a> {
     /// As in [`Reader`]; and the event time of what is changed.
     pub now: i64,
     events: &'a mut Vec<Event>,
+    /// Whether anybody is to be told of anything.
+    tells: bool,
 }
 
 impl<'a> Writer<'a> {
     /// Keys of a database at an instant, and where to tell of changes.
     pub fn new(keyspace: &'a mut Keyspace, database: u8, now: i64, events: &'a mut Vec<Event>) -> Writer<'a> {
-        Writer { keyspace, database, now, events }
+        Writer { keyspace, database, now, events, tells: true }
+    }
+
+    /// Nobody is to be told of changes.
+    pub fn silent(self) -> Writer<'a> {
+        Writer { tells: false, ..self }
     }
 
     /// The keys as they are.
@@ -99,11 +106,9 @@ impl<'a> Writer<'a> {
     /// The keyspace, to change a key of it: what is past its deadline of it is removed first, and told of.
     pub fn change(&mut self, database: u8, name: &[u8]) -> &mut Keyspace {
         if let Some(expired) = self.keyspace.forget_expired((database, name), self.now) {
-            let (class, event) = match expired.is_key {
-                true => (EventClass::Expired, "expired"),
-                false => (EventClass::Hash, "hexpired"),
-            };
-            self.events.push(Event { class, event, database, key: expired.name });
+            if self.tells {
+                Event::of_expired(expired, self.events);
+            }
         }
         self.keyspace
     }
@@ -115,7 +120,9 @@ impl<'a> Writer<'a> {
 
     /// Tells of a change to who listens, when it is durable.
     pub fn notify(&mut self, class: EventClass, event: &'static str, database: u8, key: &[u8]) {
-        self.events.push(Event { class, event, database, key: key.into() });
+        if self.tells {
+            self.events.push(Event { class, event, database, key: key.into() });
+        }
     }
 }
 
@@ -130,6 +137,20 @@ pub struct Event {
     pub database: u8,
     /// The key.
     pub key: Box<[u8]>,
+}
+
+impl Event {
+    /// Tells of what went with its deadline.
+    pub fn of_expired(Expired { database, name: key, what }: Expired, events: &mut Vec<Event>) {
+        match what {
+            Gone::Key => events.push(Event { class: EventClass::Expired, event: "expired", database, key }),
+            Gone::Fields(_) => events.push(Event { class: EventClass::Hash, event: "hexpired", database, key }),
+            Gone::LastFields => {
+                events.push(Event { class: EventClass::Hash, event: "hexpired", database, key: key.clone() });
+                events.push(Event { class: EventClass::Generic, event: "del", database, key });
+            }
+        }
+    }
 }
 
 /// Classes of events, by the letters of `notify-keyspace-events`.

@@ -2,6 +2,7 @@
 //! on the executor while its batch writes; it is in one place at a time.
 
 mod answers;
+mod categories;
 mod channels;
 mod check;
 mod client;
@@ -13,28 +14,35 @@ mod execute;
 mod greeting;
 mod help;
 mod info;
+mod key_specs;
 mod monitor;
 mod server;
 mod transaction;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::answers::{Held, ReplyMode};
 use self::transaction::Transaction;
+use super::charge::Charge;
 use super::clients::{Client, Details};
 use super::command::{Event, Refusal};
 use super::input::Input;
 use super::outbox::Outbox;
 use super::protocol::{ParseLimits, ReplyBuffer};
-use super::pubsub::Subscriptions;
+use super::pubsub::{Published, Subscriptions};
 use super::shared::Shared;
 use super::sync::lock;
+use super::tally::Tally;
 use super::watch::Watches;
 use crate::keyspace::Keyspace;
 
 /// A batch ends early once its answers are so long: the rest is done when the peer has taken them.
 pub const REPLIES_PAUSE_BYTES: usize = 1 << 20;
+
+/// Answers of so few bytes are not counted among those of all connections before they are found not to be taken.
+const CHARGED_BYTES_MIN: usize = 16 << 10;
 
 /// The keys, as far as a batch has them.
 #[derive(Debug)]
@@ -120,6 +128,8 @@ pub struct State {
     pub client: Arc<Client>,
     /// Answers that are not on their way yet.
     pub replies: ReplyBuffer,
+    /// Their bytes, where they are many.
+    pub replies_charge: Charge,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// Whether it authenticated, or did not have to.
@@ -138,7 +148,12 @@ pub struct State {
     last: (&'static str, Option<&'static str>),
     commands: usize,
     errors: usize,
+    tally: Tally,
     held: Vec<Held>,
+    /// What it published to itself, until the command that did is answered.
+    own_messages: Vec<Arc<Published>>,
+    /// Where pushes lie that go out whether answers are wanted or not.
+    pushed: Vec<Range<usize>>,
     /// Bytes that it sent and that are not done, and those that their buffer takes.
     input_bytes: (usize, usize),
     /// The greatest ticket of what the current command saw.
@@ -155,6 +170,7 @@ impl Session {
             state: State {
                 client,
                 replies: ReplyBuffer::default(),
+                replies_charge: Charge::new(Arc::clone(&shared.output_bytes)),
                 subscriptions,
                 is_authenticated: !shared.options.authenticator.is_required(),
                 outbox: Outbox::default(),
@@ -169,7 +185,10 @@ impl Session {
                 last: ("NULL", None),
                 commands: 0,
                 errors: 0,
+                tally: Tally::default(),
                 held: Vec::new(),
+                own_messages: Vec::new(),
+                pushed: Vec::new(),
                 input_bytes: (0, 0),
                 seen: 0,
             },
@@ -177,7 +196,16 @@ impl Session {
     }
 
     /// Does the commands that are there, in order, until one needs what `keys` does not give.
-    pub fn run(&mut self, shared: &Shared, mut keys: Keys<'_>) -> BatchEnd {
+    pub fn run(&mut self, shared: &Shared, keys: Keys<'_>) -> BatchEnd {
+        let begun = Instant::now();
+        let end = self.run_commands(shared, keys);
+        self.state.tally.took(begun.elapsed());
+        let bytes = self.state.replies.bytes().len();
+        self.state.replies_charge.set(if bytes > CHARGED_BYTES_MIN { bytes } else { 0 });
+        end
+    }
+
+    fn run_commands(&mut self, shared: &Shared, mut keys: Keys<'_>) -> BatchEnd {
         let Session { input, state } = self;
         loop {
             if state.replies.bytes().len() >= REPLIES_PAUSE_BYTES {
@@ -213,8 +241,7 @@ impl Session {
     pub fn publish(&mut self, shared: &Shared) {
         self.state.input_bytes = (self.input.len(), self.input.capacity());
         self.state.publish();
-        shared.statistics.commands.add(std::mem::take(&mut self.state.commands));
-        shared.statistics.errors.add(std::mem::take(&mut self.state.errors));
+        self.state.publish_counts(shared);
     }
 }
 
@@ -226,6 +253,13 @@ impl State {
             }
             false => ParseLimits::UNAUTHENTICATED,
         }
+    }
+
+    /// Adds what it did to what all did.
+    fn publish_counts(&mut self, shared: &Shared) {
+        shared.statistics.commands.add(std::mem::take(&mut self.commands));
+        shared.statistics.errors.add(std::mem::take(&mut self.errors));
+        lock(&shared.statistics.tallies).take(&mut self.tally);
     }
 
     fn publish(&self) {
