@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::command::Event;
+use super::eviction;
 use super::mailbox::Message;
 use super::pubsub::Delivery;
 use super::session::{BatchEnd, Keys, Session};
@@ -47,6 +48,11 @@ impl Queue {
         }
     }
 
+    /// Whether nothing waits.
+    fn is_empty(&self) -> bool {
+        lock(&self.jobs).is_empty()
+    }
+
     /// Has the executor look around.
     pub fn wake(&self) {
         let _jobs = lock(&self.jobs);
@@ -78,6 +84,7 @@ pub fn run(shared: &Shared) {
         if until_sweep(shared).is_zero() {
             sweep(shared);
         }
+        while !shared.is_stopping() && shared.queue.is_empty() && eviction::evict(shared) {}
     }
 }
 
@@ -139,7 +146,7 @@ fn sweep(shared: &Shared) {
 }
 
 /// Tells of changes on the channels that `notify-keyspace-events` names.
-fn tell(shared: &Shared, events: &[Event]) {
+pub fn tell(shared: &Shared, events: &[Event]) {
     let notify = shared.config.notify();
     let mut deliveries: Vec<Delivery> = Vec::new();
     for event in events {

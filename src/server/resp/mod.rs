@@ -12,6 +12,7 @@ pub mod command;
 mod config;
 mod connection;
 mod event_loop;
+mod eviction;
 mod executor;
 pub mod glob;
 pub mod hashes;

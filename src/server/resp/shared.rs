@@ -63,6 +63,7 @@ pub struct Shared {
     last_client: AtomicU64,
     is_stopping: AtomicBool,
     is_paused: AtomicBool,
+    cannot_evict: AtomicBool,
     pause: Mutex<Option<Pause>>,
 }
 
@@ -107,6 +108,7 @@ impl Shared {
             last_client: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
+            cannot_evict: AtomicBool::new(false),
             pause: Mutex::new(None),
         }
     }
@@ -142,9 +144,19 @@ impl Shared {
         bytes > MAIL_BYTES_MAX.min(self.options.output_bytes_max_in_all)
     }
 
-    /// Whether the process has more memory than `maxmemory` says.
+    /// Whether the process, or all keys where some of them may go, take more memory than `maxmemory` says.
     pub fn is_out_of_memory(&self) -> bool {
-        self.config.memory_bytes_max().is_some_and(|most| self.memory.resident_bytes() > most)
+        let Some(most) = self.config.memory_bytes_max() else { return false };
+        match self.config.evicted() {
+            // Keys make room for others.
+            Some(_) => self.cannot_evict.load(Ordering::Relaxed),
+            None => self.memory.resident_bytes() > most,
+        }
+    }
+
+    /// Says whether keys take more than they may and none of them may go.
+    pub fn set_cannot_evict(&self, cannot: bool) {
+        self.cannot_evict.store(cannot, Ordering::Relaxed);
     }
 
     /// Has commands wait, or no more.

@@ -23,6 +23,8 @@ pub struct Statistics {
     pub errors: Counter,
     /// Keys that went with their deadlines.
     pub expired: Counter,
+    /// Keys that went as there were too many.
+    pub evicted: Counter,
     /// Groups of writes.
     pub groups: Counter,
     /// By command and by error.
@@ -32,9 +34,19 @@ pub struct Statistics {
 impl Statistics {
     /// Begins to count anew.
     pub fn reset(&self) {
-        let Statistics { connections, rejected, commands, input_bytes, output_bytes, errors, expired, groups, tallies } =
-            self;
-        for counter in [connections, rejected, commands, input_bytes, output_bytes, errors, expired, groups] {
+        let Statistics {
+            connections,
+            rejected,
+            commands,
+            input_bytes,
+            output_bytes,
+            errors,
+            expired,
+            evicted,
+            groups,
+            tallies,
+        } = self;
+        for counter in [connections, rejected, commands, input_bytes, output_bytes, errors, expired, evicted, groups] {
             counter.0.store(0, Ordering::Relaxed);
         }
         *lock(tallies) = Tallies::default();

@@ -164,6 +164,8 @@ pub enum EventClass {
     Hash,
     /// `x`: a key went with its deadline.
     Expired,
+    /// `e`: a key went as keys took more memory than they may.
+    Evicted,
     /// `n`: a key is new.
     New,
 }

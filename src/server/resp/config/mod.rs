@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::command::Refusal;
+use super::eviction::Evicted;
 use super::glob::Pattern;
 use super::notify::NotifyFlags;
 use super::number::parse_i64;
@@ -24,6 +25,7 @@ pub struct Config {
     clients_max: AtomicUsize,
     timeout_seconds: AtomicI64,
     memory_bytes_max: AtomicUsize,
+    eviction: Mutex<Option<Evicted>>,
     replicas_min: AtomicUsize,
     replica_lag_max: AtomicUsize,
     notify: AtomicU32,
@@ -41,6 +43,7 @@ impl Config {
             clients_max: AtomicUsize::new(clients_max),
             timeout_seconds: AtomicI64::new(0),
             memory_bytes_max: AtomicUsize::new(0),
+            eviction: Mutex::new(None),
             replicas_min: AtomicUsize::new(0),
             replica_lag_max: AtomicUsize::new(10),
             notify: AtomicU32::new(0),
@@ -70,6 +73,11 @@ impl Config {
     /// Beyond so much memory commands that take more are refused, if there is an end to it.
     pub fn memory_bytes_max(&self) -> Option<usize> {
         Some(self.memory_bytes_max.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
+    /// Which keys go where they take more than that.
+    pub fn evicted(&self) -> Option<Evicted> {
+        *lock(&self.eviction)
     }
 
     /// Whether nothing is to be written before replicas follow, which none does.
@@ -157,6 +165,7 @@ impl Config {
         match name {
             "maxclients" => self.clients_max.store(size, Ordering::Relaxed),
             "maxmemory" => self.memory_bytes_max.store(size, Ordering::Relaxed),
+            "maxmemory-policy" => *lock(&self.eviction) = Evicted::of_policy(kept),
             "min-replicas-to-write" => self.replicas_min.store(size, Ordering::Relaxed),
             "min-replicas-max-lag" => self.replica_lag_max.store(size, Ordering::Relaxed),
             "timeout" => self.timeout_seconds.store(number, Ordering::Relaxed),

@@ -172,7 +172,7 @@ fn statistics(shared: &Shared) -> Fields {
         ("sync_partial_ok", &0),
         ("sync_partial_err", &0),
         ("expired_keys", &statistics.expired.get()),
-        ("evicted_keys", &0),
+        ("evicted_keys", &statistics.evicted.get()),
         ("keyspace_hits", &0),
         ("keyspace_misses", &0),
         ("pubsub_channels", &channels),
