@@ -14,6 +14,7 @@ use super::output::Output;
 use super::pubsub::Published;
 use super::session::{BatchEnd, Keys, Session};
 use super::shared::Shared;
+use super::tracking::{self, Invalidated, invalidated_bytes};
 
 /// While so much was not taken, no further command is done: a slow reader slows itself down.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
@@ -51,6 +52,8 @@ pub struct Tools {
 pub enum Push {
     /// A message on a channel.
     Published(Arc<Published>),
+    /// Keys that it is to forget.
+    Invalidated(Invalidated),
     /// What others do.
     Monitored(Arc<[u8]>),
 }
@@ -306,6 +309,7 @@ impl Connection {
         }
         self.pushes_bytes += match &push {
             Push::Published(published) => published.bytes(),
+            Push::Invalidated(keys) => invalidated_bytes(keys),
             Push::Monitored(lines) => lines.len(),
         };
         self.pushes.push(push);
@@ -350,6 +354,10 @@ fn encode(session: &mut Session, push: &Push) {
     match push {
         Push::Published(published) if state.subscriptions.wants(published) => published.push(&mut state.replies),
         Push::Published(_) => {}
+        Push::Invalidated(keys) => {
+            let listens = state.subscriptions.listens(tracking::CHANNEL);
+            tracking::push(&mut state.replies, keys, listens);
+        }
         Push::Monitored(lines) if state.is_monitor => state.replies.append(lines),
         Push::Monitored(_) => {}
     }

@@ -31,8 +31,6 @@ const TICK: Duration = Duration::from_millis(250);
 const PARKED_TICK: Duration = Duration::from_millis(5);
 /// Connections accepted at a time.
 const ACCEPTED_MAX: usize = 256;
-/// So many connections are served by the first loop alone.
-const TOGETHER_MAX: usize = 16;
 
 /// An event loop.
 #[derive(Debug)]
@@ -179,7 +177,7 @@ impl EventLoop {
     /// one thread, so that what one of them sends before another does is done before, as programs expect who know Redis.
     fn loop_for_next(&self) -> usize {
         let connections = |to: usize| self.shared.mailboxes[to].connections.load(Ordering::Acquire);
-        if connections(self.index) < TOGETHER_MAX {
+        if connections(self.index) < self.shared.options.connections_together {
             return self.index;
         }
         (0..self.shared.mailboxes.len()).min_by_key(|to| connections(*to)).unwrap_or(self.index)
@@ -204,6 +202,9 @@ impl EventLoop {
             subcommand: None,
             input_bytes: (0, 0),
             is_kept: false,
+            is_untouching: false,
+            tracks: (false, false),
+            redirect: -1,
         };
         let client = Arc::new(Client {
             id,
@@ -234,6 +235,9 @@ impl EventLoop {
                 Message::Done(job) => self.take_back(*job),
                 Message::Published(published, clients) => {
                     self.push(clients, &Push::Published(published), &mut pushed);
+                }
+                Message::Invalidated(keys, client) => {
+                    self.push(vec![client], &Push::Invalidated(keys), &mut pushed);
                 }
                 Message::Monitored(lines, clients) => self.push(clients, &Push::Monitored(lines), &mut pushed),
             }

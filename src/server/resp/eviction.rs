@@ -4,7 +4,7 @@
 //! says of use: nobody notes when a key was used.
 
 use super::command::{Event, EventClass};
-use super::executor::tell;
+use super::executor::{tell, tell_gone};
 use super::random::below;
 use super::shared::Shared;
 use crate::keyspace::{DATABASES, Key, Keyspace};
@@ -65,6 +65,7 @@ pub fn evict(shared: &Shared) -> bool {
     if is_done {
         shared.statistics.evicted.add(events.len());
         tell(shared, &events);
+        tell_gone(shared, &events);
     }
     is_done
 }

@@ -141,6 +141,7 @@ fn sweep(shared: &Shared) {
     shared.statistics.expired.add(count);
     if done.is_ok() {
         tell(shared, &events);
+        tell_gone(shared, &events);
     }
     wake_parked(shared);
 }
@@ -156,6 +157,13 @@ pub fn tell(shared: &Shared, events: &[Event]) {
     }
     for (published, event_loop, clients) in deliveries {
         shared.mailboxes[event_loop].send([Message::Published(published, clients)]);
+    }
+}
+
+/// Tells who tracks keys of those that went by themselves.
+pub fn tell_gone(shared: &Shared, events: &[Event]) {
+    if !events.is_empty() && shared.tracking.len() > 0 {
+        shared.tell_changed(&Some(events.iter().map(|event| event.key.clone()).collect()), None);
     }
 }
 

@@ -12,6 +12,7 @@ use super::charge::Charge;
 use super::executor::Job;
 use super::pubsub::Published;
 use super::sync::lock;
+use super::tracking::{Invalidated, invalidated_bytes};
 
 /// A message to an event loop.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub enum Message {
     Done(Box<Job>),
     /// Something was published that clients of it, by number, subscribed to.
     Published(Arc<Published>, Vec<u64>),
+    /// Keys that a client is to forget.
+    Invalidated(Invalidated, u64),
     /// A line for clients that monitor.
     Monitored(Arc<[u8]>, Vec<u64>),
     /// A client is to go.
@@ -34,6 +37,7 @@ impl Message {
         match self {
             Message::Published(published, clients) => published.bytes() + clients.len() * size_of::<u64>(),
             Message::Monitored(lines, clients) => lines.len() + clients.len() * size_of::<u64>(),
+            Message::Invalidated(keys, _) => invalidated_bytes(keys),
             Message::Accepted(..) | Message::Done(_) | Message::Kill(_) => 0,
         }
     }

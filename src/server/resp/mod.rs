@@ -37,6 +37,7 @@ mod statistics;
 pub mod strings;
 mod sync;
 mod tally;
+mod tracking;
 mod watch;
 
 pub use authenticator::Authenticator;

@@ -141,6 +141,11 @@ impl Subscriptions {
         }
     }
 
+    /// Whether it listens to a channel by its name.
+    pub fn listens(&self, channel: &[u8]) -> bool {
+        self.channels.contains(channel)
+    }
+
     /// Listens to a channel from here on.
     pub fn subscribe(&mut self, channel: &[u8]) {
         if self.channels.insert(channel.into()) {

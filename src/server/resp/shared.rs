@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use super::clients::Clients;
 use super::config::Config;
 use super::executor::Queue;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Message};
 use super::memory::Memory;
 use super::options::ServerOptions;
 use super::pubsub::PubSub;
 use super::session::REPLIES_PAUSE_BYTES;
 use super::statistics::Statistics;
 use super::sync::lock;
+use super::tracking::{Invalidated, Tracking};
 use super::watch::WatchRegistry;
 use crate::store::KeyspaceHandle;
 
@@ -38,6 +39,8 @@ pub struct Shared {
     pub pubsub: Arc<PubSub>,
     /// Watched keys.
     pub watches: Arc<WatchRegistry>,
+    /// Who is told of keys that change.
+    pub tracking: Arc<Tracking>,
     /// Counters.
     pub statistics: Statistics,
     /// What the executor has to do.
@@ -95,6 +98,7 @@ impl Shared {
             clients: Clients::default(),
             pubsub: Arc::default(),
             watches: Arc::default(),
+            tracking: Arc::default(),
             statistics: Statistics::default(),
             queue: Queue::default(),
             mailboxes,
@@ -157,6 +161,13 @@ impl Shared {
     /// Says whether keys take more than they may and none of them may go.
     pub fn set_cannot_evict(&self, cannot: bool) {
         self.cannot_evict.store(cannot, Ordering::Relaxed);
+    }
+
+    /// Tells who tracks of keys that a client changed, or nobody did.
+    pub fn tell_changed(&self, keys: &Invalidated, by: Option<u64>) {
+        for (event_loop, client, keys) in self.tracking.told(keys, by) {
+            self.mailboxes[event_loop].send([Message::Invalidated(keys, client)]);
+        }
     }
 
     /// Has commands wait, or no more.

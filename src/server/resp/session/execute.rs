@@ -71,7 +71,7 @@ impl State {
     /// Whether a command may have messages for other connections.
     fn makes_mail(&self, shared: &Shared, command: &Command) -> bool {
         matches!(command.name, "publish" | "exec")
-            || self.may_write(command) && shared.config.notify().bits() != 0
+            || self.may_write(command) && (shared.config.notify().bits() != 0 || shared.tracking.len() > 0)
             || shared.clients.has_monitors()
     }
 
@@ -149,7 +149,7 @@ impl State {
         arguments: Arguments<'_>,
         keys: &mut Keys<'_>,
     ) -> Result<Step, Refusal> {
-        let (Keys::Exclusive { keyspace, now, events }, Run::Write(run)) = (keys, command.run) else {
+        let (Keys::Exclusive { keyspace, now, events }, Run::Write(run)) = (&mut *keys, command.run) else {
             return Ok(Step::NeedsWriter);
         };
         // Before it is done: afterwards its answer is all that tells what was there.
@@ -157,13 +157,14 @@ impl State {
             return Err(Refusal::ANSWER_TOO_LONG);
         }
         keyspace.packed_limits = shared.config.packed_limits();
-        let mark = keyspace.mark();
+        let (mark, told) = (keyspace.mark(), events.len());
         let mut writer = Writer::new(keyspace, self.database, *now, events);
-        if shared.config.notify().bits() == 0 {
+        if shared.config.notify().bits() == 0 && shared.tracking.len() == 0 {
             writer = writer.silent();
         }
         let outcome = run(&mut writer, arguments, &mut self.replies);
         shared.watches.raise_changed(keyspace, mark, *now);
+        self.note_changed(shared, keys, mark, told);
         self.seen = THIS_GROUP;
         outcome.map(|()| Step::Done)
     }

@@ -150,6 +150,8 @@ impl State {
         self.database = 0;
         self.name = Box::default();
         self.is_kept = false;
+        self.is_untouching = false;
+        self.tracked.stop();
         self.is_authenticated = !shared.options.authenticator.is_required();
         self.reply_mode = ReplyMode::On;
         self.replies.set_version(Version::Resp2);

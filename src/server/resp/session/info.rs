@@ -109,7 +109,7 @@ fn clients(shared: &Shared) -> Fields {
         ("client_recent_max_input_buffer", &0),
         ("client_recent_max_output_buffer", &0),
         ("blocked_clients", &0),
-        ("tracking_clients", &0),
+        ("tracking_clients", &shared.tracking.len()),
         ("clients_in_timeout_table", &0),
     ])
 }

@@ -17,6 +17,7 @@ mod info;
 mod key_specs;
 mod monitor;
 mod server;
+mod tracking;
 mod transaction;
 
 use std::ops::Range;
@@ -35,6 +36,7 @@ use super::pubsub::{Published, Subscriptions};
 use super::shared::Shared;
 use super::sync::lock;
 use super::tally::Tally;
+use super::tracking::Tracked;
 use super::watch::Watches;
 use crate::keyspace::Keyspace;
 
@@ -145,6 +147,8 @@ pub struct State {
     name: Box<[u8]>,
     library: [Box<[u8]>; 2],
     is_kept: bool,
+    is_untouching: bool,
+    tracked: Tracked,
     last: (&'static str, Option<&'static str>),
     commands: usize,
     errors: usize,
@@ -164,6 +168,7 @@ impl Session {
     /// Of a client that just came.
     pub fn new(shared: &Shared, client: Arc<Client>) -> Session {
         let subscriptions = Subscriptions::new(Arc::clone(&shared.pubsub), client.id, client.event_loop);
+        let tracked = Tracked::new(Arc::clone(&shared.tracking), client.id);
         let watches = Watches::new(Arc::clone(&shared.watches), client.id);
         Session {
             input: Input::default(),
@@ -182,6 +187,8 @@ impl Session {
                 name: Box::default(),
                 library: Default::default(),
                 is_kept: false,
+                is_untouching: false,
+                tracked,
                 last: ("NULL", None),
                 commands: 0,
                 errors: 0,
@@ -277,6 +284,9 @@ impl State {
             subcommand: self.last.1,
             input_bytes: (input, capacity.saturating_sub(input)),
             is_kept: self.is_kept,
+            is_untouching: self.is_untouching,
+            tracks: self.tracked.options().map_or((false, false), |options| (true, options.is_broadcast)),
+            redirect: self.redirect(),
         };
     }
 }

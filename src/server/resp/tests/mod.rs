@@ -1,6 +1,7 @@
 //! The server as its peers see it: raw bytes on a socket.
 
 mod authentication;
+mod described;
 mod durability;
 mod limits;
 mod pipelines;
@@ -47,11 +48,12 @@ fn keyspace_that_fails(sync: Duration) -> (KeyspaceHandle, Arc<AtomicBool>) {
     (keys, fails)
 }
 
-/// Two event loops on a free port.
+/// Two event loops that share connections, on a free port.
 fn options() -> ServerOptions {
     ServerOptions {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         event_loops: NonZero::new(2),
+        connections_together: 0,
         ..ServerOptions::default()
     }
 }

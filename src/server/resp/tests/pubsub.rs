@@ -105,3 +105,27 @@ fn monitors_see_what_others_do_without_their_passwords() {
     peer.ask("PING|", "+PONG|");
     monitor.ask("PING|", "+PONG|");
 }
+
+#[test]
+fn messages_and_confirmations_come_to_who_wants_no_answers() {
+    let server = start();
+    let (mut silent, mut other) = (Peer::new(&server), Peer::new(&server));
+    silent.ask("CLIENT REPLY OFF|PING|SUBSCRIBE a|", "*3|$9|subscribe|$1|a|:1|");
+    other.ask("PUBLISH a x|", ":1|");
+    silent.expect("*3|$7|message|$1|a|$1|x|");
+    silent.ask("UNSUBSCRIBE a|PING|CLIENT REPLY ON|", "*3|$11|unsubscribe|$1|a|:0|+OK|");
+    silent.ask("CLIENT REPLY SKIP|PSUBSCRIBE a*|PING|", "*3|$10|psubscribe|$2|a*|:1|*2|$4|pong|$0||");
+}
+
+#[test]
+fn what_one_publishes_to_itself_comes_behind_the_answer() {
+    let server = start();
+    let mut peer = resp3(&server);
+    peer.ask("SUBSCRIBE a|", ">3|$9|subscribe|$1|a|:1|");
+    peer.ask("PUBLISH a x|PING|", ":1|>3|$7|message|$1|a|$1|x|+PONG|");
+    peer.ask(
+        "MULTI|PUBLISH a y|UNSUBSCRIBE a|PING|EXEC|",
+        "+OK|+QUEUED|+QUEUED|+QUEUED|*3|:1|>3|$11|unsubscribe|$1|a|:0|+PONG|>3|$7|message|$1|a|$1|y|",
+    );
+    peer.ask("PUBLISH a z|", ":0|");
+}
