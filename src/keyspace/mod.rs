@@ -18,7 +18,7 @@ mod table;
 
 pub use changed::{Changed, Emptied};
 pub use hash::{FieldBefore, Hash, HashEncoding, PackedLimits};
-pub use key::{Key, KeyValue, StringValue};
+pub use key::{Key, KeyValue, LastUse, StringValue};
 pub use record::check_name;
 pub use table::Cursor;
 

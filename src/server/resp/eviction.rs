@@ -1,7 +1,7 @@
 //! `maxmemory-policy`: which keys go once all of them take more than `maxmemory`.
 //!
-//! What the process takes besides does not count: no key makes room for that. Which of the keys go is left to chance, whatever the policy
-//! says of use: nobody notes when a key was used.
+//! What the process takes besides does not count: no key makes room for that. Of a few keys drawn by chance the one goes that was not used
+//! for longest; how often keys are used is not noted, so that the policies which ask for that do the same.
 
 use super::command::{Event, EventClass};
 use super::executor::{tell, tell_gone};
@@ -37,6 +37,8 @@ const FIELD_SAMPLES: usize = 5;
 const KEYS_MAX: usize = 1_000;
 /// So often a key is drawn that may go.
 const DRAWS_MAX: usize = 64;
+/// Of so many that may, one goes.
+const CANDIDATES: usize = 5;
 
 /// Removes keys, some at a time, while they take more than they may. Whether more are to go.
 pub fn evict(shared: &Shared) -> bool {
@@ -103,7 +105,8 @@ fn draw(keyspace: &Keyspace, evicted: Evicted, now: i64, insists: bool) -> Optio
         at = at.saturating_sub(len(*database));
         is_here
     })?;
-    let drawn = (0..DRAWS_MAX).map_while(|_| keyspace.random(database, now, below)).find(|key| may_go(key));
+    let drawn = (0..DRAWS_MAX).map_while(|_| keyspace.random(database, now, below)).filter(|key| may_go(key));
+    let drawn = drawn.take(CANDIDATES).max_by_key(|key| key.used.idle_seconds(now));
     let mut all = keyspace.iter(database, now).filter(|_| insists);
     let key = drawn.or_else(|| all.find(|key| may_go(key)))?;
     Some((database, key))

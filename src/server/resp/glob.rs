@@ -251,7 +251,7 @@ mod tests {
         let name = vec![b'a'; 20_000];
         let pattern = Pattern::new(&[&b"a*".repeat(20_000)[..], b"b"].concat());
         assert!(!pattern.matches(&name));
-        let pattern = Pattern::new(&b"[a-z]*".repeat(10_000));
+        let pattern = Pattern::new(&b"[a-z]*".repeat(1_000));
         assert!(pattern.matches(&name));
         assert!(!Pattern::new(&[&b"a*".repeat(2_000)[..], b"aaab"].concat()).matches(&name));
     }

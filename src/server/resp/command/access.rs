@@ -15,12 +15,19 @@ pub struct Reader<'a> {
     /// The instant that deadlines are compared with, microseconds since 1970.
     pub now: i64,
     depends_on: Cell<u64>,
+    /// Whether it is noted that values were used.
+    notes_use: bool,
 }
 
 impl<'a> Reader<'a> {
     /// Keys of a database at an instant.
     pub fn new(keyspace: &'a Keyspace, database: u8, now: i64) -> Reader<'a> {
-        Reader { keyspace, database, now, depends_on: Cell::new(0) }
+        Reader { keyspace, database, now, depends_on: Cell::new(0), notes_use: true }
+    }
+
+    /// Looking at values counts as no use of them.
+    pub fn untouching(self) -> Reader<'a> {
+        Reader { notes_use: false, ..self }
     }
 
     /// The greatest ticket of what was seen: the answer waits until that group is durable.
@@ -41,13 +48,23 @@ impl<'a> Reader<'a> {
         key
     }
 
+    /// As [`Reader::key`], which is used by this.
+    #[inline]
+    pub fn used_key(&self, name: &[u8]) -> Option<&'a Key> {
+        let key = self.key(name);
+        if let Some(key) = key.filter(|_| self.notes_use) {
+            key.used.note(self.now);
+        }
+        key
+    }
+
     /// The string that a key holds.
     ///
     /// # Errors
     /// It holds something else.
     #[inline]
     pub fn string(&self, name: &[u8]) -> Result<Option<&'a StringValue>, Refusal> {
-        match self.key(name).map(|key| &key.value) {
+        match self.used_key(name).map(|key| &key.value) {
             None => Ok(None),
             Some(KeyValue::String(string)) => Ok(Some(string)),
             Some(KeyValue::Hash(_)) => Err(Refusal::WRONG_TYPE),
@@ -60,7 +77,7 @@ impl<'a> Reader<'a> {
     /// It holds something else.
     #[inline]
     pub fn hash(&self, name: &[u8]) -> Result<Option<&'a Hash>, Refusal> {
-        match self.key(name).map(|key| &key.value) {
+        match self.used_key(name).map(|key| &key.value) {
             None => Ok(None),
             Some(KeyValue::Hash(hash)) => Ok(Some(hash)),
             Some(KeyValue::String(_)) => Err(Refusal::WRONG_TYPE),

@@ -4,6 +4,7 @@ use super::State;
 use super::categories::{Described, categories, commands, commands_and_subcommands, in_category};
 use super::channels::count;
 use super::check::takes;
+use super::documents::document_of;
 use super::key_specs::{key_uses, keys_of};
 use crate::server::resp::command::{Arguments, Flag, KeyPositions, Refusal, find};
 use crate::server::resp::glob::Pattern;
@@ -103,10 +104,11 @@ fn answer_flags(replies: &mut ReplyBuffer, flags: &str) {
 }
 
 fn document(replies: &mut ReplyBuffer, described: Described) {
-    let subcommands = described.subcommands();
-    replies.bulk(described.full_name().as_bytes());
+    let (name, subcommands) = (described.full_name(), described.subcommands());
+    let (since, summary) = document_of(&name);
+    replies.bulk(name.as_bytes());
     replies.map(if subcommands.len() > 0 { 4 } else { 3 });
-    for (name, value) in [("summary", ""), ("since", "1.0.0"), ("group", described.topic())] {
+    for (name, value) in [("summary", summary), ("since", since), ("group", described.topic())] {
         replies.bulk(name.as_bytes());
         replies.bulk(value.as_bytes());
     }

@@ -133,7 +133,10 @@ impl State {
         keys: &Keys<'_>,
     ) -> Result<Step, Refusal> {
         let Some((keyspace, now)) = keys.look() else { return Ok(Step::NeedsKeys) };
-        let reader = Reader::new(keyspace, self.database, now);
+        let mut reader = Reader::new(keyspace, self.database, now);
+        if self.is_untouching {
+            reader = reader.untouching();
+        }
         self.replies.limit(shared.reply_bytes_max());
         let outcome = run(&reader, arguments, &mut self.replies);
         let outcome = if self.replies.lift_limit() { Err(Refusal::ANSWER_TOO_LONG) } else { outcome };

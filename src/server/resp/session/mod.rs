@@ -10,6 +10,7 @@ mod cluster;
 mod config;
 mod describe;
 mod dispatch;
+mod documents;
 mod execute;
 mod greeting;
 mod help;

@@ -16,7 +16,7 @@ pub fn get(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer)
 pub fn mget(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer) -> Outcome {
     reply.array(arguments.len() - 1);
     for name in arguments.from(1) {
-        match keys.key(name).map(|key| &key.value) {
+        match keys.used_key(name).map(|key| &key.value) {
             Some(KeyValue::String(string)) => reply.bulk(&string.bytes),
             Some(KeyValue::Hash(_)) | None => reply.null(),
         }
