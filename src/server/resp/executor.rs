@@ -4,7 +4,7 @@
 //! keyspace, which then becomes durable with one sync, and hands the sessions back. While it syncs, the next group gathers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Job {
 pub struct Queue {
     jobs: Mutex<Vec<Job>>,
     bell: Condvar,
+    /// Whom nobody wakes up before looks for keys past their deadline then, microseconds since 1970.
+    sweep_at: AtomicI64,
 }
 
 impl Queue {
@@ -51,6 +53,13 @@ impl Queue {
     /// Whether nothing waits.
     fn is_empty(&self) -> bool {
         lock(&self.jobs).is_empty()
+    }
+
+    /// Has the executor look for keys past their deadline in time for this one.
+    fn wake_for(&self, deadline: Option<i64>) {
+        if deadline.is_some_and(|deadline| deadline < self.sweep_at.load(Ordering::Acquire)) {
+            self.wake();
+        }
     }
 
     /// Has the executor look around.
@@ -77,7 +86,10 @@ const SWEEP_KEYS_MAX: usize = 1_000;
 /// Does groups of writes until the server stops.
 pub fn run(shared: &Shared) {
     while !shared.is_stopping() {
-        let jobs = shared.queue.take(until_sweep(shared));
+        let time = until_sweep(shared);
+        let time_us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        shared.queue.sweep_at.store(shared.keyspace.now().micros().saturating_add(time_us), Ordering::Release);
+        let jobs = shared.queue.take(time);
         if !jobs.is_empty() {
             write_group(shared, jobs);
         }
@@ -102,12 +114,14 @@ fn write_group(shared: &Shared, mut jobs: Vec<Job>) {
 /// Does the batches of these sessions as one group, after which their answers are to be sent. It returns when the group is durable, or
 /// was undone.
 pub fn write(shared: &Shared, jobs: &mut [Job]) {
-    let mut events = Vec::new();
+    let (mut events, mut next_deadline) = (Vec::new(), None);
     let done = shared.keyspace.change(|keyspace, now| {
         for job in &mut *jobs {
             job.end = job.session.run(shared, Keys::Exclusive { keyspace, now, events: &mut events });
         }
+        next_deadline = keyspace.next_deadline();
     });
+    shared.queue.wake_for(next_deadline);
     shared.statistics.groups.add(1);
     let why = done.as_ref().err().map(|error| error.what().to_owned());
     if why.is_none() {

@@ -64,10 +64,10 @@ impl PubSub {
     pub fn publish(&self, channel: &[u8], payload: &[u8], deliveries: &mut Vec<Delivery>) -> usize {
         let tables = lock(&self.0);
         // Shared by all that it reaches, as they may be many.
-        let bytes: OnceCell<(Arc<[u8]>, Arc<[u8]>)> = OnceCell::new();
+        let bytes: OnceCell<[Arc<[u8]>; 2]> = OnceCell::new();
         let mut count = 0;
         let mut deliver = |pattern: Option<&[u8]>, listeners: &Listeners| {
-            let (channel, payload) = bytes.get_or_init(|| (channel.into(), payload.into())).clone();
+            let [channel, payload] = bytes.get_or_init(|| [channel.into(), payload.into()]).clone();
             let published = Arc::new(Published { pattern: pattern.map(Box::from), channel, payload });
             count += listeners.len();
             let mut by_loop: HashMap<usize, Vec<u64>> = HashMap::new();

@@ -73,8 +73,8 @@ impl Tracker {
     /// Those of the keys that it is to be told of, if one is.
     fn wants(&self, keys: &Invalidated) -> Option<Invalidated> {
         let Some(all) = keys.as_ref().filter(|_| !self.prefixes.is_empty()) else { return Some(keys.clone()) };
-        let is_wanted = |key: &&Box<[u8]>| self.prefixes.iter().any(|prefix| key.starts_with(prefix));
-        let wanted: Vec<Box<[u8]>> = all.iter().filter(is_wanted).cloned().collect();
+        let is_wanted = |key: &[u8]| self.prefixes.iter().any(|prefix| key.starts_with(prefix));
+        let wanted: Vec<Box<[u8]>> = all.iter().filter(|key| is_wanted(key)).cloned().collect();
         (!wanted.is_empty()).then(|| Some(wanted.into()))
     }
 }

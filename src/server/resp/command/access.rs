@@ -122,10 +122,10 @@ impl<'a> Writer<'a> {
 
     /// The keyspace, to change a key of it: what is past its deadline of it is removed first, and told of.
     pub fn change(&mut self, database: u8, name: &[u8]) -> &mut Keyspace {
-        if let Some(expired) = self.keyspace.forget_expired((database, name), self.now) {
-            if self.tells {
-                Event::of_expired(expired, self.events);
-            }
+        if let Some(expired) = self.keyspace.forget_expired((database, name), self.now)
+            && self.tells
+        {
+            Event::of_expired(expired, self.events);
         }
         self.keyspace
     }

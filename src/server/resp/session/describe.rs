@@ -26,7 +26,7 @@ impl State {
                 for command in named {
                     match command {
                         Some(command) => describe(replies, command),
-                        None => replies.null_array(),
+                        None => replies.null(),
                     }
                 }
             }

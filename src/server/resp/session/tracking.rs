@@ -82,8 +82,8 @@ impl State {
         }
         let mut prefixes: Vec<Box<[u8]>> = before.map(|before| before.prefixes.clone()).unwrap_or_default();
         for prefix in std::mem::take(&mut options.prefixes) {
-            let overlaps = |other: &&Box<[u8]>| other.starts_with(&prefix) || prefix.starts_with(other);
-            if let Some(other) = prefixes.iter().find(overlaps) {
+            let overlaps = |other: &[u8]| other.starts_with(&prefix) || prefix.starts_with(other);
+            if let Some(other) = prefixes.iter().find(|other| overlaps(other)) {
                 let [prefix, other] = [&prefix, other].map(|text| String::from_utf8_lossy(text));
                 return Err(Refusal::new(format!(
                     "ERR Prefix '{prefix}' overlaps with an existing prefix '{other}'. Prefixes for a single client must not overlap."

@@ -14,7 +14,7 @@ fn commands_are_listed_with_their_subcommands() {
     let names: Vec<&str> = listed.iter().skip(2).step_by(2).map(|name| &**name).collect();
     assert_eq!(names, ["pubsub", "pubsub|channels", "pubsub|help", "pubsub|numpat", "pubsub|numsub"]);
     peer.ask("COMMAND LIST FILTERBY ACLCAT nothing|COMMAND LIST FILTERBY MODULE m|", "*0|*0|");
-    peer.ask("COMMAND LIST x|COMMAND INFO get#x nothing|", "-ERR syntax error|*2|*-1|*-1|");
+    peer.ask("COMMAND LIST x|COMMAND INFO get#x nothing|", "-ERR syntax error|*2|$-1|$-1|");
 }
 
 #[test]
