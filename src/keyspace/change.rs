@@ -1,20 +1,21 @@
 //! Changes of keys, each with what undoes it.
 
 use super::hash::{FieldBefore, Hash};
-use super::key::{Key, KeyValue, StringValue};
+use super::key::{Key, KeyValue, LastUse, StringValue};
 use super::{Database, Keyspace};
 use crate::format::keyspace::{Change, KeyName};
 
 /// What a change is undone by.
 #[derive(Debug)]
 pub(super) struct Undo {
-    database: u8,
-    name: Box<[u8]>,
-    before: Before,
+    pub(super) database: u8,
+    pub(super) name: Box<[u8]>,
+    pub(super) before: Before,
 }
 
+/// What a key, or a database, was like before a change.
 #[derive(Debug)]
-enum Before {
+pub(super) enum Before {
     /// The key as it was.
     Key(Box<Key>),
     /// There was no such key.
@@ -105,7 +106,8 @@ impl Keyspace {
         let (database, name) = key;
         self.records.push(key, Change::SetString(&bytes, deadline));
         let value = KeyValue::String(StringValue { bytes, is_in_parts: false });
-        let before = self.put(database, Key { name: name.into(), value, deadline, changed: self.ticket });
+        let used = LastUse::at(self.records.at());
+        let before = self.put(database, Key { name: name.into(), value, deadline, changed: self.ticket, used });
         self.note(key, before.map_or(Before::NoKey, |before| Before::Key(Box::new(before))));
     }
 
@@ -149,8 +151,8 @@ impl Keyspace {
             None => {
                 let mut hash = Hash::default();
                 hash.set(field, value, limits, seed);
-                let made =
-                    Key { name: key.1.into(), value: KeyValue::Hash(hash), deadline: None, changed: self.ticket };
+                let (used, value) = (LastUse::at(self.records.at()), KeyValue::Hash(hash));
+                let made = Key { name: key.1.into(), value, deadline: None, changed: self.ticket, used };
                 assert!(self.put(key.0, made).is_none(), "a string has no fields");
                 self.note(key, Before::NoKey)
             }

@@ -1,5 +1,7 @@
 //! A key with its value.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::hash::Hash;
 use super::table::Named;
 
@@ -14,6 +16,50 @@ pub struct Key {
     pub deadline: Option<i64>,
     /// The ticket of the change that made it what it is.
     pub changed: u64,
+    /// When it was used last.
+    pub used: LastUse,
+}
+
+/// When a key was used, as far as that was noted; to about a second. Who only reads notes it, too.
+#[derive(Debug, Default)]
+pub struct LastUse(AtomicU32);
+
+/// Microseconds of what uses are told apart by, as a power of two: a little more than a second.
+const USE_SHIFT: u32 = 20;
+
+impl LastUse {
+    /// Used then, microseconds since 1970.
+    pub fn at(now: i64) -> LastUse {
+        LastUse(AtomicU32::new(units(now)))
+    }
+
+    /// Used again.
+    #[inline]
+    pub fn note(&self, now: i64) {
+        let now = units(now);
+        // Most often it is the same: nothing is written that others read.
+        if self.0.load(Ordering::Relaxed) != now {
+            self.0.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// For how many seconds it was not used; 0 where no use was noted.
+    pub fn idle_seconds(&self, now: i64) -> i64 {
+        match self.0.load(Ordering::Relaxed) {
+            0 => 0,
+            used => (i64::from(units(now).saturating_sub(used)) << USE_SHIFT) / 1_000_000,
+        }
+    }
+}
+
+impl Clone for LastUse {
+    fn clone(&self) -> LastUse {
+        LastUse(AtomicU32::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+fn units(now: i64) -> u32 {
+    u32::try_from(now >> USE_SHIFT).unwrap_or(0)
 }
 
 /// What a key holds.

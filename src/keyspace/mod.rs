@@ -8,6 +8,7 @@
 //! or not, and removing it is nothing that the log knows.
 
 mod change;
+mod changed;
 mod deadlines;
 mod hash;
 mod key;
@@ -15,8 +16,9 @@ mod packed;
 mod record;
 mod table;
 
+pub use changed::{Changed, Emptied};
 pub use hash::{FieldBefore, Hash, HashEncoding, PackedLimits};
-pub use key::{Key, KeyValue, StringValue};
+pub use key::{Key, KeyValue, LastUse, StringValue};
 pub use record::check_name;
 pub use table::Cursor;
 
@@ -172,8 +174,10 @@ impl Keyspace {
             return None;
         }
         if !key.is_there(now) {
+            // By its own deadline, or as that of its last field has come.
+            let what = if key.deadline.is_some_and(|deadline| deadline <= now) { Gone::Key } else { Gone::LastFields };
             self.take(name);
-            return Some(Expired { database: name.0, name: name.1.into(), fields: Vec::new(), is_key: true });
+            return Some(Expired { database: name.0, name: name.1.into(), what });
         }
         let KeyValue::Hash(hash) = &key.value else { return None };
         let fields: Vec<Box<[u8]>> = hash.expired(now).map(Box::from).collect();
@@ -181,7 +185,7 @@ impl Keyspace {
             return None;
         }
         self.forget_fields(name, &fields);
-        Some(Expired { database: name.0, name: name.1.into(), fields, is_key: false })
+        Some(Expired { database: name.0, name: name.1.into(), what: Gone::Fields(fields) })
     }
 }
 
@@ -192,10 +196,19 @@ pub struct Expired {
     pub database: u8,
     /// The key.
     pub name: Box<[u8]>,
-    /// The fields of it that went, where it stays.
-    pub fields: Vec<Box<[u8]>>,
-    /// The key went itself.
-    pub is_key: bool,
+    /// What went of it.
+    pub what: Gone,
+}
+
+/// What of a key went with a deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// All of it.
+    Key,
+    /// These fields; others stay.
+    Fields(Vec<Box<[u8]>>),
+    /// The last of its fields, and with them the key, which had no deadline that has come.
+    LastFields,
 }
 
 #[cfg(test)]

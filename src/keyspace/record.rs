@@ -47,6 +47,11 @@ impl Records {
         self.pairs_of = None;
     }
 
+    /// The event time of the group; before the first there is none.
+    pub fn at(&self) -> i64 {
+        self.at
+    }
+
     pub fn is_open(&self) -> bool {
         self.is_open
     }

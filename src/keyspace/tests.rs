@@ -175,7 +175,7 @@ proptest! {
             now += random.below(3) as i64;
             if random.below(3) == 0 {
                 while let Some(expired) = keyspace.remove_expired(now) {
-                    prop_assert!(expired.is_key || !expired.fields.is_empty());
+                    prop_assert!(!matches!(expired.what, Gone::Fields(fields) if fields.is_empty()));
                 }
             }
             keyspace.begin(ticket, now);
@@ -211,7 +211,7 @@ fn deadlines_that_are_put_off_again_and_again_are_forgotten() {
     assert!(keyspace.deadlines.len() < 2_000, "{}", keyspace.deadlines.len());
     assert_eq!(keyspace.remove_expired(1_000_000 + 99_998), None);
     let gone = keyspace.remove_expired(1_000_000 + 99_999).unwrap();
-    assert_eq!((&*gone.name, gone.is_key), (&b"k"[..], true));
+    assert_eq!((&*gone.name, gone.what), (&b"k"[..], Gone::Key));
     assert!(keyspace.is_empty());
 }
 
@@ -231,9 +231,35 @@ fn a_key_goes_with_the_last_of_its_fields() {
     assert_eq!(fields(10), [b"b"]);
     assert!(fields(20).is_empty() && keyspace.get(key, 20).is_none());
     let first = keyspace.remove_expired(10).unwrap();
-    assert_eq!((first.fields, first.is_key), (vec![b"a"[..].into()], false));
-    assert!(keyspace.remove_expired(19).is_none() && keyspace.remove_expired(20).unwrap().is_key);
+    assert_eq!(first.what, Gone::Fields(vec![b"a"[..].into()]));
+    assert_eq!(keyspace.remove_expired(19), None);
+    assert_eq!(keyspace.remove_expired(20).unwrap().what, Gone::LastFields);
     assert_eq!(keyspace.len_with_deadlines(3), 0);
+}
+
+#[test]
+fn a_group_knows_which_keys_it_changed_since_a_mark() {
+    let mut keyspace = Keyspace::new(1);
+    keyspace.begin(1, 0);
+    keyspace.set_string((2, b"there"), b"1".to_vec(), None);
+    keyspace.set_string((2, b"short"), b"1".to_vec(), Some(10));
+    keyspace.begin(2, 10);
+    keyspace.set_string((0, b"before"), b"1".to_vec(), None);
+    let mark = keyspace.mark();
+    keyspace.set_field((0, b"h"), b"f", b"1");
+    keyspace.rename((0, b"before"), (1, b"after"));
+    keyspace.forget_expired((2, b"short"), 10);
+    keyspace.truncate(2);
+    let mut changed = Vec::new();
+    for change in keyspace.changed_since(mark) {
+        match change {
+            Changed::Key((database, name)) => changed.push((database, name.to_vec())),
+            Changed::Database(database, emptied) => {
+                assert!(database == 2 && emptied.had(b"there", 10) && !emptied.had(b"short", 10));
+            }
+        }
+    }
+    assert_eq!(changed, [(0, b"h".to_vec()), (1, b"after".to_vec()), (0, b"before".to_vec())]);
 }
 
 #[test]

@@ -58,6 +58,12 @@ pub struct Details {
     pub input_bytes: (usize, usize),
     /// Whether it asked not to be evicted.
     pub is_kept: bool,
+    /// Whether it asked that what it does counts as no use of keys.
+    pub is_untouching: bool,
+    /// Whether it tracks keys, and all of them.
+    pub tracks: (bool, bool),
+    /// Who is told of those: 0 for itself, -1 for nobody.
+    pub redirect: i64,
 }
 
 impl Client {
@@ -74,7 +80,10 @@ impl Client {
             (details.is_monitor, 'O'),
             (details.subscriptions != (0, 0), 'P'),
             (details.transaction.is_some(), 'x'),
+            (details.tracks.0, 't'),
+            (details.tracks.1, 'B'),
             (details.is_kept, 'e'),
+            (details.is_untouching, 'T'),
         ] {
             if is_set {
                 flags.push(flag);
@@ -101,7 +110,8 @@ impl Client {
             let _ = write!(line, "|{subcommand}");
         }
         let [library, version] = details.library.each_ref().map(|text| String::from_utf8_lossy(text));
-        let _ = write!(line, " user={} redir=-1 resp={resp} lib-name={library} lib-ver={version}", details.user);
+        let (user, redirect) = (&details.user, details.redirect);
+        let _ = write!(line, " user={user} redir={redirect} resp={resp} lib-name={library} lib-ver={version}");
         line
     }
 }
@@ -124,6 +134,11 @@ impl Clients {
     pub fn remove(&self, id: u64) {
         lock(&self.by_id).remove(&id);
         self.set_monitor(id, None);
+    }
+
+    /// The one of this number.
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        lock(&self.by_id).get(&id).cloned()
     }
 
     /// All of them, oldest first.

@@ -14,6 +14,7 @@ use super::pubsub::Published;
 use super::session::{BatchEnd, Keys, Session};
 use super::shared::Shared;
 use super::transport::{Received, Transport};
+use super::tracking::{self, Invalidated, invalidated_bytes};
 
 /// While so much was not taken, no further command is done: a slow reader slows itself down.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
@@ -21,6 +22,8 @@ const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 const SUBSCRIBER_OUTPUT_BYTES_MAX: usize = 32 << 20;
 /// Before it authenticated a connection may leave so much lying.
 const UNAUTHENTICATED_OUTPUT_BYTES_MAX: usize = 16 << 10;
+/// So many bytes of messages are gathered before they are sent.
+const PUSHED_BYTES_MAX: usize = 64 << 10;
 /// Buffers of answers longer than this are not kept for the next ones.
 const REPLIES_KEPT_BYTES: usize = 16 << 10;
 
@@ -58,6 +61,8 @@ impl Tools {
 pub enum Push {
     /// A message on a channel.
     Published(Arc<Published>),
+    /// Keys that it is to forget.
+    Invalidated(Invalidated),
     /// What others do.
     Monitored(Arc<[u8]>),
 }
@@ -310,20 +315,23 @@ impl Connection {
     }
 
     /// Something for the peer that it did not ask for. Sent with [`Connection::send_replies`], or after the answers that are not
-    /// there yet.
-    pub fn push(&mut self, push: Push) {
+    /// there yet; at once where it is much, so that who takes nothing is cut off before more is kept for it.
+    pub fn push(&mut self, shared: &Shared, push: Push) -> Care {
         let is_behind_answers = matches!(self.waiting, Some(Waiting::Executor | Waiting::Settled(..)));
         if let Some(session) = &mut self.session
             && !is_behind_answers
         {
             encode(session, &push);
-            return;
+            let is_much = session.state.replies.bytes().len() > PUSHED_BYTES_MAX;
+            return if is_much { self.send_replies(shared) } else { Care::Idle };
         }
         self.pushes_bytes += match &push {
             Push::Published(published) => published.bytes(),
+            Push::Invalidated(keys) => invalidated_bytes(keys),
             Push::Monitored(lines) => lines.len(),
         };
         self.pushes.push(push);
+        if self.pushes_bytes > PUSHED_BYTES_MAX { self.send_replies(shared) } else { Care::Idle }
     }
 
     /// Sends what was encoded.
@@ -333,6 +341,7 @@ impl Connection {
         {
             let replies = &mut session.state.replies;
             let Ok(sent) = self.output.send(&mut self.transport, replies.bytes()) else { return Care::Close };
+            session.state.replies_charge.set(0);
             shared.statistics.output_bytes.add(sent);
             if replies.bytes().len() > REPLIES_KEPT_BYTES {
                 drop(replies.take());
@@ -363,6 +372,10 @@ fn encode(session: &mut Session, push: &Push) {
     match push {
         Push::Published(published) if state.subscriptions.wants(published) => published.push(&mut state.replies),
         Push::Published(_) => {}
+        Push::Invalidated(keys) => {
+            let listens = state.subscriptions.listens(tracking::CHANNEL);
+            tracking::push(&mut state.replies, keys, listens);
+        }
         Push::Monitored(lines) if state.is_monitor => state.replies.append(lines),
         Push::Monitored(_) => {}
     }

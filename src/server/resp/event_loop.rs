@@ -41,7 +41,6 @@ pub struct EventLoop {
     epoll: OwnedFd,
     /// The first loop has it, and hands connections out.
     listener: Option<TcpListener>,
-    next_loop: usize,
     connections: HashMap<u64, Connection>,
     tools: Tools,
     /// To be looked after in this turn.
@@ -69,7 +68,6 @@ impl EventLoop {
             index,
             epoll,
             listener,
-            next_loop: 0,
             connections: HashMap::new(),
             ready: Vec::new(),
             parked: Vec::new(),
@@ -165,14 +163,24 @@ impl EventLoop {
                 }
                 continue;
             }
-            let to = self.next_loop;
-            self.next_loop = (to + 1) % self.shared.mailboxes.len();
+            let to = self.loop_for_next();
+            self.shared.mailboxes[to].connections.fetch_add(1, Ordering::AcqRel);
             if to == self.index {
                 self.serve(socket, address);
             } else {
                 self.shared.mailboxes[to].send([Message::Accepted(socket, address)]);
             }
         }
+    }
+
+    /// The loop that a new connection goes to: this one while it has few, then the one that has fewest. Few connections are served by
+    /// one thread, so that what one of them sends before another does is done before, as programs expect who know Redis.
+    fn loop_for_next(&self) -> usize {
+        let connections = |to: usize| self.shared.mailboxes[to].connections.load(Ordering::Acquire);
+        if connections(self.index) < self.shared.options.connections_together {
+            return self.index;
+        }
+        (0..self.shared.mailboxes.len()).min_by_key(|to| connections(*to)).unwrap_or(self.index)
     }
 
     fn serve(&mut self, socket: OwnedFd, address: SocketAddr) {
@@ -203,6 +211,9 @@ impl EventLoop {
             subcommand: None,
             input_bytes: (0, 0),
             is_kept: false,
+            is_untouching: false,
+            tracks: (false, false),
+            redirect: -1,
         };
         let client = Arc::new(Client {
             id,
@@ -216,7 +227,7 @@ impl EventLoop {
         // Told once for each change: a connection that waits for the executor makes no noise.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         if epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(id), flags).is_err() {
-            self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+            self.count_one_less();
             return;
         }
         self.shared.clients.insert(Arc::clone(&client));
@@ -234,6 +245,9 @@ impl EventLoop {
                 Message::Done(job) => self.take_back(*job),
                 Message::Published(published, clients) => {
                     self.push(clients, &Push::Published(published), &mut pushed);
+                }
+                Message::Invalidated(keys, client) => {
+                    self.push(vec![client], &Push::Invalidated(keys), &mut pushed);
                 }
                 Message::Monitored(lines, clients) => self.push(clients, &Push::Monitored(lines), &mut pushed),
             }
@@ -264,10 +278,10 @@ impl EventLoop {
 
     fn push(&mut self, clients: Vec<u64>, push: &Push, pushed: &mut Vec<u64>) {
         for id in clients {
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection.push(push.clone());
-                pushed.push(id);
-            }
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            let care = connection.push(&self.shared, push.clone());
+            self.follow(id, care);
+            pushed.push(id);
         }
     }
 
@@ -351,7 +365,12 @@ impl EventLoop {
     fn close(&mut self, id: u64) {
         if self.connections.remove(&id).is_some() {
             self.shared.clients.remove(id);
-            self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+            self.count_one_less();
         }
+    }
+
+    fn count_one_less(&self) {
+        self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+        self.shared.mailboxes[self.index].connections.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -4,17 +4,19 @@
 //! keyspace, which then becomes durable with one sync, and hands the sessions back. While it syncs, the next group gathers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::command::{Event, EventClass};
+use super::command::Event;
 use super::entities::Entities;
+use super::eviction;
 use super::mailbox::Message;
 use super::pubsub::Delivery;
 use super::session::{BatchEnd, Keys, Session};
 use super::shared::Shared;
 use super::sync::lock;
+use crate::keyspace::Gone;
 
 /// A session whose next command writes.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Job {
 pub struct Queue {
     jobs: Mutex<Vec<Job>>,
     bell: Condvar,
+    /// Whom nobody wakes up before looks for keys past their deadline then, microseconds since 1970.
+    sweep_at: AtomicI64,
 }
 
 impl Queue {
@@ -44,6 +48,18 @@ impl Queue {
         drop(jobs);
         if was_empty {
             self.bell.notify_one();
+        }
+    }
+
+    /// Whether nothing waits.
+    fn is_empty(&self) -> bool {
+        lock(&self.jobs).is_empty()
+    }
+
+    /// Has the executor look for keys past their deadline in time for this one.
+    fn wake_for(&self, deadline: Option<i64>) {
+        if deadline.is_some_and(|deadline| deadline < self.sweep_at.load(Ordering::Acquire)) {
+            self.wake();
         }
     }
 
@@ -72,13 +88,17 @@ const SWEEP_KEYS_MAX: usize = 1_000;
 pub fn run(shared: &Shared) {
     let mut entities = Entities::new(shared.keyspace.clone());
     while !shared.is_stopping() {
-        let jobs = shared.queue.take(until_sweep(shared));
+        let time = until_sweep(shared);
+        let time_us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        shared.queue.sweep_at.store(shared.keyspace.now().micros().saturating_add(time_us), Ordering::Release);
+        let jobs = shared.queue.take(time);
         if !jobs.is_empty() {
             write_group(shared, &mut entities, jobs);
         }
         if until_sweep(shared).is_zero() {
             sweep(shared);
         }
+        while !shared.is_stopping() && shared.queue.is_empty() && eviction::evict(shared) {}
     }
 }
 
@@ -96,7 +116,7 @@ fn write_group(shared: &Shared, entities: &mut Entities, mut jobs: Vec<Job>) {
 /// Does the batches of these sessions as one group, after which their answers are to be sent. It returns when the group is durable, or
 /// was undone.
 pub fn write(shared: &Shared, entities: &mut Entities, jobs: &mut [Job]) {
-    let mut events = Vec::new();
+    let (mut events, mut next_deadline) = (Vec::new(), None);
     let done = shared.keyspace.transact(|keyspace, rows| {
         // Nothing is applied meanwhile: these are the definitions that the rows are of.
         entities.follow();
@@ -105,7 +125,9 @@ pub fn write(shared: &Shared, entities: &mut Entities, jobs: &mut [Job]) {
             let keys = Keys::Exclusive { entities, rows, keyspace, now, events: &mut events };
             job.end = job.session.run(shared, keys);
         }
+        next_deadline = keyspace.next_deadline();
     });
+    shared.queue.wake_for(next_deadline);
     shared.statistics.groups.add(1);
     let why = done.as_ref().err().map(|error| error.what().to_owned());
     if why.is_none() {
@@ -128,26 +150,24 @@ fn until_sweep(shared: &Shared) -> Duration {
 
 /// Removes keys and fields past their deadline, and tells of it. No log has to know.
 fn sweep(shared: &Shared) {
-    let mut events = Vec::new();
+    let (mut events, mut count) = (Vec::new(), 0);
     let done = shared.keyspace.change(|keyspace, now| {
         for _ in 0..SWEEP_KEYS_MAX {
             let Some(expired) = keyspace.remove_expired(now) else { break };
-            let (class, event) = match expired.is_key {
-                true => (EventClass::Expired, "expired"),
-                false => (EventClass::Hash, "hexpired"),
-            };
-            events.push(Event { class, event, database: expired.database, key: expired.name });
+            count += usize::from(expired.what == Gone::Key);
+            Event::of_expired(expired, &mut events);
         }
     });
-    shared.statistics.expired.add(events.iter().filter(|event| event.class == EventClass::Expired).count());
+    shared.statistics.expired.add(count);
     if done.is_ok() {
         tell(shared, &events);
+        tell_gone(shared, &events);
     }
     wake_parked(shared);
 }
 
 /// Tells of changes on the channels that `notify-keyspace-events` names.
-fn tell(shared: &Shared, events: &[Event]) {
+pub fn tell(shared: &Shared, events: &[Event]) {
     let notify = shared.config.notify();
     let mut deliveries: Vec<Delivery> = Vec::new();
     for event in events {
@@ -157,6 +177,13 @@ fn tell(shared: &Shared, events: &[Event]) {
     }
     for (published, event_loop, clients) in deliveries {
         shared.mailboxes[event_loop].send([Message::Published(published, clients)]);
+    }
+}
+
+/// Tells who tracks keys of those that went by themselves.
+pub fn tell_gone(shared: &Shared, events: &[Event]) {
+    if !events.is_empty() && shared.tracking.len() > 0 {
+        shared.tell_changed(&Some(events.iter().map(|event| event.key.clone()).collect()), None);
     }
 }
 

@@ -3,14 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::charge::Charge;
 use super::executor::Job;
 use super::pubsub::Published;
 use super::sync::lock;
+use super::tracking::{Invalidated, invalidated_bytes};
 
 /// A message to an event loop.
 #[derive(Debug)]
@@ -21,39 +23,62 @@ pub enum Message {
     Done(Box<Job>),
     /// Something was published that clients of it, by number, subscribed to.
     Published(Arc<Published>, Vec<u64>),
+    /// Keys that a client is to forget.
+    Invalidated(Invalidated, u64),
     /// A line for clients that monitor.
     Monitored(Arc<[u8]>, Vec<u64>),
     /// A client is to go.
     Kill(u64),
 }
 
+impl Message {
+    /// Bytes that it keeps, of those that are as many as clients like.
+    fn bytes(&self) -> usize {
+        match self {
+            Message::Published(published, clients) => published.bytes() + clients.len() * size_of::<u64>(),
+            Message::Monitored(lines, clients) => lines.len() + clients.len() * size_of::<u64>(),
+            Message::Invalidated(keys, _) => invalidated_bytes(keys),
+            Message::Accepted(..) | Message::Done(_) | Message::Kill(_) => 0,
+        }
+    }
+}
+
 /// Messages in order, and what wakes the loop up that takes them.
 #[derive(Debug)]
 pub struct Mailbox {
-    messages: Mutex<Vec<Message>>,
+    messages: Mutex<(Vec<Message>, Charge)>,
     wake: OwnedFd,
     /// Whether the loop has answers that wait for a group to settle, and is to be woken up then.
     pub has_parked: AtomicBool,
+    /// How many connections the loop has, or is about to have.
+    pub connections: AtomicUsize,
 }
 
 impl Mailbox {
-    /// An empty one.
+    /// An empty one, whose bytes are counted among those of all.
     ///
     /// # Errors
     /// The system has no descriptor left.
-    pub fn new() -> io::Result<Mailbox> {
+    pub fn new(bytes_in_all: &Arc<AtomicUsize>) -> io::Result<Mailbox> {
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Mailbox { messages: Mutex::default(), wake, has_parked: AtomicBool::new(false) })
+        Ok(Mailbox {
+            messages: Mutex::new((Vec::new(), Charge::new(Arc::clone(bytes_in_all)))),
+            wake,
+            has_parked: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+        })
     }
 
     /// Sends messages, and wakes the loop up if there are any.
     pub fn send(&self, sent: impl IntoIterator<Item = Message>) {
-        let mut messages = lock(&self.messages);
+        let mut guard = lock(&self.messages);
+        let (messages, charge) = &mut *guard;
         let before = messages.len();
         messages.extend(sent);
+        charge.add(messages[before..].iter().map(Message::bytes).sum());
         // Whoever sent the first one woke it up.
         let is_first = before == 0 && !messages.is_empty();
-        drop(messages);
+        drop(guard);
         if is_first {
             self.wake();
         }
@@ -69,7 +94,9 @@ impl Mailbox {
     pub fn take(&self) -> Vec<Message> {
         let mut counter = [0; 8];
         let _ = rustix::io::read(&self.wake, &mut counter);
-        std::mem::take(&mut lock(&self.messages))
+        let (messages, charge) = &mut *lock(&self.messages);
+        charge.set(0);
+        std::mem::take(messages)
     }
 
     /// What becomes readable when it is woken up.

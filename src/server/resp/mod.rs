@@ -6,12 +6,14 @@
 //! sync. Keys of database 0 that name entities of feature views are hashes of their rows ([`entities`]). So answers leave in the order of the commands, and nobody is told what a crash could take back.
 
 mod authenticator;
+mod charge;
 mod clients;
 pub mod command;
 mod config;
 mod connection;
 mod entities;
 mod event_loop;
+mod eviction;
 mod executor;
 pub mod glob;
 pub mod hashes;
@@ -35,6 +37,8 @@ mod shared;
 mod statistics;
 pub mod strings;
 mod sync;
+mod tally;
+mod tracking;
 mod transport;
 mod watch;
 

@@ -77,6 +77,7 @@ fn letter(class: EventClass) -> u8 {
         EventClass::String => b'$',
         EventClass::Hash => b'h',
         EventClass::Expired => b'x',
+        EventClass::Evicted => b'e',
         EventClass::New => b'n',
     }
 }

@@ -16,6 +16,8 @@ pub struct ServerOptions {
     pub address: SocketAddr,
     /// How many event loops there are; one a core without a word.
     pub event_loops: Option<NonZero<usize>>,
+    /// So many connections are all served by the first event loop; only where there are more, others take part.
+    pub connections_together: usize,
     /// Event loops write themselves, without the executor. That is for stores that sync nothing before they answer: where a write
     /// waits for the disk, everybody on its loop would wait with it.
     pub writes_on_event_loops: bool,
@@ -57,6 +59,7 @@ impl Default for ServerOptions {
         ServerOptions {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 6379)),
             event_loops: None,
+            connections_together: 16,
             writes_on_event_loops: false,
             authenticator: Authenticator::None,
             tls: None,

@@ -1,5 +1,6 @@
 //! Channels and patterns, and who listens to them.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
@@ -26,9 +27,9 @@ pub struct Published {
     /// The pattern by which it reaches who subscribed to that.
     pub pattern: Option<Box<[u8]>>,
     /// Where it was published.
-    pub channel: Box<[u8]>,
+    pub channel: Arc<[u8]>,
     /// What.
-    pub payload: Box<[u8]>,
+    pub payload: Arc<[u8]>,
 }
 
 impl Published {
@@ -62,9 +63,11 @@ impl PubSub {
     /// Who a payload goes to that is published on a channel; and how many that are.
     pub fn publish(&self, channel: &[u8], payload: &[u8], deliveries: &mut Vec<Delivery>) -> usize {
         let tables = lock(&self.0);
+        // Shared by all that it reaches, as they may be many.
+        let bytes: OnceCell<[Arc<[u8]>; 2]> = OnceCell::new();
         let mut count = 0;
         let mut deliver = |pattern: Option<&[u8]>, listeners: &Listeners| {
-            let (channel, payload) = (channel.into(), payload.into());
+            let [channel, payload] = bytes.get_or_init(|| [channel.into(), payload.into()]).clone();
             let published = Arc::new(Published { pattern: pattern.map(Box::from), channel, payload });
             count += listeners.len();
             let mut by_loop: HashMap<usize, Vec<u64>> = HashMap::new();
@@ -134,8 +137,13 @@ impl Subscriptions {
     pub fn wants(&self, published: &Published) -> bool {
         match &published.pattern {
             Some(pattern) => self.patterns.contains(pattern),
-            None => self.channels.contains(&published.channel),
+            None => self.channels.contains(&*published.channel),
         }
+    }
+
+    /// Whether it listens to a channel by its name.
+    pub fn listens(&self, channel: &[u8]) -> bool {
+        self.channels.contains(channel)
     }
 
     /// Listens to a channel from here on.

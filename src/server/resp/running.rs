@@ -43,8 +43,9 @@ impl RedisServer {
         listener.set_nonblocking(true)?;
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
-        let mailboxes = (0..event_loops).map(|_| Mailbox::new()).collect::<io::Result<Vec<Mailbox>>>()?;
-        let shared = Arc::new(Shared::new(keyspace, options, address, mailboxes));
+        let mail_bytes = Arc::default();
+        let mailboxes = (0..event_loops).map(|_| Mailbox::new(&mail_bytes)).collect::<io::Result<Vec<Mailbox>>>()?;
+        let shared = Arc::new(Shared::new(keyspace, options, address, mailboxes, mail_bytes));
         // Dropped on the way out, it stops what was started.
         let mut running = RunningServer { shared: Arc::clone(&shared), threads: Vec::new() };
         let mut listener = Some(listener);

@@ -8,14 +8,19 @@ use std::time::{Duration, Instant};
 use super::clients::Clients;
 use super::config::Config;
 use super::executor::Queue;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Message};
 use super::memory::Memory;
 use super::options::ServerOptions;
 use super::pubsub::PubSub;
+use super::session::REPLIES_PAUSE_BYTES;
 use super::statistics::Statistics;
 use super::sync::lock;
+use super::tracking::{Invalidated, Tracking};
 use super::watch::WatchRegistry;
 use crate::store::KeyspaceHandle;
+
+/// Beyond so many bytes of messages that event loops did not hand out, who makes more of them waits.
+const MAIL_BYTES_MAX: usize = 64 << 20;
 
 /// A server, as its threads see it.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub struct Shared {
     pub pubsub: Arc<PubSub>,
     /// Watched keys.
     pub watches: Arc<WatchRegistry>,
+    /// Who is told of keys that change.
+    pub tracking: Arc<Tracking>,
     /// Counters.
     pub statistics: Statistics,
     /// What the executor has to do.
@@ -50,6 +57,8 @@ pub struct Shared {
     pub output_bytes: Arc<AtomicUsize>,
     /// Bytes of memory that commands take, in all, which are not whole yet or wait for `EXEC`.
     pub input_bytes: Arc<AtomicUsize>,
+    /// Bytes of messages that event loops did not hand out yet, in all.
+    pub mail_bytes: Arc<AtomicUsize>,
     /// What the process takes.
     pub memory: Memory,
     /// How many connections there are, those included that are about to be.
@@ -57,6 +66,7 @@ pub struct Shared {
     last_client: AtomicU64,
     is_stopping: AtomicBool,
     is_paused: AtomicBool,
+    cannot_evict: AtomicBool,
     pause: Mutex<Option<Pause>>,
 }
 
@@ -76,6 +86,7 @@ impl Shared {
         options: ServerOptions,
         address: SocketAddr,
         mailboxes: Vec<Mailbox>,
+        mail_bytes: Arc<AtomicUsize>,
     ) -> Shared {
         let started_at = keyspace.now().micros();
         Shared {
@@ -87,6 +98,7 @@ impl Shared {
             clients: Clients::default(),
             pubsub: Arc::default(),
             watches: Arc::default(),
+            tracking: Arc::default(),
             statistics: Statistics::default(),
             queue: Queue::default(),
             mailboxes,
@@ -94,11 +106,13 @@ impl Shared {
             started_at,
             output_bytes: Arc::default(),
             input_bytes: Arc::default(),
+            mail_bytes,
             memory: Memory::default(),
             connections: AtomicUsize::new(0),
             last_client: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
+            cannot_evict: AtomicBool::new(false),
             pause: Mutex::new(None),
         }
     }
@@ -120,9 +134,40 @@ impl Shared {
         self.queue.wake();
     }
 
-    /// Whether the process has more memory than `maxmemory` says.
+    /// How long answers of a connection may become before they are sent: what one may leave lying, and no more than what all of them
+    /// have left; always enough for a batch of short ones.
+    pub fn reply_bytes_max(&self) -> usize {
+        let lying = self.output_bytes.load(Ordering::Relaxed);
+        let left = self.options.output_bytes_max_in_all.saturating_sub(lying);
+        self.options.output_bytes_max.min(left).max(2 * REPLIES_PAUSE_BYTES)
+    }
+
+    /// Whether event loops have so many messages to hand out that no more are to be made for now.
+    pub fn has_much_mail(&self) -> bool {
+        let bytes = self.mail_bytes.load(Ordering::Relaxed);
+        bytes > MAIL_BYTES_MAX.min(self.options.output_bytes_max_in_all)
+    }
+
+    /// Whether the process, or all keys where some of them may go, take more memory than `maxmemory` says.
     pub fn is_out_of_memory(&self) -> bool {
-        self.config.memory_bytes_max().is_some_and(|most| self.memory.resident_bytes() > most)
+        let Some(most) = self.config.memory_bytes_max() else { return false };
+        match self.config.evicted() {
+            // Keys make room for others.
+            Some(_) => self.cannot_evict.load(Ordering::Relaxed),
+            None => self.memory.resident_bytes() > most,
+        }
+    }
+
+    /// Says whether keys take more than they may and none of them may go.
+    pub fn set_cannot_evict(&self, cannot: bool) {
+        self.cannot_evict.store(cannot, Ordering::Relaxed);
+    }
+
+    /// Tells who tracks of keys that a client changed, or nobody did.
+    pub fn tell_changed(&self, keys: &Invalidated, by: Option<u64>) {
+        for (event_loop, client, keys) in self.tracking.told(keys, by) {
+            self.mailboxes[event_loop].send([Message::Invalidated(keys, client)]);
+        }
     }
 
     /// Has commands wait, or no more.

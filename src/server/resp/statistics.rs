@@ -1,6 +1,10 @@
 //! Counters that `INFO` shows.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::sync::lock;
+use super::tally::Tallies;
 
 /// Counters since the start, or since `CONFIG RESETSTAT`.
 #[derive(Debug, Default)]
@@ -19,17 +23,33 @@ pub struct Statistics {
     pub errors: Counter,
     /// Keys that went with their deadlines.
     pub expired: Counter,
+    /// Keys that went as there were too many.
+    pub evicted: Counter,
     /// Groups of writes.
     pub groups: Counter,
+    /// By command and by error.
+    pub tallies: Mutex<Tallies>,
 }
 
 impl Statistics {
     /// Begins to count anew.
     pub fn reset(&self) {
-        let Statistics { connections, rejected, commands, input_bytes, output_bytes, errors, expired, groups } = self;
-        for counter in [connections, rejected, commands, input_bytes, output_bytes, errors, expired, groups] {
+        let Statistics {
+            connections,
+            rejected,
+            commands,
+            input_bytes,
+            output_bytes,
+            errors,
+            expired,
+            evicted,
+            groups,
+            tallies,
+        } = self;
+        for counter in [connections, rejected, commands, input_bytes, output_bytes, errors, expired, evicted, groups] {
             counter.0.store(0, Ordering::Relaxed);
         }
+        *lock(tallies) = Tallies::default();
     }
 }
 

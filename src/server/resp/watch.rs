@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::sync::lock;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Changed, Keyspace};
 
 /// A watched key: its database and name.
 type WatchedKey = (u8, Box<[u8]>);
@@ -29,28 +29,35 @@ impl WatchRegistry {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Raises the flags of who watches a key that was changed. Called under the lock of the keyspace's writes, as flags are looked
-    /// at under the one of its reads at least.
+    /// Raises the flags of who watches this key, which is none of the keyspace's; otherwise as [`WatchRegistry::raise_changed`].
     pub fn raise(&self, database: u8, key: &[u8]) {
-        if self.len() == 0 {
-            return;
-        }
-        if let Some(watchers) = lock(&self.keys).get(&(database, key.into())) {
-            watchers.values().for_each(|flag| flag.store(true, Ordering::Release));
+        if self.len() > 0 {
+            let watched = (database, key.into());
+            lock(&self.keys).get(&watched).into_iter().for_each(raise);
         }
     }
 
-    /// Raises the flags of who watches a key of `databases` that is there: all of them are about to go.
-    pub fn raise_all(&self, databases: std::ops::Range<u8>, keyspace: &Keyspace, now: i64) {
+    /// Raises the flags of who watches a key that the group changed after a mark. Called under the lock of the keyspace's writes, as
+    /// flags are looked at under the one of its reads at least.
+    pub fn raise_changed(&self, keyspace: &Keyspace, mark: usize, now: i64) {
         if self.len() == 0 {
             return;
         }
-        for ((database, key), watchers) in lock(&self.keys).iter() {
-            if databases.contains(database) && keyspace.get((*database, key), now).is_some() {
-                watchers.values().for_each(|flag| flag.store(true, Ordering::Release));
+        let keys = lock(&self.keys);
+        for changed in keyspace.changed_since(mark) {
+            match changed {
+                Changed::Key((database, key)) => keys.get(&(database, key.into())).into_iter().for_each(raise),
+                Changed::Database(database, emptied) => {
+                    let went = |(of, key): &WatchedKey| *of == database && emptied.had(key, now);
+                    keys.iter().filter(|(watched, _)| went(watched)).for_each(|(_, watchers)| raise(watchers));
+                }
             }
         }
     }
+}
+
+fn raise(watchers: &Watchers) {
+    watchers.values().for_each(|flag| flag.store(true, Ordering::Release));
 }
 
 /// What one client watches. It ends with the client.
@@ -133,11 +140,14 @@ mod tests {
         let mut watches = Watches::new(Arc::clone(&registry), 1);
         watches.watch(0, b"a", &keyspace, 0);
         watches.watch(0, b"short", &keyspace, 0);
-        registry.raise(1, b"a");
-        registry.raise(0, b"b");
+        let mark = keyspace.mark();
+        keyspace.set_string((1, b"a"), b"x".to_vec(), None);
+        keyspace.set_string((0, b"b"), b"x".to_vec(), None);
+        registry.raise_changed(&keyspace, mark, 0);
         assert!(!watches.are_touched(&keyspace, 9));
         assert!(watches.are_touched(&keyspace, 10), "its deadline is there");
-        registry.raise(0, b"a");
+        keyspace.set_field((0, b"a"), b"f", b"x");
+        registry.raise_changed(&keyspace, mark, 0);
         assert!(watches.are_touched(&keyspace, 9));
         watches.clear();
         assert!(!watches.are_touched(&keyspace, 9));
@@ -154,9 +164,14 @@ mod tests {
         of_present.watch(3, b"a", &keyspace, 0);
         let mut of_absent = Watches::new(Arc::clone(&registry), 2);
         of_absent.watch(3, b"b", &keyspace, 0);
-        registry.raise_all(0..3, &keyspace, 0);
+        let mark = keyspace.mark();
+        keyspace.truncate(2);
+        registry.raise_changed(&keyspace, mark, 0);
         assert!(!of_present.are_touched(&keyspace, 0));
-        registry.raise_all(3..4, &keyspace, 0);
+        keyspace.truncate(3);
+        // As a key of this name is there again, only the flag can tell.
+        keyspace.set_string((3, b"a"), b"x".to_vec(), None);
+        registry.raise_changed(&keyspace, mark, 0);
         assert!(of_present.are_touched(&keyspace, 0));
         assert!(!of_absent.are_touched(&keyspace, 0));
         drop((of_present, of_absent));

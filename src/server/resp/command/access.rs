@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::Refusal;
-use crate::keyspace::{Hash, Key, KeyValue, Keyspace, StringValue};
+use crate::keyspace::{Expired, Gone, Hash, Key, KeyValue, Keyspace, StringValue};
 
 /// What a command that only looks at keys is given.
 #[derive(Debug)]
@@ -15,12 +15,19 @@ pub struct Reader<'a> {
     /// The instant that deadlines are compared with, microseconds since 1970.
     pub now: i64,
     depends_on: Cell<u64>,
+    /// Whether it is noted that values were used.
+    notes_use: bool,
 }
 
 impl<'a> Reader<'a> {
     /// Keys of a database at an instant.
     pub fn new(keyspace: &'a Keyspace, database: u8, now: i64) -> Reader<'a> {
-        Reader { keyspace, database, now, depends_on: Cell::new(0) }
+        Reader { keyspace, database, now, depends_on: Cell::new(0), notes_use: true }
+    }
+
+    /// Looking at values counts as no use of them.
+    pub fn untouching(self) -> Reader<'a> {
+        Reader { notes_use: false, ..self }
     }
 
     /// The greatest ticket of what was seen: the answer waits until that group is durable.
@@ -41,13 +48,23 @@ impl<'a> Reader<'a> {
         key
     }
 
+    /// As [`Reader::key`], which is used by this.
+    #[inline]
+    pub fn used_key(&self, name: &[u8]) -> Option<&'a Key> {
+        let key = self.key(name);
+        if let Some(key) = key.filter(|_| self.notes_use) {
+            key.used.note(self.now);
+        }
+        key
+    }
+
     /// The string that a key holds.
     ///
     /// # Errors
     /// It holds something else.
     #[inline]
     pub fn string(&self, name: &[u8]) -> Result<Option<&'a StringValue>, Refusal> {
-        match self.key(name).map(|key| &key.value) {
+        match self.used_key(name).map(|key| &key.value) {
             None => Ok(None),
             Some(KeyValue::String(string)) => Ok(Some(string)),
             Some(KeyValue::Hash(_)) => Err(Refusal::WRONG_TYPE),
@@ -60,7 +77,7 @@ impl<'a> Reader<'a> {
     /// It holds something else.
     #[inline]
     pub fn hash(&self, name: &[u8]) -> Result<Option<&'a Hash>, Refusal> {
-        match self.key(name).map(|key| &key.value) {
+        match self.used_key(name).map(|key| &key.value) {
             None => Ok(None),
             Some(KeyValue::Hash(hash)) => Ok(Some(hash)),
             Some(KeyValue::String(_)) => Err(Refusal::WRONG_TYPE),
@@ -78,12 +95,19 @@ pub struct Writer<'a> {
     /// As in [`Reader`]; and the event time of what is changed.
     pub now: i64,
     events: &'a mut Vec<Event>,
+    /// Whether anybody is to be told of anything.
+    tells: bool,
 }
 
 impl<'a> Writer<'a> {
     /// Keys of a database at an instant, and where to tell of changes.
     pub fn new(keyspace: &'a mut Keyspace, database: u8, now: i64, events: &'a mut Vec<Event>) -> Writer<'a> {
-        Writer { keyspace, database, now, events }
+        Writer { keyspace, database, now, events, tells: true }
+    }
+
+    /// Nobody is to be told of changes.
+    pub fn silent(self) -> Writer<'a> {
+        Writer { tells: false, ..self }
     }
 
     /// The keys as they are.
@@ -98,12 +122,10 @@ impl<'a> Writer<'a> {
 
     /// The keyspace, to change a key of it: what is past its deadline of it is removed first, and told of.
     pub fn change(&mut self, database: u8, name: &[u8]) -> &mut Keyspace {
-        if let Some(expired) = self.keyspace.forget_expired((database, name), self.now) {
-            let (class, event) = match expired.is_key {
-                true => (EventClass::Expired, "expired"),
-                false => (EventClass::Hash, "hexpired"),
-            };
-            self.events.push(Event { class, event, database, key: expired.name });
+        if let Some(expired) = self.keyspace.forget_expired((database, name), self.now)
+            && self.tells
+        {
+            Event::of_expired(expired, self.events);
         }
         self.keyspace
     }
@@ -115,7 +137,9 @@ impl<'a> Writer<'a> {
 
     /// Tells of a change to who listens, when it is durable.
     pub fn notify(&mut self, class: EventClass, event: &'static str, database: u8, key: &[u8]) {
-        self.events.push(Event { class, event, database, key: key.into() });
+        if self.tells {
+            self.events.push(Event { class, event, database, key: key.into() });
+        }
     }
 }
 
@@ -132,6 +156,20 @@ pub struct Event {
     pub key: Box<[u8]>,
 }
 
+impl Event {
+    /// Tells of what went with its deadline.
+    pub fn of_expired(Expired { database, name: key, what }: Expired, events: &mut Vec<Event>) {
+        match what {
+            Gone::Key => events.push(Event { class: EventClass::Expired, event: "expired", database, key }),
+            Gone::Fields(_) => events.push(Event { class: EventClass::Hash, event: "hexpired", database, key }),
+            Gone::LastFields => {
+                events.push(Event { class: EventClass::Hash, event: "hexpired", database, key: key.clone() });
+                events.push(Event { class: EventClass::Generic, event: "del", database, key });
+            }
+        }
+    }
+}
+
 /// Classes of events, by the letters of `notify-keyspace-events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventClass {
@@ -143,6 +181,8 @@ pub enum EventClass {
     Hash,
     /// `x`: a key went with its deadline.
     Expired,
+    /// `e`: a key went as keys took more memory than they may.
+    Evicted,
     /// `n`: a key is new.
     New,
 }

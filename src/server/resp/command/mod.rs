@@ -28,20 +28,6 @@ use super::protocol::ReplyBuffer;
 /// What a command came to: answered, or refused, in which case nothing of what it answered goes out.
 pub type Outcome = Result<(), Refusal>;
 
-/// Longest answer to one command, in bytes: who names one long value again and again gets no more.
-const REPLY_BYTES_MAX: usize = if cfg!(test) { 16 << 20 } else { 1 << 30 };
-
-/// Refuses an answer that began at `start` and grew too long.
-///
-/// # Errors
-/// It did.
-pub fn check_reply_size(reply: &ReplyBuffer, start: usize) -> Outcome {
-    match reply.bytes().len().saturating_sub(start) <= REPLY_BYTES_MAX {
-        true => Ok(()),
-        false => Err(Refusal::fixed("ERR the answer would be too long")),
-    }
-}
-
 /// A command, as `COMMAND` describes it.
 #[derive(Debug)]
 pub struct Command {

@@ -30,6 +30,9 @@ impl Refusal {
     /// A string would be longer than one may be.
     pub const STRING_TOO_LONG: Refusal = Refusal::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
+    /// The answer would take more memory than answers may.
+    pub const ANSWER_TOO_LONG: Refusal = Refusal::fixed("ERR the answer would be too long");
+
     /// A text that never changes.
     pub const fn fixed(text: &'static str) -> Refusal {
         Refusal(Cow::Borrowed(text))

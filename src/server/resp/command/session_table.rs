@@ -9,6 +9,11 @@ const fn session(name: &'static str, arity: i32, flags: &'static [Flag]) -> Comm
     Command { name, arity, flags, keys: KeyPositions::NONE, run: Run::Session }
 }
 
+/// A subcommand that looks at the key behind it.
+const fn of_key(name: &'static str, arity: i32) -> Command {
+    Command { name, arity, flags: &[ReadOnly], keys: KeyPositions::SECOND, run: Run::Session }
+}
+
 /// Commands that the connection and the server know by their names.
 pub const SESSION_COMMANDS: &[Command] = &[
     session("acl", -2, &[]),
@@ -143,6 +148,18 @@ pub const SUBCOMMANDS: &[(&str, &[Command])] = &[
             session("history", 3, &[Admin, NoScript, Loading, Stale]),
             session("latest", 2, &[Admin, NoScript, Loading, Stale]),
             session("reset", -2, &[Admin, NoScript, Loading, Stale, AllowBusy]),
+        ],
+    ),
+    // Of these two the command itself looks at its subcommand: they are for who asks what there is.
+    ("memory", &[session("help", 2, &[Loading, Stale]), of_key("usage", -3)]),
+    (
+        "object",
+        &[
+            of_key("encoding", 3),
+            of_key("freq", 3),
+            session("help", 2, &[Loading, Stale]),
+            of_key("idletime", 3),
+            of_key("refcount", 3),
         ],
     ),
     (

@@ -61,7 +61,7 @@ pub const COMMANDS: &[Command] = &[
     command("del", -2, &[Writes], KeyPositions::ALL, Write(keys::delete)),
     command("unlink", -2, &[Writes, Fast], KeyPositions::ALL, Write(keys::delete)),
     command("exists", -2, &[ReadOnly, Fast], KeyPositions::ALL, Read(keys::exists)),
-    command("touch", -2, &[ReadOnly, Fast], KeyPositions::ALL, Read(keys::exists)),
+    command("touch", -2, &[ReadOnly, Fast], KeyPositions::ALL, Read(keys::touch)),
     command("type", 2, &[ReadOnly, Fast], KeyPositions::ONE, Read(keys::key_type)),
     command("rename", 3, &[Writes], KeyPositions::TWO, Write(keys::rename)),
     command("renamenx", 3, &[Writes, Fast], KeyPositions::TWO, Write(keys::rename_if_none)),

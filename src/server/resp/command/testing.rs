@@ -4,6 +4,9 @@ use super::{Arguments, Event, Reader, Refusal, Run, Writer, find};
 use crate::keyspace::Keyspace;
 use crate::server::resp::protocol::{ReplyBuffer, Version};
 
+/// Longest answer.
+const REPLY_BYTES_MAX: usize = 16 << 20;
+
 /// A keyspace, and a connection to it whose clock stands still.
 pub struct Client {
     pub keyspace: Keyspace,
@@ -60,7 +63,9 @@ impl Client {
             _ if !command.takes(words.len()) => Err(Refusal::arity(command.name)),
             Run::Read(run) => {
                 let reader = Reader::new(&self.keyspace, self.database, self.now);
+                reply.limit(REPLY_BYTES_MAX);
                 let outcome = run(&reader, arguments, &mut reply);
+                let outcome = if reply.lift_limit() { Err(Refusal::ANSWER_TOO_LONG) } else { outcome };
                 self.depends_on = reader.depends_on();
                 outcome
             }

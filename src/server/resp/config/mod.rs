@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::command::Refusal;
+use super::eviction::Evicted;
 use super::glob::Pattern;
 use super::notify::NotifyFlags;
 use super::number::parse_i64;
 use super::protocol::ParseLimits;
 use super::sync::lock;
 use crate::keyspace::PackedLimits;
-use parameters::{ALIASES, Kind, PARAMETERS, Parameter};
+use parameters::{ALIASES, HIDDEN, Kind, PARAMETERS, Parameter};
 
 /// All parameters of a server. What is asked for with every command or connection stands beside the texts.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub struct Config {
     clients_max: AtomicUsize,
     timeout_seconds: AtomicI64,
     memory_bytes_max: AtomicUsize,
+    eviction: Mutex<Option<Evicted>>,
+    replicas_min: AtomicUsize,
+    replica_lag_max: AtomicUsize,
     notify: AtomicU32,
     argument_bytes_max: AtomicUsize,
     command_bytes_max: AtomicUsize,
@@ -41,6 +45,9 @@ impl Config {
             clients_max: AtomicUsize::new(clients_max),
             timeout_seconds: AtomicI64::new(0),
             memory_bytes_max: AtomicUsize::new(0),
+            eviction: Mutex::new(None),
+            replicas_min: AtomicUsize::new(0),
+            replica_lag_max: AtomicUsize::new(10),
             notify: AtomicU32::new(0),
             argument_bytes_max: AtomicUsize::new(512 << 20),
             command_bytes_max: AtomicUsize::new(ParseLimits::AUTHENTICATED.command_bytes_max),
@@ -71,6 +78,16 @@ impl Config {
         Some(self.memory_bytes_max.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
+    /// Which keys go where they take more than that.
+    pub fn evicted(&self) -> Option<Evicted> {
+        *lock(&self.eviction)
+    }
+
+    /// Whether nothing is to be written before replicas follow, which none does.
+    pub fn wants_replicas(&self) -> bool {
+        self.replicas_min.load(Ordering::Relaxed) > 0 && self.replica_lag_max.load(Ordering::Relaxed) > 0
+    }
+
     /// Which changes are told of.
     pub fn notify(&self) -> NotifyFlags {
         NotifyFlags::from_bits(self.notify.load(Ordering::Relaxed))
@@ -95,8 +112,8 @@ impl Config {
     }
 
     /// Names and values of what a pattern matches.
-    pub fn get(&self, pattern: &Pattern) -> Vec<(&'static str, String)> {
-        let matches = |name: &str| pattern.matches(name.as_bytes());
+    pub fn get(&self, pattern: &Pattern, is_name: bool) -> Vec<(&'static str, String)> {
+        let matches = |name: &str| pattern.matches(name.as_bytes()) && (is_name || !HIDDEN.contains(&name));
         let values = lock(&self.values);
         let by_name = PARAMETERS.iter().zip(&*values).map(|(parameter, value)| (parameter.name, value));
         let by_alias = ALIASES.iter().filter_map(|(alias, name)| Some((*alias, values.get(position(name)?)?)));
@@ -113,7 +130,7 @@ impl Config {
     /// # Errors
     /// One of them is none, may not be set, is named twice or does not take its value.
     pub fn set<'a>(&self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), Refusal> {
-        let mut checked: Vec<(&Parameter, String)> = Vec::new();
+        let mut checked: Vec<(&Parameter, &[u8], String)> = Vec::new();
         for (given, value) in pairs {
             let name = given.escape_ascii().to_string().to_ascii_lowercase();
             let canonical = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(&*name, |(_, name)| name);
@@ -129,15 +146,15 @@ impl Config {
                     String::from_utf8_lossy(given)
                 ))
             };
-            if checked.iter().any(|(other, _)| other.name == parameter.name) {
+            if checked.iter().any(|(other, ..)| other.name == parameter.name) {
                 return Err(failed("duplicate parameter"));
             }
             let before = self.value(parameter.name);
-            checked.push((parameter, parameter.kind.check(&before, value).map_err(|why| failed(&why))?));
+            checked.push((parameter, value, parameter.kind.check(&before, value).map_err(|why| failed(&why))?));
         }
-        for (parameter, value) in checked {
-            self.take_effect(parameter.name, &value);
-            self.put(parameter.name, value);
+        for (parameter, given, kept) in checked {
+            self.take_effect(parameter.name, &kept, given);
+            self.put(parameter.name, kept);
         }
         Ok(())
     }
@@ -149,12 +166,16 @@ impl Config {
         }
     }
 
-    fn take_effect(&self, name: &str, value: &str) {
-        let number = parse_i64(value.as_bytes()).unwrap_or(0);
+    /// A parameter has another value: as it is kept, and as it was given.
+    fn take_effect(&self, name: &str, kept: &str, given: &[u8]) {
+        let number = parse_i64(kept.as_bytes()).unwrap_or(0);
         let size = usize::try_from(number).unwrap_or(usize::MAX);
         match name {
             "maxclients" => self.clients_max.store(size, Ordering::Relaxed),
             "maxmemory" => self.memory_bytes_max.store(size, Ordering::Relaxed),
+            "maxmemory-policy" => *lock(&self.eviction) = Evicted::of_policy(kept),
+            "min-replicas-to-write" => self.replicas_min.store(size, Ordering::Relaxed),
+            "min-replicas-max-lag" => self.replica_lag_max.store(size, Ordering::Relaxed),
             "timeout" => self.timeout_seconds.store(number, Ordering::Relaxed),
             "client-query-buffer-limit" => self.command_bytes_max.store(size, Ordering::Relaxed),
             "proto-max-bulk-len" => self.argument_bytes_max.store(size, Ordering::Relaxed),
@@ -163,7 +184,8 @@ impl Config {
                 self.packed_bytes_max.store(u32::try_from(number).unwrap_or(u32::MAX), Ordering::Relaxed);
             }
             "notify-keyspace-events" => {
-                let flags = NotifyFlags::parse(value.as_bytes()).unwrap_or_default();
+                // Not of what is kept: that leaves out a letter that counts.
+                let flags = NotifyFlags::parse(given).unwrap_or_default();
                 self.notify.store(flags.bits(), Ordering::Relaxed);
             }
             _ => {}
@@ -182,7 +204,9 @@ impl Kind {
         match self {
             Kind::Fixed => Err("can't set immutable config".to_owned()),
             Kind::AsItIs if given == before.as_bytes() => Ok(text()),
-            Kind::AsItIs => Err("Unable to listen elsewhere than the server was started with".to_owned()),
+            Kind::AsItIs => {
+                Err("Unable to listen on this port or address: it stays what the server was started with".to_owned())
+            }
             Kind::Text => Ok(text()),
             Kind::Flag => match &*text().to_ascii_lowercase() {
                 flag @ ("yes" | "no") => Ok(flag.to_owned()),
@@ -256,6 +280,7 @@ fn parse_bytes(text: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::resp::command::EventClass;
 
     fn config() -> Config {
         Config::new("127.0.0.1:6379".parse().unwrap(), 100)
@@ -272,10 +297,27 @@ mod tests {
         assert_eq!(set(&config, &[("HASH-max-ziplist-entries", "7"), ("timeout", "3")]), Ok(()));
         assert_eq!(config.packed_limits().fields_max, 7);
         assert_eq!(config.timeout(), Some(Duration::from_secs(3)));
-        let found = config.get(&Pattern::ignoring_case(b"HASH-max-*-entries"));
+        let found = config.get(&Pattern::ignoring_case(b"HASH-max-*-entries"), false);
         assert_eq!(found.iter().map(|(_, value)| &**value).collect::<Vec<_>>(), ["7", "7"]);
         assert!(set(&config, &[("timeout", "0"), ("maxclients", "x")]).is_err());
         assert_eq!(config.value("timeout"), "3");
+    }
+
+    #[test]
+    fn a_letter_that_is_not_printed_beside_all_others_counts() {
+        let config = config();
+        assert_eq!(set(&config, &[("notify-keyspace-events", "EAn")]), Ok(()));
+        assert_eq!(config.value("notify-keyspace-events"), "AE");
+        assert!(config.notify().wants(EventClass::New));
+        assert_eq!(set(&config, &[("notify-keyspace-events", "EA")]), Ok(()));
+        assert!(!config.notify().wants(EventClass::New));
+    }
+
+    #[test]
+    fn a_hidden_parameter_is_given_to_who_names_it() {
+        let config = config();
+        let found = |pattern: &[u8], is_name| config.get(&Pattern::ignoring_case(pattern), is_name).len();
+        assert_eq!((found(b"key-load-delay", true), found(b"key-load-*", false)), (1, 0));
     }
 
     #[test]

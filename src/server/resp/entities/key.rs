@@ -2,7 +2,7 @@
 
 use super::text::{from_bytes, to_bytes};
 use super::{EntityRow, Served};
-use crate::keyspace::{Hash, Key, KeyValue, PackedLimits};
+use crate::keyspace::{Hash, Key, KeyValue, LastUse, PackedLimits};
 use crate::server::resp::command::Refusal;
 use crate::value::Value;
 use crate::EntityField;
@@ -23,6 +23,7 @@ pub(super) fn to_key(served: &Served, name: &[u8], row: &EntityRow, limits: Pack
         value: KeyValue::Hash(hash),
         deadline: row.deadline,
         changed: 0,
+        used: LastUse::default(),
     })
 }
 

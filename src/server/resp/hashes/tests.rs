@@ -45,6 +45,12 @@ fn each_field_gets_a_deadline_of_its_own() {
         client.events(),
         ["New 0:h new", "Hash 0:h hset", "Hash 0:h hexpire", "Hash 0:h hexpire", "Hash 0:h hexpired", "Hash 0:h hset"]
     );
+    client.check(&[("HDEL h a b c", ":3|"), ("HSET h a 1", ":1|"), ("HPEXPIRE h 1 FIELDS 1 a", "*1|:1|")]);
+    client.wait_ms(1);
+    client.events();
+    client.check(&[("HSETNX h b 1", ":1|")]);
+    // The key went with its last field, and is another now.
+    assert_eq!(client.events(), ["Hash 0:h hexpired", "Generic 0:h del", "New 0:h new", "Hash 0:h hset"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub use deadline::{
 };
 pub use flush::{count, flush_all, flush_database};
 pub use object::{memory, object};
-pub use remove::{delete, exists, key_type};
+pub use remove::{delete, exists, key_type, touch};
 pub use rename::{copy, move_key, rename, rename_if_none};
 pub use scan::{keys, random_key, scan};
 

@@ -23,7 +23,7 @@ const OBJECT_HELP: &[&str] = &[
     "FREQ",
     "    How often the key is used: not tracked.",
     "IDLETIME",
-    "    For how many seconds the key was not used: always 0, as it is not tracked.",
+    "    For how many seconds the key was not used.",
     "REFCOUNT",
     "    How many keys share the value.",
     "HELP",
@@ -59,7 +59,7 @@ pub fn object(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuff
     };
     match subcommand.as_slice() {
         b"encoding" => reply.bulk(encoding(&key.value).as_bytes()),
-        b"idletime" => reply.integer(0),
+        b"idletime" => reply.integer(key.used.idle_seconds(keys.now)),
         b"refcount" => reply.integer(match &key.value {
             KeyValue::String(string) if is_shared(string) => REFERENCES_OF_SHARED,
             _ => 1,

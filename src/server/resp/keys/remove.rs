@@ -10,10 +10,16 @@ pub fn delete(keys: &mut Writer<'_>, arguments: Arguments<'_>, reply: &mut Reply
     Ok(())
 }
 
-/// `EXISTS key [key ...]`, `TOUCH key [key ...]`: how many are there; one that is named twice counts twice.
+/// `EXISTS key [key ...]`: how many are there; one that is named twice counts twice.
 pub fn exists(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer) -> Outcome {
     reply.integer(arguments.from(1).map(|name| i64::from(keys.key(name).is_some())).sum());
     Ok(())
+}
+
+/// `TOUCH key [key ...]`: as `EXISTS`, and each counts as used, by whomever.
+pub fn touch(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer) -> Outcome {
+    arguments.from(1).filter_map(|name| keys.key(name)).for_each(|key| key.used.note(keys.now));
+    exists(keys, arguments, reply)
 }
 
 /// `TYPE key`

@@ -300,3 +300,16 @@ fn an_answer_depends_on_the_last_change_of_what_it_saw() {
         assert_eq!(client.depends_on, expected, "{line}");
     }
 }
+
+#[test]
+fn a_key_is_idle_until_its_value_is_looked_at() {
+    let mut client = Client::default();
+    client.check(&[("SET k v", "+OK|"), ("OBJECT IDLETIME k", ":0|")]);
+    client.wait_ms(5_000);
+    client.check(&[("EXISTS k", ":1|"), ("TYPE k", "+string|"), ("TTL k", ":-1|")]);
+    let idle: i64 = client.send("OBJECT IDLETIME k").trim_matches([':', '|']).parse().unwrap();
+    assert!((4..=6).contains(&idle), "{idle}");
+    client.check(&[("GET k", "$1|v|"), ("OBJECT IDLETIME k", ":0|")]);
+    client.wait_ms(5_000);
+    client.check(&[("TOUCH k nokey", ":1|"), ("OBJECT IDLETIME k", ":0|")]);
+}

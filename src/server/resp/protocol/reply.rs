@@ -11,10 +11,20 @@ pub enum Version {
 }
 
 /// Answers on their way to a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReplyBuffer {
     bytes: Vec<u8>,
     version: Version,
+    /// No bulk string is added that would make it longer.
+    bytes_max: usize,
+    /// One was not added.
+    is_full: bool,
+}
+
+impl Default for ReplyBuffer {
+    fn default() -> ReplyBuffer {
+        ReplyBuffer { bytes: Vec::new(), version: Version::default(), bytes_max: usize::MAX, is_full: false }
+    }
 }
 
 impl ReplyBuffer {
@@ -36,6 +46,23 @@ impl ReplyBuffer {
     /// Forgets all answers after the first `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.bytes.truncate(len);
+    }
+
+    /// Bulk strings that would make it longer are left out from here on, until [`ReplyBuffer::lift_limit`]. What was answered then is
+    /// not to go out.
+    pub fn limit(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// Whether something was left out.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Leaves nothing out any more. Whether something was.
+    pub fn lift_limit(&mut self) -> bool {
+        self.bytes_max = usize::MAX;
+        std::mem::take(&mut self.is_full)
     }
 
     /// Takes what was answered.
@@ -79,6 +106,10 @@ impl ReplyBuffer {
     /// `$length` and the bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if self.bytes.len().saturating_add(bytes.len()) > self.bytes_max {
+            self.is_full = true;
+            return;
+        }
         self.length_line(b'$', bytes.len());
         self.bytes.extend_from_slice(bytes);
         self.end_line();
@@ -203,6 +234,19 @@ mod tests {
     #[track_caller]
     fn check(answer: impl Fn(&mut ReplyBuffer), resp2: &str, resp3: &str) {
         assert_eq!((&*encoded(Version::Resp2, &answer), &*encoded(Version::Resp3, &answer)), (resp2, resp3));
+    }
+
+    #[test]
+    fn beyond_a_limit_bulk_strings_are_left_out_until_it_is_lifted() {
+        let mut replies = ReplyBuffer::default();
+        replies.limit(8);
+        replies.bulk(b"ab");
+        assert!(!replies.is_full());
+        replies.bulk(b"c");
+        assert!(replies.is_full() && replies.lift_limit() && !replies.lift_limit());
+        assert_eq!(replies.bytes(), b"$2\r\nab\r\n");
+        replies.bulk(&[0; 100]);
+        assert!(!replies.is_full());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Refusal, Shared, State, Step};
+use crate::server::resp::command::find;
 
 /// Whether a client wants answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,17 +65,26 @@ impl State {
                     self.held.push(Held { ticket: seen, bytes: start..self.replies.bytes().len() });
                 }
             }
-            ReplyMode::Off => self.replies.truncate(start),
+            ReplyMode::Off => self.forget_answers(start),
             ReplyMode::SkipNext => {
-                self.replies.truncate(start);
+                self.forget_answers(start);
                 self.reply_mode = ReplyMode::Skip;
             }
             ReplyMode::Skip => {
-                self.replies.truncate(start);
+                self.forget_answers(start);
                 self.reply_mode = ReplyMode::On;
             }
         }
+        self.pushed.clear();
         step
+    }
+
+    /// Forgets what was answered from `start` on, but for pushes, which are no answers.
+    fn forget_answers(&mut self, start: usize) {
+        let pushed: Vec<u8> =
+            self.pushed.iter().flat_map(|bytes| &self.replies.bytes()[bytes.clone()]).copied().collect();
+        self.replies.truncate(start);
+        self.replies.append(&pushed);
     }
 
     /// An error before the command was begun: a transaction does not survive it, nor its own end.
@@ -93,6 +103,7 @@ impl State {
             self.replies.error(refusal.text());
         }
         self.errors += 1;
+        self.tally.rejected(find(name.as_bytes()).map(|command| (command.name, None)), refusal.text());
         self.answered(start, 0, Step::Done)
     }
 }

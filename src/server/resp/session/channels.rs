@@ -1,5 +1,7 @@
 //! `SUBSCRIBE`, `PUBLISH` and what belongs to them.
 
+use std::sync::Arc;
+
 use super::server::too_many;
 use super::{Shared, State};
 use crate::server::resp::command::{Arguments, Refusal};
@@ -33,15 +35,37 @@ impl State {
     }
 
     fn confirm(&mut self, word: &str, name: Option<&[u8]>) {
+        let start = self.replies.bytes().len();
         self.replies.push(3);
         self.replies.bulk(word.as_bytes());
         self.replies.bulk_or_null(name);
         self.replies.integer(count(self.subscriptions.len()));
+        self.pushed.push(start..self.replies.bytes().len());
     }
 
     pub(super) fn publish_message(&mut self, shared: &Shared, arguments: Arguments<'_>) {
+        let first = self.outbox.deliveries.len();
         let reached = shared.pubsub.publish(arguments.at(1), arguments.at(2), &mut self.outbox.deliveries);
+        for (published, event_loop, clients) in &mut self.outbox.deliveries[first..] {
+            if *event_loop != self.client.event_loop {
+                continue;
+            }
+            let before = clients.len();
+            clients.retain(|client| *client != self.client.id);
+            if clients.len() < before {
+                self.own_messages.push(Arc::clone(published));
+            }
+        }
         self.replies.integer(count(reached));
+    }
+
+    /// What it published to itself comes behind the answer of the command that did, transactions being one, even if it listens no more.
+    pub(super) fn push_own_messages(&mut self) {
+        for published in std::mem::take(&mut self.own_messages) {
+            let start = self.replies.bytes().len();
+            published.push(&mut self.replies);
+            self.pushed.push(start..self.replies.bytes().len());
+        }
     }
 
     pub(super) fn pubsub(

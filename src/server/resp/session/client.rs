@@ -116,7 +116,7 @@ impl State {
                 self.replies.ok();
             }
             "no-touch" => {
-                flag(arguments.at(2))?;
+                self.is_untouching = flag(arguments.at(2))?;
                 self.replies.ok();
             }
             "pause" => self.pause(shared, arguments)?,
@@ -129,26 +129,10 @@ impl State {
                 // No command blocks.
                 self.replies.integer(0);
             }
-            "tracking" => {
-                check_tracking(arguments)?;
-                self.replies.ok();
-            }
-            "caching" => {
-                return Err(Refusal::fixed(
-                    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
-                ));
-            }
-            "trackinginfo" => {
-                self.replies.map(3);
-                self.replies.bulk(b"flags");
-                self.replies.set(1);
-                self.replies.bulk(b"off");
-                self.replies.bulk(b"redirect");
-                self.replies.integer(-1);
-                self.replies.bulk(b"prefixes");
-                self.replies.array(0);
-            }
-            _ => self.replies.integer(-1),
+            "tracking" => self.tracking(shared, arguments)?,
+            "caching" => self.caching(arguments)?,
+            "trackinginfo" => self.tracking_info(),
+            _ => self.replies.integer(self.redirect()),
         }
         Ok(Step::Done)
     }
@@ -254,21 +238,6 @@ impl State {
     }
 }
 
-/// Redis would send messages when keys change that a client read. There are none here, so that nobody is to count on them.
-fn check_tracking(arguments: Arguments<'_>) -> Result<(), Refusal> {
-    let is_on = flag(arguments.at(2))?;
-    let mut at = 3;
-    while let Some(option) = arguments.get(at) {
-        at += match &*option.to_ascii_lowercase() {
-            b"bcast" | b"optin" | b"optout" | b"noloop" => 1,
-            b"redirect" | b"prefix" if arguments.len() > at + 1 => 2,
-            _ => return Err(Refusal::SYNTAX),
-        };
-    }
-    let refusal = Refusal::fixed("ERR Client tracking is not supported: there are no invalidation messages");
-    if is_on { Err(refusal) } else { Ok(()) }
-}
-
 /// The user of this name, who is `default` or a connection's.
 fn known_user(shared: &Shared, name: &[u8]) -> Result<Arc<str>, Refusal> {
     let name = String::from_utf8_lossy(name);
@@ -276,7 +245,7 @@ fn known_user(shared: &Shared, name: &[u8]) -> Result<Arc<str>, Refusal> {
     if is_known { Ok(name.into()) } else { Err(Refusal::new(format!("ERR No such user '{name}'"))) }
 }
 
-fn flag(text: &[u8]) -> Result<bool, Refusal> {
+pub(super) fn flag(text: &[u8]) -> Result<bool, Refusal> {
     match &*text.to_ascii_lowercase() {
         b"on" => Ok(true),
         b"off" => Ok(false),

@@ -29,6 +29,7 @@ impl State {
                 self.replies.ok();
             }
             "resetstat" => {
+                self.publish_counts(shared);
                 shared.statistics.reset();
                 self.replies.ok();
             }
@@ -43,7 +44,7 @@ fn found(shared: &Shared, arguments: Arguments<'_>) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for pattern in arguments.from(2) {
         let is_name = !pattern.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['));
-        for (name, value) in shared.config.get(&Pattern::ignoring_case(pattern)) {
+        for (name, value) in shared.config.get(&Pattern::ignoring_case(pattern), is_name) {
             if !found.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
                 let given = if is_name { String::from_utf8_lossy(pattern) } else { name.into() };
                 found.push((given.into_owned(), value));

@@ -1,29 +1,21 @@
 //! `COMMAND`: what commands there are.
 
 use super::State;
+use super::categories::{Described, categories, commands, commands_and_subcommands, in_category};
 use super::channels::count;
 use super::check::takes;
-use crate::server::resp::command::{Arguments, Command, Flag, Refusal, Run, all, find, subcommands};
+use super::documents::document_of;
+use super::key_specs::{key_uses, keys_of};
+use crate::server::resp::command::{Arguments, Flag, KeyPositions, Refusal, find};
 use crate::server::resp::glob::Pattern;
 use crate::server::resp::protocol::ReplyBuffer;
 
-const INVALID_COMMAND: Refusal = Refusal::fixed("ERR Invalid command specified");
-
-/// All commands, each once.
-fn commands() -> Vec<&'static Command> {
-    // Of two by one name the one that is found counts.
-    let mut commands: Vec<&Command> = all().filter_map(|command| find(command.name.as_bytes())).collect();
-    commands.sort_by_key(|command| command.name);
-    commands.dedup_by_key(|command| command.name);
-    commands
-}
-
 impl State {
     pub(super) fn command_command(&mut self, subcommand: &str, arguments: Arguments<'_>) -> Result<(), Refusal> {
-        let named = |arguments: Arguments<'_>| -> Vec<Option<&'static Command>> {
+        let named = |arguments: Arguments<'_>| -> Vec<Option<Described>> {
             match arguments.len() {
                 0..=2 => commands().into_iter().map(Some).collect(),
-                _ => arguments.from(2).map(find).collect(),
+                _ => arguments.from(2).map(Described::find).collect(),
             }
         };
         let replies = &mut self.replies;
@@ -33,62 +25,57 @@ impl State {
                 replies.array(named.len());
                 for command in named {
                     match command {
-                        Some(command) => describe(replies, None, command),
+                        Some(command) => describe(replies, command),
                         None => replies.null(),
                     }
                 }
             }
             "count" => replies.integer(count(commands().len())),
             "docs" => {
-                let named: Vec<&Command> = named(arguments).into_iter().flatten().collect();
+                let named: Vec<Described> = named(arguments).into_iter().flatten().collect();
                 replies.map(named.len());
-                for command in named {
-                    replies.bulk(command.name.as_bytes());
-                    document(replies, command);
-                }
+                named.into_iter().for_each(|command| document(replies, command));
             }
             "list" => list(replies, arguments)?,
-            _ => keys_of(replies, arguments, subcommand == "getkeysandflags")?,
+            _ => answer_keys(replies, arguments, subcommand == "getkeysandflags")?,
         }
         Ok(())
     }
 }
 
 /// What a command is like, as drivers read it.
-fn describe(replies: &mut ReplyBuffer, container: Option<&str>, command: &Command) {
+fn describe(replies: &mut ReplyBuffer, described: Described) {
+    let command = described.command;
     replies.array(10);
-    match container {
-        Some(container) => replies.bulk(format!("{container}|{}", command.name).as_bytes()),
-        None => replies.bulk(command.name.as_bytes()),
-    }
+    replies.bulk(described.full_name().as_bytes());
     replies.integer(i64::from(command.arity));
     replies.set(command.flags.len());
     command.flags.iter().for_each(|flag| replies.simple(flag_name(*flag)));
-    for position in [command.keys.first, command.keys.last, command.keys.step] {
+    // What has subcommands has no keys itself.
+    let keys = if described.subcommands().len() > 0 { KeyPositions::NONE } else { command.keys };
+    for position in [keys.first, keys.last, keys.step] {
         replies.integer(i64::from(position));
     }
-    let categories = categories(command);
+    let categories = categories(described);
     replies.set(categories.len());
     categories.iter().for_each(|category| replies.simple(&format!("@{category}")));
     // Hints for proxies of clusters.
     replies.set(0);
-    key_specification(replies, command);
-    let subcommands = if container.is_none() { subcommands(command.name) } else { &[] };
+    let uses = key_uses(described);
+    replies.set(uses.len());
+    for (flags, keys) in uses {
+        specify(replies, flags, keys);
+    }
+    let subcommands = described.subcommands();
     replies.set(subcommands.len());
-    subcommands.iter().for_each(|subcommand| describe(replies, Some(command.name), subcommand));
+    subcommands.for_each(|subcommand| describe(replies, subcommand));
 }
 
-fn key_specification(replies: &mut ReplyBuffer, command: &Command) {
-    let keys = command.keys;
-    if keys.first == 0 {
-        replies.set(0);
-        return;
-    }
-    replies.set(1);
+/// Where keys stand, and what is done with them.
+fn specify(replies: &mut ReplyBuffer, flags: &str, keys: KeyPositions) {
     replies.map(3);
     replies.bulk(b"flags");
-    replies.set(1);
-    replies.simple(if command.flags.contains(&Flag::Write) { "RW" } else { "RO" });
+    answer_flags(replies, flags);
     replies.bulk(b"begin_search");
     replies.map(2);
     replies.bulk(b"type");
@@ -111,134 +98,74 @@ fn key_specification(replies: &mut ReplyBuffer, command: &Command) {
     }
 }
 
-fn document(replies: &mut ReplyBuffer, command: &Command) {
-    replies.map(3);
-    for (name, value) in [("summary", ""), ("since", "1.0.0"), ("group", topic(command))] {
+fn answer_flags(replies: &mut ReplyBuffer, flags: &str) {
+    replies.set(flags.split(' ').count());
+    flags.split(' ').for_each(|flag| replies.simple(flag));
+}
+
+fn document(replies: &mut ReplyBuffer, described: Described) {
+    let (name, subcommands) = (described.full_name(), described.subcommands());
+    let (since, summary) = document_of(&name);
+    replies.bulk(name.as_bytes());
+    replies.map(if subcommands.len() > 0 { 4 } else { 3 });
+    for (name, value) in [("summary", summary), ("since", since), ("group", described.topic())] {
         replies.bulk(name.as_bytes());
         replies.bulk(value.as_bytes());
+    }
+    if subcommands.len() > 0 {
+        replies.bulk(b"subcommands");
+        replies.map(subcommands.len());
+        subcommands.for_each(|subcommand| document(replies, subcommand));
     }
 }
 
 fn list(replies: &mut ReplyBuffer, arguments: Arguments<'_>) -> Result<(), Refusal> {
     let mut names: Vec<String> = Vec::new();
-    for command in commands() {
-        names.push(command.name.to_owned());
-    }
-    match arguments.len() {
-        2 => {}
-        5 if arguments.is_word(2, "filterby") && arguments.is_word(3, "pattern") => {
-            let pattern = Pattern::ignoring_case(arguments.at(4));
-            names.retain(|name| pattern.matches(name.as_bytes()));
-        }
-        5 if arguments.is_word(2, "filterby") && arguments.is_word(3, "module") => names.clear(),
-        5 if arguments.is_word(2, "filterby") && arguments.is_word(3, "aclcat") => {
-            let wanted = String::from_utf8_lossy(arguments.at(4)).to_ascii_lowercase();
-            names = in_category(&wanted);
-        }
-        _ => return Err(Refusal::SYNTAX),
+    let is_filter = arguments.len() == 5 && arguments.is_word(2, "filterby");
+    if arguments.len() == 2 {
+        names = commands_and_subcommands().into_iter().map(Described::full_name).collect();
+    } else if is_filter && arguments.is_word(3, "pattern") {
+        let pattern = Pattern::ignoring_case(arguments.at(4));
+        names = commands_and_subcommands().into_iter().map(Described::full_name).collect();
+        names.retain(|name| pattern.matches(name.as_bytes()));
+    } else if is_filter && arguments.is_word(3, "aclcat") {
+        names = in_category(&String::from_utf8_lossy(arguments.at(4)).to_ascii_lowercase());
+    } else if !(is_filter && arguments.is_word(3, "module")) {
+        // Of modules there are none.
+        return Err(Refusal::SYNTAX);
     }
     replies.array(names.len());
     names.iter().for_each(|name| replies.bulk(name.as_bytes()));
     Ok(())
 }
 
-/// Names of the commands of a category, which is one of [`CATEGORIES`] or of nothing.
-pub(super) fn in_category(category: &str) -> Vec<String> {
-    let matches = |command: &Command| categories(command).contains(&category);
-    commands().into_iter().filter(|command| matches(command)).map(|command| command.name.to_owned()).collect()
-}
-
-fn keys_of(replies: &mut ReplyBuffer, arguments: Arguments<'_>, with_flags: bool) -> Result<(), Refusal> {
-    let command = find(arguments.at(2)).ok_or(INVALID_COMMAND)?;
-    let keys = command.keys;
-    if keys.first == 0 {
+/// `COMMAND GETKEYS`, `COMMAND GETKEYSANDFLAGS`: which arguments of a command are keys.
+fn answer_keys(replies: &mut ReplyBuffer, arguments: Arguments<'_>, with_flags: bool) -> Result<(), Refusal> {
+    let command = find(arguments.at(2)).ok_or(Refusal::fixed("ERR Invalid command specified"))?;
+    let mut described = Described { container: None, command };
+    if described.subcommands().len() > 0 {
+        let subcommand = arguments.get(3).and_then(|name| Described::of(command, name));
+        described = subcommand.ok_or(Refusal::fixed("ERR Invalid command specified"))?;
+    }
+    if key_uses(described).is_empty() {
         return Err(Refusal::fixed("ERR The command has no key arguments"));
     }
-    let len = arguments.len() - 2;
-    if !takes(command.arity, len) {
+    if !takes(described.command.arity, arguments.len() - 2) {
         return Err(Refusal::fixed("ERR Invalid number of arguments specified for command"));
     }
-    let found: Vec<&[u8]> = keys.among(len).filter_map(|at| arguments.get(at + 2)).collect();
+    let words: Vec<&[u8]> = arguments.from(2).collect();
+    let found = keys_of(described, &words);
     replies.array(found.len());
-    for key in found {
+    for (key, flags) in found {
         if with_flags {
             replies.array(2);
         }
         replies.bulk(key);
         if with_flags {
-            replies.set(1);
-            replies.simple(if command.flags.contains(&Flag::Write) { "RW" } else { "RO" });
+            answer_flags(replies, flags);
         }
     }
     Ok(())
-}
-
-/// Categories of commands.
-pub(super) const CATEGORIES: &[&str] = &[
-    "keyspace",
-    "read",
-    "write",
-    "set",
-    "sortedset",
-    "list",
-    "hash",
-    "string",
-    "bitmap",
-    "hyperloglog",
-    "geo",
-    "stream",
-    "pubsub",
-    "admin",
-    "fast",
-    "slow",
-    "blocking",
-    "dangerous",
-    "connection",
-    "transaction",
-    "scripting",
-];
-
-/// Those that a command belongs to.
-fn categories(command: &Command) -> Vec<&'static str> {
-    let has = |flag| command.flags.contains(&flag);
-    let topic = topic(command);
-    let is_of_keys = matches!(topic, "generic" | "hash" | "string");
-    [
-        ("pubsub", has(Flag::PubSub)),
-        ("keyspace", topic == "generic"),
-        ("write", has(Flag::Write) && is_of_keys),
-        ("read", has(Flag::ReadOnly)),
-        ("string", topic == "string"),
-        ("hash", topic == "hash"),
-        ("admin", has(Flag::Admin) || command.name == "lastsave"),
-        ("fast", has(Flag::Fast)),
-        ("slow", !has(Flag::Fast)),
-        (
-            "dangerous",
-            has(Flag::Admin) || matches!(command.name, "info" | "lastsave" | "keys" | "flushall" | "flushdb"),
-        ),
-        ("connection", topic == "connection"),
-        ("transaction", topic == "transactions"),
-    ]
-    .into_iter()
-    .filter_map(|(category, is_of_it)| is_of_it.then_some(category))
-    .collect()
-}
-
-/// What a command is about, by the name of the group that Redis's documentation has it in.
-fn topic(command: &Command) -> &'static str {
-    match command.name {
-        "multi" | "exec" | "discard" | "watch" | "unwatch" => "transactions",
-        "ping" | "echo" | "select" | "auth" | "hello" | "quit" | "reset" | "client" | "command" | "wait"
-        | "readonly" | "readwrite" => "connection",
-        "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "publish" | "pubsub" => "pubsub",
-        _ if matches!(command.run, Run::Session) => "server",
-        "append" | "decr" | "decrby" | "incr" | "incrby" | "incrbyfloat" | "mget" | "mset" | "msetnx" | "psetex"
-        | "strlen" | "substr" | "lcs" => "string",
-        name if name.starts_with('h') => "hash",
-        name if name.starts_with("get") || name.starts_with("set") => "string",
-        _ => "generic",
-    }
 }
 
 fn flag_name(flag: Flag) -> &'static str {

@@ -42,9 +42,14 @@ impl State {
                 let told = events.len();
                 entities.write(view, (command, run), arguments, rows, events, replies)?;
                 if events.len() > told {
-                    shared.watches.raise(DATABASE, command.keys.name_in(arguments));
+                    let key = command.keys.name_in(arguments);
+                    shared.watches.raise(DATABASE, key);
+                    if shared.tracking.len() > 0 {
+                        self.outbox.changed_by = self.client.id;
+                        self.outbox.note_changed(Some(key));
+                    }
                 }
-                if shared.config.notify().bits() == 0 {
+                if shared.config.notify().bits() == 0 && shared.tracking.len() == 0 {
                     events.truncate(told);
                 }
             }
@@ -75,7 +80,7 @@ impl State {
             let before = self.replies.bytes().len();
             if self.of_entity(shared, command, alone, keys)?.is_none() {
                 match command.run {
-                    Run::Read(run) => self.read(run, alone, keys)?,
+                    Run::Read(run) => self.read(shared, run, alone, keys)?,
                     Run::Write(_) => self.write(shared, command, alone, keys)?,
                     Run::Session => return Ok(None),
                 };

@@ -1,11 +1,16 @@
 //! A command, from its name to its answer.
 
+use std::time::Duration;
+
 use super::answers::THIS_GROUP;
 use super::check::{self, Checked, NotChecked};
 use super::transaction::Transaction;
 use super::{Keys, Refusal, Shared, State, Step};
-use crate::server::resp::command::{Arguments, Command, EventClass, Flag, Outcome, Reader, Run, Writer};
+use crate::server::resp::command::{Arguments, Command, Flag, Outcome, Reader, Run, Writer};
 use crate::server::resp::protocol::{ReplyBuffer, Version};
+
+/// Who makes messages faster than event loops hand them out waits so long.
+const MAIL_PAUSE: Duration = Duration::from_millis(1);
 
 impl State {
     /// A command, from its name to its answer.
@@ -32,12 +37,19 @@ impl State {
         if self.is_monitor && !matches!(command.run, Run::Session) {
             return self.reject(command.name, Refusal::fixed("ERR Replica can't interact with the keyspace"));
         }
-        if command.flags.contains(&Flag::DenyOom) && shared.is_out_of_memory() {
+        if self.takes_memory(command) && shared.is_out_of_memory() {
             let refusal = Refusal::fixed("OOM command not allowed when used memory > 'maxmemory'.");
             return self.reject(command.name, refusal);
         }
-        if let Some(left) = shared.pause(self.may_write(command)) {
+        let may_write = self.may_write(command);
+        if may_write && shared.config.wants_replicas() {
+            return self.reject(command.name, Refusal::fixed("NOREPLICAS Not enough good replicas to write."));
+        }
+        if let Some(left) = shared.pause(may_write || command.name == "publish") {
             return Step::HoldBack(left);
+        }
+        if shared.has_much_mail() && self.makes_mail(shared, command) {
+            return Step::HoldBack(MAIL_PAUSE);
         }
         let start = self.replies.bytes().len();
         if !is_control && let Some(transaction) = &mut self.transaction {
@@ -55,19 +67,30 @@ impl State {
         if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::HoldBack(_)) {
             return step;
         }
+        self.push_own_messages();
         self.answered(start, keys.settled(), step)
     }
 
+    /// Whether a command may have messages for other connections.
+    fn makes_mail(&self, shared: &Shared, command: &Command) -> bool {
+        matches!(command.name, "publish" | "exec")
+            || self.may_write(command) && (shared.config.notify().bits() != 0 || shared.tracking.len() > 0)
+            || shared.clients.has_monitors()
+    }
+
+    /// Whether a command may change keys, or one that it executes may.
     fn may_write(&self, command: &Command) -> bool {
-        match command.run {
-            Run::Write(_) => true,
-            Run::Read(_) => false,
-            Run::Session => {
-                let is_writing_exec =
-                    || command.name == "exec" && self.transaction.as_ref().is_some_and(Transaction::has_writes);
-                command.name == "publish" || is_writing_exec()
-            }
-        }
+        matches!(command.run, Run::Write(_)) || self.executed(command).is_some_and(Transaction::has_writes)
+    }
+
+    /// Whether a command takes memory, or one that it executes does.
+    fn takes_memory(&self, command: &Command) -> bool {
+        command.flags.contains(&Flag::DenyOom) || self.executed(command).is_some_and(Transaction::takes_memory)
+    }
+
+    /// The transaction that a command executes.
+    fn executed(&self, command: &Command) -> Option<&Transaction> {
+        self.transaction.as_ref().filter(|_| command.name == "exec")
     }
 
     /// Does a command, alone or out of a transaction.
@@ -83,7 +106,7 @@ impl State {
         self.last = (command.name, subcommand.map(|subcommand| subcommand.name));
         let outcome = match self.of_entity(shared, command, arguments, keys) {
             Ok(None) => match command.run {
-                Run::Read(run) => self.read(run, arguments, keys),
+                Run::Read(run) => self.read(shared, run, arguments, keys),
                 Run::Write(_) => self.write(shared, command, arguments, keys),
                 Run::Session => self.dispatch(shared, command, subcommand, arguments, keys),
             },
@@ -94,6 +117,7 @@ impl State {
             self.replies.truncate(start);
             self.replies.error(refusal.text());
             self.errors += 1;
+            self.tally.failed(self.last, refusal.text());
             Step::Done
         });
         if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::HoldBack(_)) {
@@ -101,6 +125,7 @@ impl State {
             return step;
         }
         self.commands += 1;
+        self.tally.done((command.name, subcommand.map(|subcommand| subcommand.name)));
         if shared.clients.has_monitors() {
             self.show_to_monitors(shared, command, subcommand, arguments);
         }
@@ -109,13 +134,19 @@ impl State {
 
     pub(super) fn read(
         &mut self,
+        shared: &Shared,
         run: fn(&Reader<'_>, Arguments<'_>, &mut ReplyBuffer) -> Outcome,
         arguments: Arguments<'_>,
         keys: &Keys<'_>,
     ) -> Result<Step, Refusal> {
         let Some((keyspace, now)) = keys.look() else { return Ok(Step::NeedsKeys) };
-        let reader = Reader::new(keyspace, self.database, now);
+        let mut reader = Reader::new(keyspace, self.database, now);
+        if self.is_untouching {
+            reader = reader.untouching();
+        }
+        self.replies.limit(shared.reply_bytes_max());
         let outcome = run(&reader, arguments, &mut self.replies);
+        let outcome = if self.replies.lift_limit() { Err(Refusal::ANSWER_TOO_LONG) } else { outcome };
         let ticket = if matches!(keys, Keys::Exclusive { .. }) { THIS_GROUP } else { reader.depends_on() };
         self.seen = self.seen.max(ticket);
         outcome.map(|()| Step::Done)
@@ -128,23 +159,22 @@ impl State {
         arguments: Arguments<'_>,
         keys: &mut Keys<'_>,
     ) -> Result<Step, Refusal> {
-        let (Keys::Exclusive { keyspace, now, events, .. }, Run::Write(run)) = (keys, command.run) else {
+        let (Keys::Exclusive { keyspace, now, events, .. }, Run::Write(run)) = (&mut *keys, command.run) else {
             return Ok(Step::NeedsWriter);
         };
-        match command.name {
-            "flushall" => shared.watches.raise_all(0..u8::MAX, keyspace, *now),
-            "flushdb" => shared.watches.raise_all(self.database..self.database + 1, keyspace, *now),
-            _ => {}
+        // Before it is done: afterwards its answer is all that tells what was there.
+        if self.replies.bytes().len() > shared.reply_bytes_max() {
+            return Err(Refusal::ANSWER_TOO_LONG);
         }
         keyspace.packed_limits = shared.config.packed_limits();
-        let told = events.len();
-        let outcome = run(&mut Writer::new(keyspace, self.database, *now, events), arguments, &mut self.replies);
-        // A key that went with its deadline was gone for who watches it before it was removed.
-        let changes = events[told..].iter().filter(|event| event.class != EventClass::Expired);
-        changes.for_each(|event| shared.watches.raise(event.database, &event.key));
-        if shared.config.notify().bits() == 0 {
-            events.truncate(told);
+        let (mark, told) = (keyspace.mark(), events.len());
+        let mut writer = Writer::new(keyspace, self.database, *now, events);
+        if shared.config.notify().bits() == 0 && shared.tracking.len() == 0 {
+            writer = writer.silent();
         }
+        let outcome = run(&mut writer, arguments, &mut self.replies);
+        shared.watches.raise_changed(keyspace, mark, *now);
+        self.note_changed(shared, keys, mark, told);
         self.seen = THIS_GROUP;
         outcome.map(|()| Step::Done)
     }

@@ -13,7 +13,7 @@ use crate::server::resp::number::parse_i64;
 use crate::server::resp::protocol::Version;
 
 /// The version of Redis whose answers these are, for clients that choose by it what they send.
-pub(super) const REDIS_VERSION: &str = "7.0.15";
+pub(super) const REDIS_VERSION: &str = "7.2.4";
 
 const WRONG_PASSWORD: Refusal = Refusal::fixed("WRONGPASS invalid username-password pair or user is disabled.");
 const NO_PASSWORD: Refusal = Refusal::fixed(
@@ -168,6 +168,8 @@ impl State {
         self.name = Box::default();
         self.is_kept = false;
         self.grant = shared.options.authenticator.unasked();
+        self.is_untouching = false;
+        self.tracked.stop();
         self.reply_mode = ReplyMode::On;
         self.replies.set_version(Version::Resp2);
         self.replies.simple("RESET");

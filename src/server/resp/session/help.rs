@@ -8,7 +8,7 @@ impl State {
     pub(super) fn help(&mut self, name: &str) {
         let subcommands = subcommands(name);
         self.replies.array(subcommands.len() + 1);
-        self.replies.simple(&format!("{} takes one of:", name.to_ascii_uppercase()));
+        self.replies.simple(&format!("{} <subcommand> [<argument> ...]. Subcommands are:", name.to_ascii_uppercase()));
         for subcommand in subcommands {
             let least = subcommand.arity.unsigned_abs().saturating_sub(2);
             let arguments = match (subcommand.arity < 0, least) {

@@ -7,6 +7,8 @@ use super::greeting::REDIS_VERSION;
 use super::{Shared, State};
 use crate::keyspace::{DATABASES, Keyspace};
 use crate::server::resp::command::Arguments;
+use crate::server::resp::sync::lock;
+use crate::server::resp::tally::{CommandName, Counts};
 
 /// Sections, by name and heading, in the order they come in.
 const SECTIONS: &[(&str, &str)] = &[
@@ -27,6 +29,7 @@ const SECTIONS_ASKED_FOR: &[(&str, &str)] = &[("commandstats", "Commandstats"), 
 
 impl State {
     pub(super) fn info(&mut self, shared: &Shared, keyspace: &Keyspace, arguments: Arguments<'_>) {
+        self.publish_counts(shared);
         let asked: Vec<String> =
             arguments.from(1).map(|section| String::from_utf8_lossy(section).to_ascii_lowercase()).collect();
         let asks = |words: &[&str]| asked.iter().any(|section| words.contains(&&**section));
@@ -58,6 +61,8 @@ fn section(name: &str, shared: &Shared, keyspace: &Keyspace) -> Fields {
         "stats" => statistics(shared),
         "replication" => replication(shared),
         "cpu" => cpu(),
+        "commandstats" => command_statistics(shared),
+        "errorstats" => error_statistics(shared),
         "cluster" => fields(&[("cluster_enabled", &0)]),
         "keyspace" => databases(keyspace),
         _ => Fields::new(),
@@ -104,7 +109,7 @@ fn clients(shared: &Shared) -> Fields {
         ("client_recent_max_input_buffer", &0),
         ("client_recent_max_output_buffer", &0),
         ("blocked_clients", &0),
-        ("tracking_clients", &0),
+        ("tracking_clients", &shared.tracking.len()),
         ("clients_in_timeout_table", &0),
     ])
 }
@@ -167,7 +172,7 @@ fn statistics(shared: &Shared) -> Fields {
         ("sync_partial_ok", &0),
         ("sync_partial_err", &0),
         ("expired_keys", &statistics.expired.get()),
-        ("evicted_keys", &0),
+        ("evicted_keys", &statistics.evicted.get()),
         ("keyspace_hits", &0),
         ("keyspace_misses", &0),
         ("pubsub_channels", &channels),
@@ -182,6 +187,26 @@ fn statistics(shared: &Shared) -> Fields {
         ("watched_keys", &shared.watches.len()),
         ("write_groups", &statistics.groups.get()),
     ])
+}
+
+fn command_statistics(shared: &Shared) -> Fields {
+    let shown = |((name, subcommand), counts): (&CommandName, &Counts)| {
+        let name = subcommand.map_or_else(|| (*name).to_owned(), |subcommand| format!("{name}|{subcommand}"));
+        let Counts { calls, failed, rejected, time } = counts;
+        let micros = time.as_micros();
+        let each = time.checked_div(u32::try_from(*calls).unwrap_or(u32::MAX)).unwrap_or_default();
+        let each = each.as_secs_f64() * 1e6;
+        let counts = format!(
+            "calls={calls},usec={micros},usec_per_call={each:.2},rejected_calls={rejected},failed_calls={failed}"
+        );
+        (format!("cmdstat_{name}"), counts)
+    };
+    lock(&shared.statistics.tallies).commands.iter().map(shown).collect()
+}
+
+fn error_statistics(shared: &Shared) -> Fields {
+    let tallies = lock(&shared.statistics.tallies);
+    tallies.errors.iter().map(|(code, count)| (format!("errorstat_{code}"), format!("count={count}"))).collect()
 }
 
 fn replication(shared: &Shared) -> Fields {

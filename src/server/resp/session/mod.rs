@@ -2,6 +2,7 @@
 //! on the executor while its batch writes; it is in one place at a time.
 
 mod answers;
+mod categories;
 mod channels;
 mod check;
 mod client;
@@ -9,30 +10,37 @@ mod cluster;
 mod config;
 mod describe;
 mod dispatch;
+mod documents;
 mod entity;
 mod execute;
 mod greeting;
 mod help;
 mod info;
+mod key_specs;
 mod monitor;
 mod permission;
 mod server;
+mod tracking;
 mod transaction;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::answers::{Held, ReplyMode};
 use self::transaction::Transaction;
+use super::charge::Charge;
 use super::clients::{Client, Details};
 use super::command::{Event, Refusal};
 use super::entities::Entities;
 use super::input::Input;
 use super::outbox::Outbox;
 use super::protocol::{ParseLimits, ReplyBuffer};
-use super::pubsub::Subscriptions;
+use super::pubsub::{Published, Subscriptions};
 use super::shared::Shared;
 use super::sync::lock;
+use super::tally::Tally;
+use super::tracking::Tracked;
 use super::watch::Watches;
 use crate::{EntityRow, RowStage};
 use crate::keyspace::Keyspace;
@@ -43,6 +51,8 @@ pub const REPLIES_PAUSE_BYTES: usize = 1 << 20;
 
 /// As above, before the connection authenticated.
 pub const UNAUTHENTICATED_REPLIES_PAUSE_BYTES: usize = 4 << 10;
+/// Answers of so few bytes are not counted among those of all connections before they are found not to be taken.
+const CHARGED_BYTES_MIN: usize = 16 << 10;
 
 /// The keys, as far as a batch has them.
 #[derive(Debug)]
@@ -157,6 +167,8 @@ pub struct State {
     pub client: Arc<Client>,
     /// Answers that are not on their way yet.
     pub replies: ReplyBuffer,
+    /// Their bytes, where they are many.
+    pub replies_charge: Charge,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// As whom it is served; `None`: it has to authenticate.
@@ -176,10 +188,17 @@ pub struct State {
     name: Box<[u8]>,
     library: [Box<[u8]>; 2],
     is_kept: bool,
+    is_untouching: bool,
+    tracked: Tracked,
     last: (&'static str, Option<&'static str>),
     commands: usize,
     errors: usize,
+    tally: Tally,
     held: Vec<Held>,
+    /// What it published to itself, until the command that did is answered.
+    own_messages: Vec<Arc<Published>>,
+    /// Where pushes lie that go out whether answers are wanted or not.
+    pushed: Vec<Range<usize>>,
     /// Bytes that it sent and that are not done, and those that their buffer takes.
     input_bytes: (usize, usize),
     /// The greatest ticket of what the current command saw.
@@ -190,12 +209,14 @@ impl Session {
     /// Of a client that just came.
     pub fn new(shared: &Shared, client: Arc<Client>) -> Session {
         let subscriptions = Subscriptions::new(Arc::clone(&shared.pubsub), client.id, client.event_loop);
+        let tracked = Tracked::new(Arc::clone(&shared.tracking), client.id);
         let watches = Watches::new(Arc::clone(&shared.watches), client.id);
         Session {
             input: Input::default(),
             state: State {
                 client,
                 replies: ReplyBuffer::default(),
+                replies_charge: Charge::new(Arc::clone(&shared.output_bytes)),
                 subscriptions,
                 granted_at: shared.options.authenticator.revision(),
                 grant: shared.options.authenticator.unasked(),
@@ -209,10 +230,15 @@ impl Session {
                 name: Box::default(),
                 library: Default::default(),
                 is_kept: false,
+                is_untouching: false,
+                tracked,
                 last: ("NULL", None),
                 commands: 0,
                 errors: 0,
+                tally: Tally::default(),
                 held: Vec::new(),
+                own_messages: Vec::new(),
+                pushed: Vec::new(),
                 input_bytes: (0, 0),
                 seen: 0,
             },
@@ -220,7 +246,16 @@ impl Session {
     }
 
     /// Does the commands that are there, in order, until one needs what `keys` does not give.
-    pub fn run(&mut self, shared: &Shared, mut keys: Keys<'_>) -> BatchEnd {
+    pub fn run(&mut self, shared: &Shared, keys: Keys<'_>) -> BatchEnd {
+        let begun = Instant::now();
+        let end = self.run_commands(shared, keys);
+        self.state.tally.took(begun.elapsed());
+        let bytes = self.state.replies.bytes().len();
+        self.state.replies_charge.set(if bytes > CHARGED_BYTES_MIN { bytes } else { 0 });
+        end
+    }
+
+    fn run_commands(&mut self, shared: &Shared, mut keys: Keys<'_>) -> BatchEnd {
         let Session { input, state } = self;
         if !state.is_still_granted(shared) {
             return BatchEnd::Drop;
@@ -265,8 +300,7 @@ impl Session {
     pub fn publish(&mut self, shared: &Shared) {
         self.state.input_bytes = (self.input.len(), self.input.capacity());
         self.state.publish();
-        shared.statistics.commands.add(std::mem::take(&mut self.state.commands));
-        shared.statistics.errors.add(std::mem::take(&mut self.state.errors));
+        self.state.publish_counts(shared);
     }
 }
 
@@ -293,6 +327,13 @@ impl State {
         self.grant.as_ref().is_none_or(|grant| authenticator.still_grants(grant))
     }
 
+    /// Adds what it did to what all did.
+    fn publish_counts(&mut self, shared: &Shared) {
+        shared.statistics.commands.add(std::mem::take(&mut self.commands));
+        shared.statistics.errors.add(std::mem::take(&mut self.errors));
+        lock(&shared.statistics.tallies).take(&mut self.tally);
+    }
+
     fn publish(&self) {
         let (input, capacity) = self.input_bytes;
         *lock(&self.client.details) = Details {
@@ -309,6 +350,9 @@ impl State {
             subcommand: self.last.1,
             input_bytes: (input, capacity.saturating_sub(input)),
             is_kept: self.is_kept,
+            is_untouching: self.is_untouching,
+            tracks: self.tracked.options().map_or((false, false), |options| (true, options.is_broadcast)),
+            redirect: self.redirect(),
         };
     }
 }

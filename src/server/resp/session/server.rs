@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::describe::{CATEGORIES, in_category};
+use super::categories::{CATEGORIES, in_category};
 use super::{Shared, State, Step};
 use crate::server::resp::command::{Arguments, Refusal};
 

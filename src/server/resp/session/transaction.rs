@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::check::Checked;
 use super::{Keys, Shared, State, Step};
-use crate::server::resp::command::{Arguments, Refusal, Run};
+use crate::server::resp::command::{Arguments, Flag, Refusal, Run};
 use crate::server::resp::input::Kept;
 
 /// Most bytes of commands that a transaction keeps. Who sends more is cut off.
@@ -18,6 +18,7 @@ pub(super) struct Transaction {
     is_aborted: bool,
     has_reads: bool,
     has_writes: bool,
+    takes_memory: bool,
 }
 
 impl Transaction {
@@ -28,6 +29,7 @@ impl Transaction {
             Run::Write(_) => self.has_writes = true,
             Run::Session => self.has_reads |= checked.command.name == "info",
         }
+        self.takes_memory |= checked.command.flags.contains(&Flag::DenyOom);
         let range = self.arguments.push(arguments);
         self.commands.push((checked, range));
         self.bytes() <= TRANSACTION_BYTES_MAX
@@ -51,6 +53,11 @@ impl Transaction {
     /// Whether one of them may change keys.
     pub(super) fn has_writes(&self) -> bool {
         self.has_writes
+    }
+
+    /// Whether one of them takes memory.
+    pub(super) fn takes_memory(&self) -> bool {
+        self.takes_memory
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use crate::keyspace::KeyValue;
-use crate::server::resp::command::{Arguments, Outcome, Reader, Writer, check_reply_size};
+use crate::server::resp::command::{Arguments, Outcome, Reader, Writer};
 use crate::server::resp::protocol::ReplyBuffer;
 
 /// `GET key`
@@ -15,13 +15,11 @@ pub fn get(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer)
 /// `MGET key [key ...]`: null where a key holds no string.
 pub fn mget(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer) -> Outcome {
     reply.array(arguments.len() - 1);
-    let start = reply.bytes().len();
     for name in arguments.from(1) {
-        match keys.key(name).map(|key| &key.value) {
+        match keys.used_key(name).map(|key| &key.value) {
             Some(KeyValue::String(string)) => reply.bulk(&string.bytes),
             Some(KeyValue::Hash(_)) | None => reply.null(),
         }
-        check_reply_size(reply, start)?;
     }
     Ok(())
 }

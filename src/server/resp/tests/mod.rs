@@ -2,6 +2,7 @@
 
 mod attacks;
 mod authentication;
+mod described;
 mod durability;
 mod entities;
 mod keys;
@@ -56,11 +57,12 @@ fn store() -> Store {
     Store::builder().background(false).disk(Arc::new(MemDisk::volatile())).open("/keys").unwrap()
 }
 
-/// Two event loops on a free port.
+/// Two event loops that share connections, on a free port.
 fn options() -> ServerOptions {
     ServerOptions {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         event_loops: NonZero::new(2),
+        connections_together: 0,
         ..ServerOptions::default()
     }
 }

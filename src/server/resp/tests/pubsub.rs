@@ -105,3 +105,65 @@ fn monitors_see_what_others_do_without_their_passwords() {
     peer.ask("PING|", "+PONG|");
     monitor.ask("PING|", "+PONG|");
 }
+
+#[test]
+fn messages_and_confirmations_come_to_who_wants_no_answers() {
+    let server = start();
+    let (mut silent, mut other) = (Peer::new(&server), Peer::new(&server));
+    silent.ask("CLIENT REPLY OFF|PING|SUBSCRIBE a|", "*3|$9|subscribe|$1|a|:1|");
+    other.ask("PUBLISH a x|", ":1|");
+    silent.expect("*3|$7|message|$1|a|$1|x|");
+    silent.ask("UNSUBSCRIBE a|PING|CLIENT REPLY ON|", "*3|$11|unsubscribe|$1|a|:0|+OK|");
+    silent.ask("CLIENT REPLY SKIP|PSUBSCRIBE a*|PING|", "*3|$10|psubscribe|$2|a*|:1|*2|$4|pong|$0||");
+}
+
+#[test]
+fn what_one_publishes_to_itself_comes_behind_the_answer() {
+    let server = start();
+    let mut peer = resp3(&server);
+    peer.ask("SUBSCRIBE a|", ">3|$9|subscribe|$1|a|:1|");
+    peer.ask("PUBLISH a x|PING|", ":1|>3|$7|message|$1|a|$1|x|+PONG|");
+    peer.ask(
+        "MULTI|PUBLISH a y|UNSUBSCRIBE a|PING|EXEC|",
+        "+OK|+QUEUED|+QUEUED|+QUEUED|*3|:1|>3|$11|unsubscribe|$1|a|:0|+PONG|>3|$7|message|$1|a|$1|y|",
+    );
+    peer.ask("PUBLISH a z|", ":0|");
+}
+
+#[test]
+fn who_tracks_is_told_of_keys_that_others_change() {
+    let server = start();
+    let (mut new, mut writer) = (resp3(&server), Peer::new(&server));
+    new.ask("CLIENT TRACKING ON NOLOOP|GET k|", "+OK|_|");
+    writer.ask("HSET k a 1 b 2|FLUSHDB|", ":2|+OK|");
+    new.expect(">2|$10|invalidate|*1|$1|k|>2|$10|invalidate|_|");
+    new.ask("SET own 1|PING|", "+OK|+PONG|");
+    writer.ask("SET k 1 PX 20|", "+OK|");
+    new.expect(&">2|$10|invalidate|*1|$1|k|".repeat(2));
+    new.ask("CLIENT TRACKING OFF|", "+OK|");
+    writer.ask("SET k 1|", "+OK|");
+    new.ask("PING|CLIENT GETREDIR|", "+PONG|:-1|");
+}
+
+#[test]
+fn a_client_of_the_old_version_is_told_on_a_channel_in_place_of_another() {
+    let server = start();
+    let (mut reader, mut listener, mut writer) = (Peer::new(&server), Peer::new(&server), Peer::new(&server));
+    listener.send("CLIENT ID|");
+    let id = listener.line().trim_start_matches(':').to_owned();
+    listener.ask("SUBSCRIBE __redis__:invalidate|", "*3|$9|subscribe|$20|__redis__:invalidate|:1|");
+    reader.ask(&format!("CLIENT TRACKING ON BCAST PREFIX a: REDIRECT {id}|CLIENT GETREDIR|"), &format!("+OK|:{id}|"));
+    writer.ask("MSET b:1 1 a:1 1|", "+OK|");
+    listener.expect("*3|$7|message|$20|__redis__:invalidate|*1|$3|a:1|");
+    reader.ask("RESET|CLIENT TRACKINGINFO|", "+RESET|*6|$5|flags|*1|$3|off|$8|redirect|:-1|$8|prefixes|*0|");
+    reader.ask(
+        "CLIENT TRACKING ON PREFIX a|CLIENT TRACKING ON REDIRECT 999999|CLIENT CACHING yes|",
+        &[
+            "-ERR PREFIX option requires BCAST mode to be enabled|",
+            "-ERR The client ID you want redirect to does not exist|",
+            "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled|",
+        ]
+        .concat(),
+    );
+    assert_eq!(server.shared().tracking.len(), 0);
+}

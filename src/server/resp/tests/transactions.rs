@@ -51,7 +51,7 @@ fn a_watched_key_that_anybody_changes_undoes_the_transaction() {
 fn greeting(server: &RunningServer) -> String {
     let id = server.shared().clients.all().first().unwrap().id;
     format!(
-        "%7|$6|server|$5|redis|$7|version|$6|7.0.15|$5|proto|:3|$2|id|:{id}|$4|mode|$10|standalone|$4|role|$6|master|$7|modules|*0|"
+        "%7|$6|server|$5|redis|$7|version|$5|7.2.4|$5|proto|:3|$2|id|:{id}|$4|mode|$10|standalone|$4|role|$6|master|$7|modules|*0|"
     )
 }
 
@@ -111,4 +111,18 @@ impl Peer {
     fn bulk(&mut self) -> Option<String> {
         (self.line() != "$-1").then(|| self.line())
     }
+}
+
+#[test]
+fn a_transaction_is_refused_where_the_server_changed_meanwhile() {
+    let server = start();
+    let (mut peer, mut other) = (Peer::new(&server), Peer::new(&server));
+    peer.ask("SET a 1|MULTI|INCR a|", "+OK|+OK|+QUEUED|");
+    other.ask("CONFIG SET min-replicas-to-write 1|SET a 5|", "+OK|-NOREPLICAS Not enough good replicas to write.|");
+    let refused = "-EXECABORT Transaction discarded because of: ";
+    peer.ask("EXEC|GET a|", &format!("{refused}NOREPLICAS Not enough good replicas to write.|$1|1|"));
+    other.ask("CONFIG SET min-replicas-to-write 0|", "+OK|");
+    peer.ask("MULTI|INCR a|", "+OK|+QUEUED|");
+    other.ask("CONFIG SET maxmemory 1|MULTI|GET a|EXEC|", "+OK|+OK|+QUEUED|*1|$1|1|");
+    peer.ask("EXEC|", &format!("{refused}OOM command not allowed when used memory > 'maxmemory'.|"));
 }
