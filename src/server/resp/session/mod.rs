@@ -247,9 +247,12 @@ impl Session {
 
     /// Does the commands that are there, in order, until one needs what `keys` does not give.
     pub fn run(&mut self, shared: &Shared, keys: Keys<'_>) -> BatchEnd {
-        let begun = Instant::now();
+        // What needs no keys takes no time to speak of, and most often ends with the first command that does.
+        let begun = (!matches!(keys, Keys::None)).then(Instant::now);
         let end = self.run_commands(shared, keys);
-        self.state.tally.took(begun.elapsed());
+        if let Some(begun) = begun {
+            self.state.tally.took(begun.elapsed());
+        }
         let bytes = self.state.replies.bytes().len();
         self.state.replies_charge.set(if bytes > CHARGED_BYTES_MIN { bytes } else { 0 });
         end
