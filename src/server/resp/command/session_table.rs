@@ -2,11 +2,16 @@
 
 use super::{Command, Flag, KeyPositions, Run};
 
-use Flag::{Admin, AllowBusy, Fast, Loading, NoAuth, NoMulti, NoScript, PubSub, Stale, Write};
+use Flag::{Admin, AllowBusy, Fast, Loading, NoAuth, NoMulti, NoScript, PubSub, ReadOnly, Stale, Write};
 
 /// A command that looks at no key by its arguments.
 const fn session(name: &'static str, arity: i32, flags: &'static [Flag]) -> Command {
     Command { name, arity, flags, keys: KeyPositions::NONE, run: Run::Session }
+}
+
+/// A subcommand about a key, which is done with the command it belongs to.
+const fn of_key(name: &'static str, arity: i32) -> Command {
+    Command { name, arity, flags: &[ReadOnly], keys: KeyPositions::SECOND, run: Run::Session }
 }
 
 /// Commands that the connection and the server know by their names.
@@ -142,6 +147,17 @@ pub const SUBCOMMANDS: &[(&str, &[Command])] = &[
             session("history", 3, &[Admin, NoScript, Loading, Stale]),
             session("latest", 2, &[Admin, NoScript, Loading, Stale]),
             session("reset", -2, &[Admin, NoScript, Loading, Stale, AllowBusy]),
+        ],
+    ),
+    ("memory", &[session("help", 2, &[Loading, Stale]), of_key("usage", -3)]),
+    (
+        "object",
+        &[
+            of_key("encoding", 3),
+            of_key("freq", 3),
+            session("help", 2, &[Loading, Stale]),
+            of_key("idletime", 3),
+            of_key("refcount", 3),
         ],
     ),
     (

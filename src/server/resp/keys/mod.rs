@@ -11,7 +11,7 @@ pub use deadline::{
     expire_at_milliseconds, expire_at_seconds, expire_in_milliseconds, expire_in_seconds, persist,
     time_in_milliseconds, time_in_seconds, time_to_live_in_milliseconds, time_to_live_in_seconds,
 };
-pub use flush::{count, flush_all, flush_database};
+pub use flush::{check_flush_mode, count, flush_all, flush_database};
 pub use object::{memory, object};
 pub use remove::{delete, exists, key_type};
 pub use rename::{copy, move_key, rename, rename_if_none};

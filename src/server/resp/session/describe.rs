@@ -67,7 +67,7 @@ fn describe(replies: &mut ReplyBuffer, container: Option<&str>, command: &Comman
     for position in [command.keys.first, command.keys.last, command.keys.step] {
         replies.integer(i64::from(position));
     }
-    let categories = categories(command);
+    let categories = categories(command, topic(command));
     replies.set(categories.len());
     categories.iter().for_each(|category| replies.simple(&format!("@{category}")));
     // Hints for proxies of clusters.
@@ -120,10 +120,7 @@ fn document(replies: &mut ReplyBuffer, command: &Command) {
 }
 
 fn list(replies: &mut ReplyBuffer, arguments: Arguments<'_>) -> Result<(), Refusal> {
-    let mut names: Vec<String> = Vec::new();
-    for command in commands() {
-        names.push(command.name.to_owned());
-    }
+    let mut names: Vec<String> = with_subcommands().map(|(name, ..)| name).collect();
     match arguments.len() {
         2 => {}
         5 if arguments.is_word(2, "filterby") && arguments.is_word(3, "pattern") => {
@@ -142,10 +139,22 @@ fn list(replies: &mut ReplyBuffer, arguments: Arguments<'_>) -> Result<(), Refus
     Ok(())
 }
 
+/// Commands and subcommands, which are called `client|list`, each with what it is about: a subcommand, what its command is.
+fn with_subcommands() -> impl Iterator<Item = (String, &'static Command, &'static str)> {
+    commands().into_iter().flat_map(|command| {
+        let about = topic(command);
+        let named = move |sub: &'static Command| (format!("{}|{}", command.name, sub.name), sub, about);
+        let subcommands = subcommands(command.name);
+        // One that has subcommands is nothing by itself.
+        let own = if subcommands.is_empty() { about } else { "container" };
+        std::iter::once((command.name.to_owned(), command, own)).chain(subcommands.iter().map(named))
+    })
+}
+
 /// Names of the commands of a category, which is one of [`CATEGORIES`] or of nothing.
 pub(super) fn in_category(category: &str) -> Vec<String> {
-    let matches = |command: &Command| categories(command).contains(&category);
-    commands().into_iter().filter(|command| matches(command)).map(|command| command.name.to_owned()).collect()
+    let is_of_it = |command: &Command, topic: &str| categories(command, topic).contains(&category);
+    with_subcommands().filter(|(_, command, topic)| is_of_it(command, topic)).map(|(name, ..)| name).collect()
 }
 
 fn keys_of(replies: &mut ReplyBuffer, arguments: Arguments<'_>, with_flags: bool) -> Result<(), Refusal> {
@@ -205,9 +214,8 @@ pub(super) const CATEGORIES: &[&str] = &[
 ];
 
 /// Those that a command belongs to.
-fn categories(command: &Command) -> Vec<&'static str> {
+fn categories(command: &Command, topic: &str) -> Vec<&'static str> {
     let has = |flag| command.flags.contains(&flag);
-    let topic = topic(command);
     let is_of_keys = matches!(topic, "generic" | "hash" | "string");
     [
         ("pubsub", has(Flag::PubSub)),

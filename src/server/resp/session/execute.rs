@@ -5,6 +5,7 @@ use super::check::{self, Checked, NotChecked};
 use super::transaction::Transaction;
 use super::{Keys, Refusal, Shared, State, Step};
 use crate::server::resp::command::{Arguments, Command, EventClass, Flag, Outcome, Reader, Run, Writer};
+use crate::server::resp::keys::check_flush_mode;
 use crate::server::resp::protocol::{ReplyBuffer, Version};
 
 impl State {
@@ -125,6 +126,8 @@ impl State {
             return Ok(Step::NeedsWriter);
         };
         match command.name {
+            // One that is refused touches nothing.
+            "flushall" | "flushdb" if check_flush_mode(arguments).is_err() => {}
             "flushall" => shared.watches.raise_all(0..u8::MAX, keyspace, *now),
             "flushdb" => shared.watches.raise_all(self.database..self.database + 1, keyspace, *now),
             _ => {}
