@@ -31,6 +31,16 @@ crash images="2000000" seed="1000000":
 model cases="50000":
     ASOF_MODEL_CASES={{cases}} cargo test --test model
 
+# So many random commands to asof and to a real Redis beside it.
+redis commands="1000000" seed="1":
+    ASOF_REDIS_COMMANDS={{commands}} ASOF_REDIS_SEED={{seed}} cargo test -p asof-clients --test differential -- --nocapture
+
+# redis-py of a major version against asof and against a real Redis; 5, 6 and 7 are known to be answered alike.
+redis-py version="7":
+    python3 -m venv target/venv-redis-py-{{version}}
+    target/venv-redis-py-{{version}}/bin/pip install --quiet 'redis=={{version}}.*' 'hiredis==3.*' 'pytest==9.*'
+    target/venv-redis-py-{{version}}/bin/python tests/beside_redis/run.py tests/redis_py target/debug/asof
+
 # Licences and banned crates, of every platform.
 deny:
     cargo fetch --quiet --locked

@@ -40,7 +40,7 @@
 //!
 //! Times are microseconds in UTC ([`time::Timestamp`]); errors say what, where and what to do ([`Error`]).
 //!
-//! What stands at the crate's root, and [`api_key`], [`definition`], [`error`], [`options`], [`time`] and [`value`], is the interface to
+//! What stands at the crate's root, and [`api_key`], [`definition`], [`error`], [`options`], `testing`, [`time`] and [`value`], is the interface to
 //! build on. The other modules are the floors that it stands on: open to tools, benches and fuzzers, and changed as the
 //! construction changes.
 //!
@@ -79,6 +79,8 @@ pub mod request;
 pub mod server;
 pub mod store;
 pub mod tail;
+#[cfg(feature = "resp")]
+pub mod testing;
 pub mod text;
 mod threads;
 pub mod time;

@@ -13,7 +13,7 @@ pub fn count(keys: &Reader<'_>, _: Arguments<'_>, reply: &mut ReplyBuffer) -> Ou
 
 /// `FLUSHDB [ASYNC | SYNC]`
 pub fn flush_database(keys: &mut Writer<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer) -> Outcome {
-    check_mode(arguments)?;
+    check_flush_mode(arguments)?;
     let database = keys.database;
     keys.change_all().truncate(database);
     reply.ok();
@@ -22,7 +22,7 @@ pub fn flush_database(keys: &mut Writer<'_>, arguments: Arguments<'_>, reply: &m
 
 /// `FLUSHALL [ASYNC | SYNC]`
 pub fn flush_all(keys: &mut Writer<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer) -> Outcome {
-    check_mode(arguments)?;
+    check_flush_mode(arguments)?;
     for database in (0..DATABASES).filter_map(|database| u8::try_from(database).ok()) {
         keys.change_all().truncate(database);
     }
@@ -30,8 +30,8 @@ pub fn flush_all(keys: &mut Writer<'_>, arguments: Arguments<'_>, reply: &mut Re
     Ok(())
 }
 
-/// Who waits for what was removed to be given back: nobody, either way.
-fn check_mode(arguments: Arguments<'_>) -> Outcome {
+/// Whether it is refused. Who waits for what was removed to be given back: nobody, in either mode.
+fn check_flush_mode(arguments: Arguments<'_>) -> Outcome {
     let is_mode = arguments.is_word(1, "ASYNC") || arguments.is_word(1, "SYNC");
     if arguments.len() == 1 || arguments.len() == 2 && is_mode { Ok(()) } else { Err(Refusal::SYNTAX) }
 }

@@ -42,7 +42,10 @@ impl fmt::Display for ProtocolError {
             ProtocolError::ArrayLength => "invalid multibulk length",
             ProtocolError::ArrayLengthUnauthenticated => "unauthenticated multibulk length",
             ProtocolError::NoBulk(found) => {
-                // Redis prints a byte that is none as it is; a client that shows answers should not meet control bytes.
+                // Redis prints any byte as it is, but for those that end lines. A client that shows answers should not meet
+                // the other control bytes either.
+                let is_line_end = matches!(found, b'\r' | b'\n');
+                let found = if is_line_end { b' ' } else { *found };
                 return write!(f, "expected '$', got '{}'", found.escape_ascii());
             }
             ProtocolError::BulkLineTooLong => "too big bulk count string",

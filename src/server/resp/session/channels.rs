@@ -77,7 +77,7 @@ impl State {
         match subcommand {
             "channels" => {
                 if arguments.len() > 3 {
-                    return Err(too_many("CHANNELS", "PUBSUB"));
+                    return Err(too_many(arguments, "PUBSUB"));
                 }
                 let channels = shared.pubsub.channels(&Pattern::new(arguments.get(2).unwrap_or(b"*")));
                 self.replies.array(channels.len());

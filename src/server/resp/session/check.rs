@@ -1,6 +1,6 @@
 //! What is known of a command before it is done: its name, its subcommand, how many arguments it has.
 
-use crate::server::resp::command::{Arguments, Command, Refusal, Run, find, subcommands};
+use crate::server::resp::command::{Arguments, Command, Refusal, find, subcommands};
 
 /// A command that exists and has as many arguments as it takes.
 #[derive(Clone, Copy, Debug)]
@@ -31,20 +31,18 @@ pub(super) fn check(arguments: Arguments<'_>) -> Result<Checked, NotChecked> {
         return Err(NotChecked::Refused("", unknown(arguments)));
     };
     let mut checked = Checked { command, subcommand: None };
-    if matches!(command.run, Run::Session) {
-        let subcommands = subcommands(command.name);
-        if !subcommands.is_empty()
-            && let Some(given) = arguments.get(1)
-        {
-            let subcommand = subcommands.iter().find(|other| given.eq_ignore_ascii_case(other.name.as_bytes()));
-            let Some(subcommand) = subcommand else {
-                let shown = shown(given, SHOWN_BYTES_MAX);
-                let upper = command.name.to_ascii_uppercase();
-                let refusal = Refusal::new(format!("ERR unknown subcommand '{shown}'. Try {upper} HELP."));
-                return Err(NotChecked::Refused(command.name, refusal));
-            };
-            checked.subcommand = Some(subcommand);
-        }
+    let subcommands = subcommands(command.name);
+    if !subcommands.is_empty()
+        && let Some(given) = arguments.get(1)
+    {
+        let subcommand = subcommands.iter().find(|other| given.eq_ignore_ascii_case(other.name.as_bytes()));
+        let Some(subcommand) = subcommand else {
+            let shown = shown(given, SHOWN_BYTES_MAX);
+            let upper = command.name.to_ascii_uppercase();
+            let refusal = Refusal::new(format!("ERR unknown subcommand '{shown}'. Try {upper} HELP."));
+            return Err(NotChecked::Refused(command.name, refusal));
+        };
+        checked.subcommand = Some(subcommand);
     }
     let arity = checked.subcommand.map_or(command.arity, |subcommand| subcommand.arity);
     if takes(arity, arguments.len()) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::answers::ReplyMode;
 use super::channels::count;
 use super::greeting::is_plain;
+use super::server::too_many;
 use super::{Shared, State, Step};
 use crate::server::resp::clients::Client;
 use crate::server::resp::command::{Arguments, Refusal};
@@ -125,6 +126,12 @@ impl State {
                 self.replies.ok();
             }
             "unblock" => {
+                if arguments.len() > 4 {
+                    return Err(too_many(arguments, "CLIENT"));
+                }
+                if arguments.len() == 4 && !arguments.is_word(3, "timeout") && !arguments.is_word(3, "error") {
+                    return Err(Refusal::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+                }
                 arguments.integer(2)?;
                 // No command blocks.
                 self.replies.integer(0);

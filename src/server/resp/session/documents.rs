@@ -18,6 +18,7 @@ const DOCUMENTS: &[Document] = &[
     ("acl|users", "6.0.0", "Lists the names of users."),
     ("acl|whoami", "6.0.0", "Names the user that the connection belongs to."),
     ("append", "2.0.0", "Adds bytes to the end of a string."),
+    ("asof", "7.2.0", "Answers a key as it was at a moment, by what was known then or later."),
     ("auth", "1.0.0", "Shows who the connection belongs to."),
     ("bgsave", "1.0.0", "Answers that a save began: what was acknowledged is durable already."),
     ("client", "2.4.0", "Looks at connections and sets properties of this one."),

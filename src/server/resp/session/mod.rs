@@ -248,7 +248,7 @@ impl Session {
     /// Does the commands that are there, in order, until one needs what `keys` does not give.
     pub fn run(&mut self, shared: &Shared, keys: Keys<'_>) -> BatchEnd {
         // What needs no keys takes no time to speak of, and most often ends with the first command that does.
-        let begun = (!matches!(keys, Keys::None)).then(Instant::now);
+        let begun = (!matches!(keys, Keys::None { .. })).then(Instant::now);
         let end = self.run_commands(shared, keys);
         if let Some(begun) = begun {
             self.state.tally.took(begun.elapsed());

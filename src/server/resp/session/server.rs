@@ -45,7 +45,7 @@ impl State {
                     2 => {}
                     3 if arguments.is_word(2, "sync") || arguments.is_word(2, "async") => {}
                     3 => return Err(Refusal::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
-                    _ => return Err(too_many("FLUSH", "FUNCTION")),
+                    _ => return Err(too_many(arguments, "FUNCTION")),
                 }
                 self.replies.ok();
             }
@@ -61,7 +61,7 @@ impl State {
             ("slowlog", "reset") => self.replies.ok(),
             ("slowlog", "get") => {
                 if arguments.len() > 3 {
-                    return Err(too_many("GET", "SLOWLOG"));
+                    return Err(too_many(arguments, "SLOWLOG"));
                 }
                 if arguments.len() == 3 && !arguments.integer(2).is_ok_and(|count| count >= -1) {
                     return Err(Refusal::fixed("ERR count should be greater than or equal to -1"));
@@ -137,7 +137,8 @@ impl State {
 }
 
 /// Redis's words for a subcommand with more arguments than it takes, where only the command itself could tell.
-pub(super) fn too_many(subcommand: &str, command: &str) -> Refusal {
+pub(super) fn too_many(arguments: Arguments<'_>, command: &str) -> Refusal {
+    let subcommand = String::from_utf8_lossy(arguments.at(1));
     Refusal::new(format!("ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {command} HELP."))
 }
 
