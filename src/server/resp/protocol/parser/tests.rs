@@ -63,7 +63,7 @@ fn a_stream_out_of_step_is_told_as_redis_tells_it() {
         (b"*abc\r\n", "invalid multibulk length"),
         (b"*2000\r\n", "invalid multibulk length"),
         (b"*1\r\n:5\r\n", "expected '$', got ':'"),
-        (b"*1\r\n\r\n", "expected '$', got '\\r'"),
+        (b"*1\r\n\r\n", "expected '$', got ' '"),
         (b"*1\r\n$-1\r\n", "invalid bulk length"),
         (b"*1\r\n$x\r\n", "invalid bulk length"),
         (b"*1\r\n$536870913\r\n", "invalid bulk length"),
