@@ -89,9 +89,10 @@ impl EntityView {
         let unknown = |name: &str| {
             Error::refused(format!("the definitions of {} and its fields differ in {name}", definition.name))
         };
-        let ordinals = definition.features.iter().map(|feature| {
-            record.ordinal(&feature.name).ok_or_else(|| unknown(&feature.name))
-        });
+        let ordinals = definition
+            .features
+            .iter()
+            .map(|feature| record.ordinal(&feature.name).ok_or_else(|| unknown(&feature.name)));
         let rules = definition.features.iter().map(|feature| match feature.rules.is_empty() {
             true => Ok(None),
             false => CompiledRules::new(&feature.dtype, &feature.rules).map(Some),
@@ -144,7 +145,11 @@ impl EntityView {
         for ((feature, rules), field) in self.definition().features.iter().zip(&self.rules).zip(&row.fields) {
             let value = field.value.as_ref().unwrap_or(&Value::Null);
             if let Some(reason) = rules.as_ref().and_then(|rules| rules.refuses(value)) {
-                return Err(Error::invalid(reason).at(format!("{}:{}", self.definition().reference_text(), feature.name)));
+                return Err(Error::invalid(reason).at(format!(
+                    "{}:{}",
+                    self.definition().reference_text(),
+                    feature.name
+                )));
             }
         }
         Ok(())
@@ -168,7 +173,9 @@ impl EntityView {
             features.iter().map(|&feature| row.fields[feature].value.clone().unwrap_or(Value::Null)).collect();
         if let Some(missing) = values.iter().position(Value::is_null) {
             let name = &schema.columns()[missing].0;
-            return Err(Error::invalid(format!("{}:{name} is its event id, and is not set", view())).remedy("set it too"));
+            return Err(
+                Error::invalid(format!("{}:{name} is its event id, and is not set", view())).remedy("set it too")
+            );
         }
         schema.encode(&values, &mut id)?;
         Ok(id)

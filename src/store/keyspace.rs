@@ -4,11 +4,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::Store;
-use crate::engine::{Engine, Reads};
 use crate::engine::entities::{EntityRow, EntityView, EntityViews};
 use crate::engine::keyspace::LiveKeyspace;
 use crate::engine::online::OnlineHandle;
 use crate::engine::row_stage::RowStage;
+use crate::engine::{Engine, Reads};
 use crate::error::Result;
 use crate::keyspace::{Key, KeyName, Keyspace};
 use crate::request::{Features, KnownAt};

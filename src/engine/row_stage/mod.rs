@@ -110,14 +110,7 @@ impl RowStage {
 
     /// In a view that declares created, a row takes the greater of the commit's time and the greatest that is stored for its key and
     /// event time, so that it wins there.
-    fn stage(
-        &mut self,
-        view: &EntityView,
-        key: &[u8],
-        head: &RowHead<'_>,
-        fields: usize,
-        image: &[u8],
-    ) -> Result<()> {
+    fn stage(&mut self, view: &EntityView, key: &[u8], head: &RowHead<'_>, fields: usize, image: &[u8]) -> Result<()> {
         let (at, hash) = (head.event_ts, self.hash(key));
         let created = match view.definition().has_created() {
             false => None,

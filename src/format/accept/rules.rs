@@ -180,7 +180,11 @@ mod tests {
         };
         let float = |v: f64| Value::Float64(v);
         let cases = [
-            (DataType::Float64, rules(Some("0"), Some("1.5"), &[]), [0.0, 1.5, 1.6, -0.1, f64::NAN].map(float).to_vec()),
+            (
+                DataType::Float64,
+                rules(Some("0"), Some("1.5"), &[]),
+                [0.0, 1.5, 1.6, -0.1, f64::NAN].map(float).to_vec(),
+            ),
             (DataType::Float64, rules(None, Some("1"), &[]), [2.0, 1.0, f64::NAN].map(float).to_vec()),
             (DataType::Int64, rules(Some("3"), None, &["3", "5"]), [2, 3, 4, 5].map(Value::Int64).to_vec()),
             (DataType::String, rules(None, None, &["a"]), ["a", "b"].map(|v| Value::String(v.to_owned())).to_vec()),

@@ -13,8 +13,8 @@ use super::output::Output;
 use super::pubsub::Published;
 use super::session::{BatchEnd, Keys, Session};
 use super::shared::Shared;
-use super::transport::{Received, Transport};
 use super::tracking::{self, Invalidated, invalidated_bytes};
+use super::transport::{Received, Transport};
 
 /// While so much was not taken, no further command is done: a slow reader slows itself down.
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;

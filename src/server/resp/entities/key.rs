@@ -2,10 +2,10 @@
 
 use super::text::{from_bytes, to_bytes};
 use super::{EntityRow, Served};
+use crate::EntityField;
 use crate::keyspace::{Hash, Key, KeyValue, LastUse, PackedLimits};
 use crate::server::resp::command::Refusal;
 use crate::value::Value;
-use crate::EntityField;
 
 /// The key that a row is; `None` where it has no value to show: nulls and what is absent are not there.
 pub(super) fn to_key(served: &Served, name: &[u8], row: &EntityRow, limits: PackedLimits) -> Option<Key> {
@@ -48,7 +48,8 @@ pub(super) fn to_row(
             served.feature(name)?;
         }
     }
-    let mut row = EntityRow { event_ts, deadline: key.and_then(|key| key.deadline), ..EntityRow::empty(features.len()) };
+    let mut row =
+        EntityRow { event_ts, deadline: key.and_then(|key| key.deadline), ..EntityRow::empty(features.len()) };
     for (at, (feature, field)) in features.iter().zip(&mut row.fields).enumerate() {
         let name = feature.name.as_bytes();
         let before = before.and_then(|before| before.fields[at].value.as_ref());

@@ -11,8 +11,8 @@ mod write;
 
 use std::collections::HashMap;
 
-use super::command::{Arguments, Command, Refusal};
 pub use self::read::Source;
+use super::command::{Arguments, Command, Refusal};
 use crate::error::Error;
 use crate::keyspace::Keyspace;
 use crate::redis_key::Router;
@@ -121,6 +121,12 @@ impl Entities {
             Some(view) => self.row(view, source).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The view that a key of a database belongs to, its name without a version; `None`: it is the keyspace's.
+    pub fn view_of(&self, database: u8, key: &[u8]) -> Option<&str> {
+        let view = self.router.owner(key).filter(|_| database == DATABASE)?;
+        Some(&self.views[view].view.definition().name)
     }
 
     /// Whether a command of database 0 may be about entities.

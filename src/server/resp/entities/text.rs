@@ -25,7 +25,11 @@ pub(super) fn from_bytes(dtype: &DataType, bytes: &[u8], name: impl FnOnce() -> 
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         let bytes = &bytes[..bytes.len().min(40)];
-        return Err(Refusal::new(format!("ERR {} wants {dtype}, got bytes that are no UTF-8: '{}'", name(), bytes.escape_ascii())));
+        return Err(Refusal::new(format!(
+            "ERR {} wants {dtype}, got bytes that are no UTF-8: '{}'",
+            name(),
+            bytes.escape_ascii()
+        )));
     };
     parse_value(dtype, text).map_err(|error| Refusal::new(format!("ERR {} {}", name(), error.what())))
 }

@@ -94,11 +94,7 @@ impl State {
     }
 
     /// The row of an entity that a key names, if it names one.
-    pub(super) fn row_of_entity(
-        &self,
-        key: &[u8],
-        keys: &mut Keys<'_>,
-    ) -> Result<Option<Option<EntityRow>>, Refusal> {
+    pub(super) fn row_of_entity(&self, key: &[u8], keys: &mut Keys<'_>) -> Result<Option<Option<EntityRow>>, Refusal> {
         if self.database != DATABASE {
             return Ok(None);
         }

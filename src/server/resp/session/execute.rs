@@ -25,7 +25,7 @@ impl State {
         if self.grant.is_none() && !command.flags.contains(&Flag::NoAuth) {
             return self.reject(command.name, Refusal::fixed("NOAUTH Authentication required."));
         }
-        if let Err(refusal) = self.check_permission(checked, arguments) {
+        if let Err(refusal) = self.check_permission(checked, arguments, keys.entities()) {
             return self.reject(command.name, refusal);
         }
         if self.subscriptions.len() > 0

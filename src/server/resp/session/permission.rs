@@ -8,6 +8,7 @@ use super::{Refusal, State};
 use crate::api_key::Scope;
 use crate::server::auth::KEYSPACE;
 use crate::server::resp::command::{Arguments, Command, Flag, Run};
+use crate::server::resp::entities::Entities;
 
 const KEY_REFUSED: Refusal =
     Refusal::fixed("NOPERM this user has no permissions to access one of the keys used as arguments");
@@ -35,7 +36,12 @@ impl State {
     ///
     /// # Errors
     /// It may not, in Redis's words.
-    pub(super) fn check_permission(&self, checked: Checked, arguments: Arguments<'_>) -> Result<(), Refusal> {
+    pub(super) fn check_permission(
+        &self,
+        checked: Checked,
+        arguments: Arguments<'_>,
+        entities: &Entities,
+    ) -> Result<(), Refusal> {
         // Without a grant only commands are done that need none.
         let Some(access) = self.grant.as_ref().map(|grant| &grant.access).filter(|access| !access.is_everything())
         else {
@@ -55,7 +61,7 @@ impl State {
         }
         if reach == Reach::Keys {
             for at in checked.command.keys.among(arguments.len()) {
-                let view = view_of(arguments.at(at));
+                let view = entities.view_of(self.database, arguments.at(at)).unwrap_or(KEYSPACE);
                 if !scopes.iter().all(|scope| access.may(*scope, Some(view))) {
                     return Err(KEY_REFUSED);
                 }
@@ -63,11 +69,6 @@ impl State {
         }
         Ok(())
     }
-}
-
-/// The view that a key is of.
-fn view_of(_key: &[u8]) -> &'static str {
-    KEYSPACE
 }
 
 fn need(Checked { command, subcommand }: Checked, arguments: Arguments<'_>) -> Need {
@@ -80,7 +81,7 @@ fn need(Checked { command, subcommand }: Checked, arguments: Arguments<'_>) -> N
         (Run::Write(_), _) if tells_values(command, arguments) => need(&[Scope::Read, Scope::Write], reach),
         (Run::Write(_), _) => need(&[Scope::Write], reach),
         (Run::Session, _) if has(Flag::Admin) || has(Flag::Write) => need(&[Scope::Admin], Reach::Everything),
-        (Run::Session, "watch") => need(&[Scope::Read], Reach::Keys),
+        (Run::Session, "watch" | "asof") => need(&[Scope::Read], Reach::Keys),
         (Run::Session, "publish") => need(&[Scope::Write], Reach::Everything),
         (Run::Session, "info" | "subscribe" | "psubscribe") => need(&[Scope::Read], Reach::Everything),
         (Run::Session, "pubsub") if has(Flag::PubSub) => need(&[Scope::Read], Reach::Everything),
@@ -130,6 +131,7 @@ mod tests {
             ("GETDEL a", &[Scope::Read, Scope::Write]),
             ("RENAME a b", &[Scope::Read, Scope::Write]),
             ("WATCH a", &[Scope::Read]),
+            ("ASOF a NOW", &[Scope::Read]),
         ] {
             assert_eq!(need_of(words), Need { scopes, reach: Reach::Keys }, "{words}");
         }

@@ -137,7 +137,7 @@ impl State {
         for (checked, range) in commands {
             let arguments = arguments.get(&range);
             // Another key may have been shown since the command was queued, or among those before it.
-            if let Err(refusal) = self.check_permission(checked, arguments) {
+            if let Err(refusal) = self.check_permission(checked, arguments, keys.entities()) {
                 self.replies.error(format!(
                     "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This \
                      command is no longer allowed for the following reason: {}",

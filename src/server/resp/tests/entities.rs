@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::api_key::Scope;
 use crate::definition::{Definitions, FeatureView, Rules, Source};
+use crate::server::auth::KeyRing;
+use crate::server::resp::Authenticator;
 use crate::time::{Clock as _, ManualClock, Timestamp};
 use crate::value::{DataType, Value};
 use crate::{ApplyOptions, Features, GetOptions, Row};
@@ -74,18 +77,18 @@ fn an_entity_is_a_typed_hash_whose_other_features_keep_their_values() {
         ("HGETALL weather:JFK", "[]"),
         ("HSET weather:JFK temp 39.50 visib 10", ":2"),
         ("HGET weather:JFK temp", "39.5"),
-        ("HMGET weather:JFK visib sky nothing temp _ts", "[10, nil, nil, 39.5, 2026-03-01T12:00:00Z]"),
+        ("HMGET weather:JFK visib sky nothing temp _ts", "[10.0, nil, nil, 39.5, 2026-03-01T12:00:00Z]"),
         ("HSET weather:JFK sky overcast temp 40", ":1"),
-        ("HGETALL weather:JFK", "[temp, 40, visib, 10, sky, overcast]"),
+        ("HGETALL weather:JFK", "[temp, 40.0, visib, 10.0, sky, overcast]"),
         ("HKEYS weather:JFK", "[temp, visib, sky]"),
-        ("HVALS weather:JFK", "[40, 10, overcast]"),
+        ("HVALS weather:JFK", "[40.0, 10.0, overcast]"),
         ("HLEN weather:JFK", ":3"),
         ("HEXISTS weather:JFK flights", ":0"),
         ("HEXISTS weather:JFK sky", ":1"),
         ("HSTRLEN weather:JFK sky", ":8"),
         ("TYPE weather:JFK", "+hash"),
         ("OBJECT ENCODING weather:JFK", "listpack"),
-        ("HSCAN weather:JFK 0 MATCH t*", "[0, [temp, 40]]"),
+        ("HSCAN weather:JFK 0 MATCH t*", "[0, [temp, 40.0]]"),
         ("TTL weather:JFK", ":-1"),
         ("HSETNX weather:JFK sky clear", ":0"),
         ("HSETNX weather:JFK flights 7", ":1"),
@@ -93,14 +96,14 @@ fn an_entity_is_a_typed_hash_whose_other_features_keep_their_values() {
         ("HINCRBYFLOAT weather:JFK temp 0.1", "40.1"),
         ("HINCRBY weather:JFK sky 1", "-ERR hash value is not an integer"),
         ("HMSET weather:JFK temp 41", "+OK"),
-        ("HGET weather@1:JFK temp", "41"),
+        ("HGET weather@1:JFK temp", "41.0"),
         ("HDEL weather:JFK flights nothing", ":1"),
         ("HGET weather:JFK flights", "nil"),
         ("HLEN weather:JFK", ":3"),
         ("EXISTS weather:JFK weather:LGA weather:JFK other", ":2"),
         ("MGET weather:JFK other", "[nil, nil]"),
     ]);
-    assert_eq!(served.stored("weather:temp", None), "41 PRESENT");
+    assert_eq!(served.stored("weather:temp", None), "41.0 PRESENT");
     assert_eq!(served.stored("weather:flights", None), " NOT_FOUND");
     // Each write is a row: those of one instant come one after the other.
     assert_eq!(served.store.views().unwrap().iter().map(|view| view.rows_in_log).sum::<u64>(), 7);
@@ -123,10 +126,7 @@ fn what_is_no_value_of_a_feature_is_refused_and_changes_nothing() {
         ("MSET a 1 weather:JFK x", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
         ("INCR weather:JFK", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
         ("GET a", "nil"),
-        (
-            "RENAME weather:JFK b",
-            "-ERR weather:JFK or b is a row of a feature view, which cannot be renamed or copied",
-        ),
+        ("RENAME weather:JFK b", "-ERR weather:JFK or b is a row of a feature view, which cannot be renamed or copied"),
         ("HSET plane:1:about photo x", "-ERR plane:seats: null, and the rule is not_null"),
         ("HSET plane:1:about seats 0", "-ERR plane:seats: 0 is below min = 1"),
         ("HSET plane:1:about seats 1", ":1"),
@@ -180,22 +180,28 @@ fn a_row_of_an_older_time_goes_there_and_changes_no_later_one() {
         // Completed from the row of ten, not from the one of now.
         ("HSET weather:JFK temp 11 _ts 2026-03-01T11:00:00Z", ":0"),
         ("HSET weather:JFK sky late _ts 1772359200000001", ":1"),
-        ("HGETALL weather:JFK", "[temp, 12, visib, 1]"),
-        ("ASOF weather:JFK 2026-03-01T11:30:00Z", "[temp, 11, visib, 1]"),
-        ("ASOF weather:JFK 2026-03-01T11:30:00Z FIELDS sky temp", "[nil, 11]"),
-        ("ASOF weather:JFK 2026-03-01T10:30:00Z", "[temp, 10, visib, 1, sky, late]"),
-        ("ASOF weather:JFK 2026-03-01T10:00:00Z", "[temp, 10, visib, 1]"),
+        ("HGETALL weather:JFK", "[temp, 12.0, visib, 1.0]"),
+        ("ASOF weather:JFK 2026-03-01T11:30:00Z", "[temp, 11.0, visib, 1.0]"),
+        ("ASOF weather:JFK 2026-03-01T11:30:00Z FIELDS sky temp", "[nil, 11.0]"),
+        ("ASOF weather:JFK 2026-03-01T10:30:00Z", "[temp, 10.0, visib, 1.0, sky, late]"),
+        ("ASOF weather:JFK 2026-03-01T10:00:00Z", "[temp, 10.0, visib, 1.0]"),
         ("ASOF weather:JFK 2026-03-01T09:59:59Z", "nil"),
-        ("ASOF weather:JFK NOW KNOWN 2 FIELDS temp", "[10]"),
-        ("HSET weather:JFK temp 1 _ts 2026-03-01T12:06:00Z", "-ERR 2026-03-01T12:06:00Z lies too far ahead of the clock (2026-03-01T12:00:00Z)"),
-        ("HSET weather:JFK temp 1 _ts yesterday", "-ERR weather:_ts wants timestamp (such as 2026-03-01T13:00:00Z), got 'yesterday'"),
+        ("ASOF weather:JFK NOW KNOWN 2 FIELDS temp", "[10.0]"),
+        (
+            "HSET weather:JFK temp 1 _ts 2026-03-01T12:06:00Z",
+            "-ERR 2026-03-01T12:06:00Z lies too far ahead of the clock (2026-03-01T12:00:00Z)",
+        ),
+        (
+            "HSET weather:JFK temp 1 _ts yesterday",
+            "-ERR weather:_ts wants timestamp (such as 2026-03-01T13:00:00Z), got 'yesterday'",
+        ),
         ("ASOF weather:JFK", "-ERR wrong number of arguments for 'asof' command"),
         ("ASOF weather:JFK NOW KNOWN", "-ERR syntax error"),
         ("SET k 1", "+OK"),
         ("ASOF k NOW", "1"),
         ("ASOF k 2026-03-01T11:30:00Z", "nil"),
     ]);
-    assert_eq!(served.stored("weather:temp", Some("2026-03-01T11:30:00Z")), "11 PRESENT");
+    assert_eq!(served.stored("weather:temp", Some("2026-03-01T11:30:00Z")), "11.0 PRESENT");
     served.wait(3 * 3_600 + 1);
     peer.talk(&[
         // Too old by the view's TTL, and not brought back by a write beside it.
@@ -220,9 +226,13 @@ fn deletes_and_deadlines_of_entities_are_rows() {
         ("HTTL weather:JFK FIELDS 2 visib temp", "[:50, :-1]"),
     ]);
     served.wait(50);
-    peer.talk(&[("HGETALL weather:JFK", "[temp, 5, sky, x]"), ("PERSIST weather:JFK", ":1"), ("TTL weather:JFK", ":-1")]);
+    peer.talk(&[
+        ("HGETALL weather:JFK", "[temp, 5.0, sky, x]"),
+        ("PERSIST weather:JFK", ":1"),
+        ("TTL weather:JFK", ":-1"),
+    ]);
     served.wait(60);
-    peer.talk(&[("HGETALL weather:JFK", "[temp, 5, sky, x]"), ("EXPIRE weather:JFK 10", ":1")]);
+    peer.talk(&[("HGETALL weather:JFK", "[temp, 5.0, sky, x]"), ("EXPIRE weather:JFK 10", ":1")]);
     served.wait(10);
     peer.talk(&[
         ("EXISTS weather:JFK", ":0"),
@@ -237,7 +247,7 @@ fn deletes_and_deadlines_of_entities_are_rows() {
         ("EXPIRE weather:JFK -1", ":1"),
         ("EXISTS weather:JFK", ":0"),
     ]);
-    assert_eq!(served.stored("weather:temp", Some("2026-03-01T12:01:00Z")), "5 PRESENT");
+    assert_eq!(served.stored("weather:temp", Some("2026-03-01T12:01:00Z")), "5.0 PRESENT");
     assert_eq!(served.stored("weather:temp", None), " NOT_FOUND");
 }
 
@@ -270,12 +280,12 @@ fn a_pipeline_and_a_transaction_see_what_they_wrote() {
     );
     peer.ask(
         "MULTI|HSET weather:JFK temp 1|HSET weather:JFK visib 2|HMGET weather:JFK temp visib|EXEC|",
-        "+OK|+QUEUED|+QUEUED|+QUEUED|*3|:1|:1|*2|$1|1|$1|2|",
+        "+OK|+QUEUED|+QUEUED|+QUEUED|*3|:1|:1|*2|$3|1.0|$3|2.0|",
     );
     let mut other = served.peer();
     peer.ask("WATCH weather:JFK|", "+OK|");
     other.ask("HSET weather:JFK temp 3|HSET weather:JFK temp 1|", ":0|:0|");
-    peer.ask("MULTI|HSET weather:JFK temp 9|EXEC|HGET weather:JFK temp|", "+OK|+QUEUED|*-1|$1|1|");
+    peer.ask("MULTI|HSET weather:JFK temp 9|EXEC|HGET weather:JFK temp|", "+OK|+QUEUED|*-1|$3|1.0|");
     // Whoever writes it.
     peer.ask("WATCH weather:JFK|", "+OK|");
     let row = Row::new().at(NOW.parse().unwrap()).set("origin", "JFK").set("temp", 4.0).set("visib", None::<f64>);
@@ -290,8 +300,14 @@ fn changes_of_entities_are_told_of() {
     let (mut peer, mut listener) = (served.peer(), served.peer());
     peer.ask("CONFIG SET notify-keyspace-events KEA|", "+OK|");
     listener.ask("SUBSCRIBE __keyspace@0__:weather:JFK|", "*3|$9|subscribe|$26|__keyspace@0__:weather:JFK|:1|");
-    peer.talk(&[("HSET weather:JFK temp x", "-ERR weather:temp wants float64, got 'x'"), ("HSET weather:JFK temp 1", ":1"), ("DEL weather:JFK", ":1")]);
-    listener.expect("*3|$7|message|$26|__keyspace@0__:weather:JFK|$4|hset|*3|$7|message|$26|__keyspace@0__:weather:JFK|$3|del|");
+    peer.talk(&[
+        ("HSET weather:JFK temp x", "-ERR weather:temp wants float64, got 'x'"),
+        ("HSET weather:JFK temp 1", ":1"),
+        ("DEL weather:JFK", ":1"),
+    ]);
+    listener.expect(
+        "*3|$7|message|$26|__keyspace@0__:weather:JFK|$4|hset|*3|$7|message|$26|__keyspace@0__:weather:JFK|$3|del|",
+    );
 }
 
 #[test]
@@ -301,8 +317,35 @@ fn definitions_that_are_applied_meanwhile_are_served() {
     peer.talk(&[("HSET weather:JFK temp 1", ":1"), ("SET wind:1 x", "+OK"), ("DEL wind:1", ":1")]);
     let wind = FeatureView::new("wind").entity("tail").feature("speed", DataType::Int64);
     served.store.apply(&definitions().view(wind), ApplyOptions::default()).unwrap();
-    peer.talk(&[("HSET wind:1 speed 3", ":1"), ("HGET wind:1 speed", "3"), ("HGET weather:JFK temp", "1")]);
+    peer.talk(&[("HSET wind:1 speed 3", ":1"), ("HGET wind:1 speed", "3"), ("HGET weather:JFK temp", "1.0")]);
     served.store.close().unwrap();
     peer.send("HGET weather:JFK temp|");
     assert_eq!(peer.line(), "-ERR the store was closed; open it again");
+}
+
+#[test]
+fn a_key_for_one_view_opens_its_rows_alone() {
+    let served = serve();
+    let (key, _) = served.store.create_key("model", &[Scope::Read, Scope::Write], &["weather"]).unwrap();
+    let authenticator = Authenticator::Keys(Arc::new(KeyRing::new(served.store.key_records().unwrap())));
+    let options = ServerOptions { authenticator, ..options() };
+    let server = RedisServer::start(served.store.keyspace().unwrap(), options).unwrap();
+    let mut peer = Peer::new(&server);
+    let refused = "-NOPERM this user has no permissions to access one of the keys used as arguments";
+    let auth = format!("AUTH {}", key.text());
+    peer.talk(&[
+        (&auth, "+OK"),
+        ("HSET weather:JFK temp 1", ":1"),
+        ("HGET weather@1:JFK temp", "1.0"),
+        ("ASOF weather:JFK NOW", "[temp, 1.0]"),
+        ("HGET plane:1 seats", refused),
+        ("HSET p:1 seats 3", refused),
+        ("ASOF plane:1 NOW", refused),
+        ("ASOF other NOW", refused),
+        ("EXISTS weather:JFK plane:1", refused),
+        ("GET other", refused),
+        ("SELECT 1", "+OK"),
+        // Of another database it is a key like any other.
+        ("HGET weather:JFK temp", refused),
+    ]);
 }
