@@ -3,7 +3,9 @@
 //! Event loops, one a core, serve connections: a connection's bytes become commands where they lie, all commands that are there are
 //! done as one batch and answered with one write. A batch that only looks at keys is done where it came in, under one lock for
 //! reading. From its first write on it goes to the executor, a thread that does the batches of all connections as one group: one lock, one
-//! sync. Keys of database 0 that name entities of feature views are hashes of their rows ([`entities`]). So answers leave in the order of the commands, and nobody is told what a crash could take back.
+//! sync. So answers leave in the order of the commands, and nobody is told what a crash could take back.
+//!
+//! Keys of database 0 that name entities of feature views are hashes of their rows (`entities`).
 
 mod authenticator;
 mod charge;
