@@ -88,6 +88,7 @@ pub mod value;
 
 pub use engine::check::{CheckProgress, CheckReport, Problem, Severity};
 pub use engine::entities::{EntityField, EntityRow, EntityView, EntityViews};
+pub use engine::entity_keys::EntityKeys;
 pub use engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict, TypedValue};
 pub use engine::get::{FeatureValue, GetOptions};
 pub use engine::online::{EntityKey, OnlineHandle, OnlineRow};

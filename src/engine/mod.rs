@@ -11,6 +11,7 @@ mod core;
 mod dating;
 pub mod entities;
 pub mod entity;
+pub mod entity_keys;
 pub mod explain;
 mod filling;
 mod follow;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Store;
 use crate::engine::entities::{EntityRow, EntityView, EntityViews};
+use crate::engine::entity_keys::EntityKeys;
 use crate::engine::keyspace::LiveKeyspace;
 use crate::engine::online::OnlineHandle;
 use crate::engine::row_stage::RowStage;
@@ -101,6 +102,15 @@ impl KeyspaceHandle {
         known_at: Option<&KnownAt>,
     ) -> Result<Option<EntityRow>> {
         self.reads().entity_row_at(view, key, at, self.known_at(known_at)?)
+    }
+
+    /// About `count` entities of a view whose key hash is at or above `from`, in the order of these hashes, those that were deleted too.
+    /// The last `round` bits of the hash to go on from are zero.
+    ///
+    /// # Errors
+    /// A run is damaged; the store was closed.
+    pub fn entity_keys(&self, view: &EntityView, from: u64, count: usize, round: u32) -> Result<EntityKeys> {
+        self.reads().entity_keys(view, from, count, round)
     }
 
     fn known_at(&self, known_at: Option<&KnownAt>) -> Result<Option<u64>> {

@@ -9,6 +9,7 @@ use self::staged::Staged;
 use super::as_of::find_row;
 use super::commit::Batch;
 use super::entities::{EntityRow, EntityView, EntityViews, in_force};
+use super::entity_keys::{EntityKeys, entity_keys};
 use super::picture::Picture;
 use super::reads::Reads;
 use crate::error::{Error, Result};
@@ -64,6 +65,19 @@ impl RowStage {
             _ => found.as_ref().map(|found| found.row()),
         };
         Ok(row.and_then(|row| in_force(&row, view, at)))
+    }
+
+    /// Entities of a view, as [`Reads::entity_keys`], those of this group's rows included.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn entity_keys(&self, view: &EntityView, from: u64, count: usize, round: u32) -> Result<EntityKeys> {
+        let known = entity_keys(&self.picture, view.id(), self.reads.hash_seed(), (from, count, round))?;
+        let mut keys = known.keys;
+        let is_in_part = |hash: &u64| *hash >= from && known.next.is_none_or(|next| *hash < next);
+        let staged = self.staged.keys(view.id()).map(|key| (self.hash(key), key.to_vec()));
+        keys.extend(staged.filter(|(hash, _)| is_in_part(hash)));
+        Ok(EntityKeys::first(keys, known.next, usize::MAX, round))
     }
 
     /// Writes an entity's row, of the event time that it says.

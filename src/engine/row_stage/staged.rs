@@ -34,6 +34,11 @@ impl Staged {
         Some((*place, &view.records[range.clone()]))
     }
 
+    /// The keys that rows of a view are of.
+    pub fn keys(&self, view: u32) -> impl Iterator<Item = &[u8]> {
+        self.views.get(&view).into_iter().flat_map(|view| view.rows.keys().map(|key| &**key))
+    }
+
     /// Adds a row.
     pub fn push(&mut self, view: u32, (hash, key): (u64, &[u8]), place: Place, record: &[u8]) {
         let view = self.views.entry(view).or_default();
