@@ -21,17 +21,23 @@ struct StagedView {
     /// Where the records begin that have a created timestamp, which is no earlier than the commit.
     undated: Vec<usize>,
     hashes: Vec<u64>,
-    rows: HashMap<Box<[u8]>, Vec<(Place, Range<usize>)>>,
+    rows: HashMap<Box<[u8]>, Vec<StagedRow>>,
+}
+
+#[derive(Debug)]
+struct StagedRow {
+    place: Place,
+    record: Range<usize>,
 }
 
 impl Staged {
     /// The greatest row of a key at `at` or before: its place, and its record.
     pub fn find(&self, view: u32, key: &[u8], at: i64) -> Option<(Place, &[u8])> {
         let view = self.views.get(&view)?;
-        let rows = view.rows.get(key)?.iter().filter(|((event_ts, _), _)| *event_ts <= at);
+        let rows = view.rows.get(key)?.iter().filter(|row| row.place.0 <= at);
         // Of equal places the last.
-        let (place, range) = rows.max_by_key(|(place, range)| (*place, range.start))?;
-        Some((*place, &view.records[range.clone()]))
+        let row = rows.max_by_key(|row| (row.place, row.record.start))?;
+        Some((row.place, &view.records[row.record.clone()]))
     }
 
     /// The keys that rows of a view are of.
@@ -48,7 +54,7 @@ impl Staged {
         }
         view.records.extend_from_slice(record);
         view.hashes.push(hash);
-        view.rows.entry(key.into()).or_default().push((place, start..view.records.len()));
+        view.rows.entry(key.into()).or_default().push(StagedRow { place, record: start..view.records.len() });
     }
 
     /// All of them, a section a view.
