@@ -137,9 +137,7 @@ impl TableReader {
                             }
                         }
                     }
-                    Ok(()) => {
-                        Met::Slot(at, Err("a slot is of a kind, or has flags, that this release does not know"))
-                    }
+                    Ok(()) => Met::Slot(at, Err("a slot is of a kind, or has flags, that this release does not know")),
                     Err(Unread::Torn) => Met::Busy(at),
                     Err(Unread::Damaged) => Met::Slot(at, Err("a slot has another checksum")),
                 };

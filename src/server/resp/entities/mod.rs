@@ -5,6 +5,7 @@
 
 mod as_of;
 mod key;
+mod list;
 mod read;
 mod text;
 mod write;

@@ -20,7 +20,7 @@ pub use scan::{keys, random_key, scan};
 use crate::keyspace::KeyValue;
 
 /// A type by Redis's name for it.
-fn type_name(value: &KeyValue) -> &'static str {
+pub(in crate::server::resp) fn type_name(value: &KeyValue) -> &'static str {
     match value {
         KeyValue::String(_) => "string",
         KeyValue::Hash(_) => "hash",

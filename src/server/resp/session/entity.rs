@@ -3,7 +3,7 @@
 use super::answers::THIS_GROUP;
 use super::{Keys, Refusal, Shared, State, Step};
 use crate::EntityRow;
-use crate::server::resp::command::{Arguments, Command, Run};
+use crate::server::resp::command::{Arguments, Command, KeyPositions, Run};
 use crate::server::resp::entities::{DATABASE, Named, Source, refuse_for_entities};
 
 impl State {
@@ -15,6 +15,9 @@ impl State {
         arguments: Arguments<'_>,
         keys: &mut Keys<'_>,
     ) -> Result<Option<Step>, Refusal> {
+        if command.keys == KeyPositions::NONE {
+            return self.of_all(shared, command, arguments, keys);
+        }
         if self.database != DATABASE || !keys.entities().may_name(command) {
             return Ok(None);
         }

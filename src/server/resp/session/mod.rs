@@ -17,6 +17,7 @@ mod greeting;
 mod help;
 mod info;
 mod key_specs;
+mod listing;
 mod monitor;
 mod permission;
 mod server;
