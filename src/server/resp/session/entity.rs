@@ -75,12 +75,11 @@ impl State {
             _ => {}
         }
         let start = self.replies.bytes().len();
-        let mut sum = 0;
+        let mut answers: Vec<Vec<u8>> = Vec::new();
         for key in command.keys.of(arguments) {
             let bytes = [arguments.at(0), key].concat();
             let ranges = [0..arguments.at(0).len(), arguments.at(0).len()..bytes.len()];
             let alone = Arguments::new(&bytes, &ranges);
-            let before = self.replies.bytes().len();
             if self.of_entity(shared, command, alone, keys)?.is_none() {
                 match command.run {
                     Run::Read(run) => self.read(shared, run, alone, keys)?,
@@ -88,11 +87,16 @@ impl State {
                     Run::Session => return Ok(None),
                 };
             }
-            let answer = &self.replies.bytes()[before..];
-            sum += i64::from(answer == b":1\r\n");
+            answers.push(self.replies.bytes()[start..].to_vec());
+            self.replies.truncate(start);
         }
-        self.replies.truncate(start);
-        self.replies.integer(sum);
+        if command.name == "mget" {
+            self.replies.array(answers.len());
+            answers.iter().for_each(|answer| self.replies.append(answer.strip_prefix(b"*1\r\n").unwrap_or(answer)));
+        } else {
+            let is_one = |answer: &&Vec<u8>| answer.as_slice() == b":1\r\n";
+            self.replies.integer(i64::try_from(answers.iter().filter(is_one).count()).unwrap_or(i64::MAX));
+        }
         Ok(Some(Step::Done))
     }
 
