@@ -202,6 +202,6 @@ mod tests {
                 seen[usize::from(expected.is_some())] += 1;
             }
         }
-        assert_eq!(seen, [7, 13]);
+        assert_eq!(seen, [7, 14]);
     }
 }
