@@ -2,7 +2,7 @@
 
 use super::text::{from_bytes, to_bytes};
 use super::{EntityRow, Served};
-use crate::EntityField;
+use crate::engine::entities::EntityField;
 use crate::keyspace::{Hash, Key, KeyValue, LastUse, PackedLimits};
 use crate::server::resp::command::Refusal;
 use crate::value::Value;

@@ -5,11 +5,12 @@
 
 use super::read::Source;
 use super::{Entities, refusal_of};
+use crate::engine::entity_keys::EntityKeys;
+use crate::engine::row_stage::RowStage;
 use crate::keyspace::Cursor;
 use crate::server::resp::command::Refusal;
 use crate::server::resp::random::below;
 use crate::value::Value;
-use crate::{EntityKeys, RowStage};
 
 /// Bits of a cursor that say where in a view it is.
 const PLACE_BITS: u32 = 48;

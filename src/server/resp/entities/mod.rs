@@ -14,11 +14,13 @@ use std::collections::HashMap;
 
 pub use self::read::Source;
 use super::command::{Arguments, Command, Refusal};
+use crate::engine::entities::{EntityRow, EntityView, EntityViews};
+use crate::engine::online::OnlineHandle;
 use crate::error::Error;
 use crate::keyspace::Keyspace;
 use crate::redis_key::Router;
+use crate::request::Features;
 use crate::store::KeyspaceHandle;
-use crate::{EntityRow, EntityView, EntityViews, Features, OnlineHandle};
 
 /// The database whose keys may name entities.
 pub const DATABASE: u8 = 0;

@@ -3,13 +3,15 @@
 use super::key::to_key;
 use super::text::to_bytes;
 use super::{DATABASE, EVENT_TIME_FIELD, Entities, Served, refusal_of};
+use crate::engine::entities::{EntityField, EntityRow};
+use crate::engine::online::OnlineRow;
+use crate::engine::row_stage::RowStage;
 use crate::join::pick::Status;
 use crate::keyspace::PackedLimits;
 use crate::server::resp::command::{Arguments, Command, Outcome, Reader, Refusal};
 use crate::server::resp::protocol::ReplyBuffer;
 use crate::time::Timestamp;
 use crate::value::Value;
-use crate::{EntityField, EntityRow, OnlineRow, RowStage};
 
 /// Where a command finds rows.
 #[derive(Debug)]

@@ -4,12 +4,13 @@ use super::key::{to_key, to_row};
 use super::read::Source;
 use super::text::from_bytes;
 use super::{DATABASE, EVENT_TIME_FIELD, Entities, refusal_of};
+use crate::engine::entities::{EntityField, EntityRow};
+use crate::engine::row_stage::RowStage;
 use crate::keyspace::PackedLimits;
 use crate::server::resp::command::{Arguments, Command, Event, EventClass, Outcome, Refusal, Writer};
 use crate::server::resp::number::parse_i64;
 use crate::server::resp::protocol::ReplyBuffer;
 use crate::value::{DataType, Value};
-use crate::{EntityField, EntityRow, RowStage};
 
 type Run = fn(&mut Writer<'_>, Arguments<'_>, &mut ReplyBuffer) -> Outcome;
 

@@ -2,7 +2,7 @@
 
 use super::answers::THIS_GROUP;
 use super::{Keys, Refusal, Shared, State, Step};
-use crate::EntityRow;
+use crate::engine::entities::EntityRow;
 use crate::server::resp::command::{Arguments, Command, KeyPositions, Run};
 use crate::server::resp::entities::{DATABASE, Named, Source, refuse_for_entities};
 

@@ -43,9 +43,10 @@ use super::sync::lock;
 use super::tally::Tally;
 use super::tracking::Tracked;
 use super::watch::Watches;
+use crate::engine::entities::EntityRow;
+use crate::engine::row_stage::RowStage;
 use crate::keyspace::Keyspace;
 use crate::server::auth::Grant;
-use crate::{EntityRow, RowStage};
 
 /// A batch ends early once its answers are so long: the rest is done when the peer has taken them.
 pub const REPLIES_PAUSE_BYTES: usize = 1 << 20;
