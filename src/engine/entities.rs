@@ -137,12 +137,22 @@ impl EntityView {
         places.into_iter().map(|field| field.unwrap_or(ABSENT)).collect()
     }
 
-    /// Refuses a value that breaks a rule of its feature; what may not be null may not be absent either.
+    /// Whether it was made of this record.
+    pub(super) fn is_of(&self, record: &ViewRecord) -> bool {
+        (self.record.id, self.record.revision) == (record.id, record.revision) && !record.is_dropped()
+    }
+
+    /// Refuses a value that breaks a rule of its feature; what may not be null may not be absent either. Values that were there `before`
+    /// stay: the rule may be younger.
     ///
     /// # Errors
     /// Which feature, and how.
-    pub(super) fn check_rules(&self, row: &EntityRow) -> Result<()> {
-        for ((feature, rules), field) in self.definition().features.iter().zip(&self.rules).zip(&row.fields) {
+    pub(super) fn check_rules(&self, row: &EntityRow, before: Option<&EntityRow>) -> Result<()> {
+        let rules = self.definition().features.iter().zip(&self.rules);
+        for (at, ((feature, rules), field)) in rules.zip(&row.fields).enumerate() {
+            if before.is_some_and(|before| before.fields[at].value == field.value) {
+                continue;
+            }
             let value = field.value.as_ref().unwrap_or(&Value::Null);
             if let Some(reason) = rules.as_ref().and_then(|rules| rules.refuses(value)) {
                 return Err(Error::invalid(reason).at(format!(
@@ -153,6 +163,14 @@ impl EntityView {
             }
         }
         Ok(())
+    }
+
+    /// Whether a row with these values of features is of another event than `row`, by its event id.
+    pub fn is_another_event(&self, row: &EntityRow, values: &[(usize, Value)]) -> bool {
+        let Some((_, of_id)) = &self.event_id else { return false };
+        values
+            .iter()
+            .any(|(feature, value)| of_id.contains(feature) && row.fields[*feature].value.as_ref() != Some(value))
     }
 
     /// The event id of a row, encoded; empty in views that have none.

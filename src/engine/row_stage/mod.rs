@@ -19,6 +19,11 @@ use crate::key::key_hash;
 use crate::time::Timestamp;
 use crate::value::Value;
 
+/// A group of so many bytes has enough.
+const GROUP_BYTES: usize = 64 << 20;
+/// What is one transaction's is refused beyond this.
+const GROUP_BYTES_MAX: usize = 512 << 20;
+
 /// Rows as a group finds them, and those it writes.
 #[derive(Debug)]
 pub struct RowStage {
@@ -50,6 +55,11 @@ impl RowStage {
         EntityViews::of(&self.picture)
     }
 
+    /// Whether so much was written that what others write is for the next group.
+    pub fn is_full(&self) -> bool {
+        self.staged.bytes() >= GROUP_BYTES
+    }
+
     /// An entity's row as a read at `at` answers it, rows of this group included; `None`: it is not there, was deleted, or is too old.
     ///
     /// # Errors
@@ -58,7 +68,7 @@ impl RowStage {
         let picture = self.picture.view(view.id());
         let found = find_row(picture, &self.picture.tail, self.hash(key), key, AsOf::new(at))?;
         let stored = found.as_ref().map(|found| (found.mark.event_ts, found.mark.created));
-        let row = match self.staged.find(view.id(), key, at) {
+        let row = match self.staged.find(view.id(), (self.hash(key), key), at) {
             Some((mark, record)) if stored.is_none_or(|stored| mark >= stored) => {
                 Some(RowRef::parse_unchecked_image(record).map_err(Error::invalid)?.0)
             }
@@ -74,19 +84,17 @@ impl RowStage {
     pub fn entity_keys(&self, view: &EntityView, from: u64, count: usize, round: u32) -> Result<EntityKeys> {
         let known = entity_keys(&self.picture, view.id(), self.reads.hash_seed(), (from, count, round))?;
         let mut keys = known.keys;
-        let is_in_part = |hash: &u64| *hash >= from && known.next.is_none_or(|next| *hash < next);
-        let staged = self.staged.keys(view.id()).map(|key| (self.hash(key), key.to_vec()));
-        keys.extend(staged.filter(|(hash, _)| is_in_part(hash)));
+        keys.extend(self.staged.keys(view.id(), from, known.next).map(|(hash, key)| (hash, key.to_vec())));
         Ok(EntityKeys::first(keys, known.next, usize::MAX, round))
     }
 
-    /// Writes an entity's row, of the event time that it says.
+    /// Writes an entity's row, of the event time that it says, in place of `before`: what that has already keeps to no rule again.
     ///
     /// # Errors
-    /// A value breaks a rule, is not of its type or too long; the event time lies too far ahead; the event id is missing.
-    pub fn put(&mut self, view: &EntityView, key: &[u8], row: &EntityRow) -> Result<()> {
+    /// `Refused`: the definitions changed since the view was asked for. A value breaks a rule, is not of its type or too long; the event time lies too far ahead; the event id is missing.
+    pub fn put(&mut self, view: &EntityView, key: &[u8], row: &EntityRow, before: Option<&EntityRow>) -> Result<()> {
         self.check_time(row.event_ts)?;
-        view.check_rules(row)?;
+        view.check_rules(row, before)?;
         let event_id = view.event_id(row)?;
         let fields = view.by_ordinal(row);
         let mut field_deadlines = Vec::new();
@@ -125,6 +133,15 @@ impl RowStage {
     /// In a view that declares created, a row takes the greater of the commit's time and the greatest that is stored for its key and
     /// event time, so that it wins there.
     fn stage(&mut self, view: &EntityView, key: &[u8], head: &RowHead<'_>, fields: usize, image: &[u8]) -> Result<()> {
+        let is_of_now = self.picture.views.get(&view.id()).is_some_and(|now| view.is_of(&now.record));
+        if !is_of_now {
+            return Err(Error::refused(format!("{} is not what it was any more", view.definition().reference()))
+                .remedy("ask for the views again"));
+        }
+        if self.staged.bytes() + image.len() > GROUP_BYTES_MAX {
+            return Err(Error::invalid(format!("the rows of one transaction take more than {GROUP_BYTES_MAX} bytes"))
+                .remedy("write them in parts"));
+        }
         let (at, hash) = (head.event_ts, self.hash(key));
         let created = match view.definition().has_created() {
             false => None,
@@ -132,7 +149,7 @@ impl RowStage {
                 let picture = self.picture.view(view.id());
                 let stored = find_row(picture, &self.picture.tail, hash, key, AsOf::new(at))?;
                 let stored = stored.filter(|row| row.mark.event_ts == at).and_then(|row| row.mark.created);
-                let staged = self.staged.find(view.id(), key, at).map(|(mark, _)| mark);
+                let staged = self.staged.find(view.id(), (self.hash(key), key), at).map(|(mark, _)| mark);
                 let staged = staged.filter(|(event_ts, _)| *event_ts == at).and_then(|(_, created)| created);
                 Some(stored.max(staged).unwrap_or(i64::MIN).max(self.now))
             }

@@ -1,6 +1,6 @@
 //! Rows of a group that are in no log yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::engine::commit::Batch;
@@ -13,6 +13,7 @@ type Place = (i64, Option<i64>);
 #[derive(Debug, Default)]
 pub(super) struct Staged {
     views: BTreeMap<u32, StagedView>,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -21,7 +22,8 @@ struct StagedView {
     /// Where the records begin that have a created timestamp, which is no earlier than the commit.
     undated: Vec<usize>,
     hashes: Vec<u64>,
-    rows: HashMap<Box<[u8]>, Vec<StagedRow>>,
+    /// By hash and key.
+    rows: BTreeMap<(u64, Box<[u8]>), Vec<StagedRow>>,
 }
 
 #[derive(Debug)]
@@ -32,21 +34,29 @@ struct StagedRow {
 
 impl Staged {
     /// The greatest row of a key at `at` or before: its place, and its record.
-    pub fn find(&self, view: u32, key: &[u8], at: i64) -> Option<(Place, &[u8])> {
+    pub fn find(&self, view: u32, (hash, key): (u64, &[u8]), at: i64) -> Option<(Place, &[u8])> {
         let view = self.views.get(&view)?;
-        let rows = view.rows.get(key)?.iter().filter(|row| row.place.0 <= at);
+        let rows = view.rows.get(&(hash, key.into()))?.iter().filter(|row| row.place.0 <= at);
         // Of equal places the last.
         let row = rows.max_by_key(|row| (row.place, row.record.start))?;
         Some((row.place, &view.records[row.record.clone()]))
     }
 
-    /// The keys that rows of a view are of.
-    pub fn keys(&self, view: u32) -> impl Iterator<Item = &[u8]> {
-        self.views.get(&view).into_iter().flat_map(|view| view.rows.keys().map(|key| &**key))
+    /// Bytes of all records.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Hashes and keys that rows of a view are of, from a hash on up to another.
+    pub fn keys(&self, view: u32, from: u64, to: Option<u64>) -> impl Iterator<Item = (u64, &[u8])> {
+        let rows = self.views.get(&view).map(|view| view.rows.range((from, Box::default())..));
+        let is_before = move |hash: u64| to.is_none_or(|to| hash < to);
+        rows.into_iter().flatten().map(|((hash, key), _)| (*hash, &**key)).take_while(move |(hash, _)| is_before(*hash))
     }
 
     /// Adds a row.
     pub fn push(&mut self, view: u32, (hash, key): (u64, &[u8]), place: Place, record: &[u8]) {
+        self.bytes += record.len();
         let view = self.views.entry(view).or_default();
         let start = view.records.len();
         if place.1.is_some() {
@@ -54,7 +64,7 @@ impl Staged {
         }
         view.records.extend_from_slice(record);
         view.hashes.push(hash);
-        view.rows.entry(key.into()).or_default().push(StagedRow { place, record: start..view.records.len() });
+        view.rows.entry((hash, key.into())).or_default().push(StagedRow { place, record: start..view.records.len() });
     }
 
     /// All of them, a section a view.

@@ -3,7 +3,8 @@
 use super::key::to_key;
 use super::write::moment;
 use super::{DATABASE, Entities, Named, refusal_of};
-use crate::keyspace::{Key, KeyValue, PackedLimits};
+use crate::engine::row_stage::RowStage;
+use crate::keyspace::{Key, KeyValue, Keyspace, PackedLimits};
 use crate::request::KnownAt;
 use crate::server::resp::command::{Arguments, Command, Outcome, Refusal};
 use crate::server::resp::protocol::ReplyBuffer;
@@ -27,10 +28,13 @@ impl Entities {
         command: &Command,
         database: u8,
         arguments: Arguments<'_>,
+        group: Option<(&Keyspace, &RowStage)>,
         now: i64,
         reply: &mut ReplyBuffer,
     ) -> Outcome {
         let question = Question::read(arguments, now)?;
+        // What the group has written is known now, and true from its instant on, or from when it says.
+        let group = group.filter(|_| question.known_at.is_none());
         let (name, at, known_at) = (arguments.at(1), Timestamp(question.at), question.known_at.as_ref());
         let named = if database == DATABASE { self.named(command, arguments)? } else { Named::Keys };
         let key = match named {
@@ -40,9 +44,12 @@ impl Entities {
                     self.store.row_at(&served.view, &self.key, at, known_at).map_err(|error| refusal_of(&error))?;
                 row.and_then(|row| to_key(served, name, &row, PackedLimits::default()))
             }
-            Named::Keys | Named::Some => {
-                self.store.key_at((database, name), at, known_at).map_err(|error| refusal_of(&error))?
-            }
+            Named::Keys | Named::Some => match group {
+                Some((keyspace, rows)) if at.micros() >= rows.now => {
+                    keyspace.get((database, name), at.micros()).cloned()
+                }
+                _ => self.store.key_at((database, name), at, known_at).map_err(|error| refusal_of(&error))?,
+            },
         };
         question.answer(key.as_ref(), reply)
     }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 pub use self::read::Source;
 use super::command::{Arguments, Command, Refusal};
+use crate::definition::ViewKind;
 use crate::engine::entities::{EntityRow, EntityView, EntityViews};
 use crate::engine::online::OnlineHandle;
 use crate::error::Error;
@@ -188,6 +189,11 @@ impl Served {
         Served { name: definition.reference_text(), features: names.zip(0..).collect(), online: None, view }
     }
 
+    /// Whether its rows are events.
+    fn is_of_events(&self) -> bool {
+        self.view.definition().kind == ViewKind::Event
+    }
+
     /// The place of a feature.
     ///
     /// # Errors
@@ -203,7 +209,11 @@ impl Served {
 
     fn online(&mut self, store: &KeyspaceHandle) -> Result<&mut OnlineHandle, Refusal> {
         if self.online.is_none() {
-            let features = Features::list([format!("{}:*", self.view.definition().reference())]);
+            // By name: a feature that is applied from now on is none of these.
+            let definition = self.view.definition();
+            let names =
+                definition.features.iter().map(|feature| format!("{}:{}", definition.reference(), feature.name));
+            let features = Features::list(names);
             let online = features.and_then(|features| store.online(&features));
             self.online = Some(Box::new(online.map_err(|error| refusal_of(&error))?));
         }

@@ -56,11 +56,11 @@ impl Entities {
         }
         let served = &self.views[view];
         let pairs = || (2..arguments.len()).step_by(2).map(|at| (arguments.at(at), arguments.at(at + 1)));
-        let mut event_ts = rows.now;
+        let mut event_ts = None;
         let mut values = Vec::with_capacity(arguments.len() / 2);
         for (name, text) in pairs() {
             if name == EVENT_TIME_FIELD {
-                event_ts = moment(text, &format!("{}:_ts", served.name))?;
+                event_ts = Some(moment(text, &format!("{}:_ts", served.name))?);
                 continue;
             }
             let feature = served.feature(name)?;
@@ -70,9 +70,16 @@ impl Entities {
         if values.is_empty() {
             return Err(Refusal::new(format!("ERR {} is to be given a feature beside _ts", served.name)));
         }
-        let before = rows.row(&served.view, &self.key, event_ts).map_err(|error| refusal_of(&error))?;
+        let found =
+            rows.row(&served.view, &self.key, event_ts.unwrap_or(rows.now)).map_err(|error| refusal_of(&error))?;
+        // Another event is no change of the one before it.
+        let before = found.filter(|found| !served.view.is_another_event(found, &values));
         let is_new = before.is_none();
-        let mut row = before.unwrap_or_else(|| EntityRow::empty(served.view.definition().features.len()));
+        let event_ts = match &before {
+            Some(event) if served.is_of_events() => event_ts.unwrap_or(event.event_ts),
+            _ => event_ts.unwrap_or(rows.now),
+        };
+        let mut row = before.clone().unwrap_or_else(|| EntityRow::empty(served.view.definition().features.len()));
         row.event_ts = event_ts;
         let mut added = 0;
         for (feature, value) in values {
@@ -80,7 +87,7 @@ impl Entities {
             added += i64::from(field.value.as_ref().is_none_or(Value::is_null));
             *field = EntityField { value: Some(value), deadline: None };
         }
-        rows.put(&served.view, &self.key, &row).map_err(|error| refusal_of(&error))?;
+        rows.put(&served.view, &self.key, &row, before.as_ref()).map_err(|error| refusal_of(&error))?;
         if command.name == "hset" {
             reply.integer(added);
         } else {
@@ -119,8 +126,12 @@ impl Entities {
             if after.is_none() && takes_key_away(command) {
                 return rows.delete(&served.view, &self.key, rows.now).map_err(|error| refusal_of(&error));
             }
-            let row = to_row(served, after.as_ref(), before.as_ref(), rows.now)?;
-            rows.put(&served.view, &self.key, &row).map_err(|error| refusal_of(&error))
+            let mut row = to_row(served, after.as_ref(), before.as_ref(), rows.now)?;
+            // With another deadline it is no younger; of an event there is no other row than that of its time.
+            if let Some(before) = before.as_ref().filter(|_| changes_deadlines(command) || served.is_of_events()) {
+                row.event_ts = before.event_ts;
+            }
+            rows.put(&served.view, &self.key, &row, before.as_ref()).map_err(|error| refusal_of(&error))
         });
         if done.is_err() {
             events.truncate(told);
@@ -129,15 +140,28 @@ impl Entities {
     }
 }
 
+/// Whether a command changes deadlines alone, of the entity or of features.
+fn changes_deadlines(command: &Command) -> bool {
+    command.name.trim_start_matches(['h', 'p']).starts_with("expire") || command.name.ends_with("persist")
+}
+
 /// Whether a command of which no key is left has deleted the entity, rather than every field that it had.
 fn takes_key_away(command: &Command) -> bool {
     matches!(command.name, "del" | "unlink" | "expire" | "pexpire" | "expireat" | "pexpireat")
 }
 
+/// What RFC 3339 can say, in microseconds since 1970.
+const MOMENTS: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+
 /// A moment that a client gives: RFC 3339, or microseconds since 1970. `what` names it in errors.
 pub(super) fn moment(text: &[u8], what: &str) -> Result<i64, Refusal> {
     if let Some(micros) = parse_i64(text) {
-        return Ok(micros);
+        return match MOMENTS.contains(&micros) {
+            true => Ok(micros),
+            false => Err(Refusal::new(format!(
+                "ERR {what}: {micros} microseconds since 1970 are in none of the years 1 to 9999"
+            ))),
+        };
     }
     match from_bytes(&DataType::Timestamp, text, || what.to_owned())? {
         Value::Timestamp(micros) => Ok(micros),

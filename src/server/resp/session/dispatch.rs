@@ -1,5 +1,6 @@
 //! Commands about the connection and the server, by name.
 
+use super::answers::THIS_GROUP;
 use super::{Keys, Refusal, Shared, State, Step};
 use crate::server::resp::command::{Arguments, Command};
 
@@ -33,8 +34,16 @@ impl State {
             "multi" => self.multi()?,
             "discard" => self.discard()?,
             "asof" => {
-                let (database, now) = (self.database, keys.now());
-                keys.entities().as_of(command, database, arguments, now, &mut self.replies)?;
+                let (database, now, replies) = (self.database, keys.now(), &mut self.replies);
+                match keys {
+                    Keys::Exclusive { entities, rows, keyspace, .. } => {
+                        self.seen = THIS_GROUP;
+                        entities.as_of(command, database, arguments, Some((keyspace, rows)), now, replies)?;
+                    }
+                    Keys::None { entities, .. } | Keys::Shared { entities, .. } => {
+                        entities.as_of(command, database, arguments, None, now, replies)?;
+                    }
+                }
             }
             "watch" => return self.watch(arguments, keys),
             "unwatch" => self.unwatch(),

@@ -1,8 +1,9 @@
 //! Commands of keys that name entities of feature views.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::answers::THIS_GROUP;
 use super::{Keys, Refusal, Shared, State, Step};
-use crate::engine::entities::EntityRow;
 use crate::server::resp::command::{Arguments, Command, KeyPositions, Run};
 use crate::server::resp::entities::{DATABASE, Named, Source, refuse_for_entities};
 
@@ -39,6 +40,9 @@ impl State {
             }
             (Run::Read(run), Keys::None { entities, now } | Keys::Shared { entities, now, .. }) => {
                 entities.read(view, (command, run), arguments, &Source::Online(*now), replies)?;
+            }
+            (Run::Write(_), Keys::Exclusive { rows, .. }) if rows.is_full() && !self.is_executing => {
+                return Ok(Some(Step::NextGroup));
             }
             (Run::Write(run), Keys::Exclusive { entities, rows, events, .. }) => {
                 self.seen = THIS_GROUP;
@@ -100,26 +104,23 @@ impl State {
         Ok(Some(Step::Done))
     }
 
-    /// The row of an entity that a key names, if it names one.
-    pub(super) fn row_of_entity(&self, key: &[u8], keys: &mut Keys<'_>) -> Result<Option<Option<EntityRow>>, Refusal> {
-        if self.database != DATABASE {
-            return Ok(None);
-        }
-        match keys {
-            Keys::Exclusive { entities, rows, .. } => entities.find(key, &Source::Stage(rows)),
-            Keys::None { entities, now } | Keys::Shared { entities, now, .. } => {
-                entities.find(key, &Source::Online(*now))
-            }
-        }
-    }
-
     /// Whether an entity that is watched is not what it was: whoever wrote to it, over this protocol or past it.
     pub(super) fn have_watched_rows_changed(&self, keys: &mut Keys<'_>) -> Result<bool, Refusal> {
         for (key, before) in &self.watched_rows {
-            if self.row_of_entity(key, keys)?.flatten() != *before {
+            if entity_digest(key, keys)? != Some(*before) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
+
+/// A digest of the entity that a key of database 0 names, whether it is there or not; `None`: the key names none.
+pub(super) fn entity_digest(key: &[u8], keys: &mut Keys<'_>) -> Result<Option<u64>, Refusal> {
+    let row = match keys {
+        Keys::Exclusive { entities, rows, .. } => entities.find(key, &Source::Stage(rows)),
+        Keys::None { entities, now } | Keys::Shared { entities, now, .. } => entities.find(key, &Source::Online(*now)),
+    };
+    // As text a value that is no number is equal to itself.
+    Ok(row?.map(|row| xxh3_64(format!("{row:?}").as_bytes())))
 }

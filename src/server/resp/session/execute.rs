@@ -64,7 +64,7 @@ impl State {
             return self.answered(start, keys.settled(), Step::Done);
         }
         let step = self.execute(shared, checked, arguments, keys);
-        if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::HoldBack(_)) {
+        if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::NextGroup | Step::HoldBack(_)) {
             return step;
         }
         self.push_own_messages();
@@ -120,7 +120,7 @@ impl State {
             self.tally.failed(self.last, refusal.text());
             Step::Done
         });
-        if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::HoldBack(_)) {
+        if matches!(step, Step::NeedsKeys | Step::NeedsWriter | Step::NextGroup | Step::HoldBack(_)) {
             self.last = before;
             return step;
         }

@@ -24,6 +24,7 @@ mod server;
 mod tracking;
 mod transaction;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +44,6 @@ use super::sync::lock;
 use super::tally::Tally;
 use super::tracking::Tracked;
 use super::watch::Watches;
-use crate::engine::entities::EntityRow;
 use crate::engine::row_stage::RowStage;
 use crate::keyspace::Keyspace;
 use crate::server::auth::Grant;
@@ -106,6 +106,11 @@ impl Keys<'_> {
         if let Keys::Shared { settled, .. } = self { *settled } else { 0 }
     }
 
+    /// Whether the group at hand has so many rows that others go into the next.
+    fn is_group_full(&self) -> bool {
+        matches!(self, Keys::Exclusive { rows, .. } if rows.is_full())
+    }
+
     /// The instant of the batch.
     fn now(&self) -> i64 {
         match self {
@@ -145,6 +150,8 @@ enum Step {
     Done,
     NeedsKeys,
     NeedsWriter,
+    /// It is not done: the group that it is to be part of has enough.
+    NextGroup,
     /// It is not done, and is tried again after that.
     HoldBack(Duration),
     /// It is done, and the next waits.
@@ -183,9 +190,11 @@ pub struct State {
     granted_at: u64,
     database: u8,
     transaction: Option<Transaction>,
+    /// It does the commands of one, which is whole in one group.
+    is_executing: bool,
     watches: Watches,
-    /// Entities that it watches, as they were.
-    watched_rows: Vec<(Box<[u8]>, Option<EntityRow>)>,
+    /// Entities of database 0 that it watches, by name, and a digest of what they were.
+    watched_rows: HashMap<Box<[u8]>, u64>,
     reply_mode: ReplyMode,
     name: Box<[u8]>,
     library: [Box<[u8]>; 2],
@@ -226,8 +235,9 @@ impl Session {
                 is_monitor: false,
                 database: 0,
                 transaction: None,
+                is_executing: false,
                 watches,
-                watched_rows: Vec::new(),
+                watched_rows: HashMap::new(),
                 reply_mode: ReplyMode::On,
                 name: Box::default(),
                 library: Default::default(),
@@ -285,6 +295,7 @@ impl Session {
                 Step::Done => input.consume(),
                 Step::NeedsKeys => return BatchEnd::NeedsKeys,
                 Step::NeedsWriter => return BatchEnd::NeedsWriter,
+                Step::NextGroup => return BatchEnd::Full,
                 Step::HoldBack(time) => return BatchEnd::Wait(time),
                 Step::Sleep(time) => {
                     input.consume();

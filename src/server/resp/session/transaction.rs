@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use super::check::Checked;
+use super::entity::entity_digest;
 use super::{Keys, Shared, State, Step};
 use crate::server::resp::command::{Arguments, Flag, Refusal, Run};
+use crate::server::resp::entities::DATABASE;
 use crate::server::resp::input::Kept;
 
 /// Most bytes of commands that a transaction keeps. Who sends more is cut off.
@@ -91,8 +93,12 @@ impl State {
             return Ok(Step::NeedsKeys);
         }
         for key in arguments.from(1) {
-            if let Some(row) = self.row_of_entity(key, keys)? {
-                self.watched_rows.push((key.into(), row));
+            // What was watched before stays as it was then.
+            if self.database == DATABASE
+                && !self.watched_rows.contains_key(key)
+                && let Some(digest) = entity_digest(key, keys)?
+            {
+                self.watched_rows.insert(key.into(), digest);
             }
         }
         let Some((keyspace, now)) = keys.look() else { return Ok(Step::NeedsKeys) };
@@ -112,6 +118,14 @@ impl State {
             self.transaction = None;
             self.watch_nothing();
             return Err(Refusal::fixed("EXECABORT Transaction discarded because of previous errors."));
+        }
+        // Rows of views are not held still by a look at the keys: what is committed meanwhile would show in some answers alone.
+        let is_still = matches!(keys, Keys::Exclusive { .. }) || keys.entities().first_cursor().is_none();
+        if transaction.has_reads && !is_still {
+            return Ok(Step::NeedsWriter);
+        }
+        if keys.is_group_full() {
+            return Ok(Step::NextGroup);
         }
         let has_changed_rows = keys.look().is_some() && self.have_watched_rows_changed(keys)?;
         let Some(transaction) = &self.transaction else { return Err(Refusal::SYNTAX) };
@@ -134,6 +148,7 @@ impl State {
         self.watch_nothing();
         self.replies.array(commands.len());
         let mut closes = false;
+        self.is_executing = true;
         for (checked, range) in commands {
             let arguments = arguments.get(&range);
             // Another key may have been shown since the command was queued, or among those before it.
@@ -147,6 +162,7 @@ impl State {
             }
             closes |= self.execute(shared, checked, arguments, keys) == Step::Close;
         }
+        self.is_executing = false;
         self.last = ("exec", None);
         Ok(if closes { Step::Close } else { Step::Done })
     }

@@ -424,3 +424,90 @@ fn entities_are_listed_counted_and_flushed_with_the_keys() {
     assert_eq!(served.stored("weather:temp", None), " NOT_FOUND");
     peer.talk(&[("ASOF weather:JFK 2026-03-01T11:00:00Z", "nil"), ("ASOF weather:JFK NOW KNOWN 3", "[temp, 1.0]")]);
 }
+
+/// Each was found by a reader of this change, and answered otherwise then.
+#[test]
+fn what_readers_found_stays_mended() {
+    let served = serve();
+    let mut peer = served.peer();
+    // A deadline makes a row no younger: the view's TTL goes by its own time.
+    peer.talk(&[("HSET weather:JFK temp 1", ":1")]);
+    served.wait(2 * 3_600);
+    peer.talk(&[("EXPIRE weather:JFK 100000", ":1"), ("HGET weather:JFK _ts", NOW)]);
+    served.wait(2 * 3_600);
+    peer.talk(&[("EXISTS weather:JFK", ":0")]);
+    // What is no number is what it was.
+    peer.talk(&[("HSET weather:JFK temp NaN", ":1")]);
+    peer.ask("WATCH weather:JFK|SELECT 1|MULTI|PING|EXEC|SELECT 0|", "+OK|+OK|+OK|+QUEUED|*1|+PONG|+OK|");
+    // A view's row is watched from whichever database.
+    peer.ask("WATCH weather:LGA|SELECT 1|", "+OK|+OK|");
+    let row = Row::new().at(served.clock.now()).set("origin", "LGA").set("temp", 1.0).set("visib", None::<f64>);
+    served.store.write_rows("weather", [row.set("sky", None::<&str>).set("flights", None::<i64>)]).unwrap();
+    peer.ask("MULTI|PING|EXEC|SELECT 0|", "+OK|+QUEUED|*-1|+OK|");
+    // A moment of now is one after what was written before it.
+    peer.ask("HSET weather:JFK temp 2|ASOF weather:JFK NOW FIELDS temp|SET k 1|ASOF k NOW|", ":0|*1|$3|2.0|+OK|$1|1|");
+    // A rule that came later is kept by what is set from then on.
+    let mut stricter = definitions();
+    let weather = stricter.views.iter_mut().find(|view| view.name == "weather").unwrap();
+    weather.features[2].rules = Rules { not_null: true, one_of: vec!["clear".into()], ..Rules::default() };
+    served.store.apply(&stricter, ApplyOptions::default()).unwrap();
+    peer.talk(&[
+        ("HSET weather:JFK visib 3", ":1"),
+        ("EXPIRE weather:JFK 1000", ":1"),
+        ("HDEL weather:JFK visib", ":1"),
+        ("HSET weather:JFK sky dark", "-ERR weather:sky: 'dark' is none of one_of = clear"),
+        ("HSET weather:EWR temp 1", "-ERR weather:sky: null, and the rule is not_null"),
+        (
+            "HSET weather:JFK temp 1 _ts 9223372036854775807",
+            "-ERR weather:_ts: 9223372036854775807 microseconds since 1970 are in none of the years 1 to 9999",
+        ),
+    ]);
+}
+
+#[test]
+fn of_an_event_there_is_one_row_and_another_event_begins_anew() {
+    let served = serve();
+    let purchase = FeatureView::new("purchase").entity("tail").event_id("order_id", DataType::String);
+    let purchase = purchase.feature("order_id", DataType::String).feature("amount", DataType::Int64);
+    served.store.apply(&definitions().view(purchase), ApplyOptions::default()).unwrap();
+    let mut peer = served.peer();
+    peer.talk(&[("HSET purchase:5 amount 1", "-ERR purchase:order_id is its event id, and is not set; set it too")]);
+    peer.talk(&[("HSET purchase:5 order_id a amount 99", ":2")]);
+    served.wait(1);
+    peer.talk(&[("HSET purchase:5 amount 98", ":0"), ("EXPIRE purchase:5 100", ":1"), ("HGET purchase:5 _ts", NOW)]);
+    peer.talk(&[
+        ("HSET purchase:5 order_id b", ":1"),
+        ("HGETALL purchase:5", "[order_id, b]"),
+        ("TTL purchase:5", ":-1"),
+    ]);
+    peer.talk(&[(&format!("ASOF purchase:5 {NOW}"), "[order_id, a, amount, 98]")]);
+}
+
+#[test]
+fn a_transaction_that_reads_rows_and_keys_sees_one_state_of_them() {
+    let served = serve();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (mut peer, stop) = (served.peer(), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            let mut number = 0;
+            while !stop.load(SeqCst) {
+                number += 1;
+                peer.send(&format!(
+                    "MULTI|SET k {number}|HSET weather:A flights {number}|HSET weather:B flights {number}|EXEC|"
+                ));
+                (0..5).for_each(|_| drop(peer.answer()));
+            }
+        })
+    };
+    let mut peer = served.peer();
+    for _ in 0..500 {
+        peer.send("MULTI|HGET weather:A flights|GET k|HGET weather:B flights|EXEC|");
+        (0..4).for_each(|_| drop(peer.answer()));
+        let answer = peer.answer();
+        let parts: Vec<&str> = answer.trim_matches(['[', ']']).split(", ").collect();
+        assert!(parts.windows(2).all(|pair| pair[0] == pair[1]), "{answer}");
+    }
+    stop.store(true, SeqCst);
+    writer.join().unwrap();
+}
