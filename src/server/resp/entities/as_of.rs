@@ -40,8 +40,11 @@ impl Entities {
         let key = match named {
             Named::Entity(view) => {
                 let served = &self.views[view];
-                let row =
-                    self.store.row_at(&served.view, &self.key, at, known_at).map_err(|error| refusal_of(&error))?;
+                let row = match group {
+                    Some((_, rows)) => rows.row(&served.view, &self.key, at.micros()),
+                    None => self.store.row_at(&served.view, &self.key, at, known_at),
+                };
+                let row = row.map_err(|error| refusal_of(&error))?;
                 row.and_then(|row| to_key(served, name, &row, PackedLimits::default()))
             }
             Named::Keys | Named::Some => match group {
