@@ -112,9 +112,10 @@ impl Engine {
         keyspace.begin(ticket, now);
         let mut rows = RowStage::new(&self.reads, now, self.options.max_future_skew_us);
         let given = group(&mut keyspace, &mut rows);
-        let (records, count) = keyspace.take_records();
+        let recorded = keyspace.take_records();
         drop(keyspace);
         let batch = rows.into_batch().and_then(|mut batch| {
+            let (records, count) = recorded?;
             push_keyspace(&mut batch, &records, count, self.reads.hash_seed())?;
             Ok(batch)
         });

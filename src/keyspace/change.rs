@@ -3,6 +3,7 @@
 use super::hash::{FieldBefore, Hash};
 use super::key::{Key, KeyValue, LastUse, StringValue};
 use super::{Database, Keyspace};
+use crate::error::Result;
 use crate::format::keyspace::{Change, KeyName};
 
 /// What a change is undone by.
@@ -44,8 +45,16 @@ impl Keyspace {
     }
 
     /// The records of the group's changes, back to back, and how many they are.
-    pub fn take_records(&mut self) -> (Vec<u8>, u32) {
+    ///
+    /// # Errors
+    /// One cannot be recorded, for a name that is too long: the group is to be undone. [`check_name`](super::check_name) tells before.
+    pub fn take_records(&mut self) -> Result<(Vec<u8>, u32)> {
         self.records.take()
+    }
+
+    /// Bytes of the group's records so far.
+    pub fn recorded_bytes(&self) -> usize {
+        self.records.bytes()
     }
 
     /// Ends the group: what it changed stays.

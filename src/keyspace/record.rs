@@ -18,6 +18,8 @@ pub(super) struct Records {
     /// Fields that were set last, and whose.
     pairs: Vec<u8>,
     pairs_of: Option<(u8, Box<[u8]>)>,
+    /// Why a change could not be recorded: the group is then not to be kept.
+    error: Option<Error>,
 }
 
 impl Records {
@@ -30,6 +32,7 @@ impl Records {
             is_open: false,
             pairs: Vec::new(),
             pairs_of: None,
+            error: None,
         }
     }
 
@@ -45,6 +48,7 @@ impl Records {
         self.is_open = false;
         self.pairs.clear();
         self.pairs_of = None;
+        self.error = None;
     }
 
     /// The event time of the group; before the first there is none.
@@ -57,9 +61,20 @@ impl Records {
     }
 
     /// The records, and how many they are.
-    pub fn take(&mut self) -> (Vec<u8>, u32) {
+    ///
+    /// # Errors
+    /// A change could not be recorded.
+    pub fn take(&mut self) -> Result<(Vec<u8>, u32)> {
         self.push_pairs();
-        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.count))
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => Ok((std::mem::take(&mut self.bytes), std::mem::take(&mut self.count))),
+        }
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() + self.pairs.len()
     }
 
     /// A change. A value that is longer than one record may hold takes several.
@@ -123,9 +138,11 @@ impl Records {
     }
 
     fn push_one(&mut self, key: KeyName<'_>, change: Change<'_>) {
-        push_change(&self.layout, key, change, self.at, &mut self.bytes)
-            .expect("names are checked before keys are made");
-        self.count += 1;
+        let pushed = check_name(key.1).and_then(|()| push_change(&self.layout, key, change, self.at, &mut self.bytes));
+        match pushed {
+            Ok(_) => self.count += 1,
+            Err(error) => self.error = self.error.take().or(Some(error)),
+        }
     }
 }
 

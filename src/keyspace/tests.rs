@@ -187,7 +187,7 @@ proptest! {
                 keyspace.undo();
                 model = before;
             } else {
-                let (records, count) = keyspace.take_records();
+                let (records, count) = keyspace.take_records().unwrap();
                 prop_assert_eq!(replay(&records, &mut replayed), count);
                 keyspace.keep();
             }
@@ -289,7 +289,7 @@ fn fields_that_are_set_one_after_the_other_share_a_record() {
     }
     keyspace.set_field((0, b"other"), b"f", b"v");
     keyspace.set_field((1, b"other"), b"f", b"v");
-    assert_eq!(keyspace.take_records().1, 3);
+    assert_eq!(keyspace.take_records().unwrap().1, 3);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn values_longer_than_a_record_may_hold_come_back_whole() {
     keyspace.set_field((0, b"h"), b"f", &value);
     keyspace.set_string((0, b"part"), b"x".to_vec(), None);
     keyspace.write_string((0, b"part"), 3, &value);
-    let (records, count) = keyspace.take_records();
+    let (records, count) = keyspace.take_records().unwrap();
     assert_eq!(count, 3 + 1 + 3 + 1 + 3);
     let mut replayed = Keyspace::new(2);
     replay(&records, &mut replayed);

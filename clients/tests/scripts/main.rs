@@ -34,12 +34,17 @@ fn rest(stream: &mut TcpStream, said: &mut Vec<u8>) {
     }
 }
 
-/// What is each server's own: numbers of clients, instants, ports.
+/// What is each server's own: numbers of clients, instants, ports, versions.
 fn without_chance(said: &[u8]) -> String {
     let mut lines: Vec<String> = said.escape_ascii().to_string().split("\\r\\n").map(str::to_owned).collect();
     for at in 0..lines.len() {
         if lines[at] == "id" && lines.get(at + 1).is_some_and(|next| next.starts_with(':')) {
             lines[at + 1] = ":ID".to_owned();
+        }
+        // $5, and the version of Redis that it is, in HELLO.
+        if lines[at] == "version" && at + 2 < lines.len() {
+            lines[at + 1] = "$LENGTH".to_owned();
+            lines[at + 2] = "VERSION".to_owned();
         }
         // +1719849600.123456 [0 127.0.0.1:4711] "GET" "x"
         let is_monitor = lines[at].starts_with("+1") && lines[at].contains(" [");

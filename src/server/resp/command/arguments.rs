@@ -28,6 +28,11 @@ impl<'a> Arguments<'a> {
         self.ranges.is_empty()
     }
 
+    /// Bytes of all of them.
+    pub fn bytes(self) -> usize {
+        self.ranges.iter().map(ExactSizeIterator::len).sum()
+    }
+
     /// One of them.
     ///
     /// # Panics

@@ -115,11 +115,12 @@ impl Entities {
         let told = events.len();
         self.scratch.begin(0, rows.now);
         let outcome = run(&mut Writer::new(&mut self.scratch, DATABASE, rows.now, events), arguments, reply);
-        let (_, changes) = self.scratch.take_records();
+        // A key that names an entity may be longer than one that the keyspace has: this one has no other name there.
+        let changes = self.scratch.take_records().map(|(_, changes)| changes);
         self.scratch.keep();
         let after = self.scratch.take_out((DATABASE, name));
         let done = outcome.and_then(|()| {
-            if changes == 0 {
+            if changes.map_err(|error| refusal_of(&error))? == 0 {
                 return Ok(());
             }
             let served = &self.views[view];

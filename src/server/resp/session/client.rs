@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::answers::ReplyMode;
 use super::channels::count;
-use super::greeting::is_plain;
+use super::greeting::{NAME_BYTES_MAX, is_plain};
 use super::server::too_many;
 use super::{Shared, State, Step};
 use crate::server::resp::clients::Client;
@@ -156,6 +156,9 @@ impl State {
         };
         if !is_plain(arguments.at(3)) {
             return Err(Refusal::new(format!("ERR {name} cannot contain spaces, newlines or special characters.")));
+        }
+        if arguments.at(3).len() > NAME_BYTES_MAX {
+            return Err(Refusal::new(format!("ERR {name} takes at most {NAME_BYTES_MAX} bytes")));
         }
         self.library[place] = arguments.at(3).into();
         self.replies.ok();

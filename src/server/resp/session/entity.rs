@@ -79,7 +79,7 @@ impl State {
             _ => {}
         }
         let start = self.replies.bytes().len();
-        let mut answers: Vec<Vec<u8>> = Vec::new();
+        let (mut answers, mut answered): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
         for key in command.keys.of(arguments) {
             let bytes = [arguments.at(0), key].concat();
             let ranges = [0..arguments.at(0).len(), arguments.at(0).len()..bytes.len()];
@@ -92,7 +92,11 @@ impl State {
                 };
             }
             answers.push(self.replies.bytes()[start..].to_vec());
+            answered += self.replies.bytes().len() - start;
             self.replies.truncate(start);
+            if answered > shared.reply_bytes_max() {
+                return Err(Refusal::ANSWER_TOO_LONG);
+            }
         }
         if command.name == "mget" {
             self.replies.array(answers.len());

@@ -6,11 +6,36 @@ use super::answers::THIS_GROUP;
 use super::check::{self, Checked, NotChecked};
 use super::transaction::Transaction;
 use super::{Keys, Refusal, Shared, State, Step};
+use crate::keyspace::check_name;
 use crate::server::resp::command::{Arguments, Command, Flag, Outcome, Reader, Run, Writer};
 use crate::server::resp::protocol::{ReplyBuffer, Version};
 
 /// Who makes messages faster than event loops hand them out waits so long.
 const MAIL_PAUSE: Duration = Duration::from_millis(1);
+
+/// A group whose records take so many bytes has enough: other commands are for the next.
+const GROUP_BYTES: usize = if cfg!(test) { 4 << 20 } else { 64 << 20 };
+/// A transaction is one group, and refused what would make it longer. The log takes a frame of 1 GiB.
+const GROUP_BYTES_MAX: usize = if cfg!(test) { 24 << 20 } else { 768 << 20 };
+/// Longest name of a field, in bytes: a record holds it whole.
+const FIELD_BYTES_MAX: usize = 8 << 20;
+
+/// Refuses names that no record can say, before anything is changed.
+fn check_names(command: &Command, arguments: Arguments<'_>) -> Result<(), Refusal> {
+    for name in command.keys.of(arguments) {
+        check_name(name).map_err(|error| Refusal::new(format!("ERR {error}")))?;
+    }
+    let fields = match command.name {
+        "hset" | "hmset" => arguments.len(),
+        "hsetnx" | "hincrby" | "hincrbyfloat" => 3,
+        _ => 0,
+    };
+    let is_long = |at: usize| arguments.at(at).len() > FIELD_BYTES_MAX;
+    match (2..fields).step_by(2).any(is_long) {
+        true => Err(Refusal::new(format!("ERR a field's name takes at most {FIELD_BYTES_MAX} bytes"))),
+        false => Ok(()),
+    }
+}
 
 impl State {
     /// A command, from its name to its answer.
@@ -162,6 +187,13 @@ impl State {
         let (Keys::Exclusive { keyspace, now, events, .. }, Run::Write(run)) = (&mut *keys, command.run) else {
             return Ok(Step::NeedsWriter);
         };
+        check_names(command, arguments)?;
+        if !self.is_executing && keyspace.recorded_bytes() >= GROUP_BYTES {
+            return Ok(Step::NextGroup);
+        }
+        if keyspace.recorded_bytes() + arguments.bytes() > GROUP_BYTES_MAX {
+            return Err(Refusal::fixed("ERR the transaction writes more than fits into one"));
+        }
         // Before it is done: afterwards its answer is all that tells what was there.
         if self.replies.bytes().len() > shared.reply_bytes_max() {
             return Err(Refusal::ANSWER_TOO_LONG);

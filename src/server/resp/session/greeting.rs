@@ -32,6 +32,9 @@ pub(super) fn is_plain(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_graphic)
 }
 
+/// Longest name of a client, or of its library, in bytes: each is shown wherever clients are listed.
+pub(super) const NAME_BYTES_MAX: usize = 4 << 10;
+
 impl State {
     pub(super) fn ping(&mut self, arguments: Arguments<'_>) -> Result<(), Refusal> {
         if arguments.len() > 2 {
@@ -81,6 +84,7 @@ impl State {
         }
         if !grant.access.may(Scope::Read, None) {
             self.subscriptions.clear();
+            self.tracked.stop();
         }
         self.grant = Some(grant);
     }
@@ -153,6 +157,9 @@ impl State {
     pub(super) fn set_name(&mut self, name: &[u8]) -> Result<(), Refusal> {
         if !is_plain(name) {
             return Err(NAME_REFUSED);
+        }
+        if name.len() > NAME_BYTES_MAX {
+            return Err(Refusal::new(format!("ERR a client's name takes at most {NAME_BYTES_MAX} bytes")));
         }
         self.name = name.into();
         Ok(())

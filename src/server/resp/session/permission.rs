@@ -85,6 +85,10 @@ fn need(Checked { command, subcommand }: Checked, arguments: Arguments<'_>) -> N
         (Run::Session, "publish") => need(&[Scope::Write], Reach::Everything),
         (Run::Session, "info" | "subscribe" | "psubscribe") => need(&[Scope::Read], Reach::Everything),
         (Run::Session, "pubsub") if has(Flag::PubSub) => need(&[Scope::Read], Reach::Everything),
+        // Who tracks is told of every key that changes.
+        (Run::Session, "client") if subcommand.is_some_and(|subcommand| subcommand.name == "tracking") => {
+            need(&[Scope::Read], Reach::Everything)
+        }
         (Run::Session, _) => need(&[], Reach::Connection),
     }
 }
@@ -143,6 +147,7 @@ mod tests {
             ("INFO", &[Scope::Read]),
             ("SUBSCRIBE a", &[Scope::Read]),
             ("PUBSUB CHANNELS", &[Scope::Read]),
+            ("CLIENT TRACKING ON", &[Scope::Read]),
             ("PUBLISH a b", &[Scope::Write]),
             ("FLUSHALL", &[Scope::Admin]),
             ("FLUSHDB", &[Scope::Admin]),
@@ -194,7 +199,7 @@ mod tests {
         }
         free.sort();
         let expected = "acl|cat acl|whoami auth client|caching client|getname client|getredir client|id client|info \
-            client|no-touch client|reply client|setinfo client|setname client|tracking client|trackinginfo cluster|info \
+            client|no-touch client|reply client|setinfo client|setname client|trackinginfo cluster|info \
             cluster|keyslot cluster|myid cluster|nodes cluster|shards cluster|slots command|count command|docs \
             command|getkeys command|getkeysandflags command|info command|list discard echo exec function|list \
             function|stats hello lastsave multi ping punsubscribe quit readonly readwrite reset select time unsubscribe \

@@ -151,6 +151,10 @@ impl State {
         self.is_executing = true;
         for (checked, range) in commands {
             let arguments = arguments.get(&range);
+            if self.replies.bytes().len() > shared.reply_bytes_max() {
+                self.replies.error(Refusal::ANSWER_TOO_LONG.text());
+                continue;
+            }
             // Another key may have been shown since the command was queued, or among those before it.
             if let Err(refusal) = self.check_permission(checked, arguments, keys.entities()) {
                 self.replies.error(format!(

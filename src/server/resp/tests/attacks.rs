@@ -176,3 +176,71 @@ fn requests_of_other_protocols_are_not_answered_before_the_password_either() {
         assert!(!answered.contains("Host") && answered.len() < 64, "{answered}");
     }
 }
+
+/// A name that no record can say ended the server once, which then could not be closed in order.
+#[test]
+fn a_name_that_is_too_long_for_a_record_is_refused_by_every_command_that_writes() {
+    let server = start();
+    let mut peer = Peer::new(&server);
+    peer.ask("SET a 1|", "+OK|");
+    for len in [65_531, 65_532, 1 << 20] {
+        let long = "n".repeat(len);
+        for command in [
+            "SET N v",
+            "SETEX N 9 v",
+            "SETNX N v",
+            "GETSET N v",
+            "MSET a 1 N v",
+            "MSETNX b 1 N v",
+            "APPEND N v",
+            "SETRANGE N 0 v",
+            "INCR N",
+            "INCRBYFLOAT N 1",
+            "HSET N f v",
+            "HMSET N f v",
+            "HSETNX N f v",
+            "HINCRBY N f 1",
+            "HINCRBYFLOAT N f 1",
+            "RENAME a N",
+            "RENAME N a",
+            "COPY a N",
+            "COPY N a",
+            "MOVE N 1",
+            "EXPIRE N 9",
+            "DEL N",
+        ] {
+            let words: Vec<&str> = command.split(' ').map(|word| if word == "N" { &*long } else { word }).collect();
+            let request: String = words.iter().map(|word| format!("${}|{word}|", word.len())).collect();
+            peer.send(&format!("*{}|{request}", words.len()));
+            let answer = peer.answer();
+            assert_eq!(answer.contains("at most 65531 are stored"), len > 65_531, "{command} of {len}: {answer}");
+            let del = format!("*2|$3|DEL|${}|{long}|", long.len());
+            peer.send(&del);
+            peer.answer();
+            peer.ask("SET a 1|", "+OK|");
+            peer.send("DEL b|");
+            peer.answer();
+        }
+    }
+    let field = "f".repeat((8 << 20) + 1);
+    peer.send(&format!("*4|$4|HSET|$1|h|${}|{field}|$1|v|", field.len()));
+    assert_eq!(peer.answer(), "-ERR a field's name takes at most 8388608 bytes");
+    peer.ask("EXISTS h|", ":0|");
+}
+
+/// Large values of some clients failed small ones of others, whose group they shared: a group has enough long before the log's frame has.
+#[test]
+fn who_writes_much_fails_nobody_else() {
+    let server = start();
+    let value = format!("${}|{}|", 8 << 20, "v".repeat(8 << 20));
+    let sets: String = (0..4).map(|n| format!("*3|$3|SET|$1|{n}|{value}")).collect();
+    let mut peer = Peer::new(&server);
+    // Of one connection too they go on in the next group.
+    peer.send(&sets);
+    assert_eq!([(); 4].map(|()| peer.answer()), ["+OK"; 4]);
+    // A transaction is one group, and what is too much for it is refused alone.
+    peer.send(&format!("MULTI|{sets}EXEC|"));
+    let answers: Vec<String> = (0..6).map(|_| peer.answer()).collect();
+    let refused = "-ERR the transaction writes more than fits into one";
+    assert_eq!(answers[5], format!("[+OK, +OK, {refused}, {refused}]"));
+}
