@@ -4,7 +4,7 @@
 mod as_of;
 mod taken;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::as_of::{Moment, Rows};
@@ -30,10 +30,23 @@ pub struct LiveKeyspace {
     ticket: AtomicU64,
     /// Groups up to this ticket are in the log, as durable as the store was opened for, or were undone.
     settled: AtomicU64,
-    /// The tickets of those that were undone.
-    undone: Mutex<Vec<u64>>,
+    /// That of the group that was begun last. Those before it are kept by who still asks for them, and by nobody else.
+    fate: Mutex<GroupFate>,
     /// The greatest time that was given to anything.
     now: AtomicI64,
+}
+
+/// What becomes of a group, for who read what it changed before it was settled. Clones are of the same group.
+#[derive(Clone, Debug, Default)]
+pub struct GroupFate {
+    is_undone: Arc<AtomicBool>,
+}
+
+impl GroupFate {
+    /// Whether the group was undone. It is known once its ticket is settled.
+    pub fn was_undone(&self) -> bool {
+        self.is_undone.load(Ordering::Acquire)
+    }
 }
 
 impl LiveKeyspace {
@@ -52,9 +65,10 @@ impl LiveKeyspace {
         self.settled.load(Ordering::Acquire)
     }
 
-    /// Whether the group of a settled ticket was undone.
-    pub fn was_undone(&self, ticket: u64) -> bool {
-        lock(&self.undone).contains(&ticket)
+    /// Of the group that was begun last, and is the only one that may not be settled: whoever reads keys of it takes this
+    /// before the guard goes.
+    pub fn fate(&self) -> GroupFate {
+        lock(&self.fate).clone()
     }
 
     /// The instant to compare deadlines with: that of the clock, and never before one that was given.
@@ -84,7 +98,7 @@ impl Engine {
             keyspace: RwLock::new(keyspace),
             ticket: AtomicU64::new(0),
             settled: AtomicU64::new(0),
-            undone: Mutex::default(),
+            fate: Mutex::default(),
             now: AtomicI64::new(core.state.ingested_at_us),
         };
         Ok(self.keyspace.get_or_init(|| Arc::new(live)))
@@ -110,6 +124,8 @@ impl Engine {
         live.ticket.store(ticket, Ordering::Relaxed);
         let mut keyspace = live.write();
         keyspace.begin(ticket, now);
+        let fate = GroupFate::default();
+        *lock(&live.fate) = fate.clone();
         let mut rows = RowStage::new(&self.reads, now, self.options.max_future_skew_us);
         let given = group(&mut keyspace, &mut rows);
         let recorded = keyspace.take_records();
@@ -129,7 +145,7 @@ impl Engine {
             Ok(()) => keyspace.keep(),
             Err(_) => {
                 keyspace.undo();
-                lock(&live.undone).push(ticket);
+                fate.is_undone.store(true, Ordering::Release);
             }
         }
         // Before anybody can read what was undone as if it were settled.

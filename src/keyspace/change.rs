@@ -304,14 +304,13 @@ impl Keyspace {
     }
 
     /// As [`Keyspace::change`], and no answer depends on it. Whatever happens to keys goes through here, [`Keyspace::put`] or
-    /// [`Keyspace::take`]: they keep the counts.
+    /// [`Keyspace::take`]: they keep the deadlines.
     fn alter<T>(&mut self, (database, name): KeyName<'_>, alter: impl FnOnce(&mut Key) -> T) -> Option<T> {
         let database = &mut self.databases[usize::from(database)];
         let key = database.keys.get_mut(name)?;
-        let had_deadlines = key.has_deadlines();
+        let before = key.earliest_deadline();
         let done = alter(key);
-        database.with_deadlines += usize::from(key.has_deadlines());
-        database.with_deadlines -= usize::from(had_deadlines);
+        database.deadlines.follow(name, before, key.earliest_deadline());
         Some(done)
     }
 
@@ -328,26 +327,22 @@ impl Keyspace {
 
     /// Takes fields out that are past their deadline; another stays. As nobody can see them, no answer depends on it.
     pub(super) fn forget_fields(&mut self, key: KeyName<'_>, fields: &[Box<[u8]>]) {
-        let next = self.alter(key, |key| {
-            let KeyValue::Hash(hash) = &mut key.value else { return None };
-            fields.iter().for_each(|field| drop(hash.remove(field)));
-            key.earliest_deadline()
+        self.alter(key, |key| {
+            if let KeyValue::Hash(hash) = &mut key.value {
+                fields.iter().for_each(|field| drop(hash.remove(field)));
+            }
         });
-        if let Some(next) = next.flatten() {
-            self.remember(key, next);
-        }
     }
 
     /// Puts a key in; the one that had its name.
     fn put(&mut self, database: u8, key: Key) -> Option<Key> {
-        let deadline = key.earliest_deadline();
-        if let Some(deadline) = deadline {
-            self.remember((database, &key.name), deadline);
-        }
         let database = &mut self.databases[usize::from(database)];
-        database.with_deadlines += usize::from(deadline.is_some());
+        let deadline = key.earliest_deadline();
+        let going = deadline.map(|_| key.name.clone());
         let before = database.keys.insert(key);
-        database.with_deadlines -= usize::from(before.as_ref().is_some_and(Key::has_deadlines));
+        if let Some(name) = going.as_deref().or(before.as_ref().map(|before| &*before.name)) {
+            database.deadlines.follow(name, before.as_ref().and_then(Key::earliest_deadline), deadline);
+        }
         if before.is_none() {
             database.added = self.ticket;
         }
@@ -368,42 +363,18 @@ impl Keyspace {
     pub(super) fn take(&mut self, (database, name): KeyName<'_>) -> Option<Key> {
         let database = &mut self.databases[usize::from(database)];
         let key = database.keys.remove(name)?;
-        database.with_deadlines -= usize::from(key.has_deadlines());
+        database.deadlines.follow(name, key.earliest_deadline(), None);
         database.removed = self.ticket;
         Some(key)
     }
 
     /// A key's deadline before; `None`: it is not there.
     fn put_deadline(&mut self, key: KeyName<'_>, deadline: Option<i64>) -> Option<Option<i64>> {
-        let before = self.change(key, |key| std::mem::replace(&mut key.deadline, deadline))?;
-        if let Some(deadline) = deadline {
-            self.remember(key, deadline);
-        }
-        Some(before)
+        self.change(key, |key| std::mem::replace(&mut key.deadline, deadline))
     }
 
     /// A field's deadline before; `None`: its hash is not there.
     fn put_field_deadline(&mut self, key: KeyName<'_>, field: &[u8], deadline: Option<i64>) -> Option<Option<i64>> {
-        let before = self.with_hash(key, |hash| hash.set_deadline(field, deadline))?;
-        if let Some(deadline) = deadline {
-            self.remember(key, deadline);
-        }
-        Some(before)
-    }
-
-    /// A key, or a field of it, goes then.
-    fn remember(&mut self, (database, name): KeyName<'_>, deadline: i64) {
-        self.deadlines.push(database, name, deadline);
-        let live: usize = self.databases.iter().map(|database| database.with_deadlines).sum();
-        if self.deadlines.len() > 2 * live + DEADLINES_SPARE {
-            let databases = &self.databases;
-            self.deadlines.retain(|due| {
-                let key = databases[usize::from(due.database)].keys.get(&due.name);
-                key.and_then(Key::earliest_deadline) == Some(due.deadline)
-            });
-        }
+        self.with_hash(key, |hash| hash.set_deadline(field, deadline))
     }
 }
-
-/// So many deadlines are remembered beyond twice those there are, before those that hold no more are forgotten.
-const DEADLINES_SPARE: usize = 1_024;

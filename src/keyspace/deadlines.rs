@@ -1,49 +1,34 @@
-//! Which keys go next.
+//! Which keys of a database go next.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
-/// Deadlines of keys, the first first. One that was put off or taken away stays here until its time: who asks then looks at the key.
+/// The keys of a database that go by themselves, the first first: each once, at its earliest deadline. Whatever is done to a key is
+/// followed here, so that no deadline stands here which holds no more, and none is missing that does.
 #[derive(Debug, Default)]
 pub struct Deadlines {
-    heap: BinaryHeap<Reverse<Due>>,
-}
-
-/// A deadline that a key had once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Due {
-    /// Microseconds since 1970.
-    pub deadline: i64,
-    /// Of which database.
-    pub database: u8,
-    /// The key's name.
-    pub name: Box<[u8]>,
+    in_order: BTreeSet<(i64, Box<[u8]>)>,
 }
 
 impl Deadlines {
-    /// Remembers that a key, or a field of it, goes then.
-    pub fn push(&mut self, database: u8, name: &[u8], deadline: i64) {
-        self.heap.push(Reverse(Due { deadline, database, name: name.into() }));
+    /// Follows a key whose earliest deadline was `before`, and is `after` now.
+    pub fn follow(&mut self, name: &[u8], before: Option<i64>, after: Option<i64>) {
+        // Of most changes, and before anything is allocated for them.
+        if before == after {
+            return;
+        }
+        let known = before.and_then(|deadline| self.in_order.take(&(deadline, name.into())));
+        if let Some(deadline) = after {
+            self.in_order.insert((deadline, known.map_or_else(|| name.into(), |(_, name)| name)));
+        }
     }
 
-    /// The next deadline that has come by `now`.
-    pub fn pop(&mut self, now: i64) -> Option<Due> {
-        let next = self.heap.peek_mut().filter(|next| next.0.deadline <= now)?;
-        Some(std::collections::binary_heap::PeekMut::pop(next).0)
+    /// The key that goes first, and when: microseconds since 1970.
+    pub fn first(&self) -> Option<(i64, &[u8])> {
+        self.in_order.first().map(|(deadline, name)| (*deadline, &**name))
     }
 
-    /// When the next is due.
-    pub fn next(&self) -> Option<i64> {
-        self.heap.peek().map(|next| next.0.deadline)
-    }
-
-    /// How many are remembered, those included that hold no more.
+    /// How many keys go.
     pub fn len(&self) -> usize {
-        self.heap.len()
-    }
-
-    /// Forgets those that `holds` denies.
-    pub fn retain(&mut self, mut holds: impl FnMut(&Due) -> bool) {
-        self.heap.retain(|due| holds(&due.0));
+        self.in_order.len()
     }
 }

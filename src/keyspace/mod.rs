@@ -23,7 +23,7 @@ pub use record::check_name;
 pub use table::Cursor;
 
 use self::change::Undo;
-use self::deadlines::{Deadlines, Due};
+use self::deadlines::Deadlines;
 use self::record::Records;
 use self::table::Table;
 pub use crate::format::keyspace::KeyName;
@@ -38,7 +38,6 @@ pub const DATABASES: usize = crate::format::keyspace::DATABASES as usize;
 #[derive(Debug)]
 pub struct Keyspace {
     databases: [Database; DATABASES],
-    deadlines: Deadlines,
     seed: u64,
     /// Up to which size hashes stay packed, from the next change on.
     pub packed_limits: PackedLimits,
@@ -56,13 +55,13 @@ struct Database {
     removed: u64,
     /// The ticket of the last change that added one.
     added: u64,
-    /// How many keys have deadlines, or fields with such.
-    with_deadlines: usize,
+    /// Which keys go next. They lie with the keys, so that both leave together, and come back together.
+    deadlines: Deadlines,
 }
 
 impl Database {
     fn new(seed: u64) -> Database {
-        Database { keys: Table::new(seed), removed: 0, added: 0, with_deadlines: 0 }
+        Database { keys: Table::new(seed), removed: 0, added: 0, deadlines: Deadlines::default() }
     }
 }
 
@@ -71,7 +70,6 @@ impl Keyspace {
     pub fn new(seed: u64) -> Keyspace {
         Keyspace {
             databases: std::array::from_fn(|_| Database::new(seed)),
-            deadlines: Deadlines::default(),
             seed,
             packed_limits: PackedLimits::default(),
             ticket: 0,
@@ -112,7 +110,7 @@ impl Keyspace {
 
     /// How many keys of a database have deadlines, or fields with such.
     pub fn len_with_deadlines(&self, database: u8) -> usize {
-        self.databases[usize::from(database)].with_deadlines
+        self.databases[usize::from(database)].deadlines.len()
     }
 
     /// All keys of a database that are there at `now`.
@@ -148,21 +146,26 @@ impl Keyspace {
         })
     }
 
-    /// When the next key or field goes, microseconds since 1970; one that stays longer by now may count.
+    /// The key that goes first, or whose field does: when, its database and its name.
+    fn first_to_go(&self) -> Option<(i64, u8, &[u8])> {
+        let firsts = (0_u8..).zip(&self.databases).filter_map(|(number, database)| {
+            let (deadline, name) = database.deadlines.first()?;
+            Some((deadline, number, name))
+        });
+        firsts.min()
+    }
+
+    /// When the next key or field goes, microseconds since 1970.
     pub fn next_deadline(&self) -> Option<i64> {
-        self.deadlines.next()
+        self.first_to_go().map(|(deadline, ..)| deadline)
     }
 
     /// Removes a key or fields that are past their deadline at `now`. Gives what was removed, `None` when nothing is left to be. It
     /// is not undone: call it between groups.
     pub fn remove_expired(&mut self, now: i64) -> Option<Expired> {
-        loop {
-            let Due { database, name, .. } = self.deadlines.pop(now)?;
-            let expired = self.forget_expired((database, &name), now);
-            if expired.is_some() {
-                return expired;
-            }
-        }
+        let (_, database, name) = self.first_to_go().filter(|(deadline, ..)| *deadline <= now)?;
+        let name: Box<[u8]> = name.into();
+        self.forget_expired((database, &name), now)
     }
 
     /// Removes a key, or fields of it, past their deadline at `now`: what nobody can see. It is not undone, and asks for no

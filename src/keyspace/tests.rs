@@ -138,6 +138,13 @@ fn step(random: &mut Random, keyspace: &mut Keyspace, model: &mut Model, now: i6
     }
 }
 
+impl Keyspace {
+    /// How many deadlines are kept in order.
+    fn queued(&self) -> usize {
+        self.databases.iter().map(|database| database.deadlines.len()).sum()
+    }
+}
+
 /// Does what records say; how many there were.
 fn replay(records: &[u8], keyspace: &mut Keyspace) -> u32 {
     let (layout, mut rest, mut count) = (layout(), records, 0);
@@ -151,14 +158,17 @@ fn replay(records: &[u8], keyspace: &mut Keyspace) -> u32 {
     count
 }
 
-fn check_counts(keyspace: &Keyspace) {
-    for database in 0..DATABASES as u8 {
-        let keys = || keyspace.databases[usize::from(database)].keys.iter();
-        assert_eq!(keyspace.len_with_deadlines(database), keys().filter(|key| key.has_deadlines()).count());
-        for deadline in keys().filter_map(Key::earliest_deadline) {
-            assert!(keyspace.next_deadline().is_some_and(|next| next <= deadline), "it would never be swept");
-        }
+fn check_deadlines(keyspace: &Keyspace) {
+    let mut next = None;
+    for database in &keyspace.databases {
+        let deadlines = database.keys.iter().filter_map(|key| Some((key.earliest_deadline()?, key.name.clone())));
+        let deadlines: std::collections::BTreeSet<_> = deadlines.collect();
+        assert_eq!(database.deadlines.len(), deadlines.len());
+        let first = deadlines.first().map(|(deadline, name)| (*deadline, &**name));
+        assert_eq!(database.deadlines.first(), first, "one would never be swept, or is asked for in vain");
+        next = next.into_iter().chain(first.map(|(deadline, _)| deadline)).min();
     }
+    assert_eq!(keyspace.next_deadline(), next);
 }
 
 proptest! {
@@ -195,24 +205,70 @@ proptest! {
                 prop_assert_eq!(at(&keyspace, later), model.at(later));
                 prop_assert_eq!(at(&replayed, later), model.at(later));
             }
-            check_counts(&keyspace);
+            check_deadlines(&keyspace);
         }
     }
 }
 
 #[test]
-fn deadlines_that_are_put_off_again_and_again_are_forgotten() {
+fn a_key_is_queued_once_however_often_its_deadline_is_set() {
+    // Each setting was queued, and past some thousands of equal ones each next one looked at all of them.
     let mut keyspace = Keyspace::new(1);
     keyspace.set_string((0, b"k"), b"v".to_vec(), None);
-    for i in 0..100_000 {
-        keyspace.set_deadline((0, b"k"), Some(1_000_000 + i));
-        keyspace.keep();
+    keyspace.set_field((0, b"h"), b"stays", b"v");
+    for i in 0..10_000_u32 {
+        keyspace.set_deadline((0, b"k"), Some(4_000));
+        keyspace.set_field((0, b"h"), &i.to_le_bytes(), b"v");
+        keyspace.set_field_deadline((0, b"h"), &i.to_le_bytes(), Some(3_000));
     }
-    assert!(keyspace.deadlines.len() < 2_000, "{}", keyspace.deadlines.len());
-    assert_eq!(keyspace.remove_expired(1_000_000 + 99_998), None);
-    let gone = keyspace.remove_expired(1_000_000 + 99_999).unwrap();
+    assert_eq!(keyspace.queued(), 2);
+    for i in 0..10_000 {
+        keyspace.set_deadline((0, b"k"), Some(1_000_000 + i));
+    }
+    assert_eq!(keyspace.queued(), 2);
+    assert!(matches!(keyspace.remove_expired(3_000).unwrap().what, Gone::Fields(fields) if fields.len() == 10_000));
+    assert_eq!(keyspace.remove_expired(1_000_000 + 9_998), None);
+    let gone = keyspace.remove_expired(1_000_000 + 9_999).unwrap();
     assert_eq!((&*gone.name, gone.what), (&b"k"[..], Gone::Key));
+    assert_eq!((keyspace.queued(), keyspace.len(0)), (0, 1));
+}
+
+#[test]
+fn a_key_whose_first_field_is_removed_is_swept_with_the_others() {
+    // Of many fields, all but the first to go were forgotten; with that one removed nobody came for the others.
+    let mut keyspace = Keyspace::new(1);
+    let key = (0, &b"h"[..]);
+    for i in 0..1_027_u32 {
+        keyspace.set_field(key, &i.to_le_bytes(), b"v");
+        keyspace.set_field_deadline(key, &i.to_le_bytes(), Some(1_000 + i64::from(i)));
+    }
+    keyspace.remove_field(key, &0_u32.to_le_bytes());
+    assert_eq!(keyspace.next_deadline(), Some(1_001));
+    keyspace.set_field_deadline(key, &1_u32.to_le_bytes(), None);
+    keyspace.set_field_deadline(key, &1_u32.to_le_bytes(), Some(9_000));
+    assert_eq!(keyspace.next_deadline(), Some(1_002));
+    assert!(matches!(keyspace.remove_expired(8_999).unwrap().what, Gone::Fields(fields) if fields.len() == 1_025));
+    assert_eq!(keyspace.remove_expired(9_000).unwrap().what, Gone::LastFields);
     assert!(keyspace.is_empty());
+}
+
+#[test]
+fn keys_that_come_back_when_a_flush_is_undone_are_swept() {
+    // While they were away, the deadlines of others were looked through, and theirs forgotten.
+    let mut keyspace = Keyspace::new(1);
+    keyspace.begin(1, 0);
+    keyspace.set_string((0, b"k"), b"v".to_vec(), Some(10_000));
+    keyspace.keep();
+    keyspace.begin(2, 0);
+    keyspace.truncate(0);
+    keyspace.set_string((0, b"other"), b"v".to_vec(), None);
+    for i in 0..2_000 {
+        keyspace.set_deadline((0, b"other"), Some(20_000 + i));
+    }
+    keyspace.undo();
+    assert_eq!(keyspace.next_deadline(), Some(10_000));
+    assert_eq!(&*keyspace.remove_expired(10_000).unwrap().name, b"k");
+    assert!(keyspace.is_empty() && keyspace.queued() == 0);
 }
 
 #[test]

@@ -41,6 +41,13 @@ impl Tls {
         Ok(())
     }
 
+    /// From now on the library refuses each connection, for what is asked of it.
+    #[cfg(test)]
+    pub fn spoil(&self) {
+        let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut *config).max_fragment_size = Some(1);
+    }
+
     /// The server's side of a connection that begins.
     ///
     /// # Errors

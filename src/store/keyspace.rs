@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Store;
 use crate::engine::entities::{EntityRow, EntityView, EntityViews};
 use crate::engine::entity_keys::EntityKeys;
-use crate::engine::keyspace::LiveKeyspace;
+use crate::engine::keyspace::{GroupFate, LiveKeyspace};
 use crate::engine::online::OnlineHandle;
 use crate::engine::row_stage::RowStage;
 use crate::engine::{Engine, Reads};
@@ -60,9 +60,10 @@ impl KeyspaceHandle {
         self.live.settled()
     }
 
-    /// Whether the group of a settled ticket was undone: what was read of it never was.
-    pub fn was_undone(&self, ticket: u64) -> bool {
-        self.live.was_undone(ticket)
+    /// What becomes of the group that was begun last: where it is undone, what was read of it never was. Whoever read of it takes this
+    /// while the guard of [`KeyspaceHandle::read`] lives, and asks it once the ticket is settled.
+    pub fn fate(&self) -> GroupFate {
+        self.live.fate()
     }
 
     /// Runs `group`, which may change keys and rows of feature views, and commits what it changed as one atomic batch. What it gives is

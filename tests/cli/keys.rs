@@ -2,28 +2,33 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::Project;
 
 /// `asof serve` on a free port, killed when it is dropped.
-struct Served {
+pub struct Served {
     process: Child,
     address: String,
 }
 
 impl Served {
-    fn start(project: &Project, arguments: &[&str]) -> Served {
+    pub fn start(project: &Project, arguments: &[&str]) -> Served {
         let arguments = [&["serve", "--redis", "127.0.0.1:0", "--print-address"], arguments].concat();
-        let mut process = project.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Served::spawn(project.command(&arguments).stderr(Stdio::null()))
+    }
+
+    /// A command that serves, and prints where.
+    pub fn spawn(command: &mut Command) -> Served {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("redis ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
         Served { process, address }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream
@@ -37,7 +42,7 @@ impl Drop for Served {
     }
 }
 
-fn ask(stream: &mut TcpStream, command: &str) -> String {
+pub fn ask(stream: &mut TcpStream, command: &str) -> String {
     stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
     let mut line = Vec::new();
     while !line.ends_with(b"\n") {

@@ -6,6 +6,7 @@ mod bad_input;
 mod commands;
 mod damage;
 mod demo;
+mod descriptors;
 mod documents;
 mod exports;
 mod full_disk;

@@ -207,6 +207,38 @@ fn a_group_that_the_disk_has_no_room_for_is_undone_and_the_next_one_made() {
 }
 
 #[test]
+fn what_became_of_a_group_is_known_to_who_asked_in_time_and_kept_for_nobody_else() {
+    // The tickets of all groups that were ever undone were kept, and each waiting answer looked through them.
+    let fails = Arc::new(Mutex::new(false));
+    let is_failing = Arc::clone(&fails);
+    let faulty = FaultyDisk::new(Arc::new(MemDisk::new()), move |operation, path| {
+        let is_log = path.starts_with("/keys/log");
+        match *is_failing.lock().unwrap() && is_log && operation == Operation::Sync {
+            true => Verdict::Fail(std::io::ErrorKind::Other),
+            false => Verdict::Proceed,
+        }
+    });
+    let store = open(Arc::new(faulty));
+    let (engine, keyspace) = live(&store);
+    let write = || {
+        let mut fate = None;
+        let done = engine.change_keyspace(keyspace, |keys, _| {
+            keys.set_string((0, b"k"), b"1".to_vec(), None);
+            fate = Some(keyspace.fate());
+        });
+        (done.is_ok(), fate.unwrap())
+    };
+    let (is_kept, kept) = write();
+    assert!(is_kept && !kept.was_undone());
+    *fails.lock().unwrap() = true;
+    let undone: Vec<_> = (0..3).map(|_| write()).collect();
+    assert!(undone.iter().all(|(is_kept, fate)| !is_kept && fate.was_undone()));
+    assert!(!kept.was_undone(), "it is each group's own");
+    let held: Vec<usize> = undone.iter().map(|(_, fate)| Arc::strong_count(&fate.is_undone)).collect();
+    assert_eq!(held, [1, 1, 2], "all but the last are known here alone");
+}
+
+#[test]
 fn only_a_store_with_a_keyspace_asks_for_a_release_that_knows_it() {
     let disk = MemDisk::new();
     let store = open(Arc::new(disk.clone()));

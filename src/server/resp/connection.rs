@@ -177,7 +177,7 @@ impl Connection {
             Some(Waiting::Settled(_, end)) => {
                 self.waiting = None;
                 if let Some(session) = &mut self.session {
-                    session.state.settle(shared, None);
+                    session.state.settle(None);
                 }
                 return self.answer(shared, tools, end);
             }
@@ -240,6 +240,8 @@ impl Connection {
             let settled = shared.keyspace.settled();
             let now = shared.keyspace.now().micros();
             end = session.run(shared, Keys::Shared { entities, keyspace: &keyspace, now, settled });
+            // Under the same lock: no other group was begun meanwhile.
+            session.state.note_fate(shared);
         }
         if end == BatchEnd::NeedsWriter {
             if let Some(session) = self.session.take() {

@@ -41,6 +41,8 @@ pub struct EventLoop {
     epoll: OwnedFd,
     /// The first loop has it, and hands connections out.
     listener: Option<TcpListener>,
+    /// No connection can be taken, and none is asked for before the next tick.
+    is_listener_resting: bool,
     connections: HashMap<u64, Connection>,
     tools: Tools,
     /// To be looked after in this turn.
@@ -60,7 +62,7 @@ impl EventLoop {
         let wake = shared.mailboxes[index].wake_fd();
         epoll::add(&epoll, wake, epoll::EventData::new_u64(MAILBOX), epoll::EventFlags::IN)?;
         if let Some(listener) = &listener {
-            epoll::add(&epoll, listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+            listen(&epoll, listener)?;
         }
         Ok(EventLoop {
             tools: Tools::new(&shared),
@@ -68,6 +70,7 @@ impl EventLoop {
             index,
             epoll,
             listener,
+            is_listener_resting: false,
             connections: HashMap::new(),
             ready: Vec::new(),
             parked: Vec::new(),
@@ -116,7 +119,8 @@ impl EventLoop {
             return Some(Duration::ZERO);
         }
         let now = Instant::now();
-        let tick = (!self.connections.is_empty()).then(|| self.next_tick.saturating_duration_since(now));
+        let tick = (!self.connections.is_empty() || self.is_listener_resting)
+            .then(|| self.next_tick.saturating_duration_since(now));
         let parked = (!self.parked.is_empty()).then_some(PARKED_TICK);
         let woken = self.sleeping.iter().map(|(until, _)| until.saturating_duration_since(now)).min();
         // Time is given in whole milliseconds to older systems, and less than one would not be waited for.
@@ -142,9 +146,11 @@ impl EventLoop {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-                Err(_) => {
-                    // No descriptor is left: others may close one.
-                    std::thread::sleep(Duration::from_millis(10));
+                Err(error) => {
+                    // No descriptor is left: others may close one. The connection that waits for it would be told of at once, again
+                    // and again.
+                    tracing::warn!(%error, "no connection can be taken for a while");
+                    self.is_listener_resting = epoll::delete(&self.epoll, listener).is_ok();
                     return;
                 }
             };
@@ -188,7 +194,7 @@ impl EventLoop {
             Ok(tls) => tls,
             Err(error) => {
                 tracing::warn!(%error, "a connection is not taken");
-                self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+                self.count_one_less();
                 return;
             }
         };
@@ -348,6 +354,11 @@ impl EventLoop {
             return;
         }
         self.next_tick = now + TICK;
+        if self.is_listener_resting
+            && let Some(listener) = &self.listener
+        {
+            self.is_listener_resting = listen(&self.epoll, listener).is_err();
+        }
         let timeout = self.shared.config.timeout();
         let mut overdue = Vec::new();
         for (id, connection) in &mut self.connections {
@@ -373,4 +384,9 @@ impl EventLoop {
         self.shared.connections.fetch_sub(1, Ordering::AcqRel);
         self.shared.mailboxes[self.index].connections.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Has connections that wait to be taken told of, as long as there are any.
+fn listen(epoll: &OwnedFd, listener: &TcpListener) -> io::Result<()> {
+    Ok(epoll::add(epoll, listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?)
 }

@@ -134,7 +134,7 @@ pub fn write(shared: &Shared, entities: &mut Entities, jobs: &mut [Job]) {
         tell(shared, &events);
     }
     for job in jobs {
-        job.session.state.settle(shared, why.as_deref());
+        job.session.state.settle(why.as_deref());
         job.session.publish(shared);
         job.session.state.outbox.send(shared);
     }

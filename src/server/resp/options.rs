@@ -25,7 +25,8 @@ pub struct ServerOptions {
     pub authenticator: Authenticator,
     /// The certificate of a server that speaks TLS, and nothing else.
     pub tls: Option<Arc<Tls>>,
-    /// Most connections at a time, until `CONFIG SET maxclients` says another number.
+    /// Most connections at a time, until `CONFIG SET maxclients` says another number; fewer where the system has no descriptors for
+    /// so many.
     pub clients_max: usize,
     /// A connection that has to authenticate, or to greet where TLS is spoken, and did not is closed after that.
     pub authentication_time: Duration,

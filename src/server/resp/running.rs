@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
+use super::descriptors;
 use super::event_loop::EventLoop;
 use super::executor;
 use super::mailbox::Mailbox;
@@ -37,6 +38,7 @@ impl RedisServer {
     }
 
     fn try_start(keyspace: KeyspaceHandle, options: ServerOptions) -> io::Result<RunningServer> {
+        let options = ServerOptions { clients_max: descriptors::provide(options.clients_max), ..options };
         let cores = std::thread::available_parallelism();
         let event_loops = options.event_loops.map_or_else(|| cores.map_or(1, |cores| cores.get()), |loops| loops.get());
         let listener = TcpListener::bind(options.address)?;

@@ -180,7 +180,7 @@ impl Parser {
             None => Ok(false),
             Some(b'*') => {
                 let too_long = ProtocolError::ArrayLineTooLong;
-                let Some((line, end)) = take_line(input, self.at, too_long)? else { return Ok(false) };
+                let Some((line, end)) = take_line(input, self.at, limits, too_long)? else { return Ok(false) };
                 let count = parse_i64(&line[1..]).ok_or(ProtocolError::ArrayLength)?;
                 let count = usize::try_from(count).unwrap_or(0);
                 if count > limits.arguments_max {
@@ -198,7 +198,7 @@ impl Parser {
     }
 
     fn inline(&mut self, input: &[u8], limits: &ParseLimits) -> Result<bool, ProtocolError> {
-        let longest = LINE_BYTES_MAX.min(limits.command_bytes_max);
+        let longest = longest_line(limits);
         let Some(end) = memchr(b'\n', input) else {
             return if input.len() > longest { Err(ProtocolError::InlineTooLong) } else { Ok(false) };
         };
@@ -218,7 +218,8 @@ impl Parser {
 
     /// The line before an argument.
     fn length(&mut self, input: &[u8], left: usize, limits: &ParseLimits) -> Result<bool, ProtocolError> {
-        let Some((line, end)) = take_line(input, self.at, ProtocolError::BulkLineTooLong)? else { return Ok(false) };
+        let too_long = ProtocolError::BulkLineTooLong;
+        let Some((line, end)) = take_line(input, self.at, limits, too_long)? else { return Ok(false) };
         match line.first() {
             Some(b'$') => {}
             // An empty line: what stands there is its end.
@@ -253,11 +254,21 @@ impl Parser {
     }
 }
 
+/// No line is longer, nor than a whole command may be.
+fn longest_line(limits: &ParseLimits) -> usize {
+    LINE_BYTES_MAX.min(limits.command_bytes_max)
+}
+
 /// The line at `at`, without its end, and where the next begins; `None` where it does not end yet.
-fn take_line(input: &[u8], at: usize, too_long: ProtocolError) -> Result<Option<(&[u8], usize)>, ProtocolError> {
+fn take_line<'a>(
+    input: &'a [u8],
+    at: usize,
+    limits: &ParseLimits,
+    too_long: ProtocolError,
+) -> Result<Option<(&'a [u8], usize)>, ProtocolError> {
     let rest = &input[at..];
     let Some(length) = memchr(b'\r', rest) else {
-        return if rest.len() > LINE_BYTES_MAX { Err(too_long) } else { Ok(None) };
+        return if rest.len() > longest_line(limits) { Err(too_long) } else { Ok(None) };
     };
     // The byte after it is there, and is taken for a line feed, as Redis does.
     if rest.len() < length + 2 {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Refusal, Shared, State, Step};
+use crate::engine::keyspace::GroupFate;
 use crate::server::resp::command::find;
 
 /// Whether a client wants answers.
@@ -34,13 +35,21 @@ impl State {
         self.held.iter().map(|held| held.ticket).filter(|ticket| *ticket != THIS_GROUP).max()
     }
 
+    /// Where answers wait for a group, what will become of it: that is asked for under the lock that they were read under, so it is
+    /// one group that all of them wait for.
+    pub fn note_fate(&mut self, shared: &Shared) {
+        if self.waits_for().is_some() {
+            self.fate = Some(shared.keyspace.fate());
+        }
+    }
+
     /// All groups that answers waited for are durable or undone. Answers that come of an undone one say so instead: `why` of the
     /// executor's own group, if that was.
-    pub fn settle(&mut self, shared: &Shared, why: Option<&str>) {
-        let held = std::mem::take(&mut self.held);
+    pub fn settle(&mut self, why: Option<&str>) {
+        let (held, fate) = (std::mem::take(&mut self.held), self.fate.take());
         let is_lost = |held: &Held| match held.ticket {
             THIS_GROUP => why.is_some(),
-            ticket => shared.keyspace.was_undone(ticket),
+            _ => fate.as_ref().is_some_and(GroupFate::was_undone),
         };
         if !held.iter().any(is_lost) {
             return;

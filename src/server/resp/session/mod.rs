@@ -44,6 +44,7 @@ use super::sync::lock;
 use super::tally::Tally;
 use super::tracking::Tracked;
 use super::watch::Watches;
+use crate::engine::keyspace::GroupFate;
 use crate::engine::row_stage::RowStage;
 use crate::keyspace::Keyspace;
 use crate::server::auth::Grant;
@@ -206,6 +207,8 @@ pub struct State {
     errors: usize,
     tally: Tally,
     held: Vec<Held>,
+    /// Of the group that those wait for which were not answered in the executor's.
+    fate: Option<GroupFate>,
     /// What it published to itself, until the command that did is answered.
     own_messages: Vec<Arc<Published>>,
     /// Where pushes lie that go out whether answers are wanted or not.
@@ -249,6 +252,7 @@ impl Session {
                 errors: 0,
                 tally: Tally::default(),
                 held: Vec::new(),
+                fate: None,
                 own_messages: Vec::new(),
                 pushed: Vec::new(),
                 input_bytes: (0, 0),

@@ -50,6 +50,18 @@ fn ask(peer: &mut TlsPeer, request: &str, expected: &str) {
 }
 
 #[test]
+fn a_connection_that_the_tls_library_refuses_counts_nowhere() {
+    // It went on counting for its event loop: after a few of them others were handed to the loops beside it.
+    let tls = tls();
+    let server = start(ServerOptions { tls: Some(Arc::clone(&tls)), ..options() });
+    tls.spoil();
+    (0..5).for_each(|_| assert_eq!(Peer::new(&server).rest(), ""));
+    let shared = server.shared();
+    let of_loops = || shared.mailboxes.iter().map(|mailbox| mailbox.connections.load(SeqCst)).sum::<usize>();
+    eventually("none is left", || shared.connections.load(SeqCst) == 0 && of_loops() == 0);
+}
+
+#[test]
 fn commands_and_answers_of_any_length_go_through_tls_of_both_versions() {
     let server = start(ServerOptions { tls: Some(tls()), ..options() });
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {

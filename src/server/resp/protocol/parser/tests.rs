@@ -99,7 +99,10 @@ fn before_authentication_little_is_taken() {
     assert_eq!(error(b"*2\r\n$4\r\nAUTH\r\n$4097\r\n").as_deref(), Some("unauthenticated bulk length"));
     let half = format!("$2500\r\n{}\r\n", "x".repeat(2_500));
     assert_eq!(error(format!("*3\r\n$4\r\nAUTH\r\n{half}{half}").as_bytes()).as_deref(), Some("too big command"));
-    assert_eq!(error("P".repeat(5_000).as_bytes()).as_deref(), Some("too big inline request"));
+    let digits = "1".repeat(5_000);
+    assert_eq!(error(format!("P{digits}").as_bytes()).as_deref(), Some("too big inline request"));
+    assert_eq!(error(format!("*{digits}").as_bytes()).as_deref(), Some("too big mbulk count string"));
+    assert_eq!(error(format!("*1\r\n${digits}").as_bytes()).as_deref(), Some("too big bulk count string"));
     assert_eq!(error(b"a b c d e f g h i\n").as_deref(), Some("invalid multibulk length"));
     assert_eq!(commands(b"AUTH secret\r\n", 3, &limits).0, [text(&["AUTH", "secret"])]);
 }
