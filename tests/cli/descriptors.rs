@@ -47,8 +47,8 @@ fn connections_go_on_while_no_descriptor_is_left_for_another() {
     assert_eq!(ask(&mut first, "CONFIG SET maxclients 10000"), "+OK");
     let others: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
     let start = Instant::now();
-    (0..100).for_each(|_| assert_eq!(ask(&mut first, "PING"), "+PONG"));
-    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    (0..1_000).for_each(|_| assert_eq!(ask(&mut first, "PING"), "+PONG"));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     drop(others);
     assert_eq!(ask(&mut server.connect(), "PING"), "+PONG");
 }

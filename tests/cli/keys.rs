@@ -99,7 +99,7 @@ fn a_server_that_runs_asks_for_a_key_as_soon_as_there_is_one_and_forgets_one_tha
     project.run(&["key", "revoke", "app"]).done();
     let start = Instant::now();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     let again = ask(&mut server.connect(), &format!("AUTH {}", key.trim()));
     assert!(again.starts_with("-WRONGPASS"), "{again}");
 }

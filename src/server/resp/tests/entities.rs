@@ -1,5 +1,8 @@
 //! Rows of feature views as hashes.
 
+mod groups;
+mod listing;
+
 use std::sync::Arc;
 
 use super::*;
@@ -273,46 +276,6 @@ fn rows_written_past_the_protocol_are_read_and_nulls_kept() {
 }
 
 #[test]
-fn a_pipeline_and_a_transaction_see_what_they_wrote() {
-    let served = serve();
-    let mut peer = served.peer();
-    peer.ask(
-        "HSET weather:JFK temp 1|HINCRBYFLOAT weather:JFK temp 1.5|HGET weather:JFK temp|SET k 1|DEL weather:JFK k|HGET weather:JFK temp|",
-        ":1|$3|2.5|$3|2.5|+OK|:2|$-1|",
-    );
-    peer.ask(
-        "MULTI|HSET weather:JFK temp 1|HSET weather:JFK visib 2|HMGET weather:JFK temp visib|EXEC|",
-        "+OK|+QUEUED|+QUEUED|+QUEUED|*3|:1|:1|*2|$3|1.0|$3|2.0|",
-    );
-    let mut other = served.peer();
-    peer.ask("WATCH weather:JFK|", "+OK|");
-    other.ask("HSET weather:JFK temp 3|HSET weather:JFK temp 1|", ":0|:0|");
-    peer.ask("MULTI|HSET weather:JFK temp 9|EXEC|HGET weather:JFK temp|", "+OK|+QUEUED|*-1|$3|1.0|");
-    // Whoever writes it.
-    peer.ask("WATCH weather:JFK|", "+OK|");
-    let row = Row::new().at(NOW.parse().unwrap()).set("origin", "JFK").set("temp", 4.0).set("visib", None::<f64>);
-    served.store.write_rows("weather", [row.set("sky", None::<&str>).set("flights", None::<i64>)]).unwrap();
-    peer.ask("MULTI|HSET weather:JFK temp 9|EXEC|", "+OK|+QUEUED|*-1|");
-    peer.ask("WATCH weather:JFK|MULTI|HSET weather:JFK temp 9|EXEC|", "+OK|+OK|+QUEUED|*1|:0|");
-}
-
-#[test]
-fn changes_of_entities_are_told_of() {
-    let served = serve();
-    let (mut peer, mut listener) = (served.peer(), served.peer());
-    peer.ask("CONFIG SET notify-keyspace-events KEA|", "+OK|");
-    listener.ask("SUBSCRIBE __keyspace@0__:weather:JFK|", "*3|$9|subscribe|$26|__keyspace@0__:weather:JFK|:1|");
-    peer.talk(&[
-        ("HSET weather:JFK temp x", "-ERR weather:temp wants float64, got 'x'"),
-        ("HSET weather:JFK temp 1", ":1"),
-        ("DEL weather:JFK", ":1"),
-    ]);
-    listener.expect(
-        "*3|$7|message|$26|__keyspace@0__:weather:JFK|$4|hset|*3|$7|message|$26|__keyspace@0__:weather:JFK|$3|del|",
-    );
-}
-
-#[test]
 fn definitions_that_are_applied_meanwhile_are_served() {
     let served = serve();
     let mut peer = served.peer();
@@ -350,79 +313,6 @@ fn a_key_for_one_view_opens_its_rows_alone() {
         // Of another database it is a key like any other.
         ("HGET weather:JFK temp", refused),
     ]);
-}
-
-#[test]
-fn entities_are_listed_counted_and_flushed_with_the_keys() {
-    let served = serve();
-    let mut peer = served.peer();
-    let sorted = |answer: String| {
-        let mut names: Vec<&str> =
-            answer.trim_matches(['[', ']']).split(", ").filter(|name| !name.is_empty()).collect();
-        names.sort_unstable();
-        names.join(" ")
-    };
-    let mut names = |pattern: &str| {
-        peer.send(&format!("KEYS {pattern}|"));
-        sorted(peer.answer())
-    };
-    assert_eq!(names("*"), "");
-    let mut writer = served.peer();
-    writer.talk(&[
-        ("HSET weather:JFK temp 1", ":1"),
-        ("HSET weather:LGA temp 1", ":1"),
-        ("HSET plane:7 seats 3", ":1"),
-        ("SET k v", "+OK"),
-    ]);
-    writer.talk(&[("SELECT 1", "+OK"), ("SET weather:JFK v", "+OK"), ("SELECT 0", "+OK")]);
-    assert_eq!(names("*"), "k plane:7:about weather:JFK weather:LGA");
-    assert_eq!(names("weather:J*"), "weather:JFK");
-    // What log and runs have says the same as the table.
-    served.store.seal().unwrap();
-    assert_eq!(names("*"), "k plane:7:about weather:JFK weather:LGA");
-    writer.talk(&[
-        ("DBSIZE", ":4"),
-        ("DEL weather:LGA", ":1"),
-        ("DBSIZE", ":3"),
-        ("SCAN 0 COUNT 100 TYPE string", "[0, [k]]"),
-    ]);
-    // Of many, each comes once, whatever is asked for at a time, and in the middle of a transaction too.
-    let rows = (0..3_000)
-        .map(|n| Row::new().at(NOW.parse().unwrap()).set("tailnum", n).set("seats", 1).set("photo", None::<&str>));
-    served.store.write_rows("plane", rows).unwrap();
-    let mut peer = served.peer();
-    for count in [1, 7, 1_000] {
-        let (mut cursor, mut found, mut steps) = ("0".to_owned(), Vec::new(), 0);
-        loop {
-            peer.send(&format!("SCAN {cursor} COUNT {count} MATCH plane:*|"));
-            let answer = peer.answer();
-            let (next, some) = answer.trim_start_matches('[').split_once(", ").unwrap();
-            found.extend(some.trim_matches(['[', ']']).split(", ").filter(|name| !name.is_empty()).map(str::to_owned));
-            steps += 1;
-            if next == "0" {
-                break;
-            }
-            cursor = next.to_owned();
-        }
-        found.sort_unstable();
-        assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "one came twice, of {count} at a time");
-        assert_eq!(found.len(), 3_000, "of {count} at a time");
-        assert!(steps >= 3_000 / count / 8, "{steps} steps of {count}");
-    }
-    peer.ask(
-        "MULTI|HSET weather:SFO temp 1|DBSIZE|FLUSHDB|DBSIZE|HSET weather:SFO temp 2|DBSIZE|EXEC|",
-        "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|*6|:1|:3003|+OK|:0|:1|:1|",
-    );
-    peer.talk(&[
-        ("KEYS *", "[weather:SFO]"),
-        ("RANDOMKEY", "weather:SFO"),
-        ("FLUSHALL", "+OK"),
-        ("RANDOMKEY", "nil"),
-        ("KEYS *", "[]"),
-    ]);
-    // History stays.
-    assert_eq!(served.stored("weather:temp", None), " NOT_FOUND");
-    peer.talk(&[("ASOF weather:JFK 2026-03-01T11:00:00Z", "nil"), ("ASOF weather:JFK NOW KNOWN 3", "[temp, 1.0]")]);
 }
 
 /// Each was found by a reader of this change, and answered otherwise then.
@@ -481,33 +371,4 @@ fn of_an_event_there_is_one_row_and_another_event_begins_anew() {
         ("TTL purchase:5", ":-1"),
     ]);
     peer.talk(&[(&format!("ASOF purchase:5 {NOW}"), "[order_id, a, amount, 98]")]);
-}
-
-#[test]
-fn a_transaction_that_reads_rows_and_keys_sees_one_state_of_them() {
-    let served = serve();
-    let stop = Arc::new(AtomicBool::new(false));
-    let writer = {
-        let (mut peer, stop) = (served.peer(), Arc::clone(&stop));
-        std::thread::spawn(move || {
-            let mut number = 0;
-            while !stop.load(SeqCst) {
-                number += 1;
-                peer.send(&format!(
-                    "MULTI|SET k {number}|HSET weather:A flights {number}|HSET weather:B flights {number}|EXEC|"
-                ));
-                (0..5).for_each(|_| drop(peer.answer()));
-            }
-        })
-    };
-    let mut peer = served.peer();
-    for _ in 0..500 {
-        peer.send("MULTI|HGET weather:A flights|GET k|HGET weather:B flights|EXEC|");
-        (0..4).for_each(|_| drop(peer.answer()));
-        let answer = peer.answer();
-        let parts: Vec<&str> = answer.trim_matches(['[', ']']).split(", ").collect();
-        assert!(parts.windows(2).all(|pair| pair[0] == pair[1]), "{answer}");
-    }
-    stop.store(true, SeqCst);
-    writer.join().unwrap();
 }

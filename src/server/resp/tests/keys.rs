@@ -148,7 +148,7 @@ fn a_key_that_is_revoked_ends_its_connections_whatever_they_do() {
     // The first command after it is refused at once; who says nothing ends soon.
     peers[3].send("EXEC|");
     peers.iter_mut().for_each(|peer| assert_eq!(peer.rest(), ""));
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     other.ask("GET a|", "$-1|");
     let wrong = "-WRONGPASS invalid username-password pair or user is disabled.|";
     Peer::new(&server).ask(&format!("AUTH {}|", goes.text()), wrong);

@@ -17,8 +17,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 
 use super::{RedisServer, RunningServer, ServerOptions};
@@ -30,26 +30,34 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An empty keyspace whose groups take so long to become durable.
 fn keyspace(sync: Duration) -> KeyspaceHandle {
-    keyspace_that_fails(sync).0
+    keyspace_and_syncs(sync).0
 }
 
-/// And a switch: once it is thrown, the log cannot be synced.
-fn keyspace_that_fails(sync: Duration) -> (KeyspaceHandle, Arc<AtomicBool>) {
-    let fails = Arc::new(AtomicBool::new(false));
-    let is_failing = Arc::clone(&fails);
+/// What a test knows of the log's syncs.
+#[derive(Default)]
+struct LogSyncs {
+    /// Once it is set, the log cannot be synced.
+    fail: AtomicBool,
+    count: AtomicUsize,
+}
+
+fn keyspace_and_syncs(sync: Duration) -> (KeyspaceHandle, Arc<LogSyncs>) {
+    let syncs = Arc::new(LogSyncs::default());
+    let seen = Arc::clone(&syncs);
     let disk = FaultyDisk::new(Arc::new(MemDisk::volatile()), move |operation, path| {
         if operation != Operation::Sync || !path.starts_with("/keys/log") {
             return Verdict::Proceed;
         }
         std::thread::sleep(sync);
-        if is_failing.load(SeqCst) { Verdict::Fail(std::io::ErrorKind::Other) } else { Verdict::Proceed }
+        seen.count.fetch_add(1, SeqCst);
+        if seen.fail.load(SeqCst) { Verdict::Fail(std::io::ErrorKind::Other) } else { Verdict::Proceed }
     });
     let store = Store::builder().background(false).disk(Arc::new(disk)).open("/keys").unwrap();
     let keys = store.keyspace().unwrap();
     // What the first write makes is made.
     keys.change(|keyspace, _| keyspace.set_string((15, b"first"), Vec::new(), None)).unwrap();
     keys.change(|keyspace, _| keyspace.remove((15, b"first"))).unwrap();
-    (keys, fails)
+    (keys, syncs)
 }
 
 /// A store in memory, for its keys of both kinds.

@@ -80,7 +80,7 @@ fn commands_and_answers_of_any_length_go_through_tls_of_both_versions() {
 
 #[test]
 fn who_does_not_greet_in_time_or_speaks_something_else_is_cut_off() {
-    let authentication_time = Duration::from_millis(600);
+    let authentication_time = Duration::from_secs(3);
     let server = start(ServerOptions { tls: Some(tls()), authentication_time, ..options() });
     let (mut silent, mut half, mut plain) = (Peer::new(&server), Peer::new(&server), Peer::new(&server));
     // The head of a record that does not come.
@@ -90,7 +90,7 @@ fn who_does_not_greet_in_time_or_speaks_something_else_is_cut_off() {
     greeted.conn.complete_io(&mut greeted.sock).unwrap();
     let start = Instant::now();
     assert!(!plain.rest().contains("PONG"));
-    assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_eq!((silent.rest(), half.rest()), (String::new(), String::new()));
     // Who greeted may be silent: no key is asked for.
     std::thread::sleep(Duration::from_millis(700));
@@ -100,7 +100,7 @@ fn who_does_not_greet_in_time_or_speaks_something_else_is_cut_off() {
 #[test]
 fn a_password_is_asked_for_in_tls_too() {
     let authenticator = Authenticator::Password((*b"secret").into());
-    let authentication_time = Duration::from_millis(600);
+    let authentication_time = Duration::from_secs(3);
     let server = start(ServerOptions { tls: Some(tls()), authenticator, authentication_time, ..options() });
     let (mut known, mut unknown) = (connect(&server), connect(&server));
     ask(&mut known, "GET a|AUTH secret|GET a|", "-NOAUTH Authentication required.|+OK|$-1|");

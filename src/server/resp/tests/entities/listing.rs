@@ -1,0 +1,76 @@
+//! Entities among the names of keys.
+
+use super::*;
+
+#[test]
+fn entities_are_listed_counted_and_flushed_with_the_keys() {
+    let served = serve();
+    let mut peer = served.peer();
+    let sorted = |answer: String| {
+        let mut names: Vec<&str> =
+            answer.trim_matches(['[', ']']).split(", ").filter(|name| !name.is_empty()).collect();
+        names.sort_unstable();
+        names.join(" ")
+    };
+    let mut names = |pattern: &str| {
+        peer.send(&format!("KEYS {pattern}|"));
+        sorted(peer.answer())
+    };
+    assert_eq!(names("*"), "");
+    let mut writer = served.peer();
+    writer.talk(&[
+        ("HSET weather:JFK temp 1", ":1"),
+        ("HSET weather:LGA temp 1", ":1"),
+        ("HSET plane:7 seats 3", ":1"),
+        ("SET k v", "+OK"),
+    ]);
+    writer.talk(&[("SELECT 1", "+OK"), ("SET weather:JFK v", "+OK"), ("SELECT 0", "+OK")]);
+    assert_eq!(names("*"), "k plane:7:about weather:JFK weather:LGA");
+    assert_eq!(names("weather:J*"), "weather:JFK");
+    // What log and runs have says the same as the table.
+    served.store.seal().unwrap();
+    assert_eq!(names("*"), "k plane:7:about weather:JFK weather:LGA");
+    writer.talk(&[
+        ("DBSIZE", ":4"),
+        ("DEL weather:LGA", ":1"),
+        ("DBSIZE", ":3"),
+        ("SCAN 0 COUNT 100 TYPE string", "[0, [k]]"),
+    ]);
+    // Of many, each comes once, whatever is asked for at a time, and in the middle of a transaction too.
+    let rows = (0..3_000)
+        .map(|n| Row::new().at(NOW.parse().unwrap()).set("tailnum", n).set("seats", 1).set("photo", None::<&str>));
+    served.store.write_rows("plane", rows).unwrap();
+    let mut peer = served.peer();
+    for count in [1, 7, 1_000] {
+        let (mut cursor, mut found, mut steps) = ("0".to_owned(), Vec::new(), 0);
+        loop {
+            peer.send(&format!("SCAN {cursor} COUNT {count} MATCH plane:*|"));
+            let answer = peer.answer();
+            let (next, some) = answer.trim_start_matches('[').split_once(", ").unwrap();
+            found.extend(some.trim_matches(['[', ']']).split(", ").filter(|name| !name.is_empty()).map(str::to_owned));
+            steps += 1;
+            if next == "0" {
+                break;
+            }
+            cursor = next.to_owned();
+        }
+        found.sort_unstable();
+        assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "one came twice, of {count} at a time");
+        assert_eq!(found.len(), 3_000, "of {count} at a time");
+        assert!(steps >= 3_000 / count / 8, "{steps} steps of {count}");
+    }
+    peer.ask(
+        "MULTI|HSET weather:SFO temp 1|DBSIZE|FLUSHDB|DBSIZE|HSET weather:SFO temp 2|DBSIZE|EXEC|",
+        "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|*6|:1|:3003|+OK|:0|:1|:1|",
+    );
+    peer.talk(&[
+        ("KEYS *", "[weather:SFO]"),
+        ("RANDOMKEY", "weather:SFO"),
+        ("FLUSHALL", "+OK"),
+        ("RANDOMKEY", "nil"),
+        ("KEYS *", "[]"),
+    ]);
+    // History stays.
+    assert_eq!(served.stored("weather:temp", None), " NOT_FOUND");
+    peer.talk(&[("ASOF weather:JFK 2026-03-01T11:00:00Z", "nil"), ("ASOF weather:JFK NOW KNOWN 3", "[temp, 1.0]")]);
+}
