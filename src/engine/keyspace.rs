@@ -137,7 +137,7 @@ impl Engine {
         });
         let committed = match batch {
             Ok(batch) if batch.frame.row_count() == 0 => Ok(()),
-            Ok(batch) => relieved.and_then(|()| self.commit_batch(&mut core, batch)).map(drop),
+            Ok(batch) => relieved.and_then(|()| self.commit_batch(&mut core, batch, now)).map(drop),
             Err(error) => Err(error),
         };
         let mut keyspace = live.write();
@@ -162,8 +162,10 @@ impl Engine {
         self.transact(live, |keyspace, rows| group(keyspace, rows.now))
     }
 
-    fn commit_batch(&self, core: &mut Core, batch: Batch) -> Result<Committed> {
+    fn commit_batch(&self, core: &mut Core, batch: Batch, now: i64) -> Result<Committed> {
         core.check_sound()?;
+        // A clock that went back since it was asked: the next process is not to give a row an event time before these.
+        core.state.ingested_at_us = core.state.ingested_at_us.max(now);
         if batch.has_keyspace {
             self.begin_keyspace(core)?;
         }

@@ -12,6 +12,7 @@ use asof::time::Timestamp;
 use asof::value::Value;
 use asof::{ApplyOptions, ErrorKind, Features, GetOptions, HistoricalRequest, KnownAt, Store};
 
+use super::keys;
 use super::model::{Act, Answer, Defined, KEYS, Kind, Loss, Model, Outcome, Presence, View, pick};
 
 /// Why a store did not pass.
@@ -173,6 +174,7 @@ pub fn examine(store: &Store, model: &Model, loss: Loss, dice: &mut Random) -> R
         let explained = compare(model, &candidate, count, &defined, &grid, &answers)
             .map_err(|difference| Trouble::Wrong(format!("{difference} with acts {}", shown(&candidate))))
             .and_then(|()| check_now(store, model, &candidate, &grid, &mut dice))
+            .and_then(|()| check_keys(store, model, &candidate, None))
             .and_then(|()| (0..2).try_for_each(|_| check_known_at(store, model, &candidate, &grid, &mut dice)));
         match explained {
             Ok(()) => return Ok(candidate),
@@ -281,7 +283,23 @@ fn check_known_at(
     let Some(defined) = model.defined(presence, known) else { return Ok(()) };
     let answers = observe(store, &defined, grid, Some(known_at.clone()))?;
     compare(model, presence, known, &defined, grid, &answers)
-        .map_err(|difference| Trouble::Wrong(format!("known at {known_at}: {difference}")))
+        .map_err(|difference| Trouble::Wrong(format!("known at {known_at}: {difference}")))?;
+    check_keys(store, model, presence, Some((&known_at, known)))
+}
+
+/// The keys that these acts leave, or the first of them that were known. Who only reads has none.
+fn check_keys(
+    store: &Store,
+    model: &Model,
+    presence: &[bool],
+    known: Option<(&KnownAt, usize)>,
+) -> Result<(), Trouble> {
+    let is_writer = !matches!(store.keyspace(), Err(error) if error.to_string().contains("opened for reading"));
+    if !is_writer || model.acts.iter().all(|act| act.keys.is_empty()) {
+        return Ok(());
+    }
+    let acts = model.present(presence, known.map_or(model.acts.len(), |(_, known)| known));
+    keys::check(store, &keys::after(acts, model.now_us), model.now_us, known.map(|(known_at, _)| known_at))
 }
 
 /// The rows of one act as a batch.

@@ -250,6 +250,7 @@ pub fn write_on(store: &Store, model: &mut Model) -> Result<(), Trouble> {
             model.acts.push(Act {
                 kind: Kind::Apply(defined),
                 rows: Vec::new(),
+                keys: Vec::new(),
                 clock_us: model.now_us,
                 outcome: Outcome::Found,
                 is_concurrent: false,
@@ -267,6 +268,15 @@ pub fn write_on(store: &Store, model: &mut Model) -> Result<(), Trouble> {
         return Err(Trouble::Wrong(format!("number {given} was given, and numbers up to {shown} were before")));
     }
     model.shown = written.first_seq;
+    if model.acts.iter().any(|act| !act.keys.is_empty()) {
+        // A key that no question of the model is about.
+        store.keyspace()?.change(|keys, _| keys.set_string((1, b"afterwards"), Vec::new(), None))?;
+        let seq = store.summary()?.seq;
+        if seq <= model.shown {
+            return Err(Trouble::Wrong(format!("a key was given number {seq}, and {} was given", model.shown)));
+        }
+        model.shown = seq;
+    }
     let features = Features::list(["v@1:number"])?;
     let now = GetOptions { at: Some(Timestamp(model.now_us)), ..GetOptions::default() };
     let answer = store.get(&features, &entity(KEYS)[..1], &now)?;

@@ -101,11 +101,11 @@ pub struct Life {
     used: HashSet<(usize, usize, i64)>,
     names: u64,
     crowd: usize,
-    values: i64,
+    pub values: i64,
 }
 
 /// A life goes on, or ends because its disk does.
-type Went = Result<(), asof::Error>;
+pub type Went = Result<(), asof::Error>;
 
 impl Life {
     /// A life with this seed, from birth to its end.
@@ -259,7 +259,7 @@ impl Life {
         self.model().now_us += STEP_US;
         let opened = store.as_ref().expect("a life has a store between its steps");
         let Some(defined) = self.defined() else { return self.apply(opened) };
-        match self.dice.below(41) {
+        match self.dice.below(47) {
             0..=11 => self.write(opened, &defined),
             12..=14 => self.write_together(opened, &defined),
             15..=18 => self.import(opened, &defined),
@@ -271,6 +271,7 @@ impl Life {
             36 => self.write_refused(opened, &defined),
             37 => self.import_abandoned(opened, &defined),
             38 => self.crowd(opened, &defined),
+            39..=44 => self.write_group(opened, &defined),
             _ => {
                 opened.close()?;
                 self.model().synced();
@@ -296,10 +297,11 @@ impl Life {
     }
 
     /// Notes what is about to be asked for; its place among the acts.
-    fn begin(&self, kind: Kind, rows: Vec<Row>, is_concurrent: bool) -> usize {
+    pub fn begin(&self, kind: Kind, rows: Vec<Row>, is_concurrent: bool) -> usize {
         let mut model = self.model();
         let clock_us = model.now_us;
-        model.acts.push(Act { kind, rows, clock_us, outcome: Outcome::Open, is_concurrent, is_durable: false });
+        let outcome = Outcome::Open;
+        model.acts.push(Act { kind, rows, keys: Vec::new(), clock_us, outcome, is_concurrent, is_durable: false });
         model.acts.len() - 1
     }
 
@@ -312,7 +314,12 @@ impl Life {
         act.is_durable |= is_durable;
     }
 
-    fn view(&mut self, defined: &Defined) -> View {
+    /// As [`Life::answered`], of rows and keys that went through the log.
+    pub fn was_answered(&self, index: usize, seq: u64) {
+        Life::answered(&self.shared, index, Some(seq), self.is_fsync());
+    }
+
+    pub fn view(&mut self, defined: &Defined) -> View {
         match self.dice.below(4) {
             0 if defined.has_second => View::Second,
             0 | 1 => View::Events,
@@ -321,7 +328,7 @@ impl Life {
     }
 
     /// A row that nobody has written yet at its key and time, or one that corrects what may be there.
-    fn row(&mut self, view: View, defined: &Defined, is_unique: bool) -> Row {
+    pub fn row(&mut self, view: View, defined: &Defined, is_unique: bool) -> Row {
         let now = self.model().now_us;
         let key = self.dice.below(KEYS as u64) as usize;
         let mut event_ts;

@@ -8,6 +8,8 @@ use asof::Status;
 use asof::definition::{Definitions, FeatureService, FeatureView, Source};
 use asof::value::DataType;
 
+use super::keys::KeyChange;
+
 /// Entities that a life writes about again and again; those after it, once.
 pub const KEYS: usize = 4;
 
@@ -101,7 +103,7 @@ impl Defined {
 
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// Rows through the log.
+    /// Rows, and changes of keys, through the log.
     Write,
     /// Rows past the log.
     Import,
@@ -124,6 +126,8 @@ pub enum Outcome {
 pub struct Act {
     pub kind: Kind,
     pub rows: Vec<Row>,
+    /// What it did to keys.
+    pub keys: Vec<KeyChange>,
     pub clock_us: i64,
     pub outcome: Outcome,
     /// Handed in together with others: their order is open until they are answered.

@@ -1,6 +1,6 @@
 //! A store and the oracle beside it, and what is done to both.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use asof::definition::{EventTime, Feature, FeatureView, ViewRef};
@@ -13,12 +13,12 @@ use asof::{ApplyOptions, BulkOptions, DeleteOptions, ErrorKind, ScanOptions, Sto
 use super::Story;
 use super::definitions::{EVENT_ID, KEY_COLUMNS, KeyTypes, Project, View};
 use super::online::Kept;
-use super::oracle::{Oracle, Row};
+use super::oracle::{Marks, Oracle, Row};
 use super::rows::{batch_of, crowd_of, key_of, row_of, rows_of};
 use super::steps::{NewRow, Step};
 
 /// How far ahead of the clock rows may lie, unless more is allowed.
-const SKEW: i64 = 8;
+pub const SKEW: i64 = 8;
 
 /// How the snapshot of this number is called.
 pub fn snapshot_name(number: usize) -> String {
@@ -27,9 +27,11 @@ pub fn snapshot_name(number: usize) -> String {
 
 pub struct Life {
     builder: StoreBuilder,
-    store: Option<Store>,
+    disk: MemDisk,
+    pub store: Option<Store>,
     /// Open for reading beside the store that writes, where reads go there.
     beside: Option<Store>,
+    reads_beside: bool,
     clock: Arc<ManualClock>,
     pub keys: KeyTypes,
     pub oracle: Oracle,
@@ -37,6 +39,8 @@ pub struct Life {
     pub project: Project,
     views_ever: usize,
     pub now: i64,
+    /// The greatest instant of the keyspace that was seen.
+    pub instant: Cell<i64>,
     /// The last number given.
     pub committed: u64,
     /// The last number of each commit, and its time.
@@ -54,21 +58,25 @@ impl Life {
             sizes =
                 Sizes { segment_bytes, run_file_bytes: 1 << 10, import_bytes_max: Some(256), merge_fanout: 2, ..sizes };
         }
-        let disk = Arc::new(MemDisk::volatile());
-        let builder = Store::builder().clock(clock.clone()).sizes(sizes).background(false).disk(disk);
+        let disk = MemDisk::volatile();
+        let builder = Store::builder().clock(clock.clone()).sizes(sizes).background(false);
+        let builder = builder.disk(Arc::new(disk.clone()));
         let builder = builder.max_future_skew_us(SKEW);
         let store = Some(builder.clone().open("/model").unwrap());
         let beside = reads_beside.then(|| builder.clone().open_read_only("/model").unwrap());
         let mut life = Life {
             builder,
+            disk,
             store,
             beside,
+            reads_beside: *reads_beside,
             clock,
             keys: keys.clone(),
             oracle: Oracle::default(),
             project: Project::default(),
             views_ever: 0,
             now: 12,
+            instant: Cell::new(12),
             committed: 0,
             commits: Vec::new(),
             snapshots: Vec::new(),
@@ -80,7 +88,7 @@ impl Life {
         life
     }
 
-    fn store(&self) -> &Store {
+    pub fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
 
@@ -108,6 +116,8 @@ impl Life {
             }
             Step::Crowd { view, row } => self.crowd(*view, row),
             Step::Delete { view, key, at, created } => self.delete(*view, key, *at, *created),
+            Step::Transact(acts) => self.transact(acts),
+            Step::ReadAt { known, at, view, key } => self.check_at(known, *at, *view, key),
             Step::Import { view, files, stored, twice, append, beside } => {
                 let twice: Vec<NewRow> = files[0].iter().take(*twice).cloned().collect();
                 let mut files = files.clone();
@@ -127,7 +137,9 @@ impl Life {
                     self.check_now();
                 }
                 self.store = Some(self.builder.clone().open("/model").unwrap());
+                self.forget_instant();
             }
+            Step::Kill => self.kill(),
             Step::Clock(now) => {
                 self.now = *now;
                 self.clock.set(Timestamp(*now));
@@ -168,6 +180,24 @@ impl Life {
         }
     }
 
+    /// The process dies, and others go on with what is on the disk.
+    fn kill(&mut self) {
+        self.kept.take();
+        self.disk = self.disk.kill_image();
+        self.builder = self.builder.clone().disk(Arc::new(self.disk.clone()));
+        self.beside = None;
+        self.store = Some(self.builder.clone().open("/model").unwrap());
+        self.beside = self.reads_beside.then(|| self.builder.clone().open_read_only("/model").unwrap());
+        // Numbers that were set aside are not given.
+        self.committed = self.committed.max(self.store().summary().unwrap().seq);
+        self.forget_instant();
+    }
+
+    /// What a clock that went back since was asked for is known to nobody any more, but for what was written.
+    fn forget_instant(&mut self) {
+        self.instant.set(self.ingested_at());
+    }
+
     fn change(&mut self, view: u8, change: impl Fn(&mut Project, usize)) {
         let mut project = self.project.clone();
         if let Some(id) = project.pick(view).map(|view| view.id) {
@@ -193,13 +223,18 @@ impl Life {
 
     /// Numbers up to `seq` were given by a commit.
     fn commit(&mut self, seq: u64) {
+        self.commit_at(seq, self.ingested_at());
+    }
+
+    /// As [`Life::commit`], at a time of its own.
+    pub fn commit_at(&mut self, seq: u64, ingested_at: i64) {
         assert!(seq > self.committed, "numbers rise");
         self.committed = seq;
-        self.commits.push((seq, self.ingested_at()));
+        self.commits.push((seq, ingested_at));
     }
 
     /// The time of a commit now: commits do not go back in time.
-    fn ingested_at(&self) -> i64 {
+    pub fn ingested_at(&self) -> i64 {
         self.commits.last().map_or(self.now, |(_, last)| self.now.max(*last))
     }
 
@@ -276,7 +311,16 @@ impl Life {
         let latest = alike.filter_map(|row| row.created).chain([self.ingested_at()]).max();
         let created = created.or(latest).filter(|_| definition.has_created());
         assert_eq!(report.created.map(Timestamp::micros), created, "created");
-        let row = Row { view: id, key, event_ts, created, seq: 0, event_id: Value::Null, values: None };
+        let row = Row {
+            view: id,
+            key,
+            event_ts,
+            created,
+            seq: 0,
+            event_id: Value::Null,
+            values: None,
+            marks: Marks::default(),
+        };
         let rows = self.numbered(vec![row], report.seq);
         self.oracle.rows.extend(rows);
     }
@@ -287,6 +331,8 @@ impl Life {
         let row = |row: &NewRow| row_of(picked, row, &self.keys);
         let mut files: Vec<Vec<Row>> = files.iter().map(|file| file.iter().map(row).collect()).collect();
         let stored = self.oracle.rows.iter().rev().filter(|row| row.view == id).take(stored).cloned();
+        // Files say nothing of deadlines, and of what is absent that it is null.
+        let stored = stored.map(|row| Row { marks: Marks::default(), ..row });
         files.last_mut().unwrap().extend(stored);
         if definition.has_created() {
             // An import wants to be told when a delete was created.

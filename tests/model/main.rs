@@ -1,14 +1,17 @@
 //! Random lives of a store against a naive oracle: random definitions that grow, change, are dropped and come again; writes,
-//! late rows, deletes, imports, seals, merges, reopenings; reads of all kinds, as of any time, known by any commit.
+//! late rows, deletes, imports, seals, merges, reopenings, kills; rows written field by field and keys of the Redis protocol, in
+//! groups; reads of all kinds, as of any time, known by any commit.
 //! After every step, what is online is what is as of now, and comes out of the latest table; in a store that is open for
 //! reading only as well, whose handles are kept while writers come and go.
 //!
-//! `ASOF_MODEL_CASES` says how many lives are tried. Files: `oracle` the rules, `definitions`, `values` and `steps` what is
-//! random, `life` and `rows` what is done, `online`, `reads` and `scan` what is compared.
+//! `ASOF_MODEL_CASES` says how many lives are tried. Files: `oracle` the rules, `keys` those of the keyspace, `definitions`,
+//! `values`, `steps` and `group` what is random, `life`, `rows` and `transact` what is done, `online`, `reads` and `scan` what is compared.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
 mod definitions;
+mod group;
+mod keys;
 mod life;
 mod online;
 mod oracle;
@@ -16,6 +19,7 @@ mod reads;
 mod rows;
 mod scan;
 mod steps;
+mod transact;
 mod values;
 
 use std::fmt;
@@ -77,6 +81,7 @@ proptest! {
         for step in &story.steps {
             life.take(step);
             life.check_now();
+            life.check_keys();
         }
     }
 }

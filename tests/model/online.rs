@@ -86,11 +86,14 @@ impl Life {
                 kept.handle.key(&given).unwrap()
             })
             .collect();
-        // The clock before, at and after the last row, where its age is the TTL, and where time itself ends.
+        // The clock before, at and after the last row, where its age is the TTL, at its deadlines, and where time itself ends.
         let last = self.oracle.rows.last().map_or(self.now, |row| row.event_ts);
         let aged = last.saturating_add(resolved[0].view.definition.ttl_us);
         let around = |time: i64| [time.saturating_sub(1), time, time.saturating_add(1)];
         let mut instants: Vec<i64> = [around(self.now), around(last), around(aged)].concat();
+        let marks = self.oracle.rows.last().map(|row| &row.marks);
+        let deadlines = marks.into_iter().flat_map(|marks| marks.deadline.iter().chain(marks.field_deadlines.values()));
+        instants.extend(deadlines.flat_map(|deadline| around(*deadline)));
         instants.push(AFTER_ALL);
         instants.sort_unstable();
         instants.dedup();

@@ -1,11 +1,12 @@
 //! The naive oracle: all rows and all definitions there ever were, and the rules in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use asof::Status;
 use asof::value::Value;
 
 use super::definitions::{Project, View};
+use super::keys::KeyRow;
 
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -17,6 +18,25 @@ pub struct Row {
     pub event_id: Value,
     /// What is not null, by feature; `None` for a delete.
     pub values: Option<BTreeMap<String, Value>>,
+    pub marks: Marks,
+}
+
+/// What only rows have that were written field by field.
+#[derive(Clone, Debug, Default)]
+pub struct Marks {
+    /// From then on the row is gone.
+    pub deadline: Option<i64>,
+    /// From then on the field is gone.
+    pub field_deadlines: BTreeMap<String, i64>,
+    /// Fields that the row does not speak of.
+    pub absent: BTreeSet<String>,
+}
+
+impl Marks {
+    fn hide(&self, feature: &str, at: i64) -> bool {
+        let mut deadlines = self.deadline.iter().chain(self.field_deadlines.get(feature));
+        self.absent.contains(feature) || deadlines.any(|deadline| *deadline <= at)
+    }
 }
 
 /// As of when, known by when, and whether rows must have been created by then.
@@ -27,6 +47,8 @@ pub type Answer = (Value, Status, Option<i64>);
 #[derive(Default)]
 pub struct Oracle {
     pub rows: Vec<Row>,
+    /// What was done to keys of the keyspace, by number.
+    pub keys: Vec<KeyRow>,
     /// All that is defined from a seq on.
     pub definitions: Vec<(u64, Project)>,
 }
@@ -36,16 +58,21 @@ impl Oracle {
         self.definitions.iter().rfind(|(seq, _)| *seq <= known_at).map(|(_, all)| all.clone()).unwrap_or_default()
     }
 
-    pub fn answer(&self, view: &View, key: &[Value], feature: &str, (at, known_at, cutoff): Question) -> Answer {
+    pub fn winner(&self, view: &View, key: &[Value], (at, known_at, cutoff): Question) -> Option<&Row> {
         let mut seen: Vec<&Row> = self.rows.iter().filter(|row| row.view == view.id && row.key == key).collect();
         seen.retain(|row| row.event_ts <= at && row.seq <= known_at);
         let cutoff = cutoff && view.definition.has_created();
         seen.retain(|row| !cutoff || row.created.is_some_and(|created| created <= at));
-        let winner = seen.into_iter().max_by_key(|row| (row.event_ts, row.created, row.seq));
-        let nothing = (Value::Null, Status::NotFound, None);
-        let Some(Row { values: Some(values), event_ts, .. }) = winner else { return nothing };
+        seen.into_iter().max_by_key(|row| (row.event_ts, row.created, row.seq))
+    }
+
+    pub fn answer(&self, view: &View, key: &[Value], feature: &str, question: Question) -> Answer {
+        let (at, nothing) = (question.0, (Value::Null, Status::NotFound, None));
+        let winner = self.winner(view, key, question);
+        let Some(Row { values: Some(values), event_ts, marks, .. }) = winner else { return nothing };
         let is_old = view.definition.ttl_us > 0 && *event_ts < at.saturating_sub(view.definition.ttl_us);
         match values.get(feature) {
+            _ if marks.hide(feature, at) => nothing,
             _ if is_old => (Value::Null, Status::OutsideMaxAge, Some(*event_ts)),
             None => (Value::Null, Status::NullValue, Some(*event_ts)),
             Some(value) => (value.clone(), Status::Present, Some(*event_ts)),

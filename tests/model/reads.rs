@@ -30,6 +30,7 @@ impl Life {
             }
             KnownBy::Seq { back, below } => {
                 let rows = self.oracle.rows.iter().map(|row| row.seq);
+                let rows = rows.chain(self.oracle.keys.iter().map(|row| row.seq));
                 let mut all: Vec<u64> = rows.chain(self.oracle.definitions.iter().map(|(seq, _)| *seq)).collect();
                 all.sort_unstable();
                 let seq = all[all.len() - 1 - back % all.len()] - u64::from(below);

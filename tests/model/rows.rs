@@ -10,7 +10,7 @@ use asof::time::Timestamp;
 use asof::value::{DataType, Value};
 
 use super::definitions::{COLUMNS, CONSTANT_TIME, EVENT_ID, Entity, KEY_COLUMNS, KeyTypes, View};
-use super::oracle::Row;
+use super::oracle::{Marks, Row};
 use super::steps::NewRow;
 use super::values::{CROWD, crowd_value, feature_value, key_value};
 
@@ -40,6 +40,7 @@ pub fn row_of(view: &View, new: &NewRow, keys: &KeyTypes) -> Row {
         seq: 0,
         values: (!new.is_delete).then(|| values.collect()),
         event_id,
+        marks: Marks::default(),
     }
 }
 

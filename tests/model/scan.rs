@@ -7,7 +7,7 @@ use asof::{ErrorKind, ScanOptions};
 
 use super::definitions::{EVENT_ID, KEY_COLUMNS, View};
 use super::life::Life;
-use super::oracle::Row;
+use super::oracle::{Marks, Row};
 use super::rows::key_of;
 use super::steps::Known;
 
@@ -57,7 +57,7 @@ impl Life {
         expected.retain(|row| from.is_none_or(|from| row.event_ts >= from) && to.is_none_or(|to| row.event_ts < to));
         expected.sort_by_key(|row| (row.event_ts, row.created, row.seq));
         for row in &mut expected {
-            (row.view, row.seq) = (0, 0);
+            (row.view, row.seq, row.marks) = (0, 0, Marks::default());
             let is_delete = row.values.is_none();
             if let Some(values) = &mut row.values {
                 values.retain(|name, _| definition.feature_index(name).is_some());
@@ -109,6 +109,7 @@ impl Life {
                     seq: 0,
                     event_id: definition.event_id.first().map_or(Value::Null, |(name, dtype)| value(name, dtype, at)),
                     values: (!is_delete).then(|| values.filter(|(_, value)| !value.is_null()).collect()),
+                    marks: Marks::default(),
                 });
             }
         }

@@ -6,6 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::definitions::{Entity, KEY_COLUMNS, NewSelection, NewView, new_selections, new_view};
+use super::group::{Act, act};
 use super::values::{NULL, UNKNOWN, feature_number, feature_type, key_number};
 
 #[derive(Clone, Debug)]
@@ -40,9 +41,12 @@ pub enum Step {
     CopyVersion {
         view: u8,
     },
+    /// Rows written field by field, and keys, whole or not at all.
+    Transact(Vec<Act>),
     Seal,
     Merge,
     Reopen,
+    Kill,
     Clock(i64),
     /// A view, its next version, or again one that was dropped.
     Define(NewView),
@@ -74,6 +78,13 @@ pub enum Step {
         created_cutoff: bool,
         full_names: bool,
         spine: Vec<(Option<i64>, Entity)>,
+    },
+    /// All keys, and a row as the Redis protocol reads it.
+    ReadAt {
+        known: Known,
+        at: i64,
+        view: u8,
+        key: [u8; KEY_COLUMNS],
     },
     Scan {
         view: u8,
@@ -129,7 +140,7 @@ pub enum KnownBy {
 }
 
 /// Times of rows: near each other and to the clock, so that many are equal.
-fn time() -> impl Strategy<Value = i64> {
+pub fn time() -> impl Strategy<Value = i64> {
     prop_oneof![30 => 0..24_i64, 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
 }
 
@@ -138,7 +149,7 @@ fn instant() -> impl Strategy<Value = i64> {
     prop_oneof![30 => -1..30_i64, 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
 }
 
-fn key() -> impl Strategy<Value = [u8; KEY_COLUMNS]> {
+pub fn key() -> impl Strategy<Value = [u8; KEY_COLUMNS]> {
     [key_number(), key_number(), key_number()]
 }
 
@@ -207,6 +218,7 @@ pub fn step() -> BoxedStrategy<Step> {
         3 => Just(Step::Seal),
         2 => Just(Step::Merge),
         2 => Just(Step::Reopen),
+        1 => Just(Step::Kill),
         3 => (0..26_i64).prop_map(Step::Clock),
         2 => Just(Step::Snapshot),
     ]
@@ -232,7 +244,13 @@ pub fn step() -> BoxedStrategy<Step> {
             .prop_map(|(view, known, from, to, key, batch_rows)| Step::Scan { view, known, from, to, key, batch_rows }),
     ]
     .boxed();
+    let groups = prop_oneof![
+        4 => vec(act(), 1..6).prop_map(Step::Transact),
+        1 => (known(), instant(), view(), key())
+            .prop_map(|(known, at, view, key)| Step::ReadAt { known, at, view, key }),
+    ]
+    .boxed();
     // Seldom, for each key of it is asked for after every step that follows.
     let crowd = (view(), row()).prop_map(|(view, row)| Step::Crowd { view, row });
-    prop_oneof![48 => writes, 24 => care, 16 => definitions, 24 => reads, 1 => crowd].boxed()
+    prop_oneof![48 => writes, 24 => care, 16 => definitions, 24 => reads, 24 => groups, 1 => crowd].boxed()
 }

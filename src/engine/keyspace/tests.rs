@@ -377,3 +377,31 @@ fn every_key_can_be_read_as_of_every_group_there_was() {
         }
     }
 }
+
+/// The time of a group was known to its process alone: the next one wrote rows before it, which no read as of now agreed with.
+#[test]
+fn no_row_is_given_a_time_before_those_that_an_earlier_process_gave() {
+    let disk = MemDisk::new();
+    let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+    let open = || {
+        let builder = Store::builder().clock(clock.clone()).background(false).disk(Arc::new(disk.clone()));
+        builder.open(DIR).unwrap()
+    };
+    let set = |store: &Store, value: &[u8]| {
+        let keys = store.keyspace().unwrap();
+        keys.change(|keyspace, _| keyspace.set_string((0, b"k"), value.to_vec(), None)).unwrap();
+    };
+    let store = open();
+    // Somebody was told of this instant before the clock went back.
+    assert_eq!(store.keyspace().unwrap().now(), Timestamp(NOW));
+    clock.set(Timestamp(NOW / 2));
+    set(&store, b"first");
+    drop(store);
+    let store = open();
+    set(&store, b"second");
+    let keys = store.keyspace().unwrap();
+    assert_eq!(keys.now(), Timestamp(NOW));
+    let found = keys.key_at((0, b"k"), keys.now(), None).unwrap().unwrap();
+    assert_eq!(held(&found, NOW).1[&Vec::new()].0, b"second");
+    assert!(keys.key_at((0, b"k"), Timestamp(NOW - 1), None).unwrap().is_none());
+}

@@ -1,10 +1,13 @@
-//! A store of format 1 as an earlier release left it, in `tests/golden/format1`: it opens, it answers, and nobody
-//! rewrites it.
+//! Stores of format 1 as an earlier release left them: they open, they answer, and nobody rewrites them. `tests/golden/format1`
+//! has feature views alone; `tests/golden/format1-keys` has keys of the Redis protocol beside the same views, and rows written field by
+//! field, and asks for a release that knows them.
 //!
-//! It is written by `cargo test --test golden -- --ignored`, which refuses to write over one that is there: anew for changes of the
-//! format before its first release, and never after. A later format gets a folder of its own, and this one stays.
+//! They are written by `cargo test --test golden -- --ignored`, which writes those that are not there: anew for changes of the
+//! format before its first release, and never after. A later format gets a folder of its own, and these stay.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
+
+mod keys;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +17,8 @@ use std::time::Duration;
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use asof::definition::{Definitions, FeatureService, FeatureView, Source};
+use asof::disk::RealDisk;
+use asof::identity::{FEATURE_KEYSPACE, Identity};
 use asof::options::Sizes;
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
@@ -31,8 +36,11 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp(BEGIN + seconds * SECOND)
 }
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/format1")
+/// The store without keys, and the one with them.
+const STORES: [&str; 2] = ["format1", "format1-keys"];
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 /// Every type there is, by the name of its feature.
@@ -207,29 +215,48 @@ impl Drop for Folder {
     }
 }
 
+/// What STORE asks of a release that opens it.
+fn required_features(path: &Path) -> u64 {
+    Identity::read(&RealDisk, path).unwrap().required_features
+}
+
 #[test]
 fn a_store_of_format_1_opens_and_answers_and_is_never_rewritten() {
-    let before = files(&golden());
-    let folder = Folder(std::env::temp_dir().join(format!("asof-golden-{}", std::process::id())));
-    let path = folder.0.join("store");
-    for (name, bytes) in &before {
-        let to = path.join(name);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::write(to, bytes).unwrap();
+    for name in STORES {
+        let has_keys = name == STORES[1];
+        let before = files(&golden(name));
+        let folder = Folder(std::env::temp_dir().join(format!("asof-golden-{}-{name}", std::process::id())));
+        let path = folder.0.join("store");
+        for (name, bytes) in &before {
+            let to = path.join(name);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::write(to, bytes).unwrap();
+        }
+        assert_eq!(required_features(&path), if has_keys { FEATURE_KEYSPACE } else { 0 }, "{name}");
+        let seconds = if has_keys { keys::WRITTEN } else { 2_000 };
+        // What only reads comes first, and leaves every byte as it was.
+        let reader = Store::builder().clock(Arc::new(ManualClock::new(at(seconds)))).open_read_only(&path).unwrap();
+        check(&reader);
+        drop(reader);
+        assert!(files(&path) == before, "a reader changed the store {name}");
+        let store = open(&path, seconds);
+        let check = |store: &Store| {
+            check(store);
+            if has_keys {
+                keys::check(store);
+            }
+        };
+        check(&store);
+        let written = store.write_rows("readings@1", [reading(9, 1_999, 9)]).unwrap();
+        assert!(written.first_seq > 10, "{written:?}");
+        if has_keys {
+            keys::write_on(&store);
+        }
+        store.compact().unwrap();
+        check(&store);
+        store.close().unwrap();
+        assert!(files(&golden(name)) == before, "the golden store {name} was rewritten");
     }
-    // What only reads comes first, and leaves every byte as it was.
-    let reader = Store::builder().clock(Arc::new(ManualClock::new(at(2_000)))).open_read_only(&path).unwrap();
-    check(&reader);
-    drop(reader);
-    assert!(files(&path) == before, "a reader changed the store");
-    let store = open(&path, 2_000);
-    check(&store);
-    let written = store.write_rows("readings@1", [reading(9, 1_999, 9)]).unwrap();
-    assert!(written.first_seq > 10, "{written:?}");
-    store.compact().unwrap();
-    check(&store);
-    store.close().unwrap();
-    assert!(files(&golden()) == before, "the golden store was rewritten");
 }
 
 fn check(store: &Store) {
@@ -278,15 +305,22 @@ fn check(store: &Store) {
 }
 
 #[test]
-#[ignore = "writes the golden store, once for each format"]
-fn write_the_golden_store() {
-    let path = golden();
-    assert!(!path.exists(), "{} is there and is never rewritten", path.display());
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    write(&path);
-    // Names this process, and means nothing once it is gone.
-    fs::write(path.join("LOCK"), "").unwrap();
-    let bytes: usize = files(&path).values().map(Vec::len).sum();
-    // Most of it the zeros of registry.redb.
-    assert!(bytes < 3 << 19, "{bytes} bytes");
+#[ignore = "writes the golden stores, once for each format"]
+fn write_the_golden_stores() {
+    for name in STORES {
+        let path = golden(name);
+        if path.exists() {
+            continue;
+        }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write(&path);
+        if name == STORES[1] {
+            keys::write(&path);
+        }
+        // Names this process, and means nothing once it is gone.
+        fs::write(path.join("LOCK"), "").unwrap();
+        let bytes: usize = files(&path).values().map(Vec::len).sum();
+        // Most of it the zeros of registry.redb.
+        assert!(bytes < 3 << 19, "{bytes} bytes");
+    }
 }
