@@ -101,6 +101,10 @@ pub use engine::summary::{
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "parquet")]
 pub use exchange::{ExportOptions, ExportReport, ImportOptions, ImportProgress, Partition};
+#[cfg(feature = "redis")]
+pub use exchange::{
+    RedisExportOptions, RedisExportReport, RedisImportOptions, RedisImportReport, RedisLayout, RedisUrl,
+};
 pub use format::columns::value_at;
 pub use join::pick::Status;
 pub use request::{

@@ -19,6 +19,7 @@
 //! Reading is a little wider than writing: any offset in timestamps, any case in uuids and booleans,
 //! `12.0` and `12e3` for an integer, numbers for decimals.
 
+mod bytes;
 mod decimal;
 mod number;
 mod timestamp_format;
@@ -34,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
 
+pub use bytes::{from_bytes, to_bytes};
 use decimal::{format_decimal, significant_digits};
 pub(crate) use decimal::{parse_decimal, rescale};
 use number::{
