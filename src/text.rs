@@ -21,6 +21,7 @@
 
 mod bytes;
 mod decimal;
+mod masked;
 mod number;
 mod timestamp_format;
 
@@ -38,6 +39,7 @@ use crate::value::{DataType, Value};
 pub use bytes::{from_bytes, to_bytes};
 use decimal::{format_decimal, significant_digits};
 pub(crate) use decimal::{parse_decimal, rescale};
+pub(crate) use masked::without_password;
 use number::{
     INFINITY, MINUS_INFINITY, NAN, f32_to_json, f64_to_json, format_f32, format_f64, parse_f32, parse_f64,
     parse_integer,

@@ -50,13 +50,19 @@ impl Server {
 
     /// A real Redis, which keeps nothing on disk.
     pub fn redis() -> Server {
+        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        Server::redis_with(&[], free)
+    }
+
+    /// A real Redis with further options, at one of the addresses that `free` names.
+    pub fn redis_with(options: &[&str], mut free: impl FnMut() -> SocketAddr) -> Server {
         let folder = Folder::new();
         // Somebody else may take the port between asking for a free one and its use.
         for _ in 0..10 {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+            let free = free();
             let mut command = Command::new(of_redis("redis-server"));
             command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"]);
-            command.arg("--port").arg(free.port().to_string()).arg("--dir").arg(folder.path());
+            command.arg("--port").arg(free.port().to_string()).arg("--dir").arg(folder.path()).args(options);
             let child = command.stdout(Stdio::null()).spawn().unwrap();
             let mut server = Server { child, address: free, _folder: None };
             if server.answers() {

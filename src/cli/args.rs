@@ -87,7 +87,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  asof export weather --out dump\n  \
         asof export weather --out by_day --partition-by date --from 2013-01-01 --to 2013-02-01\n  \
         asof export --redis redis://localhost:6379/0\n  \
-        asof export --redis rediss://app:secret@cache.example.com --layout feast weather\n\n\
+        asof export --redis redis://localhost:6379/0 --layout feast weather plane\n\n\
         Into a Redis, or a Redis Cluster, go the latest values of the views named, or of all. An export that was interrupted goes on when \
         it is started again within a day.")]
     Export(Export),

@@ -28,7 +28,7 @@ pub(super) fn run(args: &Export, context: &mut Context) -> Result<(), Failure> {
             };
             let report = project.open_for_reading()?.export_redis(&url, &options)?;
             drop(meter);
-            report_redis(&report, args, context)
+            report_redis(&report, options.layout.name(), context)
         }
         (None, [view], Some(_)) => run_parquet(view, args, context),
         _ => Err(Failure::Usage(
@@ -67,7 +67,7 @@ fn run_parquet(view: &str, args: &Export, context: &mut Context) -> Result<(), F
     context.report(&sentence, &sheet)
 }
 
-fn report_redis(report: &RedisExportReport, args: &Export, context: &mut Context) -> Result<(), Failure> {
+fn report_redis(report: &RedisExportReport, layout: &str, context: &mut Context) -> Result<(), Failure> {
     let RedisExportReport { entities, fields, bytes, gone, .. } = report;
     let counts = [
         ("entities", *entities),
@@ -78,10 +78,6 @@ fn report_redis(report: &RedisExportReport, args: &Export, context: &mut Context
         ("keys_left_out", report.keys_left_out),
         ("field_deadlines_left_out", report.field_deadlines_left_out),
     ];
-    let layout = match args.to_redis.layout {
-        args::LayoutArg::Plain => "plain",
-        args::LayoutArg::Feast => "feast",
-    };
     let names = ["redis", "layout", "views"].into_iter().chain(counts.map(|(name, _)| name)).chain(["resumed"]);
     let mut sheet = Sheet::new(names);
     let said = [json!(report.target), json!(layout), json!(report.views.join(","))];

@@ -14,6 +14,9 @@ mod taking;
 mod target;
 mod url;
 
+#[cfg(all(test, feature = "resp"))]
+mod tests;
+
 pub use export::{RedisExportOptions, RedisExportReport};
 pub use import::{RedisImportOptions, RedisImportReport};
 pub use url::RedisUrl;

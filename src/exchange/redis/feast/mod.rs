@@ -14,6 +14,8 @@ mod outgoing;
 mod protobuf;
 mod value;
 
+#[cfg(test)]
+pub(super) use field::of_feature as field_of_feature;
 pub(super) use group::{FeastView, groups};
 pub(super) use key::{decode as decode_key, suffix_pattern};
 pub(super) use outgoing::Feast;
