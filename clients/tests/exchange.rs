@@ -28,7 +28,7 @@ features = { country = "string", age = "int32", tags = "list<string>" }
 
 [views.basket]
 entities = ["customer"]
-ttl = "400d"
+ttl = "36500d"
 redis_keys = ["user:{customer_id}:basket"]
 features = { value = "float64", paid = "bool" }
 
@@ -112,7 +112,8 @@ fn check_plain(reader: &mut Reader) {
         if n % 5 != 0 {
             profile.insert("country", format!("land {} \u{e9}", n % 7));
         }
-        let basket = BTreeMap::from([("value", (f64::from(n) / 8.0).to_string()), ("paid", (n % 2 == 0).to_string())]);
+        let basket =
+            BTreeMap::from([("value", Json::from(f64::from(n) / 8.0).to_string()), ("paid", (n % 2 == 0).to_string())]);
         let crowd = BTreeMap::from([("share", "0.5".to_owned())]);
         for (key, expected) in [
             (format!("profile:{n}"), profile),
@@ -176,9 +177,8 @@ fn out_and_back(url: &str, reader: &mut Reader) {
 
 #[test]
 fn into_a_redis_and_back() {
-    let server = Server::redis_with(&["--requirepass", "secret"], || {
-        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-    });
+    let server = Server::redis();
+    assert_eq!(server.connect().words("CONFIG SET requirepass secret").text(), "OK");
     let url = format!("redis://default:secret@{}/5", server.address());
     let mut reader = Reader::One(Client::open(url.as_str()).unwrap().get_connection().unwrap());
     out_and_back(&url, &mut reader);
