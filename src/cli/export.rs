@@ -80,7 +80,7 @@ fn report_redis(report: &RedisExportReport, layout: &str, context: &mut Context)
     ];
     let names = ["redis", "layout", "views"].into_iter().chain(counts.map(|(name, _)| name)).chain(["resumed"]);
     let mut sheet = Sheet::new(names);
-    let said = [json!(report.target), json!(layout), json!(report.views.join(","))];
+    let said = [json!(report.target), json!(layout), json!(report.views)];
     sheet.push(said.into_iter().chain(counts.map(|(_, count)| json!(count))).chain([json!(report.resumed)]));
     let mut sentence = format!(
         "{}: {} entities, {} values, {}",

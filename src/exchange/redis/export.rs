@@ -10,7 +10,7 @@ use super::plain::Plain;
 use super::target::Target;
 use super::url::RedisUrl;
 use super::{RedisLayout, selected};
-use crate::EntityView;
+use crate::engine::entities::EntityView;
 use crate::error::Result;
 use crate::exchange::RowProgress;
 use crate::store::Store;

@@ -12,7 +12,7 @@ use super::taking::{Bad, Taking};
 use super::target::{connect_to_all, refusal, refused, trouble};
 use super::url::RedisUrl;
 use super::{RedisLayout, selected};
-use crate::EntityView;
+use crate::engine::entities::EntityView;
 use crate::error::Result;
 use crate::exchange::RowProgress;
 use crate::redis_key::shown;

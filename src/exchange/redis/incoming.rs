@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::RedisLayout;
 use super::feast::{FeastView, decode_key, decode_value, groups, suffix_pattern, timestamp_of, to_join_key};
-use crate::EntityView;
+use crate::engine::entities::EntityView;
 use crate::error::Result;
 use crate::key::KeySchema;
 use crate::redis_key::Router;

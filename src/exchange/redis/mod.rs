@@ -21,8 +21,8 @@ pub use export::{RedisExportOptions, RedisExportReport};
 pub use import::{RedisImportOptions, RedisImportReport};
 pub use url::RedisUrl;
 
-use crate::EntityView;
 use crate::definition::ViewRef;
+use crate::engine::entities::EntityView;
 use crate::error::{Error, Result, nearest};
 
 /// How entities lie in a Redis.

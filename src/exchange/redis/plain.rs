@@ -1,13 +1,15 @@
 //! The plain layout: a hash for each entity of a view, as asof's own server shows it.
 
 use super::export::{Batch, Outgoing};
+use crate::engine::entities::{EntityRow, EntityView};
+use crate::engine::online::OnlineHandle;
 use crate::error::Result;
 use crate::redis_key::Router;
+use crate::request::Features;
 use crate::store::Store;
 use crate::text::to_bytes;
 use crate::time::Timestamp;
 use crate::value::Value;
-use crate::{EntityRow, EntityView, Features, OnlineHandle};
 
 const MICROS_PER_MILLI: i64 = 1_000;
 

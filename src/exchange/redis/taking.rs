@@ -10,6 +10,8 @@ use super::import::RedisImportOptions;
 use super::incoming::{Fields, Said};
 use super::plain::{online_of, shown as is_shown};
 use crate::definition::EventTime;
+use crate::engine::entities::EntityView;
+use crate::engine::online::OnlineHandle;
 use crate::error::{Error, Result};
 use crate::exchange::QuarantineWriter;
 use crate::exchange::source::BadRow;
@@ -20,7 +22,6 @@ use crate::store::{BulkWriter, ImportReport, Row, Store, batch_of};
 use crate::text::to_bytes;
 use crate::time::Timestamp;
 use crate::value::Value;
-use crate::{EntityView, OnlineHandle};
 
 /// Rows that are handed on at once.
 const BATCH_ROWS: usize = 4_096;

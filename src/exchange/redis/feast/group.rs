@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::field::{of_event_time, of_feature};
 use super::key::NO_ENTITY;
 use super::value::has_join_key;
-use crate::EntityView;
+use crate::engine::entities::EntityView;
 use crate::error::{Error, Result};
 use crate::value::DataType;
 

@@ -5,12 +5,13 @@ use super::super::plain::{deadline_of, online_of};
 use super::group::{FeastView, groups};
 use super::protobuf::timestamp;
 use super::{key, value};
+use crate::engine::entities::{EntityRow, EntityView};
+use crate::engine::online::OnlineHandle;
 use crate::error::Result;
 use crate::key::KeySchema;
 use crate::store::Store;
 use crate::time::Timestamp;
 use crate::value::Value;
-use crate::{EntityRow, EntityView, OnlineHandle};
 
 const MICROS_PER_MILLI: i64 = 1_000;
 
