@@ -20,7 +20,7 @@ impl Cluster {
     /// A new one, without keys.
     pub fn redis() -> Cluster {
         let options = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"];
-        let nodes: Vec<Server> = (0..3).map(|_| Server::redis_with(&options, free)).collect();
+        let nodes: Vec<Server> = (0..3).map(|_| Server::redis_at(free, &options)).collect();
         let mut create = Command::new(of_redis("redis-cli"));
         create.args(["--cluster", "create"]).args(nodes.iter().map(|node| node.address().to_string()));
         let made = create.args(["--cluster-replicas", "0", "--cluster-yes"]).output().unwrap();

@@ -50,12 +50,16 @@ impl Server {
 
     /// A real Redis, which keeps nothing on disk.
     pub fn redis() -> Server {
-        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        Server::redis_with(&[], free)
+        Server::redis_with(&[])
     }
 
-    /// A real Redis with further options, at one of the addresses that `free` names.
-    pub fn redis_with(options: &[&str], mut free: impl FnMut() -> SocketAddr) -> Server {
+    /// A real Redis with further options.
+    pub fn redis_with(options: &[&str]) -> Server {
+        Server::redis_at(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap(), options)
+    }
+
+    /// The same at one of the addresses that `free` names.
+    pub fn redis_at(mut free: impl FnMut() -> SocketAddr, options: &[&str]) -> Server {
         let folder = Folder::new();
         // Somebody else may take the port between asking for a free one and its use.
         for _ in 0..10 {

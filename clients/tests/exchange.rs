@@ -71,12 +71,17 @@ fn project(folder: &Folder, name: &str, has_rows: bool) -> PathBuf {
 
 /// Runs asof on a project; what it prints as JSON.
 fn run(project: &Path, words: &[&str]) -> Json {
-    let ran =
-        Command::new(asof()).arg("--project").arg(project).args(["--format", "json"]).args(words).output().unwrap();
+    let ran = command(project, words).output().unwrap();
     let told = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{words:?}: {told}");
     assert!(!told.contains("secret"), "{told}");
     serde_json::from_slice(&ran.stdout).unwrap()
+}
+
+fn command(project: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(asof());
+    command.arg("--project").arg(project).args(["--format", "json"]).args(words);
+    command
 }
 
 /// Every feature of a customer, as asof says it.
@@ -194,4 +199,25 @@ fn into_a_cluster_and_back() {
         let size = node.connect().words("DBSIZE").integer().unwrap();
         assert!(size > i64::from(CUSTOMERS), "{size}: every node has a share");
     }
+}
+
+#[test]
+fn over_tls_and_to_nobody_whose_certificate_is_unknown() {
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/server/resp/tests/certificates");
+    let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
+    let tls = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let options = ["--tls-port", &tls, "--tls-cert-file", &file("first.pem"), "--tls-key-file", &file("first.key")];
+    let server = Server::redis_with(&[&options[..], &["--tls-auth-clients", "no"]].concat());
+    let folder = Folder::new();
+    let project = project(&folder, "project", true);
+    let url = format!("rediss://default:secret@localhost:{tls}");
+    server.connect().words("CONFIG SET requirepass secret");
+    let words = ["export", "--redis", &url, "basket"];
+    let unknown = command(&project, &words).env("SSL_CERT_FILE", file("second.pem")).output().unwrap();
+    let told = String::from_utf8_lossy(&unknown.stderr);
+    assert!(!unknown.status.success() && told.contains("certificate") && !told.contains("secret"), "{told}");
+    let known = command(&project, &words).env("SSL_CERT_FILE", file("ca.pem")).output().unwrap();
+    assert!(known.status.success(), "{}", String::from_utf8_lossy(&known.stderr));
+    let said: Json = serde_json::from_slice(&known.stdout).unwrap();
+    assert_eq!(said["entities"], CUSTOMERS);
 }
