@@ -77,15 +77,11 @@ impl Outgoing for Feast {
             return Ok(());
         };
         let values = hashes.values(at, encoded);
-        let mut rows = Vec::with_capacity(hashes.views.len());
-        for (other, view) in hashes.views.iter_mut().enumerate() {
-            rows.push(view.row(&values, now)?);
-            if other < at && rows[other].is_some() {
-                // It was pushed with that view.
-                return Ok(());
-            }
+        let rows = hashes.views.iter_mut().map(|view| view.row(&values, now)).collect::<Result<Vec<_>>>()?;
+        // An entity's hash is pushed once: in the turn of the first view that has a row of it.
+        if rows.iter().position(Option::is_some).is_none_or(|first| first == at) {
+            hashes.push(&name, &rows, batch);
         }
-        hashes.push(&name, &rows, batch);
         Ok(())
     }
 }
