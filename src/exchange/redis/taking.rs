@@ -169,7 +169,8 @@ impl Rows {
         }
         let bulk = BulkOptions {
             allow_future: options.allow_future,
-            bad_rows: options.bad_rows,
+            // The number of a row says nothing here: who knows its key tells of it.
+            bad_rows: BadRows::Quarantine,
             append: false,
             source: Some(source.to_owned()),
         };
@@ -218,10 +219,12 @@ impl Rows {
         let refused = writer.write(&batch).map_err(|error| error.at(place()))?;
         let first = self.handed_on + self.unread + self.known + 1;
         self.handed_on += rows.len() as u64;
-        let Some((set_aside, _)) = &mut self.set_aside else { return Ok(()) };
         for refusal in refused {
             let column = refusal.column.map(|column| format!(" column {column}:")).unwrap_or_default();
             let reason = format!("key '{}':{column} {}", keys[refusal.row], refusal.reason);
+            let Some((set_aside, _)) = &mut self.set_aside else {
+                return Err(Error::invalid(reason).at(place()).remedy(BAD_ROW_WAY_OUT));
+            };
             set_aside.add(source, &batch, refusal.row, first + refusal.row as u64, &reason)?;
         }
         Ok(())

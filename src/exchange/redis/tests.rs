@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redis::Connection;
 
 use super::*;
-use crate::definition::{Definitions, FeatureView};
+use crate::definition::{Definitions, FeatureView, Rules};
 use crate::request::BadRows;
 use crate::store::{Row, Store, TemporaryStore};
 use crate::testing::RedisServer;
@@ -22,7 +22,8 @@ const HOUR_US: i64 = 3_600_000_000;
 fn definitions() -> Definitions {
     let weather = FeatureView::new("weather").entity("airport").ttl(std::time::Duration::from_secs(3 * 3_600));
     let weather = weather.feature("temp", DataType::Float64).feature("sky", DataType::String);
-    let runways = FeatureView::new("runways").entity("airport").feature("count", DataType::Int32);
+    let mut runways = FeatureView::new("runways").entity("airport").feature("count", DataType::Int32);
+    runways.features[0].rules = Rules { max: Some("99".into()), ..Rules::default() };
     let route = FeatureView::new("route").entity("carrier").entity("airport").feature("photo", DataType::Bytes);
     Definitions::new("flights")
         .entity("airport", [("origin", DataType::String)])
@@ -267,21 +268,26 @@ fn an_interrupted_export_goes_on_from_where_it_was() {
 fn hashes_that_are_no_rows_are_refused_or_set_aside() {
     let store = store();
     let remote = Remote::new();
+    remote.ask(&[b"HSET", b"runways:ORD", b"count", b"100"]);
+    let options = RedisImportOptions { views: vec!["runways".to_owned()], ..RedisImportOptions::default() };
+    let error = store.import_redis(&remote.url, &options).unwrap_err().to_string();
+    assert!(error.contains("view runways@1") && error.contains("key 'runways:ORD': column count"), "{error}");
     remote.ask(&[b"HSET", b"runways:JFK", b"count", b"4", b"lights", b"yes"]);
     remote.ask(&[b"HSET", b"runways:LGA", b"count", b"four"]);
     remote.ask(&[b"SET", b"runways:EWR", b"text"]);
     remote.ask(&[b"HSET", b"runways:a:b", b"count", b"4"]);
-    let options = RedisImportOptions { views: vec!["runways".to_owned()], ..RedisImportOptions::default() };
     let error = store.import_redis(&remote.url, &options).unwrap_err().to_string();
     assert!(error.contains("view runways@1") && error.contains("key 'runways:"), "{error}");
     assert_eq!(answer(&store, "JFK").0[2], "Null NOT_FOUND", "nothing was imported");
     let options = RedisImportOptions { bad_rows: BadRows::Quarantine, ..options };
     let report = store.import_redis(&remote.url, &options).unwrap();
     let (_, runways) = &report.views[0];
-    assert_eq!((runways.rows_written, runways.rows_refused, runways.rows_read), (1, 3, 4));
+    assert_eq!((runways.rows_written, runways.rows_refused, runways.rows_read), (1, 4, 5));
     assert_eq!(runways.ignored, ["lights"]);
     let lines = std::fs::read_to_string(runways.quarantine.as_ref().unwrap()).unwrap();
-    for reason in ["count: wants int32, got 'four'", "it is no hash", "a : in a value is written %3A"] {
+    for reason in
+        ["count: wants int32, got 'four'", "it is no hash", "a : in a value is written %3A", "key 'runways:ORD'"]
+    {
         assert!(lines.contains(reason), "{reason}: {lines}");
     }
     assert_eq!(answer(&store, "JFK").0[2], "Int32(4) PRESENT");
