@@ -46,8 +46,8 @@
 //!
 //! # Features of the crate
 //!
-//! `parquet` (on by default): Parquet, CSV, JSON Lines and Arrow files in and out. `cli` (on by default): the `asof` binary.
-//! Without both an embed has neither file formats nor command line.
+//! `parquet` (on by default): Parquet, CSV, JSON Lines and Arrow files in and out. `redis`: with these, the latest values into a Redis and back.
+//! `cli` (on by default, with `redis`): the `asof` binary. Without them an embed has neither file formats nor command line.
 
 pub mod api_key;
 pub mod caught;
@@ -101,6 +101,10 @@ pub use engine::summary::{
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "parquet")]
 pub use exchange::{ExportOptions, ExportReport, ImportOptions, ImportProgress, Partition};
+#[cfg(feature = "redis")]
+pub use exchange::{
+    RedisExportOptions, RedisExportReport, RedisImportOptions, RedisImportReport, RedisLayout, RedisUrl,
+};
 pub use format::columns::value_at;
 pub use join::pick::Status;
 pub use request::{

@@ -19,7 +19,9 @@
 //! Reading is a little wider than writing: any offset in timestamps, any case in uuids and booleans,
 //! `12.0` and `12e3` for an integer, numbers for decimals.
 
+mod bytes;
 mod decimal;
+mod masked;
 mod number;
 mod timestamp_format;
 
@@ -34,8 +36,10 @@ use crate::error::{Error, Result};
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
 
+pub use bytes::{from_bytes, to_bytes};
 use decimal::{format_decimal, significant_digits};
 pub(crate) use decimal::{parse_decimal, rescale};
+pub(crate) use masked::without_password;
 use number::{
     INFINITY, MINUS_INFINITY, NAN, f32_to_json, f64_to_json, format_f32, format_f64, parse_f32, parse_f64,
     parse_integer,

@@ -5,11 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
+pub mod cluster;
 pub mod process;
 pub mod random;
 pub mod server;
 pub mod wire;
 
+pub use cluster::Cluster;
 pub use process::Folder;
 pub use random::Random;
 pub use server::Server;

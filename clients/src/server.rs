@@ -50,13 +50,23 @@ impl Server {
 
     /// A real Redis, which keeps nothing on disk.
     pub fn redis() -> Server {
+        Server::redis_with(&[])
+    }
+
+    /// A real Redis with further options.
+    pub fn redis_with(options: &[&str]) -> Server {
+        Server::redis_at(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap(), options)
+    }
+
+    /// The same at one of the addresses that `free` names.
+    pub fn redis_at(mut free: impl FnMut() -> SocketAddr, options: &[&str]) -> Server {
         let folder = Folder::new();
         // Somebody else may take the port between asking for a free one and its use.
         for _ in 0..10 {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+            let free = free();
             let mut command = Command::new(of_redis("redis-server"));
             command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"]);
-            command.arg("--port").arg(free.port().to_string()).arg("--dir").arg(folder.path());
+            command.arg("--port").arg(free.port().to_string()).arg("--dir").arg(folder.path()).args(options);
             let child = command.stdout(Stdio::null()).spawn().unwrap();
             let mut server = Server { child, address: free, _folder: None };
             if server.answers() {

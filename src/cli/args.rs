@@ -59,10 +59,11 @@ pub enum Command {
     #[command(after_help = "Examples:\n  asof apply --dry-run\n  asof apply\n\n\
         What asof.toml no longer names stays in the store, unless --prune drops it.")]
     Apply(Apply),
-    /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow.
+    /// Imports files into a view: Parquet, CSV, JSON Lines or Arrow; or the hashes of a Redis into views.
     #[command(
         after_help = "Examples:\n  asof import weather data/weather.parquet\n  asof import --all --bad-rows quarantine\n  \
-        asof import weather late.csv --bad-rows quarantine\n  asof import weather@2 --from-version 1\n\n\
+        asof import weather late.csv --bad-rows quarantine\n  asof import weather@2 --from-version 1\n  \
+        asof import --redis redis://localhost:6379/0 --layout feast\n\n\
         All of the files or nothing; --all goes view by view, and keeps the views that were done when one fails. A file imported before is skipped. Every other row is compared with those the store has, \
         written or imported: one that is equal in key, times and all values is left out, as often as the store has it, and counted as \
         skipped; so a file that grew adds what it gained. --append adds every row."
@@ -82,9 +83,13 @@ pub enum Command {
     /// Deletes an entity's features from a moment on; what was before stays readable.
     #[command(after_help = "Example:\n  asof delete weather origin=JFK --at 2013-12-31T00:00:00Z")]
     Delete(Delete),
-    /// Writes all rows of a view to Parquet files that import reads back.
+    /// Writes all rows of a view to Parquet files that import reads back, or pushes latest values into a Redis.
     #[command(after_help = "Examples:\n  asof export weather --out dump\n  \
-        asof export weather --out by_day --partition-by date --from 2013-01-01 --to 2013-02-01")]
+        asof export weather --out by_day --partition-by date --from 2013-01-01 --to 2013-02-01\n  \
+        asof export --redis redis://localhost:6379/0\n  \
+        asof export --redis redis://localhost:6379/0 --layout feast weather plane\n\n\
+        Into a Redis, or a Redis Cluster, go the latest values of the views named, or of all. An export that was interrupted goes on when \
+        it is started again within a day.")]
     Export(Export),
     /// What is in the store: views, entities, services, runs, the store itself, or one view or service in full.
     #[command(
@@ -154,20 +159,22 @@ pub enum BadRowsArg {
 #[derive(Debug, Args)]
 pub struct Import {
     /// The view, or a version of it such as weather@2.
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present_any = ["all", "redis"])]
     pub view: Option<String>,
-    /// Files to read, in order.
-    #[arg(required_unless_present_any = ["all", "from_version"], value_hint = ValueHint::FilePath)]
+    /// Files to read, in order; with --redis, further views.
+    #[arg(required_unless_present_any = ["all", "from_version", "redis"], value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub from_redis: OfRedis,
     /// Every view that names a source path, from that path.
-    #[arg(long, conflicts_with_all = ["view", "files"])]
+    #[arg(long, conflicts_with_all = ["view", "files", "redis"])]
     pub all: bool,
     /// Copy the features that both versions have from this version of the view; values of another type are converted.
     #[arg(
         long,
         value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..),
-        conflicts_with_all = ["all", "files", "bad_rows", "allow_future", "append"]
+        conflicts_with_all = ["all", "files", "bad_rows", "allow_future", "append", "redis"]
     )]
     pub from_version: Option<u32>,
     /// What becomes of rows that cannot be stored.
@@ -177,7 +184,7 @@ pub struct Import {
     #[arg(long)]
     pub allow_future: bool,
     /// Add every row, even those the store has, and files imported before.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "redis")]
     pub append: bool,
 }
 
@@ -285,21 +292,53 @@ pub enum Partition {
     Date,
 }
 
+/// How entities lie in a Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// A hash for each entity of a view, as asof serves it.
+    Plain,
+    /// As Feast's Redis store has it.
+    Feast,
+}
+
+/// A Redis, and how it is used.
+#[derive(Debug, Args)]
+pub struct OfRedis {
+    /// A Redis or Redis Cluster: redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS.
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
+    /// How entities lie there.
+    #[arg(long, value_enum, default_value_t = LayoutArg::Plain, requires = "redis")]
+    pub layout: LayoutArg,
+    /// Feast's name of the project, where it is not that of asof.toml.
+    #[arg(long, value_name = "NAME", requires = "redis")]
+    pub feast_project: Option<String>,
+    /// Take it for a cluster without asking.
+    #[arg(long, requires = "redis")]
+    pub cluster: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct Export {
-    /// The view.
-    pub view: String,
+    /// The view; with --redis any number of them, none for all.
+    #[arg(value_name = "VIEW", required_unless_present = "redis")]
+    pub views: Vec<String>,
     /// The folder that DIR/VIEW/v1/... is made in.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub out: PathBuf,
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "redis", conflicts_with = "redis")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub to_redis: OfRedis,
+    /// Push everything, even where an export into this Redis was interrupted.
+    #[arg(long, requires = "redis")]
+    pub restart: bool,
     /// One folder per day of the event time.
-    #[arg(long, value_enum, value_name = "BY")]
+    #[arg(long, value_enum, value_name = "BY", conflicts_with = "redis")]
     pub partition_by: Option<Partition>,
     /// Only rows with an event time of at least this.
-    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = no_option)]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = no_option, conflicts_with = "redis")]
     pub from: Option<String>,
     /// Only rows with an event time before this.
-    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = no_option)]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = no_option, conflicts_with = "redis")]
     pub to: Option<String>,
 }
 

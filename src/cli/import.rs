@@ -1,17 +1,17 @@
-//! `asof import`: files into a view.
+//! `asof import`: files into a view, or the hashes of a Redis into views.
 
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::args::{BadRowsArg, Format, Import};
+use super::args::{BadRowsArg, Format, Import, LayoutArg};
 use super::context::Context;
 use super::failure::Failure;
 use super::inputs;
 use super::output::{Sheet, human_count};
 use super::progress::Meter;
 use crate::error::{Error, Result};
-use crate::exchange::ImportOptions;
+use crate::exchange::{ImportOptions, RedisImportOptions, RedisUrl};
 use crate::request::BadRows;
 use crate::store::{FileReport, ImportReport, Store};
 
@@ -20,15 +20,15 @@ pub(super) type Imported = (String, ImportReport);
 
 pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
     args.view.as_deref().map(inputs::view).transpose()?;
+    if let Some(url) = inputs::redis(&args.from_redis)? {
+        return run_redis(&url, args, context);
+    }
     let project = context.project()?;
     let store = project.open_for_writing()?;
     let meter = Meter::new("import");
     let options = ImportOptions {
         allow_future: args.allow_future,
-        bad_rows: match args.bad_rows {
-            BadRowsArg::Fail => BadRows::Fail,
-            BadRowsArg::Quarantine => BadRows::Quarantine,
-        },
+        bad_rows: bad_rows(args.bad_rows),
         append: args.append,
         progress: Some(meter.of_import()),
         ..ImportOptions::default()
@@ -47,6 +47,55 @@ pub(super) fn run(args: &Import, context: &mut Context) -> Result<(), Failure> {
     // Views that were imported before one failed, or before the close does, are told of: they stay.
     let told = if outcome.is_ok() || !imported.is_empty() { print(&imported, context) } else { Ok(()) };
     outcome.and_then(|()| store.close())?;
+    told
+}
+
+fn bad_rows(asked: BadRowsArg) -> BadRows {
+    match asked {
+        BadRowsArg::Fail => BadRows::Fail,
+        BadRowsArg::Quarantine => BadRows::Quarantine,
+    }
+}
+
+fn run_redis(url: &RedisUrl, args: &Import, context: &mut Context) -> Result<(), Failure> {
+    let further = args.files.iter().map(|file| file.to_string_lossy().into_owned());
+    let views: Vec<String> = args.view.iter().cloned().chain(further).collect();
+    for view in &views {
+        inputs::view(view)?;
+    }
+    let project = context.project()?;
+    let store = project.open_for_writing()?;
+    let meter = Meter::new("import");
+    let options = RedisImportOptions {
+        layout: inputs::layout(&args.from_redis, &project),
+        views,
+        cluster: args.from_redis.cluster,
+        bad_rows: bad_rows(args.bad_rows),
+        allow_future: args.allow_future,
+        progress: Some(meter.of_entities()),
+    };
+    let outcome = store.import_redis(url, &options);
+    drop(meter);
+    let told = match &outcome {
+        Ok(report) => {
+            let told = print(&report.views, context);
+            let others = report.keys_of_others;
+            if others > 0 {
+                context.note(format!(
+                    "{} of {} keys at {url} are of none of the views",
+                    human_count(others),
+                    human_count(report.keys)
+                ));
+            }
+            if report.deadlines_left_out > 0 && args.from_redis.layout == LayoutArg::Plain {
+                let rows = human_count(report.deadlines_left_out);
+                context.note(format!("{rows} hashes have deadlines there; their rows have their view's TTL alone"));
+            }
+            told
+        }
+        Err(_) => Ok(()),
+    };
+    outcome.map(|_| ()).and_then(|()| store.close())?;
     told
 }
 

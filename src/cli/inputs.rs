@@ -2,11 +2,13 @@
 
 use std::str::FromStr;
 
-use super::args::{DefinitionsArg, EntityAt, Known, Which};
+use super::args::{DefinitionsArg, EntityAt, Known, LayoutArg, OfRedis, Which};
+use super::context::Project;
 use super::failure::Failure;
 use crate::definition::ViewRef;
 use crate::engine::get::GetOptions;
 use crate::error::{Error, Result};
+use crate::exchange::{RedisLayout, RedisUrl};
 use crate::request::{Features, KnownAt};
 use crate::store::JoinKey;
 use crate::text::parse_value;
@@ -21,6 +23,21 @@ fn typed<T: FromStr<Err = Error>>(flag: &str, text: Option<&str>) -> Result<Opti
 /// An instant given with a flag.
 pub(super) fn time(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
     typed(flag, text)
+}
+
+/// The Redis that is named.
+pub(super) fn redis(args: &OfRedis) -> Result<Option<RedisUrl>, Failure> {
+    typed("--redis", args.redis.as_deref())
+}
+
+/// The layout asked for. Feast calls the project as asof.toml does, unless another name is given.
+pub(super) fn layout(args: &OfRedis, project: &Project) -> RedisLayout {
+    match args.layout {
+        LayoutArg::Plain => RedisLayout::Plain,
+        LayoutArg::Feast => RedisLayout::Feast {
+            project: args.feast_project.clone().unwrap_or_else(|| project.definitions.project.clone()),
+        },
+    }
 }
 
 /// The state of knowledge asked for.

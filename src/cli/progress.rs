@@ -12,6 +12,7 @@ use crate::exchange::{ImportProgress, RowProgress};
 
 const QUIET_FOR: Duration = Duration::from_secs(1);
 const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {elapsed}";
+const ENTITIES: &str = "{msg} {human_pos} entities {elapsed}";
 const ROWS: &str = "{msg} {human_pos} rows {elapsed}";
 
 /// What an import does once all files are read.
@@ -72,6 +73,12 @@ impl Meter {
     pub fn of_rows(&self) -> RowProgress {
         let show = self.show(ROWS);
         Arc::new(move |rows| show(rows, None))
+    }
+
+    /// For entities that go into a Redis, or keys that come out of one.
+    pub fn of_entities(&self) -> RowProgress {
+        let show = self.show(ENTITIES);
+        Arc::new(move |entities| show(entities, None))
     }
 
     fn show(&self, template: &str) -> impl Fn(u64, Option<u64>) + Send + Sync + use<> {

@@ -27,6 +27,8 @@ mod parquet_reader;
 mod parquet_sink;
 mod partitioned;
 mod quarantine;
+#[cfg(feature = "redis")]
+mod redis;
 mod rows;
 mod sink;
 mod source;
@@ -38,6 +40,10 @@ mod view_source;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    RedisExportOptions, RedisExportReport, RedisImportOptions, RedisImportReport, RedisLayout, RedisUrl,
+};
 pub use cells::typed_field;
 pub use digest::file_digest;
 pub use export::{ExportOptions, ExportReport, RowProgress};

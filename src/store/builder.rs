@@ -14,6 +14,7 @@ use crate::engine::commit::SYNC_BESIDE_ROWS_MIN;
 use crate::engine::{Engine, EngineOptions, Reads};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Durability, MAX_FUTURE_SKEW_US_DEFAULT, Sizes};
+use crate::text::without_password;
 use crate::time::{Clock, SystemClock};
 
 /// Log segments of a temporary store.
@@ -233,9 +234,10 @@ impl StoreBuilder {
     }
 }
 
-/// How this process was started, for people: arguments need not be UTF-8.
+/// How this process was started, for people: arguments need not be UTF-8, and passwords are nobody's business.
 fn command_line() -> String {
-    let arguments: Vec<_> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let shown = |argument: std::ffi::OsString| without_password(&argument.to_string_lossy()).into_owned();
+    let arguments: Vec<_> = std::env::args_os().map(shown).collect();
     arguments.join(" ")
 }
 

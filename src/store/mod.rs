@@ -5,6 +5,7 @@ mod background;
 mod builder;
 mod bulk;
 mod control;
+mod entities;
 mod holder;
 mod join_keys;
 mod keyspace;
@@ -27,6 +28,8 @@ pub use bulk::{BulkWriter, FileReport, ImportReport};
 pub use join_keys::JoinKey;
 pub use keyspace::KeyspaceHandle;
 pub use rows::Row;
+#[cfg(feature = "redis")]
+pub(crate) use rows::batch_of;
 pub use training_set::TrainingSet;
 pub use writing::{DeleteReport, WriteReport};
 

@@ -122,7 +122,7 @@ impl Store {
 }
 
 /// The rows as a batch whose columns go by the view's names.
-fn batch_of(view: &FeatureView, rows: &[Row]) -> Result<RecordBatch> {
+pub(crate) fn batch_of(view: &FeatureView, rows: &[Row]) -> Result<RecordBatch> {
     check_names(view, rows)?;
     let mut columns: Vec<(String, ArrayRef)> = Vec::new();
     let mut add = |name: &str, array: ArrayRef| {

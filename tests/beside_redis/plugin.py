@@ -35,15 +35,21 @@ def pytest_sessionfinish(session):
 
 
 @pytest.fixture(scope="session")
+def binary():
+    """The asof to run."""
+    found = os.environ.get("ASOF_BINARY") or (ASOF if ASOF.exists() else shutil.which("asof"))
+    assert found, "there is no asof: cargo build, or set ASOF_BINARY"
+    return found
+
+
+@pytest.fixture(scope="session")
 def address(request):
     """HOST:PORT of the server."""
     given = request.config.getoption("--address")
     if given:
         yield given
         return
-    binary = os.environ.get("ASOF_BINARY") or (ASOF if ASOF.exists() else shutil.which("asof"))
-    assert binary, "there is no asof: cargo build, or set ASOF_BINARY"
-    with servers.asof(binary) as started:
+    with servers.asof(request.getfixturevalue("binary")) as started:
         yield started
 
 

@@ -5,6 +5,7 @@ Usage: run.py FOLDER ASOF [argument of pytest]...   with the Python that has wha
 
 import datetime
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import tempfile
 import servers
 
 
-def start(folder, address, answers, now, arguments):
+def start(binary, folder, address, answers, now, arguments):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder]
     command += ["--address", address, "--answers", answers, "--now", now, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command, env=os.environ | {"ASOF_BINARY": binary}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def differences(ours, theirs):
@@ -41,8 +42,8 @@ def main():
         files = {name: pathlib.Path(work) / f"{name}.json" for name in ("asof", "Redis")}
         # Beside each other: what takes long is Python.
         runs = {
-            "asof": start(folder, asof, files["asof"], now, arguments),
-            "Redis": start(folder, redis, files["Redis"], now, arguments),
+            "asof": start(binary, folder, asof, files["asof"], now, arguments),
+            "Redis": start(binary, folder, redis, files["Redis"], now, arguments),
         }
         failed = False
         for name, run in runs.items():

@@ -109,6 +109,8 @@ fn every_example_of_every_help_can_be_typed() {
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let commands = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    // The Redis of the examples.
+    let redis = asof::testing::RedisServer::start().unwrap();
     let mut typed = 0;
     for name in names.into_iter().filter(|name| *name != "help") {
         for example in examples(&project.run(&[name, "--help"]).done().stdout()) {
@@ -129,7 +131,7 @@ fn every_example_of_every_help_can_be_typed() {
                 copy.put("asof.toml", FLIGHTS.replace("weather:", "weather@1:") + second);
                 copy.run(&["apply"]).done();
             }
-            let line = example.replace("/etc/bash_completion.d/", "");
+            let line = example.replace("/etc/bash_completion.d/", "").replace("redis://localhost:6379", &redis.url());
             shell(&copy.dir, &line).done();
             typed += 1;
         }

@@ -50,7 +50,7 @@ fn put(rows: &mut asof::RowStage, view: &EntityView, row: &Row) -> asof::Result<
             field.value.get_or_insert(Value::Null);
         }
     }
-    rows.put(view, &key, &whole)
+    rows.put(view, &key, &whole, None)
 }
 
 impl Life {

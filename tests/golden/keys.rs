@@ -36,7 +36,7 @@ fn put(store: &Store, view_name: &str, seconds: i64, change: impl FnOnce(&Entity
         let mut row = rows.row(&view, &key, us(seconds))?.unwrap_or_else(|| EntityRow::empty(features));
         row.event_ts = us(seconds);
         change(&view, &mut row);
-        rows.put(&view, &key, &row)
+        rows.put(&view, &key, &row, None)
     });
     written.unwrap().unwrap();
 }
@@ -95,7 +95,7 @@ pub fn write(path: &Path) {
         keys.set_string((0, b"together"), b"1".to_vec(), None);
         let mut row = EntityRow { event_ts: rows.now, ..EntityRow::empty(1) };
         set(&labels, &mut row, "label", Value::String("together".to_owned()), None);
-        rows.put(&labels, &SENSOR.to_le_bytes(), &row)
+        rows.put(&labels, &SENSOR.to_le_bytes(), &row, None)
     });
     together.unwrap().unwrap();
     store.close().unwrap();

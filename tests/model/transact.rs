@@ -150,7 +150,7 @@ impl Life {
         let expected = self.oracle.row_at(&view, &key, (at, u64::MAX, false));
         assert_alike(&before, &expected, &|| format!("{key:?} at {at}, within a group"));
         let features = &view.definition.features;
-        let mut row = before.unwrap_or_else(|| EntityRow::empty(features.len()));
+        let mut row = before.clone().unwrap_or_else(|| EntityRow::empty(features.len()));
         row.event_ts = at;
         for (number, part) in &put.fields {
             let feature = usize::from(*number) % features.len();
@@ -164,7 +164,7 @@ impl Life {
             }
         }
         row.deadline = put.deadline.unwrap_or(row.deadline);
-        let written = stage.put(&served, &bytes, &row);
+        let written = stage.put(&served, &bytes, &row, before.as_ref());
         let is_ahead = at > stage.now.saturating_add(SKEW);
         // An event id that is a feature is to be set; of one that is none, no row can say it.
         let event_id = view.definition.event_id.first().map(|(name, _)| {

@@ -1,5 +1,6 @@
 //! One entity's answer, read feature by feature or all at once.
 
+use super::super::entities::{EntityField, EntityRow};
 use super::super::get::FeatureValue;
 use super::super::winner::Winner;
 use super::prepared::Field;
@@ -202,6 +203,26 @@ impl<'a> OnlineRow<'a> {
             Winner::Found(found) => found.row().field_deadline(field.ordinal),
             Winner::Nothing | Winner::Slot { .. } => None,
         }
+    }
+
+    /// When the row was true of which a feature has a value or is null.
+    pub fn event_time(&self) -> Option<Timestamp> {
+        let statuses = (0..self.len()).map(|feature| self.status(feature));
+        statuses.filter(|(status, _)| matches!(status, Status::Present | Status::NullValue)).find_map(|(_, at)| at)
+    }
+
+    /// The answer of a handle of one view as a row; `None`: nothing of it is there.
+    pub fn to_entity_row(&self) -> Option<EntityRow> {
+        let event_ts = self.event_time()?.micros();
+        let fields = (0..self.len()).map(|feature| {
+            let value = match self.status(feature).0 {
+                Status::Present => Some(self.value(feature)),
+                Status::NullValue => Some(Value::Null),
+                Status::NotFound | Status::OutsideMaxAge => None,
+            };
+            EntityField { deadline: self.field_deadline(feature).filter(|_| value.is_some()), value }
+        });
+        Some(EntityRow { event_ts, deadline: self.deadline(), fields: fields.collect() })
     }
 
     /// All of it: value, status, event time of each feature.

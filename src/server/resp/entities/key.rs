@@ -1,10 +1,11 @@
 //! A row as the hash that commands see, and back.
 
-use super::text::{from_bytes, to_bytes};
+use super::text::from_bytes;
 use super::{EntityRow, Served};
 use crate::engine::entities::EntityField;
 use crate::keyspace::{Hash, Key, KeyValue, LastUse, PackedLimits};
 use crate::server::resp::command::Refusal;
+use crate::text::to_bytes;
 use crate::value::Value;
 
 /// The key that a row is; `None` where it has no value to show: nulls and what is absent are not there.

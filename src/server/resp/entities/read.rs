@@ -1,17 +1,16 @@
 //! Commands that look at entities.
 
 use super::key::to_key;
-use super::text::to_bytes;
 use super::{DATABASE, EVENT_TIME_FIELD, Entities, Served, refusal_of};
-use crate::engine::entities::{EntityField, EntityRow};
+use crate::engine::entities::EntityRow;
 use crate::engine::online::OnlineRow;
 use crate::engine::row_stage::RowStage;
 use crate::join::pick::Status;
 use crate::keyspace::PackedLimits;
 use crate::server::resp::command::{Arguments, Command, Outcome, Reader, Refusal};
 use crate::server::resp::protocol::ReplyBuffer;
+use crate::text::to_bytes;
 use crate::time::Timestamp;
-use crate::value::Value;
 
 /// Where a command finds rows.
 #[derive(Debug)]
@@ -83,7 +82,7 @@ impl Entities {
                 let online = self.views[view].online(&self.store)?;
                 let key = online.encoded_key(&self.key);
                 let row = online.get(&key, Timestamp(*now)).map_err(|error| refusal_of(&error))?;
-                Ok(row_of(&row))
+                Ok(row.to_entity_row())
             }
         }
     }
@@ -105,7 +104,7 @@ impl Entities {
             for name in arguments.from(2) {
                 match features.get(name) {
                     Some(&feature) => answer_online(&row, feature, reply),
-                    None if name == EVENT_TIME_FIELD => answer_time(event_time(&row), reply),
+                    None if name == EVENT_TIME_FIELD => answer_time(row.event_time(), reply),
                     None => reply.null(),
                 }
             }
@@ -144,24 +143,4 @@ fn answer_online(row: &OnlineRow<'_>, feature: usize, reply: &mut ReplyBuffer) {
 
 fn answer_time(time: Option<Timestamp>, reply: &mut ReplyBuffer) {
     reply.bulk_or_null(time.map(|time| time.to_string().into_bytes()).as_deref());
-}
-
-/// When the row was true of which a feature has a value or is null.
-fn event_time(row: &OnlineRow<'_>) -> Option<Timestamp> {
-    let statuses = (0..row.len()).map(|feature| row.status(feature));
-    statuses.filter(|(status, _)| matches!(status, Status::Present | Status::NullValue)).find_map(|(_, at)| at)
-}
-
-/// An answer of now as a row; `None`: nothing of it is there.
-fn row_of(row: &OnlineRow<'_>) -> Option<EntityRow> {
-    let event_ts = event_time(row)?.micros();
-    let fields = (0..row.len()).map(|feature| {
-        let value = match row.status(feature).0 {
-            Status::Present => Some(row.value(feature)),
-            Status::NullValue => Some(Value::Null),
-            Status::NotFound | Status::OutsideMaxAge => None,
-        };
-        EntityField { deadline: row.field_deadline(feature).filter(|_| value.is_some()), value }
-    });
-    Some(EntityRow { event_ts, deadline: row.deadline(), fields: fields.collect() })
 }
