@@ -21,8 +21,10 @@ pub const MAGIC: [u8; 8] = *b"asofSTOR";
 pub const FORMAT_VERSION: u32 = 1;
 /// The required feature of a store that rows of the keyspace were written to.
 pub const FEATURE_KEYSPACE: u64 = 1;
+/// The required feature of a store of which a view was truncated.
+pub const FEATURE_TRUNCATES: u64 = 2;
 /// Features without which a store cannot be read rightly, one bit each, that this release knows.
-pub const REQUIRED_FEATURES_KNOWN: u64 = FEATURE_KEYSPACE;
+pub const REQUIRED_FEATURES_KNOWN: u64 = FEATURE_KEYSPACE | FEATURE_TRUNCATES;
 /// The file's length. Every later version keeps these bytes as they are and may add more.
 pub const IDENTITY_BYTES: usize = 64;
 

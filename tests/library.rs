@@ -129,7 +129,7 @@ fn an_explanation_tells_of_damage_that_came_after_the_row_was_read() {
         }
         let found = explain(&store, "weather:temp", "JFK", None).row.unwrap();
         assert_eq!((matches!(found.location, Location::Run { .. }), found.checksum), (is_sealed, Checksum::Good));
-        let (Location::Log { file, .. } | Location::Run { file, .. }) = found.location;
+        let (Location::Log { file, .. } | Location::Run { file, .. } | Location::Registry { file }) = found.location;
         let on_disk = fs::File::options().read(true).write(true).open(store.path().join(&file)).unwrap();
         let mut bytes = vec![0; 16 << 10];
         let len = on_disk.read_at(&mut bytes, 0).unwrap();

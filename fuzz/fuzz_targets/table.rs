@@ -18,7 +18,7 @@ use libfuzzer_sys::fuzz_target;
 const PATH: &str = "/store/latest";
 const SEED: u64 = 99;
 const KEYS: u8 = 40;
-const OPTIONS: TableOptions = TableOptions { expected_keys: 0, reserve_bytes: 1 << 20 };
+const OPTIONS: TableOptions = TableOptions { expected_keys: 0, reserve_bytes: 1 << 20, floor: None };
 
 static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
 

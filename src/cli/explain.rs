@@ -75,6 +75,7 @@ fn lines(row: &RowExplanation) -> Vec<(&'static str, String)> {
         Location::Log { file, offset, .. } => {
             ("lies in", format!("{}, in the group at offset {offset}", file.display()))
         }
+        Location::Registry { file } => ("lies in", format!("the registry, as {} has it", file.display())),
         Location::Run { file, row, .. } => ("lies in", format!("{}, row {row}", file.display())),
     });
     lines.push(match &row.checksum {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::picture::ViewPicture;
 use super::run_source::{run_record, run_slices};
 use super::tail_source::mark_of;
+use super::truncates::find_truncate;
 use crate::error::Result;
-use crate::format::row::{RowLayout, RowRef, push_record};
+use crate::format::row::{RowHead, RowKind, RowLayout, RowRef, push_record};
 use crate::join::pick::{AsOf, Mark, pick, pick_descending};
 use crate::tail::TailSegment;
 
@@ -27,6 +28,8 @@ pub enum Place {
         /// Its row.
         row: u32,
     },
+    /// In the registry, as truncates of sealed log segments do.
+    Registry,
 }
 
 /// A row that won, as a record of its own.
@@ -54,11 +57,33 @@ impl FoundRow {
     }
 }
 
-/// The winner of one key, `None` when no row is in sight.
+/// The winner of one key, `None` when no row is in sight. A truncate of the view is a row of every key.
 ///
 /// # Errors
 /// A run that had to be read is damaged, or cannot be opened.
 pub fn find_row(
+    view: &ViewPicture,
+    tail: &[Arc<TailSegment>],
+    hash: u64,
+    key: &[u8],
+    question: AsOf,
+) -> Result<Option<FoundRow>> {
+    let own = find_own_row(view, tail, hash, key, question)?;
+    let Some((mark, place)) = find_truncate(view, tail, question) else { return Ok(own) };
+    if own.as_ref().is_some_and(|own| own.mark > mark) {
+        return Ok(own);
+    }
+    let head = RowHead { created: mark.created, ..RowHead::new(RowKind::ViewTruncate, mark.event_ts) };
+    let mut record = Vec::new();
+    push_record(&head, key, 0, &[], &mut record)?;
+    Ok(Some(FoundRow { mark, place, record, layout: Arc::clone(&view.layout) }))
+}
+
+/// The winner among the rows of one key alone, `None` when none is in sight, whatever truncates there are.
+///
+/// # Errors
+/// As [`find_row`].
+pub fn find_own_row(
     view: &ViewPicture,
     tail: &[Arc<TailSegment>],
     hash: u64,

@@ -53,6 +53,8 @@ pub struct Batch {
     pub view_id: u32,
     /// It has rows of the keyspace.
     pub has_keyspace: bool,
+    /// Views that it truncates.
+    pub truncates: Vec<u32>,
     /// Who wrote it.
     pub source: u32,
     /// Where in the frame the records begin whose created timestamps are to be no earlier than the commit.

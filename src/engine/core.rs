@@ -84,6 +84,8 @@ pub(super) struct Core {
     pub tables: Tables,
     /// Views whose table is being filled.
     pub filling: BTreeSet<u32>,
+    /// What STORE says, durably, that whoever reads the store is to know, as far as this process saw to it.
+    pub features_required: u64,
     /// Closed in order: nothing more is written.
     pub is_closed: bool,
     /// Why the registry takes no more changes: what one of them left is only known after the next open, so

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::as_of::{FoundRow, Place, find_row};
+use super::as_of::{FoundRow, Place, find_own_row, find_row};
 use super::entity::entity_key;
 use super::get::GetOptions;
 use super::picture::ViewPicture;
@@ -22,6 +22,7 @@ use crate::join::pick::{AsOf, FieldView, Status, verdict};
 use crate::key::key_hash;
 use crate::latest::Need;
 use crate::log::{LogReader, segment_name};
+use crate::manifest;
 use crate::request::Features;
 use crate::text::raw_json;
 use crate::time::{Timestamp, format_age_us, format_duration_us};
@@ -69,7 +70,7 @@ pub struct TypedValue {
 /// The row that decided.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RowExplanation {
-    /// `value` or `delete`.
+    /// `value`, `delete`, or `truncate` of the whole view.
     pub kind: &'static str,
     /// When it was true.
     pub event_ts: Timestamp,
@@ -108,6 +109,11 @@ pub enum Location {
         id: u64,
         /// The row's place in it, from 0.
         row: u32,
+    },
+    /// In the registry, as the truncates of a view do once they are sealed.
+    Registry {
+        /// The file that publishes its records, below the store's directory.
+        file: PathBuf,
     },
 }
 
@@ -199,6 +205,9 @@ impl Reads {
         let as_of = AsOf { known_at: known_at.unwrap_or(sight.seq).min(sight.seq), ..AsOf::new(at.0) };
         let question = Question { selected, view, hash: key_hash(self.hash_seed(), &key), key: &key, as_of };
         let found = find_row(view, &picture.tail, question.hash, &key, as_of)?;
+        // An entity that has no row was not deleted.
+        let own = || find_own_row(view, &picture.tail, question.hash, &key, as_of);
+        let found = if found.as_ref().is_some_and(is_truncate) && own()?.is_none() { None } else { found };
         let definition = &selected.view.definition;
         let about = found.as_ref().map(|found| FieldView::of_row(&found.row(), field.ordinal));
         let status = verdict(about, at.0, definition.ttl_us);
@@ -245,6 +254,8 @@ impl Reads {
                 let read_again = run.open_unchecked().and_then(|file| file.verify_whole_rows(at..at + 1));
                 (Location::Run { file, id, row }, read_again)
             }
+            // Whoever loads MANIFEST has compared it with its checksum.
+            Place::Registry => (Location::Registry { file: PathBuf::from(manifest::FILE_NAME) }, Ok(())),
         };
         // A segment or a run that is gone was sealed or merged since: the caller looks again, at a newer picture.
         let checksum = match read_again {
@@ -253,7 +264,11 @@ impl Reads {
             Err(error) => Checksum::Damaged(error.to_string()),
         };
         Ok(RowExplanation {
-            kind: if head.kind == RowKind::Value { "value" } else { "delete" },
+            kind: match head.kind {
+                RowKind::Value => "value",
+                RowKind::ViewTruncate => "truncate",
+                _ => "delete",
+            },
             event_ts: Timestamp(head.event_ts),
             created: head.created.map(Timestamp),
             deadline: head.deadline.map(Timestamp),
@@ -267,7 +282,7 @@ impl Reads {
     /// Why no row is in sight: none at all, none so early, none that was known by then.
     fn why_nothing(&self, sight: &Sight, question: &Question<'_>) -> Result<String> {
         let AsOf { at, known_at, .. } = question.as_of;
-        let find = |as_of: AsOf| find_row(question.view, &sight.picture.tail, question.hash, question.key, as_of);
+        let find = |as_of: AsOf| find_own_row(question.view, &sight.picture.tail, question.hash, question.key, as_of);
         let at = Timestamp(at);
         if let Some(later) = find(AsOf { known_at: sight.seq, ..question.as_of })? {
             return Ok(format!(
@@ -293,6 +308,9 @@ fn why_of(status: Status, about: FieldView, found: &FoundRow, question: &Questio
     let past = |deadline: Option<i64>| deadline.filter(|deadline| *deadline <= at.0).map(Timestamp);
     match status {
         Status::Present => format!("the last row of this entity with an event time up to {at} is of {event_ts}"),
+        Status::NotFound if about.kind == RowKind::ViewTruncate => {
+            format!("the view was truncated at {event_ts}, and no later row brings the entity back by {at}")
+        }
         Status::NotFound if about.kind != RowKind::Value => {
             format!("the entity was deleted from {event_ts} on, and no later row brings it back by {at}")
         }
@@ -323,6 +341,10 @@ fn why_of(status: Status, about: FieldView, found: &FoundRow, question: &Questio
     }
 }
 
+fn is_truncate(found: &FoundRow) -> bool {
+    found.row().head.kind == RowKind::ViewTruncate
+}
+
 /// What the latest table says, beside what log and runs do.
 fn table_verdict(question: &Question<'_>, found: Option<&FoundRow>) -> TableVerdict {
     let Some(table) = &question.view.table else { return TableVerdict::Missing };
@@ -331,10 +353,10 @@ fn table_verdict(question: &Question<'_>, found: Option<&FoundRow>) -> TableVerd
     }
     let mut copy = table.slot_copy();
     let looked_up = table.lookup(question.hash, question.key, Need::SlotAndHeap, &mut copy);
-    match judge(looked_up, &copy, question.as_of, 0) {
+    match judge(looked_up, &copy, question.as_of, 0, table.floor()) {
         None => TableVerdict::Passes,
         Some(Winner::Slot { .. }) if found.is_some_and(|found| found.mark.seq == copy.seq()) => TableVerdict::Answers,
-        Some(Winner::Nothing) if found.is_none() => TableVerdict::Answers,
+        Some(Winner::Nothing) if found.is_none_or(is_truncate) => TableVerdict::Answers,
         Some(_) => TableVerdict::Disagrees,
     }
 }

@@ -11,12 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::core::{Core, Engine, lock};
-use super::picture::ViewPicture;
+use super::picture::{Picture, Run, ViewPicture};
 use super::reads::Sight;
 use super::seal::BUILD_THREADS;
+use super::truncates;
 use super::winners::{rows_of_tail, winners_of_run};
 use crate::caught::caught;
 use crate::error::{Error, Result};
+use crate::format::truncate::Truncate;
 use crate::history::RunFile;
 use crate::latest::Table;
 use crate::threads;
@@ -58,20 +60,27 @@ impl Engine {
     /// # Errors
     /// A run is damaged, or the disk is full: reads of the view go on over the as-of path.
     pub fn build_missing_table(&self, id: u32) -> Result<()> {
-        let view = {
-            let mut core = self.lock_core();
-            let view = Arc::clone(self.reads.picture().view(id));
-            let is_there = core.tables.contains_key(&id) || core.filling.contains(&id);
-            if is_there || view.record.is_dropped() || core.check_sound().is_err() {
+        loop {
+            let picture = {
+                let mut core = self.lock_core();
+                let picture = self.reads.picture();
+                let is_there = core.tables.contains_key(&id) || core.filling.contains(&id);
+                if is_there || picture.view(id).record.is_dropped() || core.check_sound().is_err() {
+                    return Ok(());
+                }
+                core.filling.insert(id);
+                picture
+            };
+            let view = picture.view(id);
+            let filled = self.fill(id, || {
+                let floor = truncates::greatest(view, &picture.tail);
+                let table = self.create_table(view, expected_keys(view, floor), floor)?;
+                Ok(Filling { table, applied_seq: 0 })
+            })?;
+            if filled {
                 return Ok(());
             }
-            core.filling.insert(id);
-            view
-        };
-        self.fill(id, || {
-            let table = self.create_table(&view, expected_keys(&view))?;
-            Ok(Filling { table, applied_seq: 0 })
-        })
+        }
     }
 
     /// Takes a table that is behind from commits, to be filled: by [`Engine::fill_after_import`], and nobody else meanwhile. `None`
@@ -89,15 +98,20 @@ impl Engine {
             let (applied_seq, _) = table.applied();
             let picture = self.reads.picture();
             let view = picture.view(view_id);
-            if expected_keys(view) <= 2 * table.stats().keys.max(SMALL_KEYS_MAX) {
+            let floor = truncates::greatest(view, &picture.tail);
+            if expected_keys(view, floor) <= 2 * table.stats().keys.max(SMALL_KEYS_MAX) {
                 return Ok(Filling { table, applied_seq });
             }
             // Growing to many times its size costs more than a table of the right size: rows come in hash order and crowd the groups that
             // are there.
             table.retire();
-            let table = self.create_table(view, expected_keys(view))?;
+            let table = self.create_table(view, expected_keys(view, floor), floor)?;
             Ok(Filling { table, applied_seq: 0 })
         });
+        let filled = match filled {
+            Ok(false) => self.build_missing_table(view_id),
+            filled => filled.map(drop),
+        };
         if let Err(error) = filled {
             tracing::warn!(
                 error = error.as_cause(),
@@ -107,8 +121,8 @@ impl Engine {
     }
 
     /// Fills a table that is told of in `Core::filling`, and hands it to the committer. It is told of there no more when this
-    /// ends, with an error or a panic too.
-    fn fill(&self, view_id: u32, begin: impl FnOnce() -> Result<Filling>) -> Result<()> {
+    /// ends, with an error or a panic too. Whether the committer has it: not where the view wants another by now.
+    fn fill(&self, view_id: u32, begin: impl FnOnce() -> Result<Filling>) -> Result<bool> {
         let told_of = ToldOf { engine: self, view_id };
         let nearly = begin().and_then(|filling| self.go_over(filling, view_id));
         let mut core = self.lock_core();
@@ -120,21 +134,21 @@ impl Engine {
         // A table that came after the others were closed would stay as it is, written to after HEAD was marked clean.
         core.check_sound()?;
         let sight = self.reads.sight()?;
-        if !fits(&filling.table, sight.picture.view(view_id)) {
-            // Its definition changed meanwhile; whoever looks for missing tables finds it missing.
+        if !fits(&filling.table, &sight.picture, view_id) {
+            // Its definition changed meanwhile, or it was truncated; whoever looks for missing tables finds it missing.
             filling.table.retire();
-            return Ok(());
+            return Ok(false);
         }
         self.round(&mut filling, view_id, sight)?;
         self.install_table(&mut core, view_id, filling.table);
-        Ok(())
+        Ok(true)
     }
 
     /// Rounds of catching up while commits go on, until little is left.
     fn go_over(&self, mut filling: Filling, view_id: u32) -> Result<Filling> {
         for _ in 0..ROUNDS_MAX {
             let sight = self.reads.sight()?;
-            if !fits(&filling.table, sight.picture.view(view_id))
+            if !fits(&filling.table, &sight.picture, view_id)
                 || self.round(&mut filling, view_id, sight)? < LAST_ROWS
             {
                 break;
@@ -162,7 +176,9 @@ impl Engine {
     /// Stores every row above what the table has; how many were looked at.
     pub(super) fn catch_up(&self, filling: &mut Filling, view_id: u32, sight: &Sight) -> Result<u64> {
         let view = sight.picture.view(view_id);
-        let newer: Vec<_> = view.runs.iter().filter(|run| run.record.seq_max > filling.applied_seq).collect();
+        let floor = filling.table.floor();
+        let is_wanted = |run: &&Arc<Run>| run.record.seq_max > filling.applied_seq && may_have_rows_after(run, floor);
+        let newer: Vec<_> = view.runs.iter().filter(is_wanted).collect();
         let files: Vec<&RunFile> = newer.iter().map(|run| run.open()).collect::<Result<_>>()?;
         let mut rows = newer.iter().map(|run| run.record.entities).sum();
         store_winners(&mut filling.table, &files, view, rows)?;
@@ -190,15 +206,23 @@ impl Drop for ToldOf<'_> {
     }
 }
 
-/// Whether a table is what a view's present definition wants.
-fn fits(table: &Table, view: &ViewPicture) -> bool {
-    !view.record.is_dropped() && table.open_reader().layout().shape().row == *view.layout
+/// Whether a table is what a view's present definition wants, and has no rows of before its last truncate.
+fn fits(table: &Table, picture: &Picture, view_id: u32) -> bool {
+    let view = picture.view(view_id);
+    !view.record.is_dropped()
+        && table.open_reader().layout().shape().row == *view.layout
+        && table.floor() == truncates::greatest(view, &picture.tail)
 }
 
-/// About how many keys the runs have: exact for one run, the most there can be for several.
-fn expected_keys(view: &ViewPicture) -> u64 {
+/// Whether a run may have a row that `floor` did not delete.
+fn may_have_rows_after(run: &Run, floor: Option<Truncate>) -> bool {
+    floor.is_none_or(|floor| run.record.event_max_us >= floor.event_ts)
+}
+
+/// About how many keys the runs have that `floor` did not delete: exact for one run, the most there can be for several.
+fn expected_keys(view: &ViewPicture, floor: Option<Truncate>) -> u64 {
     let mut by_run: BTreeMap<u64, u64> = BTreeMap::new();
-    for run in &view.runs {
+    for run in view.runs.iter().filter(|run| may_have_rows_after(run, floor)) {
         *by_run.entry(run.record.group).or_default() += run.record.entities;
     }
     let (largest, sum) = (by_run.values().copied().max().unwrap_or(0), by_run.values().sum::<u64>());

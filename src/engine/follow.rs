@@ -363,7 +363,7 @@ impl Follower {
 
     fn open_table(&self, reads: &Reads, view: &ViewPicture, beside: Beside) -> Option<TableReader> {
         let path = reads.dir.join("latest").join(view.record.dir_name());
-        let options = TableOptions { expected_keys: 0, reserve_bytes: self.table_reserve_bytes };
+        let options = TableOptions { expected_keys: 0, reserve_bytes: self.table_reserve_bytes, floor: None };
         match TableReader::open(&*reads.disk, &path, table_shape(view, &reads.identity), &options, beside) {
             Ok(Opened::Trusted(table)) => Some(table),
             Ok(Opened::NeedsRebuild(why)) => {

@@ -12,6 +12,7 @@ use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, all_at_once, resolve_known};
 use super::run_source::run_slices;
 use super::tail_source::ViewTail;
+use super::truncates;
 use crate::error::{Error, Result};
 use crate::format::accept::{accept_spine_key, accept_spine_timestamp};
 use crate::join::source::{Source, Tail};
@@ -261,7 +262,9 @@ impl HistoricalJoin {
             if !tail.is_empty() {
                 sources.push(Source::Tail(&tail));
             }
+            let truncates = truncates::marks(view, &self.picture.tail);
             let question = Question {
+                truncates: &truncates,
                 known_at: self.known_at,
                 created_cutoff: self.created_cutoff && selected.view.definition.has_created(),
                 ttl_us: selected.view.definition.ttl_us,

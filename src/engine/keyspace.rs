@@ -18,7 +18,7 @@ use super::run_source::run_record;
 use crate::error::{Error, Result};
 use crate::format::keyspace::{VIEW_ID, layout, read_change};
 use crate::format::row::{RowLayout, RowRef};
-use crate::identity::{FEATURE_KEYSPACE, Identity};
+use crate::identity::{FEATURE_KEYSPACE, FEATURE_TRUNCATES, Identity};
 use crate::key::key_hash;
 use crate::keyspace::{Key, KeyName, Keyspace};
 
@@ -135,9 +135,13 @@ impl Engine {
             push_keyspace(&mut batch, &records, count, self.reads.hash_seed())?;
             Ok(batch)
         });
+        let mut truncated = Vec::new();
         let committed = match batch {
             Ok(batch) if batch.frame.row_count() == 0 => Ok(()),
-            Ok(batch) => relieved.and_then(|()| self.commit_batch(&mut core, batch, now)).map(drop),
+            Ok(batch) => {
+                truncated.clone_from(&batch.truncates);
+                relieved.and_then(|()| self.commit_batch(&mut core, batch, now)).map(drop)
+            }
             Err(error) => Err(error),
         };
         let mut keyspace = live.write();
@@ -151,6 +155,10 @@ impl Engine {
         // Before anybody can read what was undone as if it were settled.
         live.settled.store(ticket, Ordering::Release);
         drop(keyspace);
+        drop(core);
+        if committed.is_ok() {
+            self.build_truncated_tables(&truncated);
+        }
         committed.map(|()| given)
     }
 
@@ -169,6 +177,10 @@ impl Engine {
         if batch.has_keyspace {
             self.begin_keyspace(core)?;
         }
+        if !batch.truncates.is_empty() {
+            // A release that passed over them would answer with what was deleted.
+            self.require_feature(core, FEATURE_TRUNCATES)?;
+        }
         self.commit_alone(core, batch)
     }
 
@@ -178,13 +190,35 @@ impl Engine {
         if self.reads.picture().state.keyspace_view().is_some() {
             return Ok(());
         }
-        let (disk, dir) = (&*self.reads.disk, &*self.reads.dir);
-        Identity::read(disk, dir)?.require(disk, dir, FEATURE_KEYSPACE)?;
+        self.require_feature(core, FEATURE_KEYSPACE)?;
         let say = |change: &mut crate::registry::Change<'_>, _: u64, _: i64| {
             change.meta().has_keyspace = true;
             Ok(())
         };
         self.commit_registry(core, "keyspace", say, Effect::default()).map(drop)
+    }
+
+    /// Says in STORE that whoever reads the store is to know a feature. Where it says so already, that may not be durable: each process
+    /// sees to it once.
+    fn require_feature(&self, core: &mut Core, feature: u64) -> Result<()> {
+        if core.features_required & feature == 0 {
+            let (disk, dir) = (&*self.reads.disk, &*self.reads.dir);
+            Identity::read(disk, dir)?.require(disk, dir, feature)?;
+            core.features_required |= feature;
+        }
+        Ok(())
+    }
+
+    /// Tables in place of those of views that were truncated, where they had one.
+    fn build_truncated_tables(&self, views: &[u32]) {
+        for &view in views {
+            if let Err(error) = self.build_missing_table(view) {
+                tracing::warn!(
+                    error = error.as_cause(),
+                    "the latest table of a truncated view could not be made; reads take the as-of path"
+                );
+            }
+        }
     }
 }
 

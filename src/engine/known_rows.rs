@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::core::Engine;
 use super::picture::{Picture, Run, run_schema};
+use super::truncates;
 use super::winners::rows_of_tail;
 use crate::error::Result;
 use crate::history::{KnownRows, RowCollector, RunFile};
@@ -44,6 +45,11 @@ impl Comparison<'_> {
                 known.add(&collector.finish()?)?;
             }
         }
+        let mut truncates = truncates::marks(view, &picture.tail);
+        truncates.retain(|mark| self.seqs.contains(&mark.seq));
+        if !truncates.is_empty() {
+            known.add_to_every_key(truncates::as_deletes(&truncates, &schema)?);
+        }
         work(known)
     }
 
@@ -81,6 +87,8 @@ pub(super) fn has_rows_above(picture: &Picture, view_id: u32, seq: u64) -> bool 
             .and_then(|last| u32::try_from(last).ok())
             .is_some_and(|last| rows.row(last).0.seq > seq)
     };
-    picture.tail.iter().any(|tail| tail.read().get(&view_id).is_some_and(is_later))
-        || picture.view(view_id).runs.iter().any(|run| run.record.seq_max > seq)
+    let view = picture.view(view_id);
+    truncates::marks(view, &picture.tail).iter().any(|mark| mark.seq > seq)
+        || picture.tail.iter().any(|tail| tail.read().get(&view_id).is_some_and(is_later))
+        || view.runs.iter().any(|run| run.record.seq_max > seq)
 }

@@ -40,6 +40,7 @@ mod summarize;
 pub mod summary;
 mod tables;
 pub mod tail_source;
+mod truncates;
 pub mod winner;
 mod winners;
 pub mod write;

@@ -78,7 +78,8 @@ impl Answer {
     #[inline(never)]
     fn take_judged(&mut self, found: Lookup, seq: u64, now: i64) -> Option<bool> {
         let as_of = AsOf { known_at: seq, ..AsOf::new(now) };
-        self.winner = judge(found, &self.copy, as_of, self.ttl_us)?;
+        let floor = self.cursor.as_ref().and_then(Cursor::floor);
+        self.winner = judge(found, &self.copy, as_of, self.ttl_us, floor)?;
         Some(self.is_slot_in_force())
     }
 

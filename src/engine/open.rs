@@ -164,6 +164,7 @@ impl Engine {
                 is_closed: true,
                 tables: Tables::new(),
                 filling: Default::default(),
+                features_required: 0,
                 broken: None,
             }),
             run_ids: AtomicU64::new(meta.next_run_id),

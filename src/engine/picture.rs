@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use super::truncates::mark_of_truncate;
 use crate::disk::Disk;
 use crate::error::{Error, RESTORE_FILE, Result};
 use crate::format::row::RowLayout;
 use crate::history::{RunFile, RunSchema, run_path};
 use crate::identity::Identity;
+use crate::join::pick::Mark;
 use crate::key::KeySchema;
 use crate::latest::{TableReader, TableShape};
 use crate::registry::RegistryState;
@@ -41,6 +43,8 @@ pub struct ViewPicture {
     pub key_schema: Arc<KeySchema>,
     /// Its run files, newest rows first.
     pub runs: Vec<Arc<Run>>,
+    /// Truncates that were sealed, in row order; those of the log are in the tail.
+    pub truncates: Arc<[Mark]>,
     /// Its latest table, where there is one to ask.
     pub table: Option<TableReader>,
 }
@@ -138,7 +142,11 @@ impl Picture {
                 .collect();
             runs.sort_by_key(|run| std::cmp::Reverse((run.record.event_max_us, run.record.seq_max)));
             let table = same_fields.and_then(|known| known.table.clone());
-            let view = ViewPicture { record: Arc::clone(record), layout, key_schema, runs, table };
+            let mut truncates: Vec<Mark> =
+                state.truncates_of(record.id).map(|truncate| mark_of_truncate(truncate.place())).collect();
+            truncates.sort_unstable();
+            let truncates = Arc::from(truncates);
+            let view = ViewPicture { record: Arc::clone(record), layout, key_schema, runs, truncates, table };
             views.insert(record.id, Arc::new(view));
         }
         Picture { state, views, tail }

@@ -12,7 +12,7 @@ use crate::format::commits::Commit;
 use crate::history::{
     RowCollector, RunFileMeta, RunOutput, RunSize, choose_merge, index_path, merge_runs, run_path, seal,
 };
-use crate::registry::records::{RunRecord, RunSource, ViewRecord};
+use crate::registry::records::{RunRecord, RunSource, TruncateRecord, ViewRecord};
 use crate::tail::TailSegment;
 
 /// Threads that runs are built with.
@@ -72,6 +72,7 @@ impl Engine {
         }
         let sealed: Vec<&Arc<TailSegment>> = picture.tail.iter().filter(|tail| tail.segment() < active).collect();
         let mut records = Vec::new();
+        let mut truncates: Vec<TruncateRecord> = Vec::new();
         let mut buildings = Vec::new();
         for view in picture.views.values() {
             let schema = run_schema(&view.record);
@@ -79,6 +80,10 @@ impl Engine {
             for tail in &sealed {
                 let views = tail.read();
                 let Some(rows) = views.get(&view.record.id) else { continue };
+                truncates.extend(rows.truncates().iter().map(|truncate| TruncateRecord::new(view.record.id, *truncate)));
+                if rows.row_count() == 0 {
+                    continue;
+                }
                 let mut collector = RowCollector::new(&schema, self.reads.hash_seed());
                 for (row, record) in rows.rows() {
                     collector.push(row.seq, &record)?;
@@ -107,6 +112,9 @@ impl Engine {
             |change, _, _| {
                 for record in &records {
                     change.put(record)?;
+                }
+                for truncate in &truncates {
+                    change.put(truncate)?;
                 }
                 if let Some(clock) = &clock {
                     change.put(clock)?;

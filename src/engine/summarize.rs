@@ -8,6 +8,7 @@ use super::reads::{Reads, Sight};
 use super::summary::{
     ColumnSummary, EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary,
 };
+use super::truncates;
 use crate::definition::EventTime;
 use crate::disk::OpenMode;
 use crate::error::Result;
@@ -80,7 +81,7 @@ impl Reads {
             rows: in_log.rows + rows_in_runs,
             rows_in_runs,
             rows_in_log: in_log.rows,
-            entity_count: entity_count(view, in_log.rows)?,
+            entity_count: entity_count(view, in_log.rows, truncates::greatest(view, &picture.tail).is_some())?,
             event_min: event_min.map(Timestamp),
             event_max: event_max.map(Timestamp),
             newest_seq,
@@ -260,9 +261,9 @@ fn run_count(view: &ViewPicture) -> usize {
     groups.len()
 }
 
-/// An entity is in one file of a run, but may be in several runs; the latest table has each once.
-fn entity_count(view: &ViewPicture, rows_in_log: u64) -> Result<Option<u64>> {
-    if rows_in_log == 0 && run_count(view) <= 1 {
+/// An entity is in one file of a run, but may be in several runs; the latest table has each once, and none that a truncate deleted.
+fn entity_count(view: &ViewPicture, rows_in_log: u64, is_truncated: bool) -> Result<Option<u64>> {
+    if rows_in_log == 0 && run_count(view) <= 1 && !is_truncated {
         return Ok(Some(view.runs.iter().map(|run| run.record.entities).sum()));
     }
     view.table.as_ref().map_or(Ok(None), TableReader::key_count)

@@ -61,7 +61,7 @@ pub struct ViewSummary {
     pub rows_in_runs: u64,
     /// Rows that lie in the log, to be sealed.
     pub rows_in_log: u64,
-    /// Entities with rows; `None` where only reading everything would tell.
+    /// Entities with rows, since the view was truncated last if it was; `None` where only reading everything would tell.
     pub entity_count: Option<u64>,
     /// The earliest event time.
     pub event_min: Option<Timestamp>,

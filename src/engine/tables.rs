@@ -8,9 +8,11 @@ use super::core::{Core, Engine};
 use super::filling::Filling;
 use super::picture::{ViewPicture, table_shape};
 use super::reads::Sight;
+use super::truncates;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::log::Frame;
+use crate::format::truncate::Truncate;
 use crate::latest::{Opened, Table, TableOptions};
 use crate::registry::RegistryState;
 
@@ -61,8 +63,8 @@ impl Engine {
         self.reads.dir.join("latest").join(view.record.dir_name())
     }
 
-    fn table_options(&self, expected_keys: u64) -> TableOptions {
-        TableOptions { expected_keys, reserve_bytes: self.options.sizes.table_reserve_bytes }
+    fn table_options(&self, expected_keys: u64, floor: Option<Truncate>) -> TableOptions {
+        TableOptions { expected_keys, reserve_bytes: self.options.sizes.table_reserve_bytes, floor }
     }
 
     /// At open: takes over the tables that can be trusted and brings them up. The others are missing until they are built. No row of the
@@ -77,7 +79,9 @@ impl Engine {
         for (&id, view) in sight.picture.views.iter().filter(|(_, view)| view.record.has_table()) {
             let path = self.table_path(view);
             let shape = table_shape(view, &self.reads.identity);
-            let table = match Table::open(disk, &path, shape, &self.table_options(0), sight.seq) {
+            // One that was truncated since is not to be brought up: what was deleted never goes out of a table.
+            let options = self.table_options(0, truncates::greatest(view, &sight.picture.tail));
+            let table = match Table::open(disk, &path, shape, &options, sight.seq) {
                 Ok(Opened::Trusted(table)) => table,
                 Ok(Opened::NeedsRebuild(why)) => {
                     tracing::info!(view = view.record.dir_name(), why, "the latest table is built anew");
@@ -145,7 +149,7 @@ impl Engine {
             if has_rows || core.filling.contains(&id) {
                 continue;
             }
-            match self.create_table(view, 0) {
+            match self.create_table(view, 0, None) {
                 Ok(table) => made.push((id, table)),
                 Err(error) => tracing::warn!(
                     error = error.as_cause(),
@@ -158,11 +162,17 @@ impl Engine {
         }
     }
 
-    pub(super) fn create_table(&self, view: &ViewPicture, expected_keys: u64) -> Result<Table> {
+    /// A new table, which takes no row that `floor` deleted.
+    pub(super) fn create_table(
+        &self,
+        view: &ViewPicture,
+        expected_keys: u64,
+        floor: Option<Truncate>,
+    ) -> Result<Table> {
         let path = self.table_path(view);
         Table::remove_file(&*self.reads.disk, &path)?;
         let shape = table_shape(view, &self.reads.identity);
-        Table::create(&*self.reads.disk, &path, shape, &self.table_options(expected_keys))
+        Table::create(&*self.reads.disk, &path, shape, &self.table_options(expected_keys, floor))
     }
 
     /// The table has every committed row: from here on commits go into it, and reads may answer from it.
@@ -217,7 +227,8 @@ impl Engine {
         }
     }
 
-    /// The rows of a committed frame, into the tables. A table that cannot take them is given up.
+    /// The rows of a committed frame, into the tables. A table that cannot take them is given up; that of a view which is truncated
+    /// makes way for one without the rows of before.
     pub(super) fn apply_to_tables(&self, core: &mut Core, frame: &Frame<'_>, hashes: &[u64]) {
         let mut hashes = hashes;
         let mut seq = frame.first_seq;
@@ -227,15 +238,19 @@ impl Engine {
             let first = seq;
             seq += u64::from(section.row_count);
             let Some(table) = core.tables.get_mut(&section.view_id) else { continue };
-            if let Err(error) = apply_section(table, section.records, mine, first) {
-                let picture = self.reads.picture();
-                self.reads.set_picture(picture.with_tables([(section.view_id, None)]));
-                if let Some(table) = core.tables.remove(&section.view_id) {
-                    give_up(table, picture.view(section.view_id), &error);
-                }
+            let applied = apply_section(table, section.records, mine, first);
+            if let Ok(Applied::Rows) = applied {
+                table.commit(seq - 1, core.log.end());
                 continue;
             }
-            table.commit(seq - 1, core.log.end());
+            let picture = self.reads.picture();
+            self.reads.set_picture(picture.with_tables([(section.view_id, None)]));
+            let Some(table) = core.tables.remove(&section.view_id) else { continue };
+            match applied {
+                // Before anybody can know of the truncate: whoever has the table open finds that it answers no more.
+                Ok(_) => table.retire(),
+                Err(error) => give_up(table, picture.view(section.view_id), &error),
+            }
         }
     }
 
@@ -269,16 +284,28 @@ fn give_up(mut table: Table, view: &ViewPicture, error: &Error) {
     if error.kind() == ErrorKind::NoSpace { table.mark_behind() } else { table.retire() }
 }
 
-fn apply_section(table: &mut Table, records: &[u8], hashes: &[u64], first_seq: u64) -> Result<()> {
+/// What became of rows that were to go into a table.
+enum Applied {
+    /// They are in it.
+    Rows,
+    /// One of them is a truncate, after what the table leaves out already.
+    Truncated,
+}
+
+fn apply_section(table: &mut Table, records: &[u8], hashes: &[u64], first_seq: u64) -> Result<Applied> {
     let mut rest = records;
     for ((next, &hash), seq) in hashes.iter().enumerate().zip(first_seq..) {
         table.fetch_ahead(hashes, next);
         let parsed = crate::format::row::RowRef::parse_unchecked_image(rest);
         let (row, after) = parsed.map_err(|what| Error::invalid(format!("a record that was logged: {what}")))?;
-        table.upsert(hash, &row, seq)?;
         rest = after;
+        match Truncate::of_row(&row, seq) {
+            Some(truncate) if table.floor().is_none_or(|floor| floor < truncate) => return Ok(Applied::Truncated),
+            Some(_) => {}
+            None => _ = table.upsert(hash, &row, seq)?,
+        }
     }
-    Ok(())
+    Ok(Applied::Rows)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::as_of::FoundRow;
 use crate::format::row::{FieldState, RowKind};
+use crate::format::truncate::Truncate;
 use crate::join::pick::{AsOf, FieldView, Status, verdict};
 use crate::latest::{Lookup, SlotCopy};
 use crate::time::Timestamp;
@@ -21,12 +22,20 @@ pub enum Winner {
     Found(Box<FoundRow>),
 }
 
-/// What a lookup in a current table says about the greatest row in sight of `as_of`, in a view with this TTL; `None`
+/// What a lookup in a current table with this floor says about the greatest row in sight of `as_of`, in a view with this TTL; `None`
 /// when it cannot say.
 #[inline]
-pub fn judge(found: Lookup, copy: &SlotCopy, as_of: AsOf, ttl_us: i64) -> Option<Winner> {
+pub fn judge(
+    found: Lookup,
+    copy: &SlotCopy,
+    as_of: AsOf,
+    ttl_us: i64,
+    floor: Option<Truncate>,
+) -> Option<Winner> {
     let (at, seq) = (as_of.at, as_of.known_at);
     match found {
+        // Who does not see the truncate may see what it deleted.
+        Lookup::Miss if floor.is_some_and(|floor| floor.event_ts > at || floor.seq > seq) => None,
         Lookup::Miss => Some(Winner::Nothing),
         Lookup::Hit if copy.seq() <= seq && copy.event_ts() <= at && !copy.asks_history() => {
             let is_in_force = verdict(Some(field_of(copy, FieldState::Value)), at, ttl_us) == Status::Present;

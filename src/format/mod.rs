@@ -13,4 +13,5 @@ pub mod run_index;
 pub mod sector;
 pub mod slot_sum;
 pub mod table;
+pub mod truncate;
 pub mod value;

@@ -252,6 +252,9 @@ impl<'a> RowRef<'a> {
     }
 
     fn check_image(&self, layout: &RowLayout) -> Result<(), &'static str> {
+        if self.head.kind == RowKind::ViewTruncate && !self.is_bare() {
+            return Err("a truncate of a view has a key, a deadline or an event id");
+        }
         if !self.head.kind.has_image() {
             return if self.image.is_empty() { Ok(()) } else { Err("a row without values has an image") };
         }
@@ -279,6 +282,12 @@ impl<'a> RowRef<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether it says nothing but its kind and its clocks.
+    fn is_bare(&self) -> bool {
+        let RowHead { deadline, field_deadlines, event_id, .. } = self.head;
+        self.key.is_empty() && deadline.is_none() && field_deadlines.is_empty() && event_id.is_empty()
     }
 
     /// The state of `field`. A field added after the row was written is null; a row that is no

@@ -48,6 +48,8 @@ enum Place<'a> {
         ranges: Vec<KeyRange>,
         keys: Keys,
     },
+    /// Rows that every key has.
+    OfEveryKey,
 }
 
 impl<'a> KnownRows<'a> {
@@ -92,6 +94,11 @@ impl<'a> KnownRows<'a> {
         let place = Place::Memory { ranges: sorted.ranges, keys: sorted.keys };
         self.pieces.push(Piece { place, columns, seq_base: 0 });
         Ok(())
+    }
+
+    /// Adds rows that every key has, as deletes by a truncate are, with their own numbers.
+    pub fn add_to_every_key(&mut self, columns: RowColumns) {
+        self.pieces.push(Piece { place: Place::OfEveryKey, columns, seq_base: 0 });
     }
 
     /// Whether there is nothing to compare with.
@@ -164,6 +171,7 @@ impl Piece<'_> {
                 }
                 Ok(rows)
             }
+            Place::OfEveryKey => Ok(Some(0..self.columns.len())),
             Place::Memory { ranges, keys } => {
                 let first = ranges.partition_point(|range| range.hash < hash);
                 let alike = ranges[first..].iter().take_while(|range| range.hash == hash);

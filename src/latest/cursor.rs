@@ -19,6 +19,7 @@ use super::slot::SlotCopy;
 use crate::format::table::{
     BEHIND_NOT, DirectoryWord, GROUP_SLOTS, HEADER_WORDS, LIVE_BEHIND, LIVE_DIRECTORY, LIVE_EPOCH, Shard, tag_of,
 };
+use crate::format::truncate::Truncate;
 
 /// Reads one table for many keys.
 #[derive(Clone, Debug)]
@@ -79,6 +80,11 @@ impl Cursor {
         let (slot_words, ahead_words) = (table.layout.slot_words, table.layout.ahead_words());
         let guide = Guide { said: 0, directory: DirectoryWord { start: 0, depth: 0 } };
         Cursor { table, need, plain: Plain::new(need), slot_words, ahead_words, was_current: false, guide }
+    }
+
+    /// As [`TableReader::floor`].
+    pub fn floor(&self) -> Option<Truncate> {
+        self.table.floor
     }
 
     /// As [`TableReader::is_current`].

@@ -28,7 +28,7 @@ pub enum Upsert {
     Inserted,
     /// The row took an older one's place.
     Replaced,
-    /// The table holds this row or a greater one; nothing changed.
+    /// The table holds this row or a greater one, or a truncate deleted it; nothing changed.
     Older,
 }
 
@@ -143,8 +143,11 @@ impl Inserter {
         Inserter { shared, new, old, may_split, may_be_torn: false }
     }
 
-    /// Stores `row` unless the table holds a greater one of its key, or this one.
+    /// Stores `row` unless the table holds a greater one of its key, or this one, or a truncate deleted it.
     pub(super) fn upsert(&mut self, hash: u64, row: &RowRef<'_>, seq: u64) -> Result<Upsert> {
+        if self.shared.reader.floor.is_some_and(|floor| floor.is_after(row, seq)) {
+            return Ok(Upsert::Older);
+        }
         self.new.fill(hash, row, seq)?;
         loop {
             let shard = self.shared.shard(hash)?;

@@ -22,6 +22,7 @@ use crate::format::table::{
     BEHIND_NOT, BEHIND_RETIRED, BEHIND_ROWS, DirectoryWord, FORMAT_VERSION, HEADER_WORDS, LINE_WORDS, LIVE_DIRECTORY,
     LIVE_STATE, LIVE_USED_END, LiveState, MAGIC, SUPERBLOCKS_AT, Shard, Superblock, sealed, unsealed, words_of,
 };
+use crate::format::truncate::Truncate;
 
 /// Sizes of a table.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +31,13 @@ pub struct TableOptions {
     pub expected_keys: u64,
     /// Address space reserved, so that growth needs no new mapping.
     pub reserve_bytes: u64,
+    /// The greatest truncate of the view: rows before it are left out. Who only reads a table takes the one that it says.
+    pub floor: Option<Truncate>,
 }
 
 impl Default for TableOptions {
     fn default() -> Self {
-        TableOptions { expected_keys: 0, reserve_bytes: 64 << 30 }
+        TableOptions { expected_keys: 0, reserve_bytes: 64 << 30, floor: None }
     }
 }
 
@@ -97,7 +100,7 @@ impl Table {
         let used_end = shards_at + shard_words * directory.len();
         let file_words = used_end.next_multiple_of(8 << 10);
         file.allocate(file_words as u64 * 8)?;
-        let reader = map(&file, &layout, MapAccess::Write, options)?;
+        let reader = map(&file, &layout, MapAccess::Write, options, options.floor)?;
         // A lookup is two random reads: with small pages it spends most of its time on finding where they lie.
         reader.map.advise_hugepage();
         let superblock = Superblock {
@@ -114,6 +117,7 @@ impl Table {
             behind: BEHIND_ROWS,
             ..Superblock::default()
         };
+        let superblock = superblock.with_floor(options.floor);
         let space = Space::new(file, Arc::clone(&reader.map), used_end, file_words);
         let shared = new_shared(reader, path, space, Heap::default(), 0);
         let words = shared.words();
@@ -156,7 +160,10 @@ impl Table {
         if let Err(reason) = judge(disk, &*file, &layout, &superblock)? {
             return Ok(Opened::NeedsRebuild(reason));
         }
-        let reader = map(&file, &layout, MapAccess::Write, options)?;
+        if superblock.floor() != options.floor {
+            return Ok(Opened::NeedsRebuild("the view was truncated since".to_owned()));
+        }
+        let reader = map(&file, &layout, MapAccess::Write, options, options.floor)?;
         if reader.is_retired() {
             return Ok(Opened::NeedsRebuild("another file was to take its place".to_owned()));
         }
@@ -295,6 +302,11 @@ impl Table {
         let Storage { space, .. } = &mut *shared.storage();
         let used_end = space.used_end;
         space.populator.get_or_insert_with(|| Populator::new(Arc::clone(&shared.reader.map), used_end));
+    }
+
+    /// The truncate that deleted what is left out.
+    pub fn floor(&self) -> Option<Truncate> {
+        self.inserter.shared.reader.floor
     }
 
     /// Applied seq and log position.

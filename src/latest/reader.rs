@@ -12,6 +12,7 @@ use crate::disk::{File, SharedMap};
 use crate::format::table::{
     BEHIND_NOT, BEHIND_RETIRED, DirectoryWord, LINE_WORDS, LIVE_DIRECTORY, LIVE_STATE, LiveState, Shard, check_word,
 };
+use crate::format::truncate::Truncate;
 
 /// Reads a table, beside the writer, in any process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,12 +22,20 @@ pub struct TableReader {
     pub(super) layout: Arc<SlotLayout>,
     /// Words that the file is known to have: what lies beyond is never touched.
     pub(super) known_end: Arc<AtomicUsize>,
+    /// The truncate that deleted what is not in the table; the same for as long as there is the file.
+    pub(super) floor: Option<Truncate>,
 }
 
 impl TableReader {
     /// What its slots look like.
     pub fn layout(&self) -> &Arc<SlotLayout> {
         &self.layout
+    }
+
+    /// The truncate that deleted what is left out: no row is there that comes before it. So "there is no row" answers whoever sees
+    /// that truncate, and nobody else.
+    pub fn floor(&self) -> Option<Truncate> {
+        self.floor
     }
 
     /// An empty copy to look up into.

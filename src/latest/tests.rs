@@ -25,7 +25,7 @@ use crate::key::key_hash;
 use crate::value::{DataType, Value};
 
 const PATH: &str = "store/latest";
-const OPTIONS: TableOptions = TableOptions { expected_keys: 0, reserve_bytes: 256 << 20 };
+const OPTIONS: TableOptions = TableOptions { expected_keys: 0, reserve_bytes: 256 << 20, floor: None };
 
 fn disk() -> MemDisk {
     let disk = MemDisk::new();

@@ -12,6 +12,7 @@ use crate::error;
 use crate::format::table::{
     BEHIND_RETIRED, FORMAT_VERSION, HEADER_WORDS, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Superblock, words_of,
 };
+use crate::format::truncate::Truncate;
 
 /// How often a reader looks again while a writer replaces superblocks under it.
 const SUPERBLOCK_READS_MAX: usize = 20;
@@ -134,6 +135,7 @@ pub(super) fn map(
     layout: &Arc<SlotLayout>,
     access: MapAccess,
     options: &TableOptions,
+    floor: Option<Truncate>,
 ) -> error::Result<TableReader> {
     let file_bytes = file.len_bytes()?;
     let least_bytes = file_bytes.saturating_mul(2);
@@ -144,7 +146,7 @@ pub(super) fn map(
         false => Err(error),
     })?;
     let known_end = Arc::new(AtomicUsize::new(map_words(file_bytes).min(map.words().len())));
-    Ok(TableReader { map, file: Arc::clone(file), layout: Arc::clone(layout), known_end })
+    Ok(TableReader { map, file: Arc::clone(file), layout: Arc::clone(layout), known_end, floor })
 }
 
 impl TableReader {
@@ -181,7 +183,7 @@ impl TableReader {
             };
             let judged = judge(disk, &**file, &layout, &block)?;
             return Ok(match judged.and_then(|()| beside.judge(&block)) {
-                Ok(()) => Opened::Trusted(map(file, &layout, MapAccess::Read, options)?),
+                Ok(()) => Opened::Trusted(map(file, &layout, MapAccess::Read, options, block.floor())?),
                 Err(reason) => Opened::NeedsRebuild(reason),
             });
         }

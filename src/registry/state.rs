@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::definitions::DefinitionsView;
 use super::records::{
     ClockRecord, CommitRecord, EntityRecord, ImportRecord, KeyRecord, Meta, ProjectRecord, Record, RunRecord,
-    ServiceRecord, SnapshotRecord, SourceRecord, ViewRecord, import_key,
+    ServiceRecord, SnapshotRecord, SourceRecord, TruncateRecord, ViewRecord, import_key,
 };
 use crate::error::{Error, Result, nearest};
 use crate::format::keyspace;
@@ -30,6 +30,8 @@ pub struct RegistryState {
     services: BTreeMap<(String, u32), Arc<ServiceRecord>>,
     entities: BTreeMap<(String, u32), Arc<EntityRecord>>,
     runs: BTreeMap<u64, Arc<RunRecord>>,
+    /// By (view id, seq).
+    truncates: BTreeMap<(u32, u64), Arc<TruncateRecord>>,
     imports: BTreeMap<String, Arc<ImportRecord>>,
     snapshots: BTreeMap<String, Arc<SnapshotRecord>>,
     clocks: BTreeMap<u64, Arc<ClockRecord>>,
@@ -54,6 +56,7 @@ impl RegistryState {
             services: BTreeMap::new(),
             entities: BTreeMap::new(),
             runs: BTreeMap::new(),
+            truncates: BTreeMap::new(),
             imports: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             clocks: BTreeMap::new(),
@@ -143,6 +146,16 @@ impl RegistryState {
         self.runs.values().filter(move |run| run.view_id == view_id)
     }
 
+    /// Truncates that were sealed, by view and number.
+    pub fn truncates(&self) -> impl Iterator<Item = &Arc<TruncateRecord>> {
+        self.truncates.values()
+    }
+
+    /// Those of one view version.
+    pub fn truncates_of(&self, view_id: u32) -> impl Iterator<Item = &Arc<TruncateRecord>> {
+        self.truncates.range((view_id, 0)..=(view_id, u64::MAX)).map(|(_, truncate)| truncate)
+    }
+
     /// The import of this content with these options, if there was one.
     pub fn import(&self, view_id: u32, digest: &str, options_digest: &str) -> Option<&Arc<ImportRecord>> {
         self.imports.get(&import_key(view_id, digest, options_digest))
@@ -228,6 +241,9 @@ impl RegistryState {
                 put(&mut self.entities, key, json, |r: &EntityRecord| (r.name.clone(), r.revision), at)?;
             }
             "run" => put(&mut self.runs, key, json, |r: &RunRecord| r.id, last_of_key(key))?,
+            "truncate" => {
+                put(&mut self.truncates, key, json, |r: &TruncateRecord| (r.view_id, r.seq), truncate_of_key(key))?;
+            }
             "import" => put(&mut self.imports, key, json, ImportRecord::key, Some(key.to_owned()))?,
             "snapshot" => put(&mut self.snapshots, key, json, |r: &SnapshotRecord| r.name.clone(), last_of_key(key))?,
             "clock" => put(&mut self.clocks, key, json, |r: &ClockRecord| r.id, last_of_key(key))?,
@@ -335,6 +351,12 @@ fn last_of_key<T: std::str::FromStr>(key: &str) -> Option<T> {
 fn view_of_key(key: &str) -> Option<(u32, u32)> {
     let (id, revision) = key.strip_prefix("view/")?.split_once("/rev/")?;
     Some((id.parse().ok()?, revision.parse().ok()?))
+}
+
+/// `truncate/VIEW/SEQ`
+fn truncate_of_key(key: &str) -> Option<(u32, u64)> {
+    let (view, seq) = key.strip_prefix("truncate/")?.split_once('/')?;
+    Some((view.parse().ok()?, seq.parse().ok()?))
 }
 
 /// `KIND/NAME/rev/N`

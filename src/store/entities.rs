@@ -14,12 +14,12 @@ impl Store {
         self.reads.entity_views()
     }
 
-    /// About `count` entities of a view whose key hash is at or above `from`, in the order of these hashes, those that were deleted too.
-    /// The hash is the store's own.
+    /// About `count` entities of a view whose key hash is at or above `from`, in the order of these hashes, those that were deleted too;
+    /// more in a view that was truncated. The hash is the store's own.
     ///
     /// # Errors
     /// A run is damaged; the store was closed.
     pub fn entity_keys(&self, view: &EntityView, from: u64, count: usize) -> Result<EntityKeys> {
-        self.reads.entity_keys(view, from, count, 0)
+        self.reads.entity_keys_ever(view, from, count)
     }
 }

@@ -6,6 +6,7 @@ use super::key_index::KeyIndex;
 use super::records::{RecordPlace, Records};
 use crate::format::log::LogPosition;
 use crate::format::row::RowRef;
+use crate::format::truncate::Truncate;
 
 /// A head with this bit set is the position of a chain; without it, of the one row there is.
 const CHAIN: u32 = 1 << 31;
@@ -54,6 +55,8 @@ pub struct TailView {
     chain_room: usize,
     /// The first row of each frame, and the frame's log position.
     frames: Vec<(u64, LogPosition)>,
+    /// Truncates of the view, in row order. They are among no rows.
+    truncates: Vec<Truncate>,
 }
 
 impl TailView {
@@ -80,6 +83,11 @@ impl TailView {
             let (row, after) =
                 RowRef::parse_unchecked_image(rest).expect("records were checked before they were logged");
             rest = after;
+            if let Some(truncate) = Truncate::of_row(&row, seq) {
+                let at = self.truncates.partition_point(|other| *other < truncate);
+                self.truncates.insert(at, truncate);
+                continue;
+            }
             self.rows.push(Entry { event_ts: row.head.event_ts, seq, record });
             self.link(hash, row.head.created, &mut unsorted);
         }
@@ -207,7 +215,11 @@ impl TailView {
 
     /// The log position of the frame that the row of a number came in.
     pub fn position(&self, number: u32) -> LogPosition {
-        let seq = self.rows[number as usize].seq;
+        self.position_of(self.rows[number as usize].seq)
+    }
+
+    /// The log position of the frame that the row, or truncate, numbered `seq` came in.
+    pub fn position_of(&self, seq: u64) -> LogPosition {
         let after = self.frames.partition_point(|(first, _)| *first <= seq);
         self.frames[after - 1].1
     }
@@ -221,6 +233,17 @@ impl TailView {
     pub fn rows_after(&self, seq: u64, limit: usize) -> impl Iterator<Item = (TailRow, RowRef<'_>)> {
         let first = self.rows.partition_point(|row| row.seq <= seq);
         self.rows[first..].iter().take(limit).map(|row| self.read(row))
+    }
+
+    /// Truncates of the view, in row order.
+    pub fn truncates(&self) -> &[Truncate] {
+        &self.truncates
+    }
+
+    /// Where the rows numbered above `seq` stand, in the order they were written.
+    pub fn marks_after(&self, seq: u64) -> impl Iterator<Item = TailRow> {
+        let first = self.rows.partition_point(|row| row.seq <= seq);
+        self.rows[first..].iter().map(|row| self.read(row).0)
     }
 
     /// How many rows there are.
@@ -237,6 +260,7 @@ impl TailView {
     /// Bytes of memory that have been written to, about: of what grows at its end, what is in it.
     pub(super) fn held_bytes(&self) -> usize {
         let rows = size_of_val(self.rows.as_slice()) + size_of_val(self.frames.as_slice());
+        let rows = rows + size_of_val(self.truncates.as_slice());
         let chains = self.chains.len() * CHAIN_BYTES + self.chain_room * size_of::<u32>();
         size_of::<TailView>() + self.records.held_bytes() + rows + self.heads.held_bytes() + chains
     }
@@ -344,6 +368,26 @@ mod tests {
         }
         assert_eq!(tail.numbers_before(42, TailRow::after(i64::MAX)).count(), 100_000);
         assert!(MOVED.get() <= 100 * 100_000 / 2, "{} rows made way", MOVED.get());
+    }
+
+    #[test]
+    fn truncates_are_kept_in_row_order_and_are_among_no_rows() {
+        let mut tail = TailView::default();
+        let truncate = |event_ts| {
+            let mut out = Vec::new();
+            push_record(&RowHead::new(RowKind::ViewTruncate, event_ts), b"", 0, &[], &mut out).unwrap();
+            out
+        };
+        let batch = [record(b"", 1, None), truncate(5), record(b"", 2, None)].concat();
+        insert(&mut tail, &batch, &[1, 1, 1], 10, 7);
+        insert(&mut tail, &truncate(3), &[1], 13, 9);
+        let at = |event_ts, seq| Truncate { event_ts, created: None, seq };
+        assert_eq!(tail.truncates(), [at(3, 13), at(5, 11)]);
+        assert_eq!([tail.position_of(11), tail.position_of(13)], [7, 9]);
+        // The empty key is one that a row of a view without entities has.
+        let of_key: Vec<u64> = tail.descending(1, b"", i64::MAX, u64::MAX).map(|(_, row, _)| row.seq).collect();
+        assert_eq!((of_key, tail.row_count()), (vec![12, 10], 2));
+        assert_eq!(tail.rows().map(|(row, _)| row.seq).collect::<Vec<_>>(), [10, 12]);
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn a_table_lies_as_the_document_says() {
     let disk = MemDisk::volatile();
     let path = Path::new("t/1-v@1");
     disk.create_dir(Path::new("t")).unwrap();
-    let options = TableOptions { expected_keys: 0, reserve_bytes: 1 << 20 };
+    let options = TableOptions { expected_keys: 0, reserve_bytes: 1 << 20, floor: None };
     let mut table = Table::create(&disk, path, table_shape(), &options).unwrap();
     let created = |event_ts, created| RowHead { created: Some(created), ..RowHead::new(RowKind::Value, event_ts) };
     let (long, short, late, lost) = (b"a key of more than sixteen bytes", b"short", b"deadline", b"lost");

@@ -210,6 +210,15 @@ impl Check<'_> {
                 wrong.push(format!("{name} has rows up to seq {}, and the store has come to {newest}", run.seq_max));
             }
         }
+        for truncate in state.truncates() {
+            let name = format!("truncate {}", truncate.seq);
+            if state.view(truncate.view_id).is_none() {
+                wrong.push(format!("{name} is of view {}, which is unknown", truncate.view_id));
+            }
+            if truncate.seq > newest {
+                wrong.push(format!("{name} is later than seq {newest}, to which the store has come"));
+            }
+        }
         let mut files: Vec<_> = state.runs().collect();
         files.sort_by_key(|run| (run.view_id, run.group, run.hash_lo));
         for pair in files.windows(2).filter(|pair| (pair[0].view_id, pair[0].group) == (pair[1].view_id, pair[1].group))

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::published::Published;
 use super::{Check, MADE_ANEW, Severity};
-use crate::engine::as_of::find_row;
+use crate::engine::as_of::find_own_row;
 use crate::engine::picture::{Picture, ViewPicture, table_shape};
+use crate::engine::truncates::{self, mark_of_truncate};
 use crate::error::Result;
 use crate::format::row::{FieldState, RowKind};
+use crate::format::truncate::Truncate;
 use crate::head::Trust;
 use crate::history::for_each_latest;
 use crate::identity::Identity;
@@ -45,7 +47,8 @@ impl Check<'_> {
             matches!(beside, Beside::Nobody { .. }) && head.is_some_and(|(_, trust)| trust != Trust::Untrusted);
         for view in picture.views.values().filter(|view| view.record.has_table()) {
             let path = self.dir.join("latest").join(view.record.dir_name());
-            let options = TableOptions { expected_keys: 0, reserve_bytes: Sizes::default().table_reserve_bytes };
+            let reserve_bytes = Sizes::default().table_reserve_bytes;
+            let options = TableOptions { expected_keys: 0, reserve_bytes, floor: None };
             let table = match TableReader::open(&*self.disk, &path, table_shape(view, identity), &options, beside) {
                 Ok(Opened::Trusted(table)) => table,
                 Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => {
@@ -124,6 +127,7 @@ impl<'a> Comparing<'a> {
     /// # Errors
     /// A run cannot be read.
     fn all(mut self, hash_seed: u64) -> Result<Comparing<'a>> {
+        self.floor();
         self.all_keys(hash_seed)?;
         self.stayed = self.all_slots();
         Ok(self)
@@ -133,7 +137,22 @@ impl<'a> Comparing<'a> {
         !self.differences.is_empty()
     }
 
-    /// Every key of the rows is in the table, with its greatest row.
+    /// The table leaves out what the greatest truncate deleted, of those it may know of, and no more.
+    fn floor(&mut self) {
+        let (found, expected) = (self.table.floor(), truncates::greatest(self.view, self.tail));
+        // One that was made since is none of those that were read.
+        let is_newer = found.is_some_and(|floor| floor.seq > self.seq);
+        if found != expected && !is_newer {
+            let number = |truncate: Option<Truncate>| truncate.map_or("none".to_owned(), |truncate| truncate.seq.to_string());
+            self.differs(format!(
+                "it leaves out what truncate {} deleted, and the last of log and registry is {}",
+                number(found),
+                number(expected)
+            ));
+        }
+    }
+
+    /// Every key of the rows is in the table, with its greatest row, but for those that a truncate deleted.
     fn all_keys(&mut self, hash_seed: u64) -> Result<()> {
         for run in &self.view.runs {
             for_each_latest(run.open()?, 0..=u64::MAX, |hash, key, _| self.key(hash, key))?;
@@ -149,11 +168,17 @@ impl<'a> Comparing<'a> {
 
     fn key(&mut self, hash: u64, key: &[u8]) -> Result<()> {
         let question = AsOf { known_at: self.seq, ..AsOf::new(i64::MAX) };
-        let Some(found) = find_row(self.view, self.tail, hash, key, question)? else { return Ok(()) };
+        let Some(found) = find_own_row(self.view, self.tail, hash, key, question)? else { return Ok(()) };
+        let is_left_out = self.table.floor().is_some_and(|floor| found.mark < mark_of_truncate(floor));
         match self.table.lookup(hash, key, Need::SlotAndHeap, &mut self.copy) {
             // A row that came since; or a slot whose reader asks log and runs by itself.
             Lookup::Hit if self.copy.seq() > self.seq || self.copy.asks_history() => {}
             Lookup::Busy if !self.at_rest => {}
+            Lookup::Miss if is_left_out => {}
+            Lookup::Hit if is_left_out => self.differs(format!(
+                "the key of hash {hash:#018x} has row {} there, which a truncate of the view deleted",
+                self.copy.seq()
+            )),
             Lookup::Hit => {
                 let row = found.row();
                 let fields = self.view.layout.field_count();
@@ -200,7 +225,7 @@ impl<'a> Comparing<'a> {
                     Ok(row) => {
                         compared += 1;
                         let question = AsOf { known_at: seq, ..AsOf::new(i64::MAX) };
-                        match find_row(view, tail, row.hash, row.key, question) {
+                        match find_own_row(view, tail, row.hash, row.key, question) {
                             Ok(None) => "a slot is of a key that log and runs do not have",
                             Ok(Some(_)) | Err(_) => return,
                         }

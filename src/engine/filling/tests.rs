@@ -73,7 +73,7 @@ fn a_table_that_another_replaces_is_retired() {
     let engine = store.engine().unwrap();
     let id = engine.view_ids()[0];
     let first = engine.reads().picture().view(id).table.clone().expect("a table of no row");
-    let second = engine.create_table(engine.reads().picture().view(id), 0).unwrap();
+    let second = engine.create_table(engine.reads().picture().view(id), 0, None).unwrap();
     let mut core = engine.lock_core();
     // As if it took back what it was told when the file lost its name.
     core.tables.get_mut(&id).unwrap().clear_behind();

@@ -12,6 +12,7 @@ use super::entities::{EntityRow, EntityView, EntityViews, in_force};
 use super::entity_keys::{EntityKeys, entity_keys};
 use super::picture::Picture;
 use super::reads::Reads;
+use super::truncates;
 use crate::error::{Error, Result};
 use crate::format::row::{FieldState, RowHead, RowKind, RowRef, push_image, push_record, set_field_state};
 use crate::join::pick::AsOf;
@@ -130,14 +131,45 @@ impl RowStage {
         self.stage(view, key, &RowHead::new(RowKind::Delete, at), 0, &[])
     }
 
+    /// Deletes every entity of a view from `at` on, by one row: what has an event time after `at` stays. Whether there is one: not where
+    /// no row is left that it would delete.
+    ///
+    /// # Errors
+    /// `Refused`: the definitions changed since the view was asked for. `at` lies too far ahead; a run that had to be read is damaged.
+    pub fn truncate(&mut self, view: &EntityView, at: i64) -> Result<bool> {
+        self.check_time(at)?;
+        self.check_is_of_now(view)?;
+        let picture = self.picture.view(view.id());
+        let (has_staged, staged) = self.staged.greatest_created(view.id(), at);
+        let is_after_others = truncates::greatest(picture, &self.picture.tail).is_none_or(|last| last.event_ts <= at);
+        if is_after_others && !has_staged && !truncates::has_rows_left(&self.picture, picture)? {
+            return Ok(false);
+        }
+        let created = match view.definition().has_created() {
+            false => None,
+            true => {
+                let stored = truncates::greatest_created(&self.picture, picture, at)?;
+                Some(stored.max(staged).unwrap_or(i64::MIN).max(self.now))
+            }
+        };
+        let mut record = Vec::new();
+        push_record(&RowHead { created, ..RowHead::new(RowKind::ViewTruncate, at) }, &[], 0, &[], &mut record)?;
+        self.staged.push_truncate(view.id(), self.hash(&[]), (at, created), &record);
+        Ok(true)
+    }
+
+    fn check_is_of_now(&self, view: &EntityView) -> Result<()> {
+        if self.picture.views.get(&view.id()).is_some_and(|now| view.is_of(&now.record)) {
+            return Ok(());
+        }
+        Err(Error::refused(format!("{} is not what it was any more", view.definition().reference()))
+            .remedy("ask for the views again"))
+    }
+
     /// In a view that declares created, a row takes the greater of the commit's time and the greatest that is stored for its key and
     /// event time, so that it wins there.
     fn stage(&mut self, view: &EntityView, key: &[u8], head: &RowHead<'_>, fields: usize, image: &[u8]) -> Result<()> {
-        let is_of_now = self.picture.views.get(&view.id()).is_some_and(|now| view.is_of(&now.record));
-        if !is_of_now {
-            return Err(Error::refused(format!("{} is not what it was any more", view.definition().reference()))
-                .remedy("ask for the views again"));
-        }
+        self.check_is_of_now(view)?;
         if self.staged.bytes() + image.len() > GROUP_BYTES_MAX {
             return Err(Error::invalid(format!("the rows of one transaction take more than {GROUP_BYTES_MAX} bytes"))
                 .remedy("write them in parts"));

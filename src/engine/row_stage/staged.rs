@@ -24,6 +24,8 @@ struct StagedView {
     hashes: Vec<u64>,
     /// By hash and key.
     rows: BTreeMap<(u64, Box<[u8]>), Vec<StagedRow>>,
+    /// Rows of every key.
+    truncates: Vec<StagedRow>,
 }
 
 #[derive(Debug)]
@@ -36,10 +38,23 @@ impl Staged {
     /// The greatest row of a key at `at` or before: its place, and its record.
     pub fn find(&self, view: u32, (hash, key): (u64, &[u8]), at: i64) -> Option<(Place, &[u8])> {
         let view = self.views.get(&view)?;
-        let rows = view.rows.get(&(hash, key.into()))?.iter().filter(|row| row.place.0 <= at);
+        let of_key = view.rows.get(&(hash, key.into())).map_or(&[][..], Vec::as_slice);
+        let rows = of_key.iter().chain(&view.truncates).filter(|row| row.place.0 <= at);
         // Of equal places the last.
         let row = rows.max_by_key(|row| (row.place, row.record.start))?;
         Some((row.place, &view.records[row.record.clone()]))
+    }
+
+    /// Whether there are rows of a view, and the greatest created timestamp of those with event time `at`.
+    pub fn greatest_created(&self, view: u32, at: i64) -> (bool, Option<i64>) {
+        let Some(view) = self.views.get(&view) else { return (false, None) };
+        let rows = view.rows.values().flatten().chain(&view.truncates);
+        (!view.rows.is_empty(), rows.filter(|row| row.place.0 == at).filter_map(|row| row.place.1).max())
+    }
+
+    /// The views that were truncated.
+    pub fn truncated(&self) -> impl Iterator<Item = u32> {
+        self.views.iter().filter(|(_, view)| !view.truncates.is_empty()).map(|(id, _)| *id)
     }
 
     /// Bytes of all records.
@@ -56,6 +71,17 @@ impl Staged {
 
     /// Adds a row.
     pub fn push(&mut self, view: u32, (hash, key): (u64, &[u8]), place: Place, record: &[u8]) {
+        let (view, row) = self.push_record(view, hash, place, record);
+        view.rows.entry((hash, key.into())).or_default().push(row);
+    }
+
+    /// Adds a truncate; `hash` is that of the key it has, the empty one.
+    pub fn push_truncate(&mut self, view: u32, hash: u64, place: Place, record: &[u8]) {
+        let (view, row) = self.push_record(view, hash, place, record);
+        view.truncates.push(row);
+    }
+
+    fn push_record(&mut self, view: u32, hash: u64, place: Place, record: &[u8]) -> (&mut StagedView, StagedRow) {
         self.bytes += record.len();
         let view = self.views.entry(view).or_default();
         let start = view.records.len();
@@ -64,12 +90,13 @@ impl Staged {
         }
         view.records.extend_from_slice(record);
         view.hashes.push(hash);
-        view.rows.entry((hash, key.into())).or_default().push(StagedRow { place, record: start..view.records.len() });
+        let record = start..view.records.len();
+        (view, StagedRow { place, record })
     }
 
     /// All of them, a section a view.
     pub fn into_batch(self) -> Result<Batch> {
-        let mut batch = Batch::default();
+        let mut batch = Batch { truncates: self.truncated().collect(), ..Batch::default() };
         for (id, view) in self.views {
             batch.frame.section(id, |out| -> Result<u32> {
                 batch.undated.extend(view.undated.iter().map(|at| out.len() + at));

@@ -6,6 +6,7 @@
 
 mod columns;
 mod tail_rows;
+mod truncated;
 mod walk;
 
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use self::columns::Columns;
+use self::truncated::Truncates;
 use self::walk::{InSight, Walk};
 use super::entity::entity_key;
 use super::reads::{Reads, Sight};
+use super::truncates;
 use crate::definition::ViewRef;
 use crate::error::{Error, Result};
 use crate::key::key_hash;
@@ -34,7 +37,8 @@ const BATCHES_WAITING_MAX: usize = 1;
 ///
 /// Columns: join keys, the event time under the name that the view's source gives it (`event_timestamp` where it gives
 /// none), the created time where the view declares one, columns of the event id that are no features, features,
-/// and `_deleted`, true for deletes, whose features are null. [`crate::Store::write`] takes such batches.
+/// and `_deleted`, true for deletes, whose features are null. A truncate of the view is such a delete of each entity that has
+/// values just before it. [`crate::Store::write`] takes such batches.
 ///
 /// Memory is bounded: by some batches, and by what the tail says of the view's rows.
 #[derive(Debug)]
@@ -118,15 +122,26 @@ impl Reads {
             }
             None => None,
         };
+        let mut sight = InSight {
+            known_at,
+            from: options.from.map_or(i64::MIN, Timestamp::micros),
+            to: options.to.map(Timestamp::micros),
+        };
+        let marks = truncates::marks(&view, &picture.tail);
+        let truncates = if marks.iter().any(|mark| sight.sees(mark.event_ts, mark.seq)) {
+            let from = std::mem::replace(&mut sight.from, i64::MIN);
+            // What they deleted lies before them, and so may lie before the range.
+            let in_sight = marks.into_iter().filter(|mark| sight.sees(mark.event_ts, mark.seq));
+            Truncates::new(in_sight.collect(), from)
+        } else {
+            Truncates::default()
+        };
         let walk = Walk {
             picture: Arc::clone(picture),
             view,
             columns: Columns::new(&record, known_at),
-            sight: InSight {
-                known_at,
-                from: options.from.map_or(i64::MIN, Timestamp::micros),
-                to: options.to.map(Timestamp::micros),
-            },
+            sight,
+            truncates,
             key,
             hash_seed: self.hash_seed(),
             batch_rows: options.batch_rows.max(1),

@@ -8,6 +8,7 @@ use arrow_array::types::UInt8Type;
 
 use super::columns::Columns;
 use super::tail_rows::TailRows;
+use super::truncated::Truncates;
 use crate::engine::picture::{Picture, Run, ViewPicture, run_schema};
 use crate::error::Result;
 use crate::format::row::RowKind;
@@ -41,6 +42,8 @@ pub struct Walk {
     pub view: Arc<ViewPicture>,
     pub columns: Columns,
     pub sight: InSight,
+    /// What the view was truncated by, where that is in sight.
+    pub truncates: Truncates,
     /// The one key that is asked for.
     pub key: Option<(u64, Vec<u8>)>,
     pub hash_seed: u64,
@@ -188,9 +191,10 @@ impl Walk {
     ) -> Result<bool> {
         let chunk = std::mem::take(chunk);
         let tail_columns = tail.columns(&chunk.tail, schema, self.hash_seed)?;
-        let pieces: Vec<&RowColumns> = runs.columns.iter().chain([&tail_columns]).collect();
+        let truncates = self.truncates.columns(schema)?;
+        let pieces: Vec<&RowColumns> = runs.columns.iter().chain([&tail_columns, &truncates]).collect();
         let mut bases = runs.seq_bases.clone();
-        bases.push(0);
+        bases.extend([0, 0]);
         let cut = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let tail_piece = cut(runs.files.len());
         let mut parts: Vec<(usize, Extent)> = Vec::new();
@@ -204,6 +208,9 @@ impl Walk {
                 if is_in_both {
                     interleave(&pieces, &bases, &mut extents, &mut scratch);
                 }
+            }
+            if !self.truncates.is_empty() {
+                extents = self.truncates.among(&extents, &pieces, &bases, tail_piece + 1);
             }
             parts.extend(extents.into_iter().map(|extent| (key, extent)));
         }

@@ -5,6 +5,7 @@ use std::mem::{offset_of, size_of};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::LIVE_EPOCH;
+use crate::format::truncate::Truncate;
 
 /// First word of a superblock.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"asoflate");
@@ -65,12 +66,26 @@ pub struct Superblock {
     pub free_list_at: u64,
     /// Words of that list.
     pub free_list_words: u64,
+    /// Whether rows before some place are left out ([`FLOOR_IS`]), and whether that place has a created timestamp
+    /// ([`FLOOR_HAS_CREATED`]).
+    pub floor_flags: u64,
+    /// The event time of that place.
+    pub floor_event_ts: u64,
+    /// Its created timestamp.
+    pub floor_created: u64,
+    /// Its number.
+    pub floor_seq: u64,
 }
+
+/// Flag of [`Superblock::floor_flags`]: the view was truncated, and rows before the greatest truncate are not in the table.
+pub const FLOOR_IS: u64 = 1;
+/// Flag of [`Superblock::floor_flags`]: that truncate has a created timestamp.
+pub const FLOOR_HAS_CREATED: u64 = 2;
 
 const FIELDS_WORDS: usize = size_of::<Superblock>() / 8;
 const CHECKSUM_AT: usize = SUPERBLOCK_WORDS - 1;
 
-const _: () = assert!(size_of::<Superblock>() == 208);
+const _: () = assert!(size_of::<Superblock>() == 240);
 const _: () = assert!(FIELDS_WORDS <= CHECKSUM_AT);
 const _: () = assert!(offset_of!(Superblock, hash_seed) == 40);
 const _: () = assert!(offset_of!(Superblock, identity) == 80);
@@ -78,6 +93,7 @@ const _: () = assert!(offset_of!(Superblock, is_clean) == 112);
 const _: () = assert!(offset_of!(Superblock, applied_seq) == 128);
 const _: () = assert!(offset_of!(Superblock, directory) == 144);
 const _: () = assert!(offset_of!(Superblock, free_list_words) == 200);
+const _: () = assert!(offset_of!(Superblock, floor_seq) == 232);
 const _: () = assert!(SUPERBLOCK_WORDS * 8 == 512 && LIVE_EPOCH >= 2 * SUPERBLOCK_WORDS);
 
 impl Superblock {
@@ -111,6 +127,10 @@ impl Superblock {
             self.lost_words,
             self.free_list_at,
             self.free_list_words,
+            self.floor_flags,
+            self.floor_event_ts,
+            self.floor_created,
+            self.floor_seq,
         ];
         words[..FIELDS_WORDS].copy_from_slice(&fields);
         words[CHECKSUM_AT] = superblock_checksum(&words, slot);
@@ -146,7 +166,32 @@ impl Superblock {
             lost_words: words[23],
             free_list_at: words[24],
             free_list_words: words[25],
+            floor_flags: words[26],
+            floor_event_ts: words[27],
+            floor_created: words[28],
+            floor_seq: words[29],
         })
+    }
+
+    /// The truncate that deleted what is not in the table: no row is that comes before it.
+    pub fn floor(&self) -> Option<Truncate> {
+        let created = (self.floor_flags & FLOOR_HAS_CREATED != 0).then_some(self.floor_created.cast_signed());
+        let floor = Truncate { event_ts: self.floor_event_ts.cast_signed(), created, seq: self.floor_seq };
+        (self.floor_flags & FLOOR_IS != 0).then_some(floor)
+    }
+
+    /// This superblock with another floor.
+    pub fn with_floor(self, floor: Option<Truncate>) -> Superblock {
+        let Some(Truncate { event_ts, created, seq }) = floor else {
+            return Superblock { floor_flags: 0, floor_event_ts: 0, floor_created: 0, floor_seq: 0, ..self };
+        };
+        Superblock {
+            floor_flags: FLOOR_IS | if created.is_some() { FLOOR_HAS_CREATED } else { 0 },
+            floor_event_ts: event_ts.cast_unsigned(),
+            floor_created: created.unwrap_or(0).cast_unsigned(),
+            floor_seq: seq,
+            ..self
+        }
     }
 }
 
@@ -164,7 +209,13 @@ mod tests {
 
     #[test]
     fn a_superblock_comes_back_and_no_changed_bit_is_taken() {
+        let floor = Truncate { event_ts: -5, created: Some(-6), seq: 7 };
         let block = Superblock { magic: MAGIC, applied_seq: 7, free_list_words: 9, ..Superblock::default() };
+        assert_eq!(block.floor(), None);
+        for floor in [Some(floor), Some(Truncate { created: None, ..floor }), None] {
+            assert_eq!(block.with_floor(floor).floor(), floor);
+        }
+        let block = block.with_floor(Some(floor));
         let words = block.encode(1);
         assert_eq!(Superblock::decode(&words, 1), Some(block));
         assert_eq!(Superblock::decode(&words, 0), None, "a superblock in the other's place was taken");

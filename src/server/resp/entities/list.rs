@@ -102,25 +102,15 @@ impl Entities {
         Ok(None)
     }
 
-    /// Deletes all entities that are there.
+    /// Truncates all views: one row deletes every entity of one. A view that has nothing to delete gets none.
     ///
     /// # Errors
-    /// As [`Entities::scan`].
-    pub fn delete_all(&mut self, rows: &mut RowStage) -> Result<(), Refusal> {
-        for view in 0..self.views.len() {
-            let mut from = Some(0);
-            while let Some(at) = from {
-                let part = self.part(view, at, PART, &Source::Stage(rows))?;
-                for (_, key) in part.keys {
-                    if self.is_there(view, &key, &Source::Stage(rows))? {
-                        let now = rows.now;
-                        rows.delete(&self.views[view].view, &key, now).map_err(|error| refusal_of(&error))?;
-                    }
-                }
-                from = part.next;
-            }
-        }
-        Ok(())
+    /// A run that had to be read is damaged.
+    pub fn truncate_all(&self, rows: &mut RowStage) -> Result<(), Refusal> {
+        let now = rows.now;
+        self.views.iter().try_for_each(|served| {
+            rows.truncate(&served.view, now).map(drop).map_err(|error| refusal_of(&error))
+        })
     }
 
     fn part(&self, view: usize, from: u64, count: usize, source: &Source<'_>) -> Result<EntityKeys, Refusal> {

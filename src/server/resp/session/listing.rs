@@ -40,7 +40,7 @@ impl State {
         done.map(Some)
     }
 
-    /// Every entity is deleted by a row of its own, and then the keyspace is emptied.
+    /// Every view is truncated, and the keyspace is emptied.
     fn flush(
         &mut self,
         shared: &Shared,
@@ -50,7 +50,7 @@ impl State {
     ) -> Result<Option<Step>, Refusal> {
         let step = self.write(shared, command, arguments, keys)?;
         if let Keys::Exclusive { entities, rows, .. } = keys {
-            entities.delete_all(rows)?;
+            entities.truncate_all(rows)?;
         }
         Ok(Some(step))
     }
