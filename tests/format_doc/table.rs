@@ -38,6 +38,10 @@ fn a_superblock_lies_as_the_document_says() {
         lost_words: 18,
         free_list_at: 19,
         free_list_words: 20,
+        floor_flags: 21,
+        floor_event_ts: 22,
+        floor_created: 23,
+        floor_seq: 24,
     };
     let bytes = block.encode(1).map(u64::to_le_bytes).concat();
     Instance::of("Superblock", &bytes).holds(&[
@@ -64,6 +68,10 @@ fn a_superblock_lies_as_the_document_says() {
         ("lost words", 18),
         ("free list position", 19),
         ("free list words", 20),
+        ("floor flags", 21),
+        ("floor event timestamp", 22),
+        ("floor created", 23),
+        ("floor seq", 24),
         ("checksum", xxh3(&bytes[..504], 2)),
     ]);
 }

@@ -14,6 +14,7 @@ use super::values::feature_number;
 pub enum Act {
     Put(Put),
     DeleteRow { view: u8, key: [u8; KEY_COLUMNS], at: Option<i64> },
+    Truncate { view: u8, at: Option<i64> },
     Key { name: u8, act: KeyAct },
 }
 
@@ -136,6 +137,7 @@ pub fn act() -> BoxedStrategy<Act> {
             |(view, key, at, fields, deadline)| Act::Put(Put { view, key, at, fields, deadline })
         ),
         1 => (any::<u8>(), key(), at()).prop_map(|(view, key, at)| Act::DeleteRow { view, key, at }),
+        1 => (any::<u8>(), at()).prop_map(|(view, at)| Act::Truncate { view, at }),
         6 => (any::<u8>(), key_act()).prop_map(|(name, act)| Act::Key { name, act }),
     ]
     .boxed()

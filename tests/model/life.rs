@@ -289,9 +289,9 @@ impl Life {
         for at in 0..rows.len() {
             let (before, [row, ..]) = rows.split_at_mut(at) else { return };
             if row.values.is_none() && row.created.is_none() {
-                let is_alike =
-                    |other: &&Row| (other.view, other.event_ts, &other.key) == (row.view, row.event_ts, &row.key);
-                let alike = self.oracle.rows.iter().chain(&*before).filter(is_alike).filter_map(|row| row.created);
+                let before = before.iter().filter(|other| (other.view, &other.key) == (row.view, &row.key));
+                let alike = self.oracle.of_key(row.view, &row.key).chain(before);
+                let alike = alike.filter(|other| other.event_ts == row.event_ts).filter_map(|row| row.created);
                 row.created = alike.chain([self.ingested_at()]).max();
             }
         }
@@ -307,7 +307,7 @@ impl Life {
         let report = self.store().delete(&definition.reference().to_string(), &entity, &options).unwrap();
         let event_ts = at.unwrap_or(self.now);
         // Without one of the caller's, it is late enough to win at its time.
-        let alike = self.oracle.rows.iter().filter(|row| (row.view, row.event_ts) == (id, event_ts) && row.key == key);
+        let alike = self.oracle.of_key(id, &key).filter(|row| row.event_ts == event_ts);
         let latest = alike.filter_map(|row| row.created).chain([self.ingested_at()]).max();
         let created = created.or(latest).filter(|_| definition.has_created());
         assert_eq!(report.created.map(Timestamp::micros), created, "created");
@@ -331,8 +331,12 @@ impl Life {
         let row = |row: &NewRow| row_of(picked, row, &self.keys);
         let mut files: Vec<Vec<Row>> = files.iter().map(|file| file.iter().map(row).collect()).collect();
         let stored = self.oracle.rows.iter().rev().filter(|row| row.view == id).take(stored).cloned();
-        // Files say nothing of deadlines, and of what is absent that it is null.
-        let stored = stored.map(|row| Row { marks: Marks::default(), ..row });
+        // Files say nothing of deadlines, of what is absent that it is null, and where one instant is that of all rows, no time.
+        let time = match definition.source.event_timestamp {
+            EventTime::Constant(time) => Some(time),
+            EventTime::Column(_) => None,
+        };
+        let stored = stored.map(|row| Row { marks: Marks::default(), event_ts: time.unwrap_or(row.event_ts), ..row });
         files.last_mut().unwrap().extend(stored);
         if definition.has_created() {
             // An import wants to be told when a delete was created.

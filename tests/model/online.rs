@@ -7,7 +7,7 @@ use asof::{ErrorKind, Features, OnlineHandle, OnlineRow};
 
 use super::definitions::{Entity, Resolved, View};
 use super::life::Life;
-use super::oracle::Answer;
+use super::oracle::{Answer, Row};
 use super::reads::same;
 use super::steps::Asked;
 use super::values::{UNKNOWN, key_value};
@@ -94,6 +94,7 @@ impl Life {
         let marks = self.oracle.rows.last().map(|row| &row.marks);
         let deadlines = marks.into_iter().flat_map(|marks| marks.deadline.iter().chain(marks.field_deadlines.values()));
         instants.extend(deadlines.flat_map(|deadline| around(*deadline)));
+        instants.extend(self.oracle.truncates.last().into_iter().flat_map(|truncate| around(truncate.event_ts)));
         instants.push(AFTER_ALL);
         instants.sort_unstable();
         instants.dedup();
@@ -135,14 +136,18 @@ impl Life {
         keys.into_iter().map(|key| names.clone().map(|(name, _)| name.clone()).zip(key).collect()).collect()
     }
 
-    /// When every row lies before the clock, nothing is left to history.
+    /// When every row lies before the clock, nothing is left to history but deadlines.
     fn check_is_from_table(&self, row: &OnlineRow<'_>, resolved: &[Resolved], entity: &[(String, Value)]) {
         let mut index = 0;
         for Resolved { view, columns, features, .. } in resolved {
             let value = |column: &String| entity.iter().find(|(name, _)| name == column).unwrap().1.clone();
             let key: Vec<Value> = columns.iter().map(value).collect();
-            let has_rows = self.oracle.rows.iter().any(|row| row.view == view.id && row.key == key);
-            assert_eq!(row.is_from_latest_table(index), has_rows, "{entity:?}: whether it is out of the table");
+            let is_it = |row: &&Row| row.view == view.id && row.key == key;
+            let last = self.oracle.rows.iter().filter(is_it).max_by_key(|row| row.place());
+            // Deadlines are left to history, and what a truncate deleted is nowhere.
+            let has_deadline = |row: &Row| row.marks.deadline.is_some() || !row.marks.field_deadlines.is_empty();
+            let is_in_table = last.is_some_and(|row| self.oracle.is_left(row) && !has_deadline(row));
+            assert_eq!(row.is_from_latest_table(index), is_in_table, "{entity:?}: whether it is out of the table");
             index += features.len();
         }
     }

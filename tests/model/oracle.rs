@@ -21,6 +21,13 @@ pub struct Row {
     pub marks: Marks,
 }
 
+impl Row {
+    /// Its place in row order.
+    pub fn place(&self) -> (i64, Option<i64>, u64) {
+        (self.event_ts, self.created, self.seq)
+    }
+}
+
 /// What only rows have that were written field by field.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
@@ -47,6 +54,8 @@ pub type Answer = (Value, Status, Option<i64>);
 #[derive(Default)]
 pub struct Oracle {
     pub rows: Vec<Row>,
+    /// Deletes of every key of a view; their own keys mean nothing.
+    pub truncates: Vec<Row>,
     /// What was done to keys of the keyspace, by number.
     pub keys: Vec<KeyRow>,
     /// All that is defined from a seq on.
@@ -58,12 +67,28 @@ impl Oracle {
         self.definitions.iter().rfind(|(seq, _)| *seq <= known_at).map(|(_, all)| all.clone()).unwrap_or_default()
     }
 
+    /// Rows of a key, truncates among them.
+    pub fn of_key(&self, view: usize, key: &[Value]) -> impl Iterator<Item = &Row> {
+        let rows = self.rows.iter().filter(move |row| row.view == view && row.key == key);
+        rows.chain(self.truncates_of(view))
+    }
+
+    /// Truncates of a view.
+    pub fn truncates_of(&self, view: usize) -> impl Iterator<Item = &Row> {
+        self.truncates.iter().filter(move |truncate| truncate.view == view)
+    }
+
+    /// Whether a row comes after all truncates of its view.
+    pub fn is_left(&self, row: &Row) -> bool {
+        self.truncates_of(row.view).all(|truncate| truncate.place() < row.place())
+    }
+
     pub fn winner(&self, view: &View, key: &[Value], (at, known_at, cutoff): Question) -> Option<&Row> {
-        let mut seen: Vec<&Row> = self.rows.iter().filter(|row| row.view == view.id && row.key == key).collect();
+        let mut seen: Vec<&Row> = self.of_key(view.id, key).collect();
         seen.retain(|row| row.event_ts <= at && row.seq <= known_at);
         let cutoff = cutoff && view.definition.has_created();
         seen.retain(|row| !cutoff || row.created.is_some_and(|created| created <= at));
-        seen.into_iter().max_by_key(|row| (row.event_ts, row.created, row.seq))
+        seen.into_iter().max_by_key(|row| row.place())
     }
 
     pub fn answer(&self, view: &View, key: &[Value], feature: &str, question: Question) -> Answer {
@@ -84,6 +109,12 @@ impl Oracle {
         let id_of = |row: &Row| row.values.as_ref().map_or(Value::Null, |_| row.event_id.clone());
         let content = |row: &Row| format!("{:?}", Row { seq: 0, event_id: id_of(row), ..row.clone() });
         let mut stored: Vec<String> = self.rows.iter().map(content).collect();
+        let keys: BTreeSet<String> = rows.iter().map(|row| format!("{:?}", row.key)).collect();
+        for key in keys {
+            // Each is a delete of this key, too.
+            let key = &rows.iter().find(|row| format!("{:?}", row.key) == key).unwrap().key;
+            stored.extend(self.truncates.iter().map(|truncate| content(&Row { key: key.clone(), ..truncate.clone() })));
+        }
         for row in rows {
             match stored.iter().position(|stored| *stored == content(&row)) {
                 Some(at) => drop(stored.swap_remove(at)),

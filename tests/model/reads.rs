@@ -29,7 +29,7 @@ impl Life {
                 None
             }
             KnownBy::Seq { back, below } => {
-                let rows = self.oracle.rows.iter().map(|row| row.seq);
+                let rows = self.oracle.rows.iter().chain(&self.oracle.truncates).map(|row| row.seq);
                 let rows = rows.chain(self.oracle.keys.iter().map(|row| row.seq));
                 let mut all: Vec<u64> = rows.chain(self.oracle.definitions.iter().map(|(seq, _)| *seq)).collect();
                 all.sort_unstable();

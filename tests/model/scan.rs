@@ -51,9 +51,17 @@ impl Life {
         if key.is_some() && definition.join_keys != view.definition.join_keys {
             return;
         }
-        let mut expected: Vec<Row> = self.oracle.rows.iter().filter(|row| row.view == *id).cloned().collect();
-        expected
-            .retain(|row| row.seq <= known_seq.unwrap_or(u64::MAX) && key.as_ref().is_none_or(|key| row.key == *key));
+        let is_known = |row: &&Row| row.seq <= known_seq.unwrap_or(u64::MAX);
+        let mut expected: Vec<Row> = Vec::new();
+        for of in self.keys_of(*id).into_iter().filter(|of| key.as_ref().is_none_or(|key| of == key)) {
+            let mut rows: Vec<&Row> = self.oracle.of_key(*id, &of).filter(is_known).collect();
+            rows.sort_by_key(|row| row.place());
+            for (at, row) in rows.iter().enumerate() {
+                // A truncate deletes what has values, and shows nowhere else.
+                let is_shown = row.key == of || at > 0 && rows[at - 1].values.is_some();
+                expected.extend(is_shown.then(|| Row { key: of.clone(), ..Row::clone(row) }));
+            }
+        }
         expected.retain(|row| from.is_none_or(|from| row.event_ts >= from) && to.is_none_or(|to| row.event_ts < to));
         expected.sort_by_key(|row| (row.event_ts, row.created, row.seq));
         for row in &mut expected {
@@ -79,6 +87,17 @@ impl Life {
             assert_eq!(found, alike, "scan of {reference}: {options:?}");
         }
         assert_eq!(found.len(), expected.len(), "rows in a scan of {reference}: {options:?}");
+    }
+
+    /// Every key that rows of a view have.
+    fn keys_of(&self, view: usize) -> Vec<Vec<Value>> {
+        let mut keys: Vec<Vec<Value>> = Vec::new();
+        for row in self.oracle.rows.iter().filter(|row| row.view == view) {
+            if !keys.contains(&row.key) {
+                keys.push(row.key.clone());
+            }
+        }
+        keys
     }
 
     /// What a scan gives, its rows not numbered.

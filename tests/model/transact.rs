@@ -86,6 +86,7 @@ impl Life {
     /// A group of keys and rows: one commit, or none.
     pub fn transact(&mut self, acts: &[Act]) {
         let before = (self.oracle.rows.len(), self.oracle.keys.len());
+        let truncated = self.oracle.truncates.len();
         let mut instant = 0;
         self.keyspace()
             .transact(|keyspace, rows| {
@@ -95,6 +96,7 @@ impl Life {
                     match act {
                         Act::Put(put) => self.put(rows, put),
                         Act::DeleteRow { view, key, at } => self.delete_row(rows, *view, key, *at),
+                        Act::Truncate { view, at } => self.truncate(rows, *view, *at, (before.0, truncated)),
                         Act::Key { name: number, act } => {
                             let of = name(*number);
                             let changes = act.changes(&of, &as_of(&self.oracle.keys, instant, u64::MAX));
@@ -110,6 +112,9 @@ impl Life {
         // Rows come first, view by view, then keys.
         self.oracle.rows[before.0..].sort_by_key(|row| row.view);
         let (rows, keys) = (&mut self.oracle.rows[before.0..], &mut self.oracle.keys[before.1..]);
+        let mut rows: Vec<&mut Row> = rows.iter_mut().chain(&mut self.oracle.truncates[truncated..]).collect();
+        // Truncates among them, as they came.
+        rows.sort_by_key(|row| (row.view, row.seq));
         let count = (rows.len() + keys.len()) as u64;
         let last = self.store.as_ref().unwrap().summary().unwrap().seq;
         if count == 0 {
@@ -138,7 +143,8 @@ impl Life {
 
     /// A number after all that were given, and after those of the group.
     fn provisional(&self) -> u64 {
-        self.committed + 1 + (self.oracle.rows.len() + self.oracle.keys.len()) as u64
+        let Oracle { rows, truncates, keys, .. } = &self.oracle;
+        self.committed + 1 + (rows.len() + truncates.len() + keys.len()) as u64
     }
 
     fn put(&mut self, stage: &mut RowStage, put: &Put) {
@@ -212,13 +218,41 @@ impl Life {
         );
     }
 
+    /// It wins over every row of its event time. Where all that it would delete is deleted already, there is none.
+    fn truncate(&mut self, stage: &mut RowStage, view: u8, at: Option<i64>, begun: (usize, usize)) {
+        let Some(view) = self.project.pick(view).cloned() else { return };
+        let served = served(stage.entity_views().unwrap().views, &view);
+        let at = at.unwrap_or(stage.now);
+        let truncated = stage.truncate(&served, at);
+        if at > stage.now.saturating_add(SKEW) {
+            assert_eq!(truncated.unwrap_err().kind(), ErrorKind::Invalid);
+            return;
+        }
+        let (stored, staged) = self.oracle.rows.split_at(begun.0);
+        let of_view = |row: &&Row| row.view == view.id;
+        let before: Vec<&Row> = self.oracle.truncates[..begun.1].iter().filter(of_view).collect();
+        let is_left = |row: &Row| before.iter().all(|truncate| truncate.place() < row.place());
+        let is_needed = stored.iter().filter(of_view).any(is_left)
+            || staged.iter().any(|row| row.view == view.id)
+            || before.iter().any(|truncate| truncate.event_ts > at);
+        assert_eq!(truncated.unwrap(), is_needed, "a truncate at {at}");
+        if !is_needed {
+            return;
+        }
+        let alike = self.oracle.rows.iter().chain(&self.oracle.truncates).filter(of_view);
+        let alike = alike.filter(|row| row.event_ts == at).filter_map(|row| row.created);
+        let created = alike.chain([stage.now]).max().filter(|_| view.definition.has_created());
+        let (seq, marks) = (self.provisional(), Marks::default());
+        let (event_id, values) = (Value::Null, None);
+        let row = Row { view: view.id, key: vec![Value::Null], event_ts: at, created, seq, event_id, values, marks };
+        self.oracle.truncates.push(row);
+    }
+
     /// Such a row is created when the group is, or late enough to win at its event time.
     fn stage_row(&mut self, view: &View, now: i64, mut row: Row) {
         if view.definition.has_created() {
-            let is_alike =
-                |other: &&Row| (other.view, other.event_ts, &other.key) == (row.view, row.event_ts, &row.key);
-            let alike = self.oracle.rows.iter().filter(is_alike).filter_map(|row| row.created);
-            row.created = alike.chain([now]).max();
+            let alike = self.oracle.of_key(row.view, &row.key).filter(|other| other.event_ts == row.event_ts);
+            row.created = alike.filter_map(|row| row.created).chain([now]).max();
         }
         row.seq = self.provisional();
         self.oracle.rows.push(row);
