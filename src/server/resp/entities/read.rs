@@ -9,8 +9,9 @@ use crate::join::pick::Status;
 use crate::keyspace::PackedLimits;
 use crate::server::resp::command::{Arguments, Command, Outcome, Reader, Refusal};
 use crate::server::resp::protocol::ReplyBuffer;
-use crate::text::to_bytes;
+use crate::text::{F64Text, to_bytes};
 use crate::time::Timestamp;
+use crate::value::DataType;
 
 /// Where a command finds rows.
 #[derive(Debug)]
@@ -101,9 +102,13 @@ impl Entities {
             let Served { features, online: Some(online), .. } = served else { return Ok(()) };
             let key = online.encoded_key(&self.key);
             let row = online.get(&key, Timestamp(*now)).map_err(|error| refusal_of(&error))?;
+            let mut next = 0;
             for name in arguments.from(2) {
-                match features.get(name) {
-                    Some(&feature) => answer_online(&row, feature, reply),
+                match features.find(name, next) {
+                    Some(feature) => {
+                        answer_online(&row, feature, reply);
+                        next = feature + 1;
+                    }
                     None if name == EVENT_TIME_FIELD => answer_time(row.event_time(), reply),
                     None => reply.null(),
                 }
@@ -112,13 +117,13 @@ impl Entities {
         }
         let row = self.row(view, source)?;
         let served = &self.views[view];
-        for name in arguments.from(2) {
-            let (Some(row), feature) = (&row, served.features.get(name)) else {
+        for (next, name) in arguments.from(2).enumerate() {
+            let (Some(row), feature) = (&row, served.features.find(name, next)) else {
                 reply.null();
                 continue;
             };
             match feature {
-                Some(&feature) => {
+                Some(feature) => {
                     let dtype = &served.view.definition().features[feature].dtype;
                     let value = row.fields[feature].value.as_ref().filter(|value| !value.is_null());
                     reply.bulk_or_null(value.map(|value| to_bytes(dtype, value)).as_deref());
@@ -132,12 +137,18 @@ impl Entities {
 }
 
 fn answer_online(row: &OnlineRow<'_>, feature: usize, reply: &mut ReplyBuffer) {
-    if let Some(text) = row.str(feature) {
-        reply.bulk(text.as_bytes());
-    } else if row.status(feature).0 == Status::Present {
-        reply.bulk(&to_bytes(row.dtype(feature), &row.value(feature)));
-    } else {
-        reply.null();
+    match row.dtype(feature) {
+        DataType::Float64 => match row.f64(feature) {
+            Some(value) => reply.bulk(F64Text::new(value).as_str().as_bytes()),
+            None => reply.null(),
+        },
+        DataType::Int64 => match row.i64(feature) {
+            Some(value) => reply.bulk_integer(value),
+            None => reply.null(),
+        },
+        DataType::String => reply.bulk_or_null(row.str(feature).map(str::as_bytes)),
+        dtype if row.status(feature).0 == Status::Present => reply.bulk(&to_bytes(dtype, &row.value(feature))),
+        _ => reply.null(),
     }
 }
 

@@ -63,7 +63,7 @@ impl Entities {
                 event_ts = Some(moment(text, &format!("{}:_ts", served.name))?);
                 continue;
             }
-            let feature = served.feature(name)?;
+            let feature = served.feature(name, values.len())?;
             let about = &served.view.definition().features[feature];
             values.push((feature, from_bytes(&about.dtype, text, || format!("{}:{}", served.name, about.name))?));
         }
