@@ -75,17 +75,18 @@ impl Entities {
 
     /// The row of the entity whose key was found last, as a read at the source's instant answers it.
     pub(super) fn row(&mut self, view: usize, source: &Source<'_>) -> Result<Option<EntityRow>, Refusal> {
-        match source {
-            Source::Stage(rows) => {
-                rows.row(&self.views[view].view, &self.key, rows.now).map_err(|error| refusal_of(&error))
+        let now = match source {
+            Source::Stage(rows) if rows.has_written(&self.views[view].view, &self.key) => {
+                return rows.row(&self.views[view].view, &self.key, rows.now).map_err(|error| refusal_of(&error));
             }
-            Source::Online(now) => {
-                let online = self.views[view].online(&self.store)?;
-                let key = online.encoded_key(&self.key);
-                let row = online.get(&key, Timestamp(*now)).map_err(|error| refusal_of(&error))?;
-                Ok(row.to_entity_row())
-            }
-        }
+            // Everything before the group is committed, and the latest table has it at hand.
+            Source::Stage(rows) => rows.now,
+            Source::Online(now) => *now,
+        };
+        let online = self.views[view].online(&self.store)?;
+        let key = online.encoded_key(&self.key);
+        let row = online.get(&key, Timestamp(now)).map_err(|error| refusal_of(&error))?;
+        Ok(row.to_entity_row())
     }
 
     /// Answers the fields that the arguments from the third on name.
