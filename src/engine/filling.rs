@@ -65,7 +65,7 @@ impl Engine {
                 let mut core = self.lock_core();
                 let picture = self.reads.picture();
                 let is_there = core.tables.contains_key(&id) || core.filling.contains(&id);
-                if is_there || picture.view(id).record.is_dropped() || core.check_sound().is_err() {
+                if is_there || !picture.view(id).record.has_table() || core.check_sound().is_err() {
                     return Ok(());
                 }
                 core.filling.insert(id);
