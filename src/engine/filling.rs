@@ -148,9 +148,7 @@ impl Engine {
     fn go_over(&self, mut filling: Filling, view_id: u32) -> Result<Filling> {
         for _ in 0..ROUNDS_MAX {
             let sight = self.reads.sight()?;
-            if !fits(&filling.table, &sight.picture, view_id)
-                || self.round(&mut filling, view_id, sight)? < LAST_ROWS
-            {
+            if !fits(&filling.table, &sight.picture, view_id) || self.round(&mut filling, view_id, sight)? < LAST_ROWS {
                 break;
             }
         }

@@ -80,7 +80,8 @@ impl Engine {
             for tail in &sealed {
                 let views = tail.read();
                 let Some(rows) = views.get(&view.record.id) else { continue };
-                truncates.extend(rows.truncates().iter().map(|truncate| TruncateRecord::new(view.record.id, *truncate)));
+                truncates
+                    .extend(rows.truncates().iter().map(|truncate| TruncateRecord::new(view.record.id, *truncate)));
                 if rows.row_count() == 0 {
                     continue;
                 }

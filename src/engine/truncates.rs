@@ -125,3 +125,6 @@ fn visit_rows(picture: &Picture, view: &ViewPicture, from: i64, visit: &mut dyn 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

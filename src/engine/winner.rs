@@ -25,13 +25,7 @@ pub enum Winner {
 /// What a lookup in a current table with this floor says about the greatest row in sight of `as_of`, in a view with this TTL; `None`
 /// when it cannot say.
 #[inline]
-pub fn judge(
-    found: Lookup,
-    copy: &SlotCopy,
-    as_of: AsOf,
-    ttl_us: i64,
-    floor: Option<Truncate>,
-) -> Option<Winner> {
+pub fn judge(found: Lookup, copy: &SlotCopy, as_of: AsOf, ttl_us: i64, floor: Option<Truncate>) -> Option<Winner> {
     let (at, seq) = (as_of.at, as_of.known_at);
     match found {
         // Who does not see the truncate may see what it deleted.

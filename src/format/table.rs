@@ -3,7 +3,9 @@
 
 mod superblock;
 
-pub use superblock::{FLOOR_HAS_CREATED, FLOOR_IS, FORMAT_VERSION, MAGIC, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Superblock};
+pub use superblock::{
+    FLOOR_HAS_CREATED, FLOOR_IS, FORMAT_VERSION, MAGIC, SUPERBLOCK_WORDS, SUPERBLOCKS_AT, Superblock,
+};
 
 // Positions in the file are indices into the mapping.
 const _: () = assert!(usize::BITS == 64);

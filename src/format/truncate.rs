@@ -48,6 +48,9 @@ mod tests {
         let record = row(4, None);
         assert_eq!(Truncate::of_row(&record, 1), None);
         let head = RowHead { kind: RowKind::ViewTruncate, created: Some(3), ..record.head };
-        assert_eq!(Truncate::of_row(&RowRef { head, ..record }, 7), Some(Truncate { event_ts: 4, created: Some(3), seq: 7 }));
+        assert_eq!(
+            Truncate::of_row(&RowRef { head, ..record }, 7),
+            Some(Truncate { event_ts: 4, created: Some(3), seq: 7 })
+        );
     }
 }

@@ -308,7 +308,7 @@ pub fn batch(rows: &[super::model::Row], defined: &Defined) -> RecordBatch {
     let view = rows[0].view;
     let number = |row: &super::model::Row| match &row.value {
         RowValue::Values { number, .. } => *number,
-        RowValue::Delete => None,
+        RowValue::Delete | RowValue::Truncate => None,
     };
     let keys = rows.iter().map(|row| i64::try_from(row.key).unwrap());
     let key: (&str, ArrayRef) = match view {
@@ -324,7 +324,7 @@ pub fn batch(rows: &[super::model::Row], defined: &Defined) -> RecordBatch {
     if view == View::First && defined.has_text {
         let text = rows.iter().map(|row| match &row.value {
             RowValue::Values { text, .. } => text.clone(),
-            RowValue::Delete => None,
+            RowValue::Delete | RowValue::Truncate => None,
         });
         columns.push(("text", Arc::new(text.collect::<StringArray>())));
     }

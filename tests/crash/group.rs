@@ -6,7 +6,7 @@ use asof::{EntityField, EntityRow, EntityView, KeyspaceHandle, Status, Store};
 use super::examine::key_name;
 use super::keys::{self, KeyChange};
 use super::life::{Life, Went};
-use super::model::{Answer, Defined, Kind, Model, Row, RowValue, View, pick};
+use super::model::{Answer, Defined, KEYS, Kind, Model, Row, RowValue, View, pick};
 
 /// A view as its rows are written.
 fn served(keys: &KeyspaceHandle, view: View) -> asof::Result<EntityView> {
@@ -35,6 +35,10 @@ fn complete(model: &Model, row: &mut Row, defined: &Defined) {
 
 /// Writes a row by its number alone, all else from the row as of its event time.
 fn put(rows: &mut asof::RowStage, view: &EntityView, row: &Row) -> asof::Result<()> {
+    if row.value == RowValue::Truncate {
+        assert!(rows.truncate(view, row.event_ts)?, "there was something to delete");
+        return Ok(());
+    }
     let key = encoded(row.view, row.key);
     let RowValue::Values { number: Some(number), .. } = &row.value else { return Ok(()) };
     let features = &view.definition().features;
@@ -54,6 +58,24 @@ fn put(rows: &mut asof::RowStage, view: &EntityView, row: &Row) -> asof::Result<
 }
 
 impl Life {
+    /// A truncate at a time at which an entity has a value, so that it can be told from its absence.
+    fn truncate(&mut self, model: &Model, defined: &Defined) -> Option<Row> {
+        let view = self.view(defined);
+        let key = self.dice.below(KEYS as u64) as usize;
+        let presence = vec![true; model.acts.len()];
+        let rows = model.rows(&presence, presence.len());
+        let mut times: Vec<i64> = rows.of(view, key).iter().map(|row| row.event_ts).collect();
+        times.push(model.now_us);
+        let event_ts = times[self.dice.below(times.len() as u64) as usize];
+        let (status, answer) = pick(rows.of(view, key), event_ts, defined.ttl_us, "number");
+        if status != Status::Present || answer == Answer::Null {
+            return None;
+        }
+        let alike = rows.of_view(view).filter(|row| row.event_ts == event_ts).filter_map(|row| row.created);
+        let created = alike.chain([model.now_us]).max().filter(|_| defined.has_created);
+        Some(Row { view, key, event_ts, created, value: RowValue::Truncate })
+    }
+
     /// Rows of any views and changes of keys, together.
     pub fn write_group(&mut self, store: &Store, defined: &Defined) -> Went {
         let mut model = self.model().clone();
@@ -68,7 +90,13 @@ impl Life {
         let mut rows: Vec<Row> = Vec::new();
         let index = self.begin(Kind::Write, Vec::new(), false);
         model.acts.push(self.model().acts[index].clone());
-        let count = self.dice.below(4).max(u64::from(changes.is_empty()));
+        let truncate = if self.dice.below(3) == 0 { self.truncate(&model, defined) } else { None };
+        let is_first = self.dice.below(2) == 0;
+        let count = self.dice.below(4).max(u64::from(changes.is_empty() && truncate.is_none()));
+        if let Some(truncate) = truncate.as_ref().filter(|_| is_first) {
+            model.acts[index].rows.push(truncate.clone());
+            rows.push(truncate.clone());
+        }
         for _ in 0..count {
             let view = self.view(defined);
             let mut row = self.row(view, defined, true);
@@ -77,6 +105,7 @@ impl Life {
             model.acts[index].rows.push(row.clone());
             rows.push(row);
         }
+        rows.extend(truncate.filter(|_| !is_first));
         {
             let act = &mut self.model().acts[index];
             (act.rows, act.keys) = (rows.clone(), changes.clone());

@@ -44,7 +44,12 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowValue {
     Delete,
-    Values { number: Option<i64>, text: Option<String> },
+    /// Of the whole view, whatever key it has here.
+    Truncate,
+    Values {
+        number: Option<i64>,
+        text: Option<String>,
+    },
 }
 
 /// The definitions in force.
@@ -252,8 +257,18 @@ impl Model {
     /// The rows of every key in row order, out of the present ones of the first `known` acts.
     pub fn rows(&self, presence: &[bool], known: usize) -> Rows<'_> {
         let mut rows = Rows::default();
-        for row in self.present(presence, known).flat_map(|act| &act.rows) {
-            rows.0.entry((row.view, row.key)).or_default().push(row);
+        let present = || self.present(presence, known).flat_map(|act| &act.rows);
+        for row in present() {
+            rows.0.entry((row.view, row.key)).or_default();
+        }
+        for row in present() {
+            match row.value {
+                RowValue::Truncate => {
+                    let of_view = rows.0.iter_mut().filter(|((view, _), _)| *view == row.view);
+                    of_view.for_each(|(_, rows)| rows.push(row));
+                }
+                _ => rows.0.entry((row.view, row.key)).or_default().push(row),
+            }
         }
         // A stable sort: equal clocks stay in the order of their numbers.
         rows.0.values_mut().for_each(|rows| rows.sort_by_key(|row| (row.event_ts, row.created)));
@@ -268,6 +283,11 @@ pub struct Rows<'a>(HashMap<(View, usize), Vec<&'a Row>>);
 impl<'a> Rows<'a> {
     pub fn of(&self, view: View, key: usize) -> &[&'a Row] {
         self.0.get(&(view, key)).map_or(&[], Vec::as_slice)
+    }
+
+    /// All of a view; a truncate as often as there are keys.
+    pub fn of_view(&self, view: View) -> impl Iterator<Item = &'a Row> {
+        self.0.iter().filter(move |((of, _), _)| *of == view).flat_map(|(_, rows)| rows.iter().copied())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stores of format 1 as an earlier release left them: they open, they answer, and nobody rewrites them. `tests/golden/format1`
 //! has feature views alone; `tests/golden/format1-keys` has keys of the Redis protocol beside the same views, and rows written field by
-//! field, and asks for a release that knows them.
+//! field, and asks for a release that knows them; in `tests/golden/format1-truncates` these views were truncated.
 //!
 //! They are written by `cargo test --test golden -- --ignored`, which writes those that are not there: anew for changes of the
 //! format before its first release, and never after. A later format gets a folder of its own, and these stay.
@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
 
 mod keys;
+mod truncates;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use asof::definition::{Definitions, FeatureService, FeatureView, Source};
 use asof::disk::RealDisk;
-use asof::identity::{FEATURE_KEYSPACE, Identity};
+use asof::identity::{FEATURE_KEYSPACE, FEATURE_TRUNCATES, Identity};
 use asof::options::Sizes;
 use asof::time::{ManualClock, Timestamp};
 use asof::value::{DataType, Value};
@@ -36,8 +37,8 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp(BEGIN + seconds * SECOND)
 }
 
-/// The store without keys, and the one with them.
-const STORES: [&str; 2] = ["format1", "format1-keys"];
+/// The store without keys, the one with them, and the one whose views were truncated.
+const STORES: [&str; 3] = ["format1", "format1-keys", "format1-truncates"];
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -223,7 +224,7 @@ fn required_features(path: &Path) -> u64 {
 #[test]
 fn a_store_of_format_1_opens_and_answers_and_is_never_rewritten() {
     for name in STORES {
-        let has_keys = name == STORES[1];
+        let (has_keys, is_truncated) = (name == STORES[1], name == STORES[2]);
         let before = files(&golden(name));
         let folder = Folder(std::env::temp_dir().join(format!("asof-golden-{}-{name}", std::process::id())));
         let path = folder.0.join("store");
@@ -232,18 +233,25 @@ fn a_store_of_format_1_opens_and_answers_and_is_never_rewritten() {
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::write(to, bytes).unwrap();
         }
-        assert_eq!(required_features(&path), if has_keys { FEATURE_KEYSPACE } else { 0 }, "{name}");
-        let seconds = if has_keys { keys::WRITTEN } else { 2_000 };
+        let (required, seconds) = match name {
+            _ if has_keys => (FEATURE_KEYSPACE, keys::WRITTEN),
+            _ if is_truncated => (FEATURE_TRUNCATES, truncates::WRITTEN),
+            _ => (0, 2_000),
+        };
+        assert_eq!(required_features(&path), required, "{name}");
         // What only reads comes first, and leaves every byte as it was.
         let reader = Store::builder().clock(Arc::new(ManualClock::new(at(seconds)))).open_read_only(&path).unwrap();
-        check(&reader);
+        check(&reader, is_truncated);
         drop(reader);
         assert!(files(&path) == before, "a reader changed the store {name}");
         let store = open(&path, seconds);
         let check = |store: &Store| {
-            check(store);
+            check(store, is_truncated);
             if has_keys {
                 keys::check(store);
+            }
+            if is_truncated {
+                truncates::check(store);
             }
         };
         check(&store);
@@ -254,12 +262,15 @@ fn a_store_of_format_1_opens_and_answers_and_is_never_rewritten() {
         }
         store.compact().unwrap();
         check(&store);
+        if is_truncated {
+            truncates::write_on(&store);
+        }
         store.close().unwrap();
         assert!(files(&golden(name)) == before, "the golden store {name} was rewritten");
     }
 }
 
-fn check(store: &Store) {
+fn check(store: &Store, is_truncated: bool) {
     // Out of runs, with a late row and a correction; past its age; deleted.
     assert_eq!(answers(store, 1, 249, None), Ok(1));
     assert_eq!(answers(store, 1, 250, None), Ok(4));
@@ -270,6 +281,31 @@ fn check(store: &Store) {
     assert_eq!(answers(store, 2, 1_500, None), Err(Status::NotFound));
     // Out of the log.
     assert_eq!(answers(store, 3, 1_950, None), Ok(6));
+    if !is_truncated {
+        check_now(store);
+    }
+    // As it was known early.
+    let early = || Some(KnownAt::Snapshot("early".to_owned()));
+    assert_eq!(answers(store, 1, 250, early()), Ok(1));
+    assert_eq!(answers(store, 2, 250, early()), Ok(2));
+    assert_eq!(answers(store, 3, 1_950, early()), Err(Status::NotFound));
+    assert_eq!(answers(store, 2, 250, Some(KnownAt::Time(at(1_000)))), Ok(2));
+    // Created decides between equal event times; null is no absence.
+    assert_eq!(guests(store, "Oslo", 499), (Status::Present, Value::Float64(5.0)));
+    assert_eq!(guests(store, "Oslo", 500), (Status::Present, Value::Float64(6.0)));
+    assert_eq!(guests(store, "Bergen", 10), (Status::NullValue, Value::Null));
+    // Two versions, and the service over both, which was not known early.
+    let both = Features::service("both");
+    let now = store.get(&both, &[("id", 1_i64.into())], &GetOptions::default()).unwrap();
+    assert_eq!(now[0].status, if is_truncated { Status::NotFound } else { Status::OutsideMaxAge });
+    assert_eq!(now[1].value, Value::String("many".to_owned()));
+    let options = GetOptions { known_at: early(), ..GetOptions::default() };
+    assert_eq!(store.get(&both, &[("id", 1_i64.into())], &options).unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(store.plan(&definitions(true), ApplyOptions { prune: true }).unwrap().is_empty());
+}
+
+/// What there is now.
+fn check_now(store: &Store) {
     // All types out of the latest tables too, which that release wrote and this one reads.
     for (id, seconds, number) in [(1, 1_300, 3), (3, 1_960, 6)] {
         let features: Vec<String> = TYPES.iter().map(|(name, _)| format!("readings@1:{name}")).collect();
@@ -284,24 +320,6 @@ fn check(store: &Store) {
     let key = online.key(&[("country", "NO".into()), ("city", "Oslo".into())]).unwrap();
     let row = online.get(&key, at(2_000)).unwrap();
     assert_eq!((row.value(0), row.is_from_latest_table(0)), (Value::Float64(6.0), true));
-    // As it was known early.
-    let early = || Some(KnownAt::Snapshot("early".to_owned()));
-    assert_eq!(answers(store, 1, 250, early()), Ok(1));
-    assert_eq!(answers(store, 2, 250, early()), Ok(2));
-    assert_eq!(answers(store, 3, 1_950, early()), Err(Status::NotFound));
-    assert_eq!(answers(store, 2, 250, Some(KnownAt::Time(at(1_000)))), Ok(2));
-    // Created decides between equal event times; null is no absence.
-    assert_eq!(guests(store, "Oslo", 499), (Status::Present, Value::Float64(5.0)));
-    assert_eq!(guests(store, "Oslo", 500), (Status::Present, Value::Float64(6.0)));
-    assert_eq!(guests(store, "Bergen", 10), (Status::NullValue, Value::Null));
-    // Two versions, and the service over both, which was not known early.
-    let both = Features::service("both");
-    let now = store.get(&both, &[("id", 1_i64.into())], &GetOptions::default()).unwrap();
-    assert_eq!(now[0].status, Status::OutsideMaxAge);
-    assert_eq!(now[1].value, Value::String("many".to_owned()));
-    let options = GetOptions { known_at: early(), ..GetOptions::default() };
-    assert_eq!(store.get(&both, &[("id", 1_i64.into())], &options).unwrap_err().kind(), ErrorKind::NotFound);
-    assert!(store.plan(&definitions(true), ApplyOptions { prune: true }).unwrap().is_empty());
 }
 
 #[test]
@@ -316,6 +334,9 @@ fn write_the_golden_stores() {
         write(&path);
         if name == STORES[1] {
             keys::write(&path);
+        }
+        if name == STORES[2] {
+            truncates::write(&path);
         }
         // Names this process, and means nothing once it is gone.
         fs::write(path.join("LOCK"), "").unwrap();

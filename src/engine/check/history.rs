@@ -6,7 +6,7 @@ use crate::engine::run_source::run_record;
 use crate::error::{Error, RESTORE_FILE, Result};
 use crate::format::commits::parse_commits;
 use crate::format::keyspace::{VIEW_ID, read_change};
-use crate::format::row::RowRef;
+use crate::format::row::{RowKind, RowRef};
 use crate::history::{RunAudit, RunFile, index_path};
 use crate::identity::Identity;
 use crate::registry::RegistryState;
@@ -86,6 +86,9 @@ fn check_meaning(view: &ViewPicture, run: &Run, file: &RunFile) -> Result<()> {
         let wrong = |what: &str| Error::damaged(&run.path(), format!("row {row}: {what}")).remedy(RESTORE_FILE);
         if file.kind(row)?.is_of_keyspace() != is_keyspace {
             return Err(wrong("a row of the keyspace among those of a view, or the other way round"));
+        }
+        if file.kind(row)? == RowKind::ViewTruncate {
+            return Err(wrong("a truncate of a view, which no read of a run looks for"));
         }
         if is_keyspace {
             key.clear();

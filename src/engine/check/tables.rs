@@ -143,7 +143,8 @@ impl<'a> Comparing<'a> {
         // One that was made since is none of those that were read.
         let is_newer = found.is_some_and(|floor| floor.seq > self.seq);
         if found != expected && !is_newer {
-            let number = |truncate: Option<Truncate>| truncate.map_or("none".to_owned(), |truncate| truncate.seq.to_string());
+            let number =
+                |truncate: Option<Truncate>| truncate.map_or("none".to_owned(), |truncate| truncate.seq.to_string());
             self.differs(format!(
                 "it leaves out what truncate {} deleted, and the last of log and registry is {}",
                 number(found),

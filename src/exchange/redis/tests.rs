@@ -166,6 +166,22 @@ fn plain_hashes_are_those_that_the_server_shows_and_come_back() {
 }
 
 #[test]
+fn entities_that_a_truncate_of_their_view_deleted_are_removed_there() {
+    let (store, _) = with_rows();
+    let remote = Remote::new();
+    export(&store, &remote, RedisLayout::Plain);
+    let of_weather = |remote: &Remote| remote.keys().iter().filter(|key| key.starts_with("weather:")).count();
+    assert_eq!(of_weather(&remote), 2);
+    let views = store.entity_views().unwrap().views;
+    let weather = views.iter().find(|view| view.definition().name == "weather").unwrap();
+    store.keyspace().unwrap().transact(|_, rows| rows.truncate(weather, rows.now)).unwrap().unwrap();
+    store.write_rows("weather", [Row::new().at(store.now()).set("origin", "JFK").set("temp", 1.0)]).unwrap();
+    export(&store, &remote, RedisLayout::Plain);
+    assert_eq!(of_weather(&remote), 1);
+    assert_eq!(remote.hash(b"weather:JFK"), hash(&[("temp", "1.0")]));
+}
+
+#[test]
 fn feasts_hashes_hold_all_views_of_an_entity_and_come_back_with_their_times() {
     let (store, at) = with_rows();
     let remote = Remote::new();

@@ -108,9 +108,9 @@ impl Entities {
     /// A run that had to be read is damaged.
     pub fn truncate_all(&self, rows: &mut RowStage) -> Result<(), Refusal> {
         let now = rows.now;
-        self.views.iter().try_for_each(|served| {
-            rows.truncate(&served.view, now).map(drop).map_err(|error| refusal_of(&error))
-        })
+        self.views
+            .iter()
+            .try_for_each(|served| rows.truncate(&served.view, now).map(drop).map_err(|error| refusal_of(&error)))
     }
 
     fn part(&self, view: usize, from: u64, count: usize, source: &Source<'_>) -> Result<EntityKeys, Refusal> {

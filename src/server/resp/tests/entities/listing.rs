@@ -74,3 +74,36 @@ fn entities_are_listed_counted_and_flushed_with_the_keys() {
     assert_eq!(served.stored("weather:temp", None), " NOT_FOUND");
     peer.talk(&[("ASOF weather:JFK 2026-03-01T11:00:00Z", "nil"), ("ASOF weather:JFK NOW KNOWN 3", "[temp, 1.0]")]);
 }
+
+#[test]
+fn a_flush_truncates_views_and_so_deletes_what_is_too_old_to_be_seen() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.talk(&[("HSET weather:JFK temp 1", ":1"), ("HSET route:JFK:UA delay 2", ":1")]);
+    served.wait(4 * 3_600);
+    peer.talk(&[("HSET weather:LGA temp 1", ":1"), ("KEYS weather:*", "[weather:LGA]")]);
+    assert_eq!(served.stored("weather:temp", None), " OUTSIDE_MAX_AGE");
+    peer.talk(&[("SELECT 1", "+OK"), ("FLUSHDB", "+OK"), ("SELECT 0", "+OK"), ("EXISTS weather:LGA", ":1")]);
+    let before = served.store.summary().unwrap().seq;
+    let mut other = served.peer();
+    other.talk(&[("WATCH weather:LGA", "+OK"), ("MULTI", "+OK"), ("PING", "+QUEUED")]);
+    peer.talk(&[("FLUSHDB", "+OK"), ("DBSIZE", ":0")]);
+    other.talk(&[("EXEC", "nil")]);
+    // Of the two views that had rows, and of the database.
+    let given = served.store.summary().unwrap().seq - before;
+    assert!((2..=3).contains(&given), "{given} rows");
+    assert_eq!(served.stored("weather:temp", None), " NOT_FOUND");
+    let explained = served.store.explain("weather:temp", &[("origin", "LGA".into())], &GetOptions::default()).unwrap();
+    assert_eq!(explained.row.unwrap().kind, "truncate");
+    // An entity whose first row comes later, with an earlier time, is deleted too; one of now is there.
+    peer.talk(&[
+        ("HSET weather:SFO temp 1 _ts 2026-03-01T15:00:00Z", ":1"),
+        ("EXISTS weather:SFO", ":0"),
+        ("HSET weather:SFO temp 2", ":1"),
+        ("HGETALL weather:SFO", "[temp, 2.0]"),
+        ("HGETALL route:JFK:UA", "[]"),
+        ("HSET route:JFK:UA delay 3", ":1"),
+        ("HGETALL route:JFK:UA", "[delay, 3.0]"),
+        ("KEYS *", "[route:JFK:UA, weather:SFO]"),
+    ]);
+}
