@@ -175,10 +175,12 @@ fn entities_that_a_truncate_of_their_view_deleted_are_removed_there() {
     let views = store.entity_views().unwrap().views;
     let weather = views.iter().find(|view| view.definition().name == "weather").unwrap();
     store.keyspace().unwrap().transact(|_, rows| rows.truncate(weather, rows.now)).unwrap().unwrap();
-    store.write_rows("weather", [Row::new().at(store.now()).set("origin", "JFK").set("temp", 1.0)]).unwrap();
+    store
+        .write_rows("weather", [Row::new().at(store.now()).set("origin", "JFK").set("temp", 1.0).set("sky", "")])
+        .unwrap();
     export(&store, &remote, RedisLayout::Plain);
     assert_eq!(of_weather(&remote), 1);
-    assert_eq!(remote.hash(b"weather:JFK"), hash(&[("temp", "1.0")]));
+    assert_eq!(remote.hash(b"weather:JFK"), hash(&[("temp", "1.0"), ("sky", "")]));
 }
 
 #[test]
