@@ -113,6 +113,7 @@ fn every_constant_has_the_value_that_the_document_says() {
             table::FORMAT_VERSION, table::HEADER_WORDS, table::LIVE_EPOCH, table::LIVE_DIRECTORY,
             table::LIVE_USED_END, table::LIVE_STATE, table::LINE_WORDS, table::GROUP_SLOTS,
             table::SHARD_HEADER_WORDS, table::SHARD_GROUPS_MAX, table::DIRECTORY_DEPTH_MAX,
+            table::FLOOR_IS, table::FLOOR_HAS_CREATED,
             latest::SLOT_HEADER_BYTES, latest::KEY_INLINE_BYTES;
         magics:
             identity::MAGIC => identity::MAGIC,

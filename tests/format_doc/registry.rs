@@ -6,7 +6,7 @@ use asof::api_key::Scope;
 use asof::definition::{Entity, EventTime, Feature, FeatureService, FeatureView, Rules, Selection, Source};
 use asof::registry::records::{
     ClockRecord, CommitRecord, EntityRecord, FieldRecord, ImportRecord, KeyRecord, Meta, ProjectRecord, Record,
-    RunRecord, RunSource, ServiceRecord, SnapshotRecord, SourceRecord, ViewRecord,
+    RunRecord, RunSource, ServiceRecord, SnapshotRecord, SourceRecord, TruncateRecord, ViewRecord,
 };
 use asof::value::DataType;
 
@@ -83,6 +83,7 @@ fn registry_records_have_the_members_that_the_document_says() {
     };
     let commit = CommitRecord { seq_first: 4, seq_last: 5, ingested_at_us: 0, what: String::new() };
     let source = SourceRecord { id: 6, name: String::new() };
+    let truncate = TruncateRecord { view_id: 2, seq: 7, event_ts_us: 8, created_us: Some(9) };
     let api_key = KeyRecord {
         id: "0123456789ab".into(),
         name: "n".into(),
@@ -103,7 +104,9 @@ fn registry_records_have_the_members_that_the_document_says() {
     assert_members("clock/N", &clock);
     assert_members("commit/N", &commit);
     assert_members("source/N", &source);
-    let keys = [run.key(), import.key(), snapshot.key(), clock.key(), commit.key(), source.key()];
+    assert_members("truncate/N/SEQ", &truncate);
+    let keys =
+        [run.key(), import.key(), snapshot.key(), clock.key(), commit.key(), source.key(), truncate.key()];
     let (ten, twenty) = ("0".repeat(9), "0".repeat(19));
     assert_eq!(
         keys,
@@ -114,6 +117,7 @@ fn registry_records_have_the_members_that_the_document_says() {
             format!("clock/{twenty}3"),
             format!("commit/{twenty}5"),
             format!("source/{ten}6"),
+            format!("truncate/{ten}2/{twenty}7"),
         ]
     );
 }
