@@ -105,8 +105,7 @@ fn registry_records_have_the_members_that_the_document_says() {
     assert_members("commit/N", &commit);
     assert_members("source/N", &source);
     assert_members("truncate/N/SEQ", &truncate);
-    let keys =
-        [run.key(), import.key(), snapshot.key(), clock.key(), commit.key(), source.key(), truncate.key()];
+    let keys = [run.key(), import.key(), snapshot.key(), clock.key(), commit.key(), source.key(), truncate.key()];
     let (ten, twenty) = ("0".repeat(9), "0".repeat(19));
     assert_eq!(
         keys,
