@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,6 +24,8 @@ const ENTITIES: usize = 100_000;
 const FIELDS: usize = 10;
 /// Entities that are written at once while the servers are filled.
 const FILLED_AT_ONCE: usize = 500;
+/// Of so many rows it is said what one takes: a table's file grows by steps, which count for less the more rows there are.
+const MEASURED_ENTITIES: usize = 1_000_000;
 
 /// A line of the answer.
 struct Work {
@@ -107,7 +110,7 @@ struct Round {
 
 impl Side {
     fn new(server: Server) -> Side {
-        fill(server.address());
+        fill(server.address(), 0..ENTITIES, &["rows", "hash", "string"]);
         Side { server, rounds: Vec::new() }
     }
 
@@ -129,23 +132,26 @@ impl Side {
     }
 }
 
-/// Rows, hashes and strings that commands find.
-fn fill(address: SocketAddr) {
+/// Rows, hashes or strings that commands find.
+fn fill(address: SocketAddr, entities: Range<usize>, kinds: &[&str]) {
     let (mut connection, mut random) = (Connection::open(address).unwrap(), Random::new(7));
-    for first in (0..ENTITIES).step_by(FILLED_AT_ONCE) {
+    for first in entities.step_by(FILLED_AT_ONCE) {
         let mut commands = Vec::new();
         for entity in first..first + FILLED_AT_ONCE {
-            for kind in ["rows", "hash"] {
+            for kind in kinds {
+                if *kind == "string" {
+                    encode(&["SET", &format!("string:{entity:012}"), "a value of 24 bytes here"], &mut commands);
+                    continue;
+                }
                 let mut words = vec!["HSET".to_owned(), format!("{kind}:{entity:012}")];
                 for number in 0..FIELDS {
                     words.extend([field(number), format!("{}.{:06}", random.below(90) + 10, random.below(1_000_000))]);
                 }
                 encode(&words, &mut commands);
             }
-            encode(&["SET", &format!("string:{entity:012}"), "a value of 24 bytes here"], &mut commands);
         }
         connection.send(&commands).unwrap();
-        for _ in 0..3 * FILLED_AT_ONCE {
+        for _ in 0..kinds.len() * FILLED_AT_ONCE {
             let reply = connection.reply().unwrap();
             assert!(!reply.is_error(), "{reply:?}");
         }
@@ -182,7 +188,7 @@ fn cpu_us(process: u32) -> f64 {
 fn project(folder: &Folder, durability: &str) -> PathBuf {
     let mut text = format!("[project]\nname = \"bench\"\n[store]\ndurability = \"{durability}\"\n");
     text.push_str(
-        "[entities.id]\njoin_keys = { id = \"string\" }\n[views.rows]\nentities = [\"id\"]\n[views.rows.features]\n",
+        "[entities.id]\njoin_keys = { id = \"int64\" }\n[views.rows]\nentities = [\"id\"]\n[views.rows.features]\n",
     );
     (0..FIELDS).for_each(|number| writeln!(text, "{} = \"float64\"", field(number)).unwrap());
     let project = folder.path().join(durability);
@@ -191,7 +197,9 @@ fn project(folder: &Folder, durability: &str) -> PathBuf {
 }
 
 /// Bytes that an entity takes in memory.
-fn print_bytes(redis: &Side, project: &Path) {
+fn print_bytes(asof_side: &Side, redis: &Side, project: &Path) {
+    fill(asof_side.server.address(), ENTITIES..MEASURED_ENTITIES, &["rows"]);
+    fill(redis.server.address(), ENTITIES..MEASURED_ENTITIES, &["rows"]);
     let mut show = Command::new(asof());
     show.arg("--project").arg(project).args(["show", "rows", "--format", "json"]);
     let said = String::from_utf8(show.output().unwrap().stdout).unwrap();
@@ -199,7 +207,7 @@ fn print_bytes(redis: &Side, project: &Path) {
     let bytes: f64 = bytes.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or_else(|| panic!("{said}"));
     let mut connection = redis.server.connect();
     let usage = connection.words("MEMORY USAGE rows:000000000007").integer().unwrap() as f64;
-    let each = bytes / ENTITIES as f64;
+    let each = bytes / MEASURED_ENTITIES as f64;
     println!(
         "bytes of a row: {each:.1} in the latest table, {usage:.0} by MEMORY USAGE in Redis: {:.2}x",
         each / usage
@@ -224,9 +232,6 @@ fn main() {
         let project = project(&folder, durability);
         let mut asof_side = Side::new(Server::asof_of(&project));
         let mut redis = Side::new(Server::redis_with(appends));
-        if !is_durable {
-            print_bytes(&redis, &project);
-        }
         for work in work {
             for _ in 0..ROUNDS {
                 asof_side.run(work);
@@ -243,6 +248,9 @@ fn main() {
                 theirs.cpu_us,
                 theirs.cpu_us / ours.cpu_us
             );
+        }
+        if !is_durable && parts.is_empty() {
+            print_bytes(&asof_side, &redis, &project);
         }
     }
 }

@@ -130,6 +130,14 @@ impl Hash {
         of_fields + of_deadlines
     }
 
+    /// The memory that a small hash lies in; none of a large one.
+    pub fn packed_bytes(&self) -> &[u8] {
+        match &self.fields {
+            Fields::Packed(packed) => packed.bytes(),
+            Fields::Table(_) => &[],
+        }
+    }
+
     /// How many fields it has, those included that are past their deadline.
     pub fn len_with_expired(&self) -> usize {
         match &self.fields {

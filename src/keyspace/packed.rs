@@ -28,6 +28,11 @@ impl Packed {
         self.len
     }
 
+    /// The memory that it lies in.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Bytes it takes.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.capacity()
