@@ -149,7 +149,7 @@ impl Engine {
             if has_rows || core.filling.contains(&id) {
                 continue;
             }
-            match self.create_table(view, 0, None) {
+            match self.create_table(view, 0, truncates::greatest(view, &picture.tail)) {
                 Ok(table) => made.push((id, table)),
                 Err(error) => tracing::warn!(
                     error = error.as_cause(),

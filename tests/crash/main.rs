@@ -21,6 +21,7 @@ mod opening;
 mod remembered;
 #[cfg(feature = "parquet")]
 mod set_aside;
+mod truncates;
 mod unwritable;
 mod windows;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::definition::{Definitions, FeatureView};
 use crate::disk::MemDisk;
+use crate::engine::row_stage::RowStage;
 use crate::request::ApplyOptions;
 use crate::store::{Row, Store};
 use crate::time::Timestamp;
@@ -121,4 +122,38 @@ fn a_table_that_was_filled_when_the_store_was_closed_is_not_handed_over() {
     assert_eq!(error.to_string(), "the store was closed; open it again");
     let core = engine.lock_core();
     assert!(core.tables.is_empty() && core.filling.is_empty());
+}
+
+#[test]
+fn a_table_that_was_being_filled_when_its_view_was_truncated_is_not_handed_over() {
+    let store = store();
+    let engine = store.engine().unwrap();
+    let id = engine.view_ids()[0];
+    let truncate = || {
+        let view = store.entity_views().unwrap().views.remove(0);
+        let group = |rows: &mut RowStage| rows.truncate(&view, rows.now).map(|is_one| (is_one, rows.now));
+        let (is_one, now) = store.keyspace().unwrap().transact(|_, rows| group(rows)).unwrap().unwrap();
+        assert!(is_one);
+        now
+    };
+    store.write_rows("v", [row(1)]).unwrap();
+    let taken = take(engine, id);
+    let mapped = taken.table.open_reader();
+    truncate();
+    assert_eq!(x(&store), (None, false), "while it is filled");
+    assert!(!engine.fill(id, || Ok(taken)).unwrap() && mapped.is_retired());
+    // As a thread does that looks for missing tables.
+    engine.build_missing_table(id).unwrap();
+    let later = store.now().0 + 1;
+    store.write_rows("v", [row(later)]).unwrap();
+    assert_eq!(x(&store), (Some(later), true));
+
+    // An import makes the other by itself.
+    let Filling { table, .. } = take(engine, id);
+    std::thread::sleep(std::time::Duration::from_micros(2));
+    let now = truncate();
+    engine.fill_after_import(id, table);
+    let table = engine.reads().picture().view(id).table.clone().expect("a table");
+    assert_eq!(table.floor().map(|floor| floor.event_ts), Some(now));
+    assert_eq!((x(&store), table.is_current()), ((None, false), true));
 }

@@ -145,8 +145,12 @@ impl RowStage {
         self.check_time(at)?;
         self.check_is_of_now(view)?;
         let picture = self.picture.view(view.id());
-        let (has_staged, staged) = self.staged.greatest_created(view.id(), at);
+        // Of many in one group, one is enough.
+        if self.staged.ends_with_truncate(view.id(), at) {
+            return Ok(false);
+        }
         let is_after_others = truncates::greatest(picture, &self.picture.tail).is_none_or(|last| last.event_ts <= at);
+        let has_staged = self.staged.has_rows(view.id());
         if is_after_others && !has_staged && !truncates::has_rows_left(&self.picture, picture)? {
             return Ok(false);
         }
@@ -154,6 +158,7 @@ impl RowStage {
             false => None,
             true => {
                 let stored = truncates::greatest_created(&self.picture, picture, at)?;
+                let staged = self.staged.greatest_created(view.id(), at);
                 Some(stored.max(staged).unwrap_or(i64::MIN).max(self.now))
             }
         };

@@ -63,11 +63,22 @@ impl Staged {
         Some((row.place, &view.records[row.record.clone()]))
     }
 
-    /// Whether there are rows of a view, and the greatest created timestamp of those with event time `at`.
-    pub fn greatest_created(&self, view: u32, at: i64) -> (bool, Option<i64>) {
-        let Some(view) = self.views.get(&view) else { return (false, None) };
+    /// Whether there are rows of a view, truncates aside.
+    pub fn has_rows(&self, view: u32) -> bool {
+        self.views.get(&view).is_some_and(|view| !view.rows.is_empty())
+    }
+
+    /// Whether what came last of a view is a truncate at `at`.
+    pub fn ends_with_truncate(&self, view: u32, at: i64) -> bool {
+        let is_last = |view: &StagedView, row: &StagedRow| row.record.end == view.records.len() && row.place.0 == at;
+        self.views.get(&view).is_some_and(|view| view.truncates.last().is_some_and(|row| is_last(view, row)))
+    }
+
+    /// The greatest created timestamp of rows and truncates of a view with event time `at`.
+    pub fn greatest_created(&self, view: u32, at: i64) -> Option<i64> {
+        let view = self.views.get(&view)?;
         let rows = view.rows.values().flatten().chain(&view.truncates);
-        (!view.rows.is_empty(), rows.filter(|row| row.place.0 == at).filter_map(|row| row.place.1).max())
+        rows.filter(|row| row.place.0 == at).filter_map(|row| row.place.1).max()
     }
 
     /// The views that were truncated.

@@ -1,6 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+
 use crate::definition::{Definitions, FeatureView, Source};
 use crate::disk::{Disk, MemDisk, OpenMode};
 use crate::engine::entities::{EntityField, EntityRow, EntityView};
@@ -233,6 +235,22 @@ fn a_view_without_a_row_to_delete_gets_no_truncate() {
 }
 
 #[test]
+fn many_truncates_of_one_group_are_one_where_nothing_comes_between() {
+    let made = Made::new();
+    made.write("v", &[(1, 10, 1)]);
+    let (view, before) = (made.view("v"), made.store().summary().unwrap().seq);
+    let row = EntityRow { event_ts: NOW, deadline: None, fields: vec![EntityField { value: None, deadline: None }] };
+    let truncated = made.group(|rows| {
+        let mut truncated = vec![rows.truncate(&view, NOW)?, rows.truncate(&view, NOW)?];
+        rows.put(&view, &2_i64.to_le_bytes(), &row, None)?;
+        truncated.extend([rows.truncate(&view, NOW)?, rows.truncate(&view, NOW)?, rows.truncate(&view, NOW + 1)?]);
+        Ok(truncated)
+    });
+    assert_eq!(truncated, [true, false, true, false, true]);
+    assert_eq!(made.store().summary().unwrap().seq, before + 4);
+}
+
+#[test]
 fn explain_names_the_truncate_wherever_it_lies_and_no_truncate_of_what_never_was() {
     let mut made = Made::new();
     made.write("v", &[(1, 10, 1)]);
@@ -299,6 +317,68 @@ fn a_history_that_was_exported_has_its_deletes_and_adds_nothing_where_it_came_fr
     {
         assert_eq!(copy.get(id, at, None), made.get(id, at, None), "{id} at {at}");
     }
+}
+
+#[test]
+fn older_rows_that_are_imported_are_history_and_none_of_them_is_in_the_table() {
+    let made = Made::new();
+    made.write("v", &[(1, 10, 1)]);
+    made.truncate("v", NOW);
+    let import = |at: i64, ids: std::ops::Range<i64>| {
+        let ids: Vec<i64> = ids.collect();
+        let times = TimestampMicrosecondArray::from(vec![at; ids.len()]);
+        let ids: ArrayRef = Arc::new(Int64Array::from(ids));
+        let columns: [(&str, ArrayRef); 3] =
+            [("id", Arc::clone(&ids)), ("event_timestamp", Arc::new(times)), ("x", ids)];
+        let options = BulkOptions { allow_future: true, ..BulkOptions::default() };
+        let mut bulk = made.store().bulk_writer("v", options).unwrap();
+        bulk.write(&RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+        bulk.commit().unwrap();
+    };
+    let keys = || made.store().views().unwrap().iter().find(|view| view.name == "v").unwrap().entity_count;
+    import(20, 0..5_000);
+    assert_eq!(keys(), Some(0));
+    // More than the table was made for: another takes its place.
+    import(NOW, 0..4_000);
+    made.store().compact().unwrap();
+    assert_eq!(keys(), Some(4_000));
+    assert_eq!([1, 4_500].map(|id| made.get(id, NOW - 1, None)), [Ok(1), Ok(4_500)]);
+    assert_eq!([1, 4_500].map(|id| made.get(id, NOW, None)), [Ok(1), GONE]);
+    assert_eq!([1, 4_500].map(|id| made.online(id)), [(Status::Present, true), (Status::NotFound, false)]);
+    let later = NOW + 1;
+    assert!(made.truncate("v", later));
+    made.clock.set(Timestamp(later));
+    assert_eq!((keys(), made.online(1), made.get(1, NOW, None)), (Some(0), (Status::NotFound, false), Ok(1)));
+}
+
+#[test]
+fn who_reads_in_another_process_finds_what_is_left_and_what_was() {
+    let made = Made::new();
+    made.write("v", &[(1, 10, 1), (2, 20, 2)]);
+    let builder = Store::builder().background(false).clock(Arc::clone(&made.clock) as Arc<_>);
+    let beside = builder.disk(Arc::new(made.disk.clone())).open_read_only(DIR).unwrap();
+    let mut handle = beside.online(&Features::list(["v:x"]).unwrap()).unwrap();
+    let keys = [1_i64, 2].map(|id| handle.key(&[("id", id.into())]).unwrap());
+    let mut read = |key: usize, at: i64| {
+        let row = handle.get(&keys[key], Timestamp(at)).unwrap();
+        (row.status(0).0, row.is_from_latest_table(0))
+    };
+    assert_eq!(read(0, NOW), (Status::Present, true));
+    let before = made.store().summary().unwrap().seq;
+    made.truncate("v", NOW);
+    for what in ["in the log", "sealed"] {
+        assert_eq!([read(0, NOW), read(1, NOW)], [(Status::NotFound, false); 2], "{what}");
+        assert_eq!(read(0, NOW - 1), (Status::Present, false), "{what}");
+        let options = GetOptions { known_at: Some(KnownAt::Seq(before)), ..GetOptions::default() };
+        let known = beside.get(&Features::list(["v:x"]).unwrap(), &[("id", 1_i64.into())], &options).unwrap();
+        assert_eq!(known[0].status, Status::Present, "{what}");
+        made.store().seal().unwrap();
+    }
+    // It is looked for again now and then, and is there.
+    made.write("v", &[(2, NOW, 3)]);
+    let is_found = (0..1_000).any(|_| read(1, NOW) == (Status::Present, true));
+    assert!(is_found, "the new table was never opened");
+    assert_eq!([read(0, NOW), read(0, NOW - 1)], [(Status::NotFound, false), (Status::Present, false)]);
 }
 
 #[test]

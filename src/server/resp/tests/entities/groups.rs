@@ -27,6 +27,28 @@ fn a_pipeline_and_a_transaction_see_what_they_wrote() {
 }
 
 #[test]
+fn what_is_written_after_a_flush_has_nothing_of_what_was_before() {
+    let served = serve();
+    let mut peer = served.peer();
+    let write_before = "HSET weather:JFK temp 1 sky clear|EXPIRE weather:JFK 100|HSET route:JFK:UA delay 2|";
+    peer.ask(write_before, ":2|:1|:1|");
+    // One group, whose rows are completed from those before it: the latest table has them still.
+    peer.ask(
+        "FLUSHDB|HSET weather:JFK temp 2|HGETALL weather:JFK|TTL weather:JFK|HINCRBY weather:JFK flights 3|HINCRBYFLOAT route:JFK:UA delay 0.5|",
+        "+OK|:1|*2|$4|temp|$3|2.0|:-1|:3|$3|0.5|",
+    );
+    peer.talk(&[("HGETALL weather:JFK", "[temp, 2.0, flights, 3]"), ("HGETALL route:JFK:UA", "[delay, 0.5]")]);
+    peer.ask(
+        "MULTI|HSET weather:JFK visib 5|FLUSHALL|EXISTS weather:JFK|HSET weather:JFK sky low|EXEC|",
+        "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|*4|:1|+OK|:0|:1|",
+    );
+    peer.talk(&[("HGETALL weather:JFK", "[sky, low]"), ("EXISTS route:JFK:UA", ":0"), ("DBSIZE", ":1")]);
+    served.store.seal().unwrap();
+    peer.talk(&[("HSET weather:JFK temp 3", ":1"), ("HGETALL weather:JFK", "[temp, 3.0, sky, low]")]);
+    peer.talk(&[("HSET route:JFK:UA delay 4", ":1"), ("HGETALL route:JFK:UA", "[delay, 4.0]")]);
+}
+
+#[test]
 fn changes_of_entities_are_told_of() {
     let served = serve();
     let (mut peer, mut listener) = (served.peer(), served.peer());
