@@ -16,6 +16,7 @@ mod life;
 mod online;
 mod oracle;
 mod reads;
+mod row;
 mod rows;
 mod scan;
 mod steps;

@@ -1,50 +1,13 @@
 //! The naive oracle: all rows and all definitions there ever were, and the rules in words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use asof::Status;
 use asof::value::Value;
 
 use super::definitions::{Project, View};
 use super::keys::KeyRow;
-
-#[derive(Clone, Debug)]
-pub struct Row {
-    pub view: usize,
-    pub key: Vec<Value>,
-    pub event_ts: i64,
-    pub created: Option<i64>,
-    pub seq: u64,
-    pub event_id: Value,
-    /// What is not null, by feature; `None` for a delete.
-    pub values: Option<BTreeMap<String, Value>>,
-    pub marks: Marks,
-}
-
-impl Row {
-    /// Its place in row order.
-    pub fn place(&self) -> (i64, Option<i64>, u64) {
-        (self.event_ts, self.created, self.seq)
-    }
-}
-
-/// What only rows have that were written field by field.
-#[derive(Clone, Debug, Default)]
-pub struct Marks {
-    /// From then on the row is gone.
-    pub deadline: Option<i64>,
-    /// From then on the field is gone.
-    pub field_deadlines: BTreeMap<String, i64>,
-    /// Fields that the row does not speak of.
-    pub absent: BTreeSet<String>,
-}
-
-impl Marks {
-    fn hide(&self, feature: &str, at: i64) -> bool {
-        let mut deadlines = self.deadline.iter().chain(self.field_deadlines.get(feature));
-        self.absent.contains(feature) || deadlines.any(|deadline| *deadline <= at)
-    }
-}
+pub use super::row::{Marks, Row};
 
 /// As of when, known by when, and whether rows must have been created by then.
 pub type Question = (i64, u64, bool);
