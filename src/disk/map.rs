@@ -97,7 +97,7 @@ impl SharedMap {
     /// Starts loading the cache line of word `index`; of one out of range, nothing.
     #[inline]
     pub fn prefetch(&self, index: usize) {
-        prefetch_line(self.first.as_ptr().wrapping_add(index));
+        prefetch_line(self.first.as_ptr().wrapping_add(index).cast());
     }
 
     /// Makes the words of this byte range durable.
@@ -158,23 +158,29 @@ pub(super) fn immutable(file: &File, path: &Path) -> Result<Bytes> {
     Ok(Bytes::from_owner(map))
 }
 
+/// Starts loading the cache line that this lies in, or begins in.
 #[inline]
-fn prefetch_line(word: *const AtomicU64) {
+pub fn prefetch<T>(at: &T) {
+    prefetch_line(std::ptr::from_ref(at).cast());
+}
+
+#[inline]
+fn prefetch_line(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch of any address is harmless, one that is not mapped too, and SSE is part of x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(word.cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
     }
     #[cfg(target_arch = "aarch64")]
     {
         // SAFETY: a prefetch of any address is harmless, one that is not mapped too, and changes no register.
         unsafe {
-            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) word, options(nostack, preserves_flags, readonly));
+            std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) at, options(nostack, preserves_flags, readonly));
         }
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = word;
+    let _ = at;
 }
 
 /// Mappings are of whole pages; a reservation of nothing is one page.

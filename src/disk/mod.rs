@@ -34,7 +34,7 @@ use bytes::Bytes;
 pub use atomic::{Replacement, atomic_write};
 pub use available::memory_available_bytes;
 pub use faulty::{FaultyDisk, Verdict};
-pub use map::SharedMap;
+pub use map::{SharedMap, prefetch};
 pub use memory::{CrashMode, MemDisk, OperationInfo};
 pub use operation::Operation;
 pub use random::Random;

@@ -26,6 +26,7 @@ use self::change::Undo;
 use self::deadlines::Deadlines;
 use self::record::Records;
 use self::table::Table;
+use crate::disk::prefetch;
 pub use crate::format::keyspace::KeyName;
 
 /// So often a random element is drawn that may be past its deadline, before those that are not are counted.
@@ -94,8 +95,8 @@ impl Keyspace {
                 KeyValue::String(string) => &string.bytes,
                 KeyValue::Hash(hash) => hash.packed_bytes(),
             };
-            let of_held = held.iter().step_by(LINE_BYTES).take(FETCHED_LINES_MAX);
-            of_held.fold(key.name.first().copied().unwrap_or(0), |all, byte| all ^ byte)
+            key.name.first().into_iter().for_each(prefetch);
+            held.iter().step_by(LINE_BYTES).take(FETCHED_LINES_MAX).for_each(prefetch);
         });
     }
 

@@ -13,6 +13,8 @@
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::disk::prefetch;
+
 /// A segment with more elements is split.
 const SEGMENT_LEN_MAX: usize = 512;
 /// So many segments are looked at for a random element, before all are counted through.
@@ -20,7 +22,7 @@ const RANDOM_SEGMENTS_MAX: usize = 256;
 /// Bits of a hash that a cursor has: few enough for a client that keeps it as a float64.
 const CURSOR_BITS: u32 = 48;
 
-/// Elements that are fetched at once, at most.
+/// Elements that are brought up at once, at most.
 const FETCHED_MAX: usize = 16;
 
 /// What has a name.
@@ -96,17 +98,23 @@ impl<E: Named> Table<E> {
         segment.elements.find(hash, is_named(hash, name)).map(|slot| &slot.element)
     }
 
-    /// Looks elements up and has `touch` read of each what is wanted of it soon, so that memory has it at hand. No lookup waits for the one
-    /// before, nor `touch` for another; a name is not compared, and what was read is of no use.
-    pub fn fetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>, touch: impl Fn(&E) -> u8) {
-        let mut found: [Option<&E>; FETCHED_MAX] = [None; FETCHED_MAX];
-        for (found, name) in found.iter_mut().zip(names) {
+    /// Has memory bring up elements of these names, so many as there are at most [`FETCHED_MAX`] of, and then what `next` says that they
+    /// lead to. Each step is done for all of them before the next, so that nothing waits while memory is asked for. Which elements these
+    /// are is a guess by a few bits of the hash: it is right most often, and changes only speed.
+    pub fn fetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>, next: impl Fn(&E)) {
+        let mut found: [Option<&Slot<E>>; FETCHED_MAX] = [None; FETCHED_MAX];
+        let mut count = 0;
+        for name in names.take(FETCHED_MAX) {
             let hash = self.hash(name);
-            let elements = &self.segments[self.segment_of(hash)].elements;
-            *found = elements.find(hash, |slot| slot.hash == hash).map(|slot| &slot.element);
+            // The element itself is not looked at.
+            if let Some(slot) = self.segments[self.segment_of(hash)].elements.find(hash, |_| true) {
+                prefetch(slot);
+                prefetch(&slot.element);
+                found[count] = Some(slot);
+                count += 1;
+            }
         }
-        let touched = found.into_iter().flatten().fold(0, |all, element| all ^ touch(element));
-        std::hint::black_box(touched);
+        found.into_iter().flatten().for_each(|slot| next(&slot.element));
     }
 
     /// As [`Table::get`]; its name must stay as it is.

@@ -48,6 +48,23 @@ impl OnlineHandle {
         }
     }
 
+    /// Has memory bring up what [`OnlineHandle::get`] of these keys will look at, as far as it knows where that is. Whatever stands in the
+    /// way is for `get` to say.
+    pub fn fetch(&mut self, keys: &[EntityKey]) {
+        match self.reads.seq_and_edition() {
+            Ok((_, edition)) if !self.is_outdated(edition) => {}
+            _ => return,
+        }
+        for answer in &mut self.answers {
+            answer.is_current = answer.cursor.as_mut().is_some_and(Cursor::is_current);
+        }
+        for keys in keys.chunks((ROUND_KEYS_MAX / self.answers.len().max(1)).max(ROUND_KEYS_MIN)) {
+            if self.begin_each::<ANY>(keys).is_ok() {
+                self.approach_each::<ANY>(keys);
+            }
+        }
+    }
+
     /// A batch over `VIEWS` views, or any number.
     fn get_batch_of<const VIEWS: usize>(
         &mut self,

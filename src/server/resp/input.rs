@@ -38,8 +38,17 @@ struct Ahead {
     commands: Vec<(Range<usize>, usize)>,
     /// The first that is not done.
     next: usize,
-    /// Nobody asked for all of them yet.
-    is_new: bool,
+    /// Who asked for the keys of all of them, by [`Asker`].
+    asked: u8,
+}
+
+/// Who looks at keys before commands do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// Who has rows of views.
+    Rows = 1,
+    /// Who has keys of the keyspace.
+    Keyspace = 2,
 }
 
 impl Ahead {
@@ -60,7 +69,7 @@ impl Ahead {
     fn clear(&mut self) {
         self.arguments.clear();
         self.commands.clear();
-        (self.next, self.is_new) = (0, false);
+        (self.next, self.asked) = (0, 0);
     }
 
     fn capacity(&self) -> usize {
@@ -106,7 +115,6 @@ impl Input {
                 break;
             }
         }
-        self.ahead.is_new = self.ahead.commands.len() > 1;
         Ok(!self.ahead.commands.is_empty())
     }
 
@@ -118,9 +126,16 @@ impl Input {
         }
     }
 
-    /// The first arguments after their names of all commands that were found together, once: most often their keys.
-    pub fn keys_ahead(&mut self) -> impl Iterator<Item = &[u8]> {
-        let is_new = std::mem::take(&mut self.ahead.is_new);
+    /// Whether an asker has asked for the keys of all commands that were found together.
+    pub fn was_asked(&self, asker: Asker) -> bool {
+        self.ahead.asked & asker as u8 != 0
+    }
+
+    /// The first arguments after their names of all commands that were found together, once for each asker: most often their keys.
+    /// None of a command that is alone.
+    pub fn keys_ahead(&mut self, asker: Asker) -> impl Iterator<Item = &[u8]> {
+        let is_new = !self.was_asked(asker) && self.ahead.commands.len() > 1;
+        self.ahead.asked |= asker as u8;
         let Input { bytes, start, ahead, .. } = &*self;
         let commands = if is_new { ahead.waiting() } else { &[] };
         let starts = commands.iter().scan(*start, |start, (_, bytes)| {
@@ -268,7 +283,7 @@ mod tests {
                         Err(error) => return (commands, error),
                     }
                     let next = input.arguments().from(1).next().map(<[u8]>::to_vec);
-                    let keys: Vec<Vec<u8>> = input.keys_ahead().map(<[u8]>::to_vec).collect();
+                    let keys: Vec<Vec<u8>> = input.keys_ahead(Asker::Rows).map(<[u8]>::to_vec).collect();
                     assert!(keys.is_empty() || keys.first() == next.as_ref(), "{keys:?}");
                     commands.push(input.arguments().from(0).map(<[u8]>::to_vec).collect::<Vec<_>>());
                     input.consume();

@@ -16,12 +16,13 @@ pub use self::read::Source;
 use super::command::{Arguments, Command, Refusal};
 use crate::definition::ViewKind;
 use crate::engine::entities::{EntityRow, EntityView, EntityViews};
-use crate::engine::online::OnlineHandle;
+use crate::engine::online::{EntityKey, OnlineHandle};
 use crate::error::Error;
 use crate::keyspace::Keyspace;
 use crate::redis_key::Router;
 use crate::request::Features;
 use crate::store::KeyspaceHandle;
+use crate::value::Value;
 
 /// The database whose keys may name entities.
 pub const DATABASE: u8 = 0;
@@ -39,6 +40,10 @@ pub struct Entities {
     key: Vec<u8>,
     /// Where commands find the one key that they are about.
     scratch: Keyspace,
+    /// Room for what a command sets.
+    values: Vec<(usize, Value)>,
+    /// Views of which keys are brought up.
+    ahead: Vec<usize>,
 }
 
 /// A view, as commands use it.
@@ -51,6 +56,8 @@ struct Served {
     features: FeatureNames,
     /// Reads its rows of now; made at first use.
     online: Option<Box<OnlineHandle>>,
+    /// Room for keys that are brought up.
+    ahead: Vec<EntityKey>,
 }
 
 /// What the keys of a command are.
@@ -74,6 +81,8 @@ impl Entities {
             views: Vec::new(),
             key: Vec::new(),
             scratch: Keyspace::new(0),
+            values: Vec::new(),
+            ahead: Vec::new(),
         }
     }
 
@@ -113,6 +122,30 @@ impl Entities {
             }
         }
         Ok(if count > 1 && named != Named::Keys { Named::Some } else { named })
+    }
+
+    /// Has memory bring up the rows that keys of database 0 name.
+    pub fn fetch<'a>(&mut self, names: impl Iterator<Item = &'a [u8]>) {
+        if self.router.is_empty() {
+            return;
+        }
+        for name in names {
+            self.key.clear();
+            if let Ok(Some(view)) = self.router.route_into(name, &mut self.key)
+                && let Served { online: Some(online), ahead, .. } = &mut self.views[view]
+            {
+                if ahead.is_empty() {
+                    self.ahead.push(view);
+                }
+                ahead.push(online.encoded_key(&self.key));
+            }
+        }
+        for view in self.ahead.drain(..) {
+            if let Served { online: Some(online), ahead, .. } = &mut self.views[view] {
+                online.fetch(ahead);
+                ahead.clear();
+            }
+        }
     }
 
     /// The row of the entity that a key of database 0 names; `Ok(None)`: it names none.
@@ -186,7 +219,7 @@ impl Served {
     fn new(view: EntityView) -> Served {
         let definition = view.definition();
         let features = FeatureNames::new(definition.features.iter().map(|feature| feature.name.as_str()));
-        Served { name: definition.reference_text(), features, online: None, view }
+        Served { name: definition.reference_text(), features, online: None, ahead: Vec::new(), view }
     }
 
     /// Whether its rows are events.

@@ -33,9 +33,9 @@ use self::answers::{Held, ReplyMode};
 use self::transaction::Transaction;
 use super::charge::Charge;
 use super::clients::{Client, Details};
-use super::command::{Event, Refusal};
-use super::entities::Entities;
-use super::input::Input;
+use super::command::{Arguments, Event, Refusal, Run, find};
+use super::entities::{DATABASE, Entities};
+use super::input::{Asker, Input};
 use super::outbox::Outbox;
 use super::protocol::{ParseLimits, ReplyBuffer};
 use super::pubsub::{Published, Subscriptions};
@@ -119,11 +119,32 @@ impl Keys<'_> {
         }
     }
 
+    /// Has memory bring up what commands that were found together look at.
+    fn fetch(&mut self, database: u8, input: &mut Input) {
+        // Who changes rows looks at them on another thread, perhaps on another core.
+        let is_here = |input: &Input| !matches!(self, Keys::None { .. }) || is_read(input.arguments());
+        if database == DATABASE && !input.was_asked(Asker::Rows) && is_here(input) {
+            self.entities().fetch(input.keys_ahead(Asker::Rows));
+        }
+        let (entities, keyspace): (&Entities, &Keyspace) = match self {
+            Keys::None { .. } => return,
+            Keys::Shared { entities, keyspace, .. } => (entities, keyspace),
+            Keys::Exclusive { entities, keyspace, .. } => (entities, keyspace),
+        };
+        let names = input.keys_ahead(Asker::Keyspace);
+        keyspace.fetch(database, names.filter(|name| entities.view_of(database, name).is_none()));
+    }
+
     fn entities(&mut self) -> &mut Entities {
         match self {
             Keys::None { entities, .. } | Keys::Shared { entities, .. } | Keys::Exclusive { entities, .. } => entities,
         }
     }
+}
+
+/// Whether a command is one that looks at keys.
+fn is_read(arguments: Arguments<'_>) -> bool {
+    arguments.get(0).and_then(find).is_some_and(|command| matches!(command.run, Run::Read(_)))
 }
 
 /// Why a batch ended.
@@ -286,11 +307,7 @@ impl Session {
             }
             // Before it authenticated, what it may send is less than it may be after that.
             match input.find(&state.limits(shared), state.grant.is_some()) {
-                Ok(true) => {
-                    if let Some((keyspace, _)) = keys.look() {
-                        keyspace.fetch(state.database, input.keys_ahead());
-                    }
-                }
+                Ok(true) => keys.fetch(state.database, input),
                 Ok(false) => return BatchEnd::Drained,
                 Err(error) => {
                     state.replies.error(format!("ERR Protocol error: {error}"));
