@@ -33,6 +33,8 @@ pub struct EntityView {
     layout: RowLayout,
     /// By feature: its position among all fields that the version ever had.
     ordinals: Vec<usize>,
+    /// By that position: the feature, unless the definition no longer names it.
+    features: Vec<Option<usize>>,
     /// By feature, where it has any.
     rules: Vec<Option<CompiledRules>>,
     /// What its event ids are made of, and which features that are; `None` where a row cannot have one.
@@ -93,6 +95,12 @@ impl EntityView {
             .features
             .iter()
             .map(|feature| record.ordinal(&feature.name).ok_or_else(|| unknown(&feature.name)));
+        let ordinals: Vec<usize> = ordinals.collect::<Result<_>>()?;
+        let layout = RowLayout::new(record.field_types());
+        let mut features = vec![None; layout.field_count()];
+        for (feature, &ordinal) in ordinals.iter().enumerate() {
+            features[ordinal] = Some(feature);
+        }
         let rules = definition.features.iter().map(|feature| match feature.rules.is_empty() {
             true => Ok(None),
             false => CompiledRules::new(&feature.dtype, &feature.rules).map(Some),
@@ -100,8 +108,9 @@ impl EntityView {
         let of_id: Option<Vec<usize>> =
             definition.event_id.iter().map(|(name, _)| definition.feature_index(name)).collect();
         Ok(EntityView {
-            layout: RowLayout::new(record.field_types()),
-            ordinals: ordinals.collect::<Result<_>>()?,
+            layout,
+            ordinals,
+            features,
             rules: rules.collect::<Result<_>>()?,
             event_id: of_id.map(|features| (KeySchema::new(definition.event_id.clone()), features)),
             record: Arc::clone(record),
@@ -127,14 +136,15 @@ impl EntityView {
         &self.ordinals
     }
 
-    /// The fields by ordinal, each with its deadline; features that the definition no longer names there cannot be.
-    pub(super) fn by_ordinal<'a>(&self, row: &'a EntityRow) -> Vec<&'a EntityField> {
-        let mut places: Vec<Option<&EntityField>> = vec![None; self.layout.field_count()];
-        for (field, &ordinal) in row.fields.iter().zip(&self.ordinals) {
-            places[ordinal] = Some(field);
-        }
+    /// The fields by ordinal; one that the definition no longer names is absent.
+    pub(super) fn by_ordinal<'a>(&'a self, row: &'a EntityRow) -> impl ExactSizeIterator<Item = &'a EntityField> {
         const ABSENT: &EntityField = &EntityField { value: None, deadline: None };
-        places.into_iter().map(|field| field.unwrap_or(ABSENT)).collect()
+        self.features.iter().map(|feature| feature.map_or(ABSENT, |feature| &row.fields[feature]))
+    }
+
+    /// Whether any value may be refused.
+    pub fn has_rules(&self) -> bool {
+        self.rules.iter().any(Option::is_some)
     }
 
     /// Whether it was made of this record.

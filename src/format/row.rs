@@ -17,7 +17,7 @@
 
 mod encode;
 
-pub use encode::{push_image, push_record, raise_created};
+pub use encode::{push_image, push_image_of, push_record, raise_created};
 
 pub use crate::format::row_kind::{RowKind, keyspace};
 use crate::format::value::decode_value;

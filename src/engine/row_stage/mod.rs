@@ -14,11 +14,10 @@ use super::picture::Picture;
 use super::reads::Reads;
 use super::truncates;
 use crate::error::{Error, Result};
-use crate::format::row::{FieldState, RowHead, RowKind, RowRef, push_image, push_record, set_field_state};
+use crate::format::row::{RowHead, RowKind, RowRef, push_image_of};
 use crate::join::pick::AsOf;
 use crate::key::key_hash;
 use crate::time::Timestamp;
-use crate::value::Value;
 
 /// A group of so many bytes has enough.
 const GROUP_BYTES: usize = 64 << 20;
@@ -34,13 +33,24 @@ pub struct RowStage {
     reads: Arc<Reads>,
     picture: Arc<Picture>,
     staged: Staged,
+    /// Room for the image of a row, and for deadlines of its fields.
+    image: Vec<u8>,
+    field_deadlines: Vec<u8>,
 }
 
 impl RowStage {
     /// Under the core lock, with everything committed that was queued.
     pub(super) fn new(reads: &Arc<Reads>, now: i64, max_future_skew_us: i64) -> RowStage {
         let picture = reads.picture();
-        RowStage { now, max_future_skew_us, reads: Arc::clone(reads), picture, staged: Staged::default() }
+        RowStage {
+            now,
+            max_future_skew_us,
+            reads: Arc::clone(reads),
+            picture,
+            staged: Staged::default(),
+            image: Vec::new(),
+            field_deadlines: Vec::new(),
+        }
     }
 
     /// The revision of the definitions, which every apply raises: those of before do not fit the rows then.
@@ -102,20 +112,14 @@ impl RowStage {
         self.check_time(row.event_ts)?;
         view.check_rules(row, before)?;
         let event_id = view.event_id(row)?;
-        let fields = view.by_ordinal(row);
-        let mut field_deadlines = Vec::new();
-        for (ordinal, field) in (0_u16..).zip(&fields) {
+        let (mut image, mut field_deadlines) =
+            (std::mem::take(&mut self.image), std::mem::take(&mut self.field_deadlines));
+        image.clear();
+        field_deadlines.clear();
+        for (ordinal, field) in (0_u16..).zip(view.by_ordinal(row)) {
             if let Some(deadline) = field.deadline {
                 field_deadlines.extend(ordinal.to_le_bytes());
                 field_deadlines.extend(deadline.to_le_bytes());
-            }
-        }
-        let values: Vec<Value> = fields.iter().map(|field| field.value.clone().unwrap_or(Value::Null)).collect();
-        let mut image = Vec::new();
-        push_image(view.layout(), &values, &mut image)?;
-        for (ordinal, field) in fields.iter().enumerate() {
-            if field.value.is_none() {
-                set_field_state(&mut image, ordinal, FieldState::Absent);
             }
         }
         let head = RowHead {
@@ -124,7 +128,11 @@ impl RowStage {
             event_id: &event_id,
             ..RowHead::new(RowKind::Value, row.event_ts)
         };
-        self.stage(view, key, &head, fields.len(), &image)
+        let values = view.by_ordinal(row).map(|field| field.value.as_ref());
+        let done = push_image_of(view.layout(), values, &mut image)
+            .and_then(|()| self.stage(view, key, &head, view.layout().field_count(), &image));
+        (self.image, self.field_deadlines) = (image, field_deadlines);
+        done
     }
 
     /// Deletes an entity from `at` on.
@@ -162,9 +170,8 @@ impl RowStage {
                 Some(stored.max(staged).unwrap_or(i64::MIN).max(self.now))
             }
         };
-        let mut record = Vec::new();
-        push_record(&RowHead { created, ..RowHead::new(RowKind::ViewTruncate, at) }, &[], 0, &[], &mut record)?;
-        self.staged.push_truncate(view.id(), self.hash(&[]), (at, created), &record);
+        let head = RowHead { created, ..RowHead::new(RowKind::ViewTruncate, at) };
+        self.staged.push_truncate(view.id(), self.hash(&[]), &head)?;
         Ok(true)
     }
 
@@ -191,15 +198,12 @@ impl RowStage {
                 let picture = self.picture.view(view.id());
                 let stored = find_row(picture, &self.picture.tail, hash, key, AsOf::new(at))?;
                 let stored = stored.filter(|row| row.mark.event_ts == at).and_then(|row| row.mark.created);
-                let staged = self.staged.find(view.id(), (self.hash(key), key), at).map(|(mark, _)| mark);
+                let staged = self.staged.find(view.id(), (hash, key), at).map(|(mark, _)| mark);
                 let staged = staged.filter(|(event_ts, _)| *event_ts == at).and_then(|(_, created)| created);
                 Some(stored.max(staged).unwrap_or(i64::MIN).max(self.now))
             }
         };
-        let mut record = Vec::new();
-        push_record(&RowHead { created, ..*head }, key, fields, image, &mut record)?;
-        self.staged.push(view.id(), hash, (at, created), &record);
-        Ok(())
+        self.staged.push(view.id(), hash, &RowHead { created, ..*head }, key, fields, image)
     }
 
     fn hash(&self, key: &[u8]) -> u64 {

@@ -1,11 +1,13 @@
 //! Rows of a group that are in no log yet.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use crate::engine::commit::Batch;
 use crate::error::Result;
-use crate::format::row::RowRef;
+use crate::format::row::{RowHead, RowRef, push_record};
 
 /// Event time and created timestamp: the place in row order, among rows that come one after the other.
 type Place = (i64, Option<i64>);
@@ -23,22 +25,47 @@ struct StagedView {
     /// Where the records begin that have a created timestamp, which is no earlier than the commit.
     undated: Vec<usize>,
     hashes: Vec<u64>,
-    /// By the hash of the key, which stands in the record.
-    rows: BTreeMap<u64, Vec<StagedRow>>,
+    rows: Vec<StagedRow>,
+    /// The last row of those whose keys have a hash. The key itself stands in the record.
+    last: HashMap<u64, usize, BuildHasherDefault<SameHash>>,
+    /// Hashes in order, each with its row, since somebody asked for them and until the next row.
+    sorted: OnceCell<Vec<(u64, usize)>>,
     /// Rows of every key.
     truncates: Vec<StagedRow>,
 }
 
 #[derive(Debug)]
 struct StagedRow {
+    hash: u64,
     place: Place,
     record: Range<usize>,
+    /// The row before it that has its hash.
+    previous: Option<usize>,
+}
+
+/// Key hashes are as good as any hash of them.
+#[derive(Debug, Default)]
+struct SameHash(u64);
+
+impl Hasher for SameHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl StagedView {
-    /// The rows of a key, in the order they were written, and then the truncates, which are rows of every key.
+    /// The rows of a key, from the last one written to the first, and then the truncates, which are rows of every key.
     fn rows_of<'a>(&'a self, (hash, key): (u64, &'a [u8])) -> impl Iterator<Item = &'a StagedRow> {
-        let rows = self.rows.get(&hash).into_iter().flatten();
+        let last = self.last.get(&hash).map(|&last| &self.rows[last]);
+        let rows = std::iter::successors(last, |row| row.previous.map(|previous| &self.rows[previous]));
         rows.filter(move |row| self.key(row) == key).chain(&self.truncates)
     }
 
@@ -77,7 +104,7 @@ impl Staged {
     /// The greatest created timestamp of rows and truncates of a view with event time `at`.
     pub fn greatest_created(&self, view: u32, at: i64) -> Option<i64> {
         let view = self.views.get(&view)?;
-        let rows = view.rows.values().flatten().chain(&view.truncates);
+        let rows = view.rows.iter().chain(&view.truncates);
         rows.filter(|row| row.place.0 == at).filter_map(|row| row.place.1).max()
     }
 
@@ -95,34 +122,67 @@ impl Staged {
     pub fn keys(&self, view: u32, from: u64, to: Option<u64>) -> impl Iterator<Item = (u64, &[u8])> {
         let is_before = move |hash: u64| to.is_none_or(|to| hash < to);
         self.views.get(&view).into_iter().flat_map(move |view| {
-            let hashes = view.rows.range(from..).take_while(move |(hash, _)| is_before(**hash));
-            hashes.flat_map(move |(hash, rows)| rows.iter().map(move |row| (*hash, view.key(row))))
+            let sorted = view.sorted.get_or_init(|| {
+                let mut sorted: Vec<(u64, usize)> = view.rows.iter().map(|row| row.hash).zip(0..).collect();
+                sorted.sort_unstable();
+                sorted
+            });
+            let rows = &sorted[sorted.partition_point(|(hash, _)| *hash < from)..];
+            let rows = rows.iter().take_while(move |(hash, _)| is_before(*hash));
+            rows.map(|&(hash, row)| (hash, view.key(&view.rows[row])))
         })
     }
 
-    /// Adds a row.
-    pub fn push(&mut self, view: u32, hash: u64, place: Place, record: &[u8]) {
-        let (view, row) = self.push_record(view, hash, place, record);
-        view.rows.entry(hash).or_default().push(row);
+    /// Adds a row: what its record says, and an image of so many fields.
+    ///
+    /// # Errors
+    /// A part of it is too long.
+    pub fn push(
+        &mut self,
+        view: u32,
+        hash: u64,
+        head: &RowHead<'_>,
+        key: &[u8],
+        fields: usize,
+        image: &[u8],
+    ) -> Result<()> {
+        let (view, row) = self.push_record(view, hash, head, key, fields, image)?;
+        view.sorted.take();
+        let previous = view.last.insert(hash, view.rows.len());
+        view.rows.push(StagedRow { previous, ..row });
+        Ok(())
     }
 
     /// Adds a truncate; `hash` is that of the key it has, the empty one.
-    pub fn push_truncate(&mut self, view: u32, hash: u64, place: Place, record: &[u8]) {
-        let (view, row) = self.push_record(view, hash, place, record);
+    ///
+    /// # Errors
+    /// None that a truncate can have.
+    pub fn push_truncate(&mut self, view: u32, hash: u64, head: &RowHead<'_>) -> Result<()> {
+        let (view, row) = self.push_record(view, hash, head, &[], 0, &[])?;
         view.truncates.push(row);
+        Ok(())
     }
 
-    fn push_record(&mut self, view: u32, hash: u64, place: Place, record: &[u8]) -> (&mut StagedView, StagedRow) {
-        self.bytes += record.len();
+    fn push_record(
+        &mut self,
+        view: u32,
+        hash: u64,
+        head: &RowHead<'_>,
+        key: &[u8],
+        fields: usize,
+        image: &[u8],
+    ) -> Result<(&mut StagedView, StagedRow)> {
         let view = self.views.entry(view).or_default();
         let start = view.records.len();
-        if place.1.is_some() {
+        push_record(head, key, fields, image, &mut view.records).inspect_err(|_| view.records.truncate(start))?;
+        self.bytes += view.records.len() - start;
+        if head.created.is_some() {
             view.undated.push(start);
         }
-        view.records.extend_from_slice(record);
         view.hashes.push(hash);
-        let record = start..view.records.len();
-        (view, StagedRow { place, record })
+        let row =
+            StagedRow { hash, place: (head.event_ts, head.created), record: start..view.records.len(), previous: None };
+        Ok((view, row))
     }
 
     /// All of them, a section a view.

@@ -73,30 +73,51 @@ pub fn raise_created(record: &mut [u8], created: i64) {
 /// # Errors
 /// A value is not of its field's type, or too long; the error names the field by position.
 pub fn push_image(layout: &RowLayout, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
+    push_image_of(layout, values.iter().map(Some), out)
+}
+
+/// [`push_image`], where a row may not speak of a field: that has `None`.
+///
+/// # Errors
+/// As there.
+pub fn push_image_of<'a>(
+    layout: &RowLayout,
+    values: impl ExactSizeIterator<Item = Option<&'a Value>>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let field_count = layout.field_count();
     assert_eq!(values.len(), field_count, "one value per field");
     let start = out.len();
     let variable_start = layout.variable_start(field_count);
     out.resize(start + variable_start, 0);
-    let mut encoded = Vec::new();
-    for (field, value) in values.iter().enumerate() {
-        if value.is_null() {
-            set_field_state(&mut out[start..], field, FieldState::Null);
-            continue;
-        }
-        set_field_state(&mut out[start..], field, FieldState::Value);
-        encoded.clear();
-        encode_value(&layout.types[field], value, &mut encoded).map_err(|error| error.at(format!("field {field}")))?;
-        let range = layout.fixed_range(field_count, field);
-        if layout.types[field].is_variable() {
-            let position = (out.len() - start - variable_start) as u64;
-            if encoded.len() > INLINE_BYTES_MAX {
-                out.extend(&encoded);
+    for (field, value) in values.enumerate() {
+        let value = match value {
+            None => {
+                set_field_state(&mut out[start..], field, FieldState::Absent);
+                continue;
             }
-            Reference::write(&encoded, position, &mut out[start + range.start..start + range.end]);
+            Some(Value::Null) => {
+                set_field_state(&mut out[start..], field, FieldState::Null);
+                continue;
+            }
+            Some(value) => value,
+        };
+        set_field_state(&mut out[start..], field, FieldState::Value);
+        // At the end of the image, where long ones stay.
+        let at = out.len();
+        encode_value(&layout.types[field], value, out).map_err(|error| error.at(format!("field {field}")))?;
+        let range = layout.fixed_range(field_count, field);
+        let (image, encoded) = out.split_at_mut(at);
+        let fixed = &mut image[start + range.start..start + range.end];
+        if layout.types[field].is_variable() {
+            Reference::write(encoded, (at - start - variable_start) as u64, fixed);
+            if encoded.len() > INLINE_BYTES_MAX {
+                continue;
+            }
         } else {
-            out[start + range.start..start + range.end].copy_from_slice(&encoded);
+            fixed.copy_from_slice(encoded);
         }
+        out.truncate(at);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::key::{to_key, to_row};
 use super::read::Source;
 use super::text::from_bytes;
-use super::{DATABASE, EVENT_TIME_FIELD, Entities, refusal_of};
+use super::{DATABASE, EVENT_TIME_FIELD, Entities, Served, refusal_of};
 use crate::engine::entities::{EntityField, EntityRow};
 use crate::engine::row_stage::RowStage;
 use crate::keyspace::PackedLimits;
@@ -54,49 +54,75 @@ impl Entities {
         if arguments.len() % 2 == 1 {
             return Err(Refusal::arity(command.name));
         }
-        let served = &self.views[view];
-        let pairs = || (2..arguments.len()).step_by(2).map(|at| (arguments.at(at), arguments.at(at + 1)));
-        let mut event_ts = None;
-        let mut values = Vec::with_capacity(arguments.len() / 2);
-        for (name, text) in pairs() {
-            if name == EVENT_TIME_FIELD {
-                event_ts = Some(moment(text, &format!("{}:_ts", served.name))?);
-                continue;
-            }
-            let feature = served.feature(name, values.len())?;
-            let about = &served.view.definition().features[feature];
-            values.push((feature, from_bytes(&about.dtype, text, || format!("{}:{}", served.name, about.name))?));
-        }
-        if values.is_empty() {
-            return Err(Refusal::new(format!("ERR {} is to be given a feature beside _ts", served.name)));
-        }
-        let found = match event_ts {
-            Some(at) => rows.row(&served.view, &self.key, at).map_err(|error| refusal_of(&error))?,
-            None => self.row(view, &Source::Stage(rows))?,
-        };
-        let served = &self.views[view];
-        // Another event is no change of the one before it.
-        let before = found.filter(|found| !served.view.is_another_event(found, &values));
-        let is_new = before.is_none();
-        let event_ts = match &before {
-            Some(event) if served.is_of_events() => event_ts.unwrap_or(event.event_ts),
-            _ => event_ts.unwrap_or(rows.now),
-        };
-        let mut row = before.clone().unwrap_or_else(|| EntityRow::empty(served.view.definition().features.len()));
-        row.event_ts = event_ts;
-        let mut added = 0;
-        for (feature, value) in values {
-            let field = &mut row.fields[feature];
-            added += i64::from(field.value.as_ref().is_none_or(Value::is_null));
-            *field = EntityField { value: Some(value), deadline: None };
-        }
-        rows.put(&served.view, &self.key, &row, before.as_ref()).map_err(|error| refusal_of(&error))?;
+        let mut values = std::mem::take(&mut self.values);
+        values.clear();
+        let event_ts = read_pairs(&self.views[view], arguments, &mut values);
+        let done = event_ts.and_then(|event_ts| self.set_values(view, event_ts, &mut values, rows));
+        self.values = values;
+        let (is_new, added) = done?;
         if command.name == "hset" {
             reply.integer(added);
         } else {
             reply.ok();
         }
         Ok(is_new)
+    }
+
+    /// Writes the row with these values of features. Whether the entity is new, and how many of the features were not there.
+    fn set_values(
+        &mut self,
+        view: usize,
+        event_ts: Option<i64>,
+        values: &mut Vec<(usize, Value)>,
+        rows: &mut RowStage,
+    ) -> Result<(bool, i64), Refusal> {
+        if event_ts.is_none() && self.views[view].takes_whole(values) {
+            return self.set_whole(view, values, rows);
+        }
+        let found = match event_ts {
+            Some(at) => rows.row(&self.views[view].view, &self.key, at).map_err(|error| refusal_of(&error))?,
+            None => self.row(view, &Source::Stage(rows))?,
+        };
+        let served = &self.views[view];
+        // Another event is no change of the one before it.
+        let before = found.filter(|found| !served.view.is_another_event(found, values));
+        let is_new = before.is_none();
+        let event_ts = match &before {
+            Some(event) if served.is_of_events() => event_ts.unwrap_or(event.event_ts),
+            _ => event_ts.unwrap_or(rows.now),
+        };
+        // Only rules ask what it was.
+        let kept = if served.view.has_rules() { before.clone() } else { None };
+        let mut row = before.unwrap_or_else(|| EntityRow::empty(served.view.definition().features.len()));
+        row.event_ts = event_ts;
+        let mut added = 0;
+        for (feature, value) in values.drain(..) {
+            let field = &mut row.fields[feature];
+            added += i64::from(field.value.as_ref().is_none_or(Value::is_null));
+            *field = EntityField { value: Some(value), deadline: None };
+        }
+        rows.put(&served.view, &self.key, &row, kept.as_ref()).map_err(|error| refusal_of(&error))?;
+        Ok((is_new, added))
+    }
+
+    /// [`Entities::set_values`] of all features, where no value of the row before stays: it is not built.
+    fn set_whole(
+        &mut self,
+        view: usize,
+        values: &mut Vec<(usize, Value)>,
+        rows: &mut RowStage,
+    ) -> Result<(bool, i64), Refusal> {
+        let before = self.outline(view, &Source::Stage(rows))?;
+        let served = &self.views[view];
+        let mut row = EntityRow::empty(values.len());
+        row.event_ts = rows.now;
+        row.deadline = before.and_then(|before| before.deadline);
+        let added = values.len() - before.map_or(0, |before| before.present);
+        for (feature, value) in values.drain(..) {
+            row.fields[feature].value = Some(value);
+        }
+        rows.put(&served.view, &self.key, &row, None).map_err(|error| refusal_of(&error))?;
+        Ok((before.is_none(), i64::try_from(added).unwrap_or(i64::MAX)))
     }
 
     /// As any hash is changed.
@@ -142,6 +168,39 @@ impl Entities {
         }
         done
     }
+}
+
+impl Served {
+    /// Whether these are values of all features, each once and in order, of a row that what was there before says nothing to.
+    fn takes_whole(&self, values: &[(usize, Value)]) -> bool {
+        values.len() == self.view.definition().features.len()
+            && (0..).zip(values).all(|(at, (feature, _))| at == *feature)
+            && !self.is_of_events()
+            && !self.view.has_rules()
+    }
+}
+
+/// Takes the values of features out of a command's pairs, and the event time, where one says it.
+fn read_pairs(
+    served: &Served,
+    arguments: Arguments<'_>,
+    values: &mut Vec<(usize, Value)>,
+) -> Result<Option<i64>, Refusal> {
+    let mut event_ts = None;
+    for at in (2..arguments.len()).step_by(2) {
+        let (name, text) = (arguments.at(at), arguments.at(at + 1));
+        if name == EVENT_TIME_FIELD {
+            event_ts = Some(moment(text, &format!("{}:_ts", served.name))?);
+            continue;
+        }
+        let feature = served.feature(name, values.len())?;
+        let about = &served.view.definition().features[feature];
+        values.push((feature, from_bytes(&about.dtype, text, || format!("{}:{}", served.name, about.name))?));
+    }
+    if values.is_empty() {
+        return Err(Refusal::new(format!("ERR {} is to be given a feature beside _ts", served.name)));
+    }
+    Ok(event_ts)
 }
 
 /// Whether a command changes deadlines alone, of the entity or of features.

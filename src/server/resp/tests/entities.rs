@@ -2,6 +2,7 @@
 
 mod groups;
 mod listing;
+mod whole;
 
 use std::sync::Arc;
 
