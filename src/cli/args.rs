@@ -304,7 +304,7 @@ pub enum LayoutArg {
 /// A Redis, and how it is used.
 #[derive(Debug, Args)]
 pub struct OfRedis {
-    /// A Redis or Redis Cluster: redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS.
+    /// A Redis or Redis Cluster: `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, or `rediss://` for TLS.
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
     /// How entities lie there.
