@@ -9,7 +9,6 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,13 +19,10 @@ use asof_clients::{Connection, Folder, Random, Server};
 
 const ROUNDS: usize = 3;
 const CONNECTIONS: usize = 50;
-const ENTITIES: usize = 100_000;
+const ENTITIES: usize = 1_000_000;
 const FIELDS: usize = 10;
 /// Entities that are written at once while the servers are filled.
 const FILLED_AT_ONCE: usize = 500;
-/// Of so many rows it is said what one takes: a table's file grows by steps, which count for less the more rows there are.
-const MEASURED_ENTITIES: usize = 1_000_000;
-
 /// A line of the answer.
 struct Work {
     command: &'static str,
@@ -74,7 +70,7 @@ impl Work {
     }
 }
 
-const WORK: [Work; 15] = [
+const WORK: [Work; 17] = [
     Work::new("GET of a string", 1, 200_000),
     Work::new("HMGET of a row", 1, 200_000),
     Work::new("HMGET of a hash", 1, 200_000),
@@ -90,6 +86,8 @@ const WORK: [Work; 15] = [
     Work::new("SET of a string", 1, 20_000).durable(),
     Work::new("HSET of a row", 1, 20_000).durable(),
     Work::new("HSET of a hash", 1, 20_000).durable(),
+    Work::new("HSET of a row", 16, 400_000).durable(),
+    Work::new("HSET of a hash", 16, 400_000).durable(),
 ];
 
 fn field(number: usize) -> String {
@@ -110,7 +108,7 @@ struct Round {
 
 impl Side {
     fn new(server: Server) -> Side {
-        fill(server.address(), 0..ENTITIES, &["rows", "hash", "string"]);
+        fill(server.address(), &["rows", "hash", "string"]);
         Side { server, rounds: Vec::new() }
     }
 
@@ -133,9 +131,9 @@ impl Side {
 }
 
 /// Rows, hashes or strings that commands find.
-fn fill(address: SocketAddr, entities: Range<usize>, kinds: &[&str]) {
+fn fill(address: SocketAddr, kinds: &[&str]) {
     let (mut connection, mut random) = (Connection::open(address).unwrap(), Random::new(7));
-    for first in entities.step_by(FILLED_AT_ONCE) {
+    for first in (0..ENTITIES).step_by(FILLED_AT_ONCE) {
         let mut commands = Vec::new();
         for entity in first..first + FILLED_AT_ONCE {
             for kind in kinds {
@@ -198,8 +196,6 @@ fn project(folder: &Folder, durability: &str) -> PathBuf {
 
 /// Bytes that an entity takes in memory.
 fn print_bytes(asof_side: &Side, redis: &Side, project: &Path) {
-    fill(asof_side.server.address(), ENTITIES..MEASURED_ENTITIES, &["rows"]);
-    fill(redis.server.address(), ENTITIES..MEASURED_ENTITIES, &["rows"]);
     let mut show = Command::new(asof());
     show.arg("--project").arg(project).args(["show", "rows", "--format", "json"]);
     let said = String::from_utf8(show.output().unwrap().stdout).unwrap();
@@ -207,7 +203,7 @@ fn print_bytes(asof_side: &Side, redis: &Side, project: &Path) {
     let bytes: f64 = bytes.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or_else(|| panic!("{said}"));
     let mut connection = redis.server.connect();
     let usage = connection.words("MEMORY USAGE rows:000000000007").integer().unwrap() as f64;
-    let each = bytes / MEASURED_ENTITIES as f64;
+    let each = bytes / ENTITIES as f64;
     println!(
         "bytes of a row: {each:.1} in the latest table, {usage:.0} by MEMORY USAGE in Redis: {:.2}x",
         each / usage
