@@ -93,7 +93,10 @@ impl Keyspace {
                         string.is_in_parts = is_in_parts;
                     });
                 }
-                Before::Database(before) => self.databases[usize::from(database)] = *before,
+                Before::Database(before) => {
+                    self.walk_loses(database);
+                    self.databases[usize::from(database)] = *before;
+                }
             }
         }
     }
@@ -213,6 +216,7 @@ impl Keyspace {
         key.name = to.1.into();
         key.changed = self.ticket;
         let replaced = self.put(to.0, key).map(Box::new);
+        self.walk_again(to);
         self.records.push(to, Change::TakeOver(from));
         self.records.push(from, Change::Delete);
         self.note(to, Before::Renamed(from.0, from.1.into(), replaced))
@@ -223,12 +227,14 @@ impl Keyspace {
         let Some(original) = self.databases[usize::from(from.0)].keys.get(from.1) else { return false };
         let copy = Key { name: to.1.into(), changed: self.ticket, ..original.clone() };
         let before = self.put(to.0, copy);
+        self.walk_again(to);
         self.records.push(to, Change::TakeOver(from));
         self.note(to, before.map_or(Before::NoKey, |before| Before::Key(Box::new(before))))
     }
 
     /// Takes all keys of a database away.
     pub fn truncate(&mut self, database: u8) {
+        self.walk_loses(database);
         let empty = Database { removed: self.ticket, ..Database::new(self.seed) };
         let before = std::mem::replace(&mut self.databases[usize::from(database)], empty);
         self.records.push((database, &[]), Change::Truncate);
@@ -336,6 +342,7 @@ impl Keyspace {
 
     /// Puts a key in; the one that had its name.
     fn put(&mut self, database: u8, key: Key) -> Option<Key> {
+        self.walk_meets((database, &key.name));
         let database = &mut self.databases[usize::from(database)];
         let deadline = key.earliest_deadline();
         let going = deadline.map(|_| key.name.clone());
@@ -361,6 +368,7 @@ impl Keyspace {
 
     /// Takes a key out.
     pub(super) fn take(&mut self, (database, name): KeyName<'_>) -> Option<Key> {
+        self.walk_meets((database, name));
         let database = &mut self.databases[usize::from(database)];
         let key = database.keys.remove(name)?;
         database.deadlines.follow(name, key.earliest_deadline(), None);

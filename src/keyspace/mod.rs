@@ -9,23 +9,31 @@
 
 mod change;
 mod changed;
+pub mod checkpoint;
 mod deadlines;
 mod hash;
 mod key;
 mod packed;
 mod record;
+mod restoring;
 mod table;
+mod walk;
+
+use std::sync::Mutex;
 
 pub use changed::{Changed, Emptied};
 pub use hash::{FieldBefore, Hash, HashEncoding, PackedLimits};
 pub use key::{Key, KeyValue, LastUse, StringValue};
 pub use record::check_name;
+pub use restoring::Restoring;
 pub use table::Cursor;
+pub use walk::Step;
 
 use self::change::Undo;
 use self::deadlines::Deadlines;
 use self::record::Records;
 use self::table::Table;
+use self::walk::Walk;
 pub use crate::format::keyspace::KeyName;
 
 /// So often a random element is drawn that may be past its deadline, before those that are not are counted.
@@ -45,6 +53,8 @@ pub struct Keyspace {
     ticket: u64,
     records: Records,
     undo: Vec<Undo>,
+    /// Whoever walks over the keys while they change does so between groups, and changes none.
+    walk: Mutex<Option<Walk>>,
 }
 
 /// One database.
@@ -75,6 +85,7 @@ impl Keyspace {
             ticket: 0,
             records: Records::new(),
             undo: Vec::new(),
+            walk: Mutex::new(None),
         }
     }
 
@@ -144,6 +155,11 @@ impl Keyspace {
                 visit(key);
             }
         })
+    }
+
+    /// Where a name lies in the order of scans, of a key or of a field.
+    fn cursor(&self, name: &[u8]) -> Cursor {
+        table::cursor(name, self.seed)
     }
 
     /// The key that goes first, or whose field does: when, its database and its name.

@@ -1,0 +1,161 @@
+//! Writing the checkpoint of the keyspace, beside groups that go on.
+
+use std::sync::atomic::Ordering;
+
+use super::LiveKeyspace;
+use super::restore::Witness;
+use crate::engine::core::{Engine, lock};
+use crate::error::Result;
+use crate::format::checkpoint::{BlockKind, Header};
+use crate::format::keyspace::VIEW_ID;
+use crate::keyspace::checkpoint::{Checkpoint, CheckpointWriter};
+use crate::keyspace::{Keyspace, Step};
+
+/// Bytes of a piece: who writes keys waits while one is put together, a fraction of a millisecond.
+const PIECE_BYTES: usize = 128 << 10;
+/// So many keys may wait to be written once more. Those that are left in the end go in one piece.
+const AGAIN_MAX: usize = 64;
+/// What the number of a row in a run counts for: an opening looks at all numbers of a run that has one of the rows since.
+const NUMBER_BYTES: u64 = size_of::<u64>() as u64;
+
+/// The checkpoint that there is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kept {
+    /// The greatest number of which no row up to it has to be read at the next opening.
+    first_seq: u64,
+    /// Bytes of the file.
+    bytes: u64,
+}
+
+impl Kept {
+    pub fn new(header: Option<Header>) -> Kept {
+        header.map_or_else(Kept::default, |header| Kept { first_seq: header.first_seq, bytes: header.file_bytes })
+    }
+}
+
+/// A walk that ends when this goes, however far it came.
+struct Walking<'a>(&'a LiveKeyspace);
+
+impl Drop for Walking<'_> {
+    fn drop(&mut self) {
+        self.0.read().end_walk();
+    }
+}
+
+/// A piece, and as of which number it is.
+struct Piece {
+    kind: BlockKind,
+    step: Step,
+    seq: u64,
+    /// Nothing comes after it: the last commit that it knows of.
+    last: Option<Witness>,
+}
+
+impl Engine {
+    /// Writes a checkpoint of the keyspace where the next opening would otherwise read much more than one: more than half of the last one
+    /// and some, or anything at all where somebody asked for one. Commits go on meanwhile.
+    ///
+    /// # Errors
+    /// The disk fails, or is full: the checkpoint there was is there still, or the new one already. The store takes no more writes.
+    pub fn checkpoint_if_due(&self) -> Result<()> {
+        let Some(live) = self.keyspace.get() else { return Ok(()) };
+        let mut kept = lock(&live.checkpoint);
+        let is_asked_for = live.checkpoint_asked_for.swap(false, Ordering::Relaxed);
+        if !self.is_checkpoint_due(live, *kept, is_asked_for) {
+            return Ok(());
+        }
+        self.write_checkpoint(live, &mut kept)
+    }
+
+    /// Writes a checkpoint of the keyspace, where any row came since the last.
+    ///
+    /// # Errors
+    /// As [`Engine::checkpoint_if_due`].
+    pub fn checkpoint(&self) -> Result<()> {
+        let live = self.keyspace()?;
+        live.checkpoint_asked_for.store(true, Ordering::Relaxed);
+        self.checkpoint_if_due()
+    }
+
+    fn is_checkpoint_due(&self, live: &LiveKeyspace, kept: Kept, is_asked_for: bool) -> bool {
+        let row_bytes = live.rows_since.load(Ordering::Relaxed);
+        if row_bytes == 0 || is_asked_for {
+            return row_bytes > 0;
+        }
+        let picture = self.reads.picture();
+        let runs = picture.views.get(&VIEW_ID).into_iter().flat_map(|view| &view.runs);
+        let in_runs: u64 = runs.filter(|run| run.record.seq_max > kept.first_seq).map(|run| run.record.rows).sum();
+        row_bytes + in_runs * NUMBER_BYTES > self.options.sizes.checkpoint_bytes_min + kept.bytes / 2
+    }
+
+    fn write_checkpoint(&self, live: &LiveKeyspace, kept: &mut Kept) -> Result<()> {
+        let latest = self.reads.latest_folder();
+        let mut writer = CheckpointWriter::create(&*self.reads.disk, &latest)?;
+        let (first_seq, row_bytes) = {
+            let core = self.lock_core();
+            core.check_sound()?;
+            live.read().begin_walk();
+            (core.next_seq - 1, live.rows_since.load(Ordering::Relaxed))
+        };
+        let walking = Walking(live);
+        let (last_seq, commit) = loop {
+            let Some(Piece { kind, step, seq, last }) = self.next_piece(live)? else { return Ok(()) };
+            writer.push(kind, &step, seq)?;
+            if let Some(last) = last {
+                break (seq, last);
+            }
+        };
+        drop(walking);
+        // Before it has the name: it must never have a row that the log could lose.
+        self.sync()?;
+        let header = writer.finish(Header {
+            uuid: self.reads.identity.uuid,
+            first_seq,
+            last_seq,
+            commit_seq: commit.seq,
+            commit_at_us: commit.at_us,
+            file_bytes: 0,
+            block_count: 0,
+        })?;
+        *kept = Kept::new(Some(header));
+        live.rows_since.fetch_sub(row_bytes, Ordering::Relaxed);
+        tracing::debug!(seq = last_seq, bytes = header.file_bytes, "a checkpoint of the keyspace was written");
+        Ok(())
+    }
+
+    /// The next piece of the walk. Who commits waits for it; no group is being made then, so that all keys are as of one number.
+    fn next_piece(&self, live: &LiveKeyspace) -> Result<Option<Piece>> {
+        let core = self.lock_core();
+        core.check_sound()?;
+        let (keys, seq) = (live.read(), core.next_seq - 1);
+        let piece = |kind, step, last| Ok(Some(Piece { kind, step, seq, last }));
+        if keys.to_walk_again() >= AGAIN_MAX
+            && let Some(step) = keys.walk_again_on(PIECE_BYTES)?
+        {
+            return piece(BlockKind::Again, step, None);
+        }
+        if let Some(step) = keys.walk_on(PIECE_BYTES)? {
+            return piece(BlockKind::Walked, step, None);
+        }
+        // A store whose commits nobody remembers has no use for one.
+        let Some(last) = self.reads.last_commit(&self.reads.picture())? else { return Ok(None) };
+        let step = keys.walk_again_on(usize::MAX)?.unwrap_or_else(Keyspace::end_of_walk);
+        piece(BlockKind::Again, step, Some(last))
+    }
+
+    /// At open: removes a checkpoint with rows that the store does not have, before it gives their numbers to others.
+    pub(in crate::engine) fn remove_foreign_checkpoint(&self) {
+        let picture = self.reads.picture();
+        let latest = self.reads.latest_folder();
+        // What cannot be read is not used, either.
+        let Ok(Some(checkpoint)) = Checkpoint::open(&*self.reads.disk, &latest, &self.reads.identity.uuid) else { return };
+        if !matches!(self.reads.has_commit_of(&picture, &checkpoint.header), Ok(false)) {
+            return;
+        }
+        tracing::info!("the checkpoint of the keyspace has rows that the store does not have, and is removed");
+        let removed = self.reads.disk.remove(checkpoint.path()).and_then(|()| self.reads.disk.sync_dir(&latest));
+        if let Err(error) = removed {
+            tracing::warn!(%error, "it cannot be removed, and is not used");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Keys that are walked over while they change, and built again out of the pieces and the rows since.
+
+use super::*;
+use crate::format::checkpoint::{BlockHeader, BlockKind, Header, Place};
+use crate::keyspace::{Restoring, Step};
+
+/// Rows with their numbers, as a log has them.
+#[derive(Default)]
+struct Log(Vec<(u64, Vec<u8>)>);
+
+impl Log {
+    fn push(&mut self, records: &[u8]) {
+        let (layout, mut rest) = (layout(), records);
+        while !rest.is_empty() {
+            let (_, after) = RowRef::parse(rest, &layout).unwrap();
+            self.0.push((self.last() + 1, rest[..rest.len() - after.len()].to_vec()));
+            rest = after;
+        }
+    }
+
+    fn last(&self) -> u64 {
+        self.0.last().map_or(0, |(seq, _)| *seq)
+    }
+}
+
+/// The blocks of a checkpoint.
+#[derive(Default)]
+struct Blocks {
+    first: u64,
+    blocks: Vec<(BlockHeader, Vec<u8>)>,
+}
+
+impl Blocks {
+    fn push(&mut self, kind: BlockKind, step: Step, seq: u64) {
+        let header = BlockHeader { kind, len: 0, seq, end: step.end, records_crc: 0 };
+        self.blocks.push((header, step.records));
+    }
+
+    fn restore(&self, last: u64, log: &Log, seed: u64) -> Keyspace {
+        let mut restoring = Restoring::new(seed);
+        self.blocks.iter().for_each(|(header, records)| restoring.block(header, records).unwrap());
+        restoring.end_blocks(&header(self.first, last)).unwrap();
+        let layout = layout();
+        let first = restoring.first_seq();
+        for (seq, record) in log.0.iter().filter(|(seq, _)| *seq > first) {
+            let (row, _) = RowRef::parse(record, &layout).unwrap();
+            let (key, change) = read_change(&row, &layout).unwrap();
+            restoring.row(*seq, key, change, row.head.event_ts);
+        }
+        restoring.finish()
+    }
+}
+
+fn header(first_seq: u64, last_seq: u64) -> Header {
+    Header { uuid: [0; 16], first_seq, last_seq, commit_seq: 0, commit_at_us: 0, file_bytes: 0, block_count: 0 }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #[test]
+    fn what_is_walked_while_it_changes_is_built_again_as_it_is(
+        seed: u64,
+        fields_max in 0..4_usize,
+        bytes_max in 1..400_usize,
+        idle in 0..20_u64,
+    ) {
+        let mut random = Random::new(seed);
+        let mut keyspace = Keyspace::new(seed);
+        keyspace.packed_limits = PackedLimits { fields_max, bytes_max: 20 };
+        let (mut model, mut log, mut blocks) = (Model::default(), Log::default(), Blocks::default());
+        let (mut now, mut is_walking, mut last) = (0, false, None);
+        for ticket in 1..60 {
+            now += random.below(3) as i64;
+            if random.below(3) == 0 {
+                while keyspace.remove_expired(now).is_some() {}
+            }
+            if ticket == idle + 1 {
+                (blocks.first, is_walking) = (log.last(), true);
+                keyspace.begin_walk();
+            }
+            for _ in 0..random.below(5) {
+                if is_walking && random.below(3) == 0 {
+                    if let Some(step) = keyspace.walk_again_on(bytes_max).unwrap() {
+                        blocks.push(BlockKind::Again, step, log.last());
+                    }
+                } else if is_walking {
+                    match keyspace.walk_on(bytes_max).unwrap() {
+                        Some(step) => blocks.push(BlockKind::Walked, step, log.last()),
+                        None if keyspace.to_walk_again() > 0 => {}
+                        None => {
+                            keyspace.end_walk();
+                            (is_walking, last) = (false, Some(log.last()));
+                        }
+                    }
+                }
+            }
+            keyspace.begin(ticket, now);
+            let before = model.clone();
+            for _ in 0..random.below(12) {
+                super::step(&mut random, &mut keyspace, &mut model, now);
+            }
+            if random.below(3) == 0 {
+                keyspace.undo();
+                model = before;
+            } else {
+                log.push(&keyspace.take_records().unwrap().0);
+                keyspace.keep();
+            }
+            prop_assert_eq!(at(&keyspace, now), model.at(now));
+        }
+        if let Some(last) = last {
+            let restored = blocks.restore(last, &log, seed);
+            for later in [now, now + 5, now + 100] {
+                prop_assert_eq!(at(&restored, later), model.at(later));
+            }
+            check_deadlines(&restored);
+        }
+    }
+}
+
+/// All keys in one piece each, nothing coming between.
+fn restored(keyspace: &Keyspace, bytes_max: usize) -> (Keyspace, usize) {
+    let mut blocks = Blocks::default();
+    keyspace.begin_walk();
+    while let Some(step) = keyspace.walk_on(bytes_max).unwrap() {
+        blocks.push(BlockKind::Walked, step, 0);
+    }
+    keyspace.end_walk();
+    (blocks.restore(0, &Log::default(), keyspace.seed), blocks.blocks.len())
+}
+
+#[test]
+fn what_keys_are_comes_back_whatever_it_is() {
+    let mut keyspace = Keyspace::new(3);
+    keyspace.set_string((0, b""), Vec::new(), Some(i64::MIN));
+    keyspace.set_string((15, b"long"), vec![7; 40_000_000], Some(9));
+    keyspace.set_string((1, b"parts"), b"ab".to_vec(), None);
+    keyspace.write_string((1, b"parts"), 1, b"c");
+    for i in 0..3_000_u32 {
+        keyspace.set_field((2, b"h"), &i.to_le_bytes(), &[b'v'; 100]);
+        keyspace.set_field_deadline((2, b"h"), &i.to_le_bytes(), (i % 3 == 0).then(|| i64::from(i)));
+    }
+    keyspace.set_deadline((2, b"h"), Some(5_000));
+    let (found, _) = restored(&keyspace, 1_000);
+    for now in [i64::MIN, 8, 2_000, 5_001] {
+        assert!(at(&found, now) == at(&keyspace, now), "{now}");
+    }
+    let is_in_parts = |name| match &found.get((1, name), 0).unwrap().value {
+        KeyValue::String(string) => string.is_in_parts,
+        KeyValue::Hash(_) => false,
+    };
+    assert!(is_in_parts(b"parts"), "OBJECT ENCODING tells it");
+    check_deadlines(&found);
+}
+
+#[test]
+fn a_piece_is_no_longer_than_was_asked_or_one_key_and_a_large_hash_takes_many() {
+    let mut keyspace = Keyspace::new(3);
+    for i in 0..2_000_u32 {
+        keyspace.set_string((0, &i.to_le_bytes()), vec![b'v'; 100], None);
+        keyspace.set_field((1, b"h"), &i.to_le_bytes(), &[b'v'; 100]);
+    }
+    keyspace.begin_walk();
+    let (mut pieces, mut end) = (0, Place::default());
+    while let Some(step) = keyspace.walk_on(4_096).unwrap() {
+        assert!(step.records.len() < 8_192 && step.end > end, "{} bytes up to {:?}", step.records.len(), step.end);
+        (pieces, end) = (pieces + 1, step.end);
+    }
+    assert!(pieces > 80, "{pieces}");
+}
