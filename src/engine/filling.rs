@@ -62,7 +62,7 @@ impl Engine {
             let mut core = self.lock_core();
             let view = Arc::clone(self.reads.picture().view(id));
             let is_there = core.tables.contains_key(&id) || core.filling.contains(&id);
-            if is_there || view.record.is_dropped() || core.check_sound().is_err() {
+            if is_there || !view.record.has_table() || core.check_sound().is_err() {
                 return Ok(());
             }
             core.filling.insert(id);

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use self::as_of::{Moment, Rows};
 use self::checkpoint::Kept;
+pub(super) use self::restore::KeyspaceOnDisk;
 use self::restore::Restored;
 pub(super) use self::taken::NewOwners;
 use super::commit::{Batch, Committed};
@@ -105,7 +106,8 @@ impl Engine {
         if let Some(live) = self.keyspace.get() {
             return Ok(live);
         }
-        let Restored { keyspace, checkpoint, row_bytes } = self.reads.restore_keyspace(&self.reads.picture())?;
+        let Restored { keyspace, checkpoint, row_bytes } =
+            self.reads.keyspace_on_disk(&self.reads.picture()).restore()?;
         let live = LiveKeyspace {
             keyspace: RwLock::new(keyspace),
             ticket: AtomicU64::new(0),
@@ -214,7 +216,7 @@ impl Reads {
     /// # Errors
     /// A run is damaged; as [`Reads::sight`].
     pub(super) fn folded_keyspace(&self) -> Result<Keyspace> {
-        self.with_sight(|sight| Ok(self.restore_keyspace(&sight.picture)?.keyspace))
+        self.with_sight(|sight| Ok(self.keyspace_on_disk(&sight.picture).restore()?.keyspace))
     }
 
     /// A key of the keyspace as it was at `at`, of rows up to number `known_at` (`None`: all); `None`: it was not there.

@@ -201,15 +201,7 @@ mod tests {
     const UUID: [u8; 16] = [7; 16];
 
     fn header() -> Header {
-        Header {
-            uuid: UUID,
-            first_seq: 1,
-            last_seq: 2,
-            commit_seq: 3,
-            commit_at_us: -4,
-            file_bytes: 5,
-            block_count: 6,
-        }
+        Header { uuid: UUID, first_seq: 1, last_seq: 2, commit_seq: 3, commit_at_us: -4, file_bytes: 5, block_count: 6 }
     }
 
     #[test]

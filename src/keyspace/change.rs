@@ -290,7 +290,7 @@ impl Keyspace {
     }
 
     /// Writes bytes into the value of a field, from `offset` on.
-    fn write_field(&mut self, key: KeyName<'_>, field: &[u8], offset: usize, bytes: &[u8]) {
+    pub(super) fn write_field(&mut self, key: KeyName<'_>, field: &[u8], offset: usize, bytes: &[u8]) {
         let (limits, seed) = (self.packed_limits, self.seed);
         self.with_hash(key, |hash| {
             let mut value = hash.remove(field).map(|before| before.value.into_vec()).unwrap_or_default();
@@ -326,7 +326,7 @@ impl Keyspace {
         self.change(key, change).flatten()
     }
 
-    fn with_hash<T>(&mut self, key: KeyName<'_>, change: impl FnOnce(&mut Hash) -> T) -> Option<T> {
+    pub(super) fn with_hash<T>(&mut self, key: KeyName<'_>, change: impl FnOnce(&mut Hash) -> T) -> Option<T> {
         let change = |key: &mut Key| if let KeyValue::Hash(hash) = &mut key.value { Some(change(hash)) } else { None };
         self.change(key, change).flatten()
     }
@@ -377,12 +377,17 @@ impl Keyspace {
     }
 
     /// A key's deadline before; `None`: it is not there.
-    fn put_deadline(&mut self, key: KeyName<'_>, deadline: Option<i64>) -> Option<Option<i64>> {
+    pub(super) fn put_deadline(&mut self, key: KeyName<'_>, deadline: Option<i64>) -> Option<Option<i64>> {
         self.change(key, |key| std::mem::replace(&mut key.deadline, deadline))
     }
 
     /// A field's deadline before; `None`: its hash is not there.
-    fn put_field_deadline(&mut self, key: KeyName<'_>, field: &[u8], deadline: Option<i64>) -> Option<Option<i64>> {
+    pub(super) fn put_field_deadline(
+        &mut self,
+        key: KeyName<'_>,
+        field: &[u8],
+        deadline: Option<i64>,
+    ) -> Option<Option<i64>> {
         self.with_hash(key, |hash| hash.set_deadline(field, deadline))
     }
 }

@@ -10,6 +10,7 @@
 mod change;
 mod changed;
 pub mod checkpoint;
+mod compare;
 mod deadlines;
 mod hash;
 mod key;

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{DATABASES, Keyspace};
+use super::table::CURSOR_MAX;
+use super::{DATABASES, KeyValue, Keyspace};
 use crate::format::checkpoint::{BlockHeader, BlockKind, Header, Place};
-use crate::format::keyspace::{Change, KeyName, Pairs, layout, push_pair, read_change};
+use crate::format::keyspace::{Change, KeyName, layout, read_change};
 use crate::format::row::{RowLayout, RowRef};
 
 /// Keys on their way into memory: first the blocks of a checkpoint, where there is one, then the rows that it does not have.
@@ -45,6 +46,9 @@ impl Restoring {
         while !rest.is_empty() {
             let (row, after) = RowRef::parse(rest, &self.layout)?;
             let (key, change) = read_change(&row, &self.layout)?;
+            if !self.goes_on(key, change) {
+                return Err("a value has a gap");
+            }
             if block.kind == BlockKind::Again && change == Change::Delete {
                 self.again.insert((key.0, key.1.into()), block.seq);
             }
@@ -56,6 +60,20 @@ impl Restoring {
             _ => self.ends.push((block.end, block.seq)),
         }
         Ok(())
+    }
+
+    /// Whether what is written to a value begins within it: no memory is asked for that the block has no bytes for.
+    fn goes_on(&self, key: KeyName<'_>, change: Change<'_>) -> bool {
+        let held = self.keyspace.get(key, i64::MIN).map(|key| &key.value);
+        let (offset, len) = match (change, held) {
+            (Change::WriteString(offset, _), Some(KeyValue::String(held))) => (offset, held.bytes.len()),
+            (Change::WriteField(field, offset, _), Some(KeyValue::Hash(hash))) => {
+                (offset, hash.get(field, i64::MIN).map_or(0, <[u8]>::len))
+            }
+            (Change::WriteString(offset, _) | Change::WriteField(_, offset, _), _) => (offset, 0),
+            _ => return true,
+        };
+        offset <= len as u64
     }
 
     /// All blocks of the checkpoint were taken.
@@ -89,22 +107,42 @@ impl Restoring {
         if change == Change::Truncate {
             return self.truncate(key.0, seq);
         }
-        let field = match change {
-            Change::WriteField(field, ..) | Change::DeleteField(field) | Change::SetFieldDeadline(field, _) => {
-                Some(field)
-            }
-            _ => None,
-        };
-        if let Change::SetFields(pairs) = change {
-            let mut missing = Vec::new();
-            for (field, value) in pairs.iter().filter(|(field, _)| self.seq_of(key, Some(field)) < seq) {
-                push_pair(field, value, &mut missing);
-            }
-            if !missing.is_empty() {
-                self.keyspace.replay(key, Change::SetFields(Pairs::new(&missing)), at);
-            }
-        } else if self.seq_of(key, field) < seq {
+        let (begin, end) = self.seqs_of(key);
+        if seq > end {
             self.keyspace.replay(key, change, at);
+        } else if seq > begin {
+            self.patch(seq, key, change);
+        }
+    }
+
+    /// Does what a row says that came while its hash was walked in parts, to those parts that do not have it. The key stays: what is left of
+    /// it in between is no state that it ever had. Where it went meanwhile, or another came, it was written once more.
+    fn patch(&mut self, seq: u64, key: KeyName<'_>, change: Change<'_>) {
+        let lacks = |restoring: &Restoring, field| restoring.seq_at(restoring.place(key, Some(field))) < seq;
+        let (limits, seed) = (self.keyspace.packed_limits, self.keyspace.seed);
+        match change {
+            Change::SetFields(pairs) => {
+                for (field, value) in pairs.iter() {
+                    if lacks(self, field) {
+                        self.keyspace.with_hash(key, |hash| drop(hash.set(field, value, limits, seed)));
+                    }
+                }
+            }
+            Change::WriteField(field, offset, bytes) if lacks(self, field) => {
+                if let Ok(offset) = usize::try_from(offset) {
+                    self.keyspace.write_field(key, field, offset, bytes);
+                }
+            }
+            Change::DeleteField(field) if lacks(self, field) => {
+                self.keyspace.with_hash(key, |hash| drop(hash.remove(field)));
+            }
+            Change::SetFieldDeadline(field, deadline) if lacks(self, field) => {
+                self.keyspace.put_field_deadline(key, field, deadline);
+            }
+            Change::SetDeadline(deadline) => {
+                self.keyspace.put_deadline(key, deadline);
+            }
+            _ => {}
         }
     }
 
@@ -113,14 +151,21 @@ impl Restoring {
         self.keyspace
     }
 
-    /// The number as of which a key, or a field of it, is in the blocks.
-    fn seq_of(&self, (database, name): KeyName<'_>, field: Option<&[u8]>) -> u64 {
-        if let Some(seq) = self.again.get(&(database, Box::from(name))) {
-            return *seq;
+    /// The number as of which a key is in the blocks; of one in parts, that of the first of them and that of the last.
+    fn seqs_of(&self, key: KeyName<'_>) -> (u64, u64) {
+        if let Some(seq) = self.again.get(&(key.0, Box::from(key.1))) {
+            return (*seq, *seq);
         }
-        let key = self.keyspace.cursor(name);
+        let place = self.place(key, None);
+        (self.seq_at(place), self.seq_at(Place { field: CURSOR_MAX, ..place }))
+    }
+
+    fn place(&self, (database, name): KeyName<'_>, field: Option<&[u8]>) -> Place {
         let field = field.map_or(0, |field| self.keyspace.cursor(field));
-        let place = Place { database, key, field };
+        Place { database, key: self.keyspace.cursor(name), field }
+    }
+
+    fn seq_at(&self, place: Place) -> u64 {
         let block = self.ends.partition_point(|(end, _)| *end <= place);
         self.ends.get(block).map_or(u64::MAX, |(_, seq)| *seq)
     }
@@ -128,7 +173,7 @@ impl Restoring {
     /// Takes the keys of a database away that were walked before it was emptied.
     fn truncate(&mut self, database: u8, seq: u64) {
         let keys = self.keyspace.iter(database, i64::MIN).map(|key| &key.name);
-        let gone: Vec<_> = keys.filter(|name| self.seq_of((database, name), None) < seq).cloned().collect();
+        let gone: Vec<_> = keys.filter(|name| self.seqs_of((database, name)).0 < seq).cloned().collect();
         for name in gone {
             self.keyspace.take((database, &name));
         }

@@ -74,7 +74,9 @@ impl Keyspace {
     /// A key has a name that no record can say.
     pub fn walk_on(&self, bytes_max: usize) -> Result<Option<Step>> {
         let mut walk = self.walk();
-        let Some(walk) = walk.as_mut().filter(|walk| usize::from(walk.at.database) < DATABASES) else { return Ok(None) };
+        let Some(walk) = walk.as_mut().filter(|walk| usize::from(walk.at.database) < DATABASES) else {
+            return Ok(None);
+        };
         let mut records = records();
         while records.bytes() == 0 && usize::from(walk.at.database) < DATABASES {
             match walk.in_parts.take() {

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use super::LiveKeyspace;
-use super::restore::Witness;
 use crate::engine::core::{Engine, lock};
+use crate::engine::provenance::last_logged_commit;
 use crate::error::Result;
 use crate::format::checkpoint::{BlockKind, Header};
+use crate::format::commits::Commit;
 use crate::format::keyspace::VIEW_ID;
 use crate::keyspace::checkpoint::{Checkpoint, CheckpointWriter};
 use crate::keyspace::{Keyspace, Step};
@@ -48,7 +49,7 @@ struct Piece {
     step: Step,
     seq: u64,
     /// Nothing comes after it: the last commit that it knows of.
-    last: Option<Witness>,
+    last: Option<Commit>,
 }
 
 impl Engine {
@@ -89,7 +90,7 @@ impl Engine {
     }
 
     fn write_checkpoint(&self, live: &LiveKeyspace, kept: &mut Kept) -> Result<()> {
-        let latest = self.reads.latest_folder();
+        let latest = self.reads.keyspace_on_disk(&self.reads.picture()).latest();
         let mut writer = CheckpointWriter::create(&*self.reads.disk, &latest)?;
         let (first_seq, row_bytes) = {
             let core = self.lock_core();
@@ -112,8 +113,8 @@ impl Engine {
             uuid: self.reads.identity.uuid,
             first_seq,
             last_seq,
-            commit_seq: commit.seq,
-            commit_at_us: commit.at_us,
+            commit_seq: commit.last_seq,
+            commit_at_us: commit.ingested_at,
             file_bytes: 0,
             block_count: 0,
         })?;
@@ -138,7 +139,9 @@ impl Engine {
             return piece(BlockKind::Walked, step, None);
         }
         // A store whose commits nobody remembers has no use for one.
-        let Some(last) = self.reads.last_commit(&self.reads.picture())? else { return Ok(None) };
+        let Some(last) = last_logged_commit(&*self.reads.disk, &self.reads.dir, &self.reads.picture())? else {
+            return Ok(None);
+        };
         let step = keys.walk_again_on(usize::MAX)?.unwrap_or_else(Keyspace::end_of_walk);
         piece(BlockKind::Again, step, Some(last))
     }
@@ -146,14 +149,14 @@ impl Engine {
     /// At open: removes a checkpoint with rows that the store does not have, before it gives their numbers to others.
     pub(in crate::engine) fn remove_foreign_checkpoint(&self) {
         let picture = self.reads.picture();
-        let latest = self.reads.latest_folder();
+        let on_disk = self.reads.keyspace_on_disk(&picture);
         // What cannot be read is not used, either.
-        let Ok(Some(checkpoint)) = Checkpoint::open(&*self.reads.disk, &latest, &self.reads.identity.uuid) else { return };
-        if !matches!(self.reads.has_commit_of(&picture, &checkpoint.header), Ok(false)) {
+        let Ok(Some(found)) = Checkpoint::open(on_disk.disk, &on_disk.latest(), &on_disk.identity.uuid) else { return };
+        if !matches!(on_disk.has_commit_of(&found.header), Ok(false)) {
             return;
         }
         tracing::info!("the checkpoint of the keyspace has rows that the store does not have, and is removed");
-        let removed = self.reads.disk.remove(checkpoint.path()).and_then(|()| self.reads.disk.sync_dir(&latest));
+        let removed = on_disk.disk.remove(found.path()).and_then(|()| on_disk.disk.sync_dir(&on_disk.latest()));
         if let Err(error) = removed {
             tracing::warn!(%error, "it cannot be removed, and is not used");
         }

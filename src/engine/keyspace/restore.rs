@@ -1,8 +1,10 @@
 //! The keyspace at an opening: out of its checkpoint, and the rows since. Without one that can be trusted, out of all rows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::engine::picture::{Picture, ViewPicture};
+use crate::engine::provenance::logged_commit;
 use crate::engine::reads::Reads;
 use crate::engine::run_source::run_record;
 use crate::error::{Error, Result};
@@ -10,6 +12,7 @@ use crate::format::checkpoint::Header;
 use crate::format::keyspace::{VIEW_ID, read_change};
 use crate::format::row::{RowLayout, RowRef};
 use crate::history::RunColumn;
+use crate::identity::Identity;
 use crate::keyspace::checkpoint::Checkpoint;
 use crate::keyspace::{Keyspace, Restoring};
 
@@ -26,92 +29,97 @@ pub(in crate::engine) struct Restored {
     pub row_bytes: u64,
 }
 
-/// The commit that a checkpoint names, so that one of a history that was lost is told from one of this.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Witness {
-    pub seq: u64,
-    pub at_us: i64,
+/// Where the keyspace is on disk: its checkpoint, and the runs and the tail of a picture.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct KeyspaceOnDisk<'a> {
+    pub disk: &'a dyn Disk,
+    pub dir: &'a Path,
+    pub identity: &'a Identity,
+    pub picture: &'a Picture,
 }
 
 impl Reads {
+    /// The keyspace of a picture, on disk.
+    pub(in crate::engine) fn keyspace_on_disk<'a>(&'a self, picture: &'a Picture) -> KeyspaceOnDisk<'a> {
+        KeyspaceOnDisk { disk: &*self.disk, dir: &self.dir, identity: &self.identity, picture }
+    }
+}
+
+impl KeyspaceOnDisk<'_> {
     /// The folder that the checkpoint is in.
-    pub(super) fn latest_folder(&self) -> PathBuf {
+    pub fn latest(&self) -> PathBuf {
         self.dir.join("latest")
     }
 
-    /// The keyspace of a picture.
+    /// The keys, out of the checkpoint and the rows since; out of all rows where there is none that can be trusted.
     ///
     /// # Errors
     /// A run is damaged; the log holds a row that says nothing known.
-    pub(in crate::engine) fn restore_keyspace(&self, picture: &Picture) -> Result<Restored> {
-        let seed = self.hash_seed();
-        let from_checkpoint = self.checkpointed(picture).unwrap_or_else(|error| {
+    pub fn restore(&self) -> Result<Restored> {
+        let found = self.checkpoint().and_then(|found| found.map(|checkpoint| self.begin(&checkpoint)).transpose());
+        let from_checkpoint = found.unwrap_or_else(|error| {
             tracing::warn!(%error, "the checkpoint of the keyspace is not used: all rows are read");
             None
         });
         let (mut restoring, checkpoint) = match from_checkpoint {
             Some((restoring, header)) => (restoring, Some(header)),
-            None => (Restoring::new(seed), None),
+            None => (Restoring::new(self.identity.hash_seed), None),
         };
-        let row_bytes = take_rows(picture, &mut restoring)?;
+        let row_bytes = take_rows(self.picture, &mut restoring)?;
         Ok(Restored { keyspace: restoring.finish(), checkpoint, row_bytes })
     }
 
-    /// The keyspace of a picture out of all its rows, whatever a checkpoint says.
+    /// The keys out of all rows, whatever a checkpoint says.
     ///
     /// # Errors
-    /// As [`Reads::restore_keyspace`].
-    pub(in crate::engine) fn replayed_keyspace(&self, picture: &Picture) -> Result<Keyspace> {
-        let mut restoring = Restoring::new(self.hash_seed());
-        take_rows(picture, &mut restoring)?;
+    /// As [`KeyspaceOnDisk::restore`].
+    pub fn replay(&self) -> Result<Keyspace> {
+        let mut restoring = Restoring::new(self.identity.hash_seed);
+        take_rows(self.picture, &mut restoring)?;
         Ok(restoring.finish())
     }
 
-    /// The keys of the checkpoint, where there is one that the store's rows go on from.
+    /// The keys out of a checkpoint and the rows since.
+    ///
+    /// # Errors
+    /// The checkpoint or a run is damaged.
+    pub fn restore_from(&self, checkpoint: &Checkpoint) -> Result<Keyspace> {
+        let (mut restoring, _) = self.begin(checkpoint)?;
+        take_rows(self.picture, &mut restoring)?;
+        Ok(restoring.finish())
+    }
+
+    /// The checkpoint, where there is one that the store's rows go on from.
     ///
     /// # Errors
     /// It is not to be used.
-    fn checkpointed(&self, picture: &Picture) -> Result<Option<(Restoring, Header)>> {
-        if !picture.views.contains_key(&VIEW_ID) {
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        if !self.picture.views.contains_key(&VIEW_ID) {
             return Ok(None);
         }
-        let latest = self.latest_folder();
-        let Some(checkpoint) = Checkpoint::open(&*self.disk, &latest, &self.identity.uuid)? else { return Ok(None) };
-        if !self.has_commit_of(picture, &checkpoint.header)? {
+        let found = Checkpoint::open(self.disk, &self.latest(), &self.identity.uuid)?;
+        let Some(checkpoint) = found else { return Ok(None) };
+        if !self.has_commit_of(&checkpoint.header)? {
             return Err(Error::damaged(checkpoint.path(), "it has rows that the store does not have"));
         }
-        let mut restoring = Restoring::new(self.hash_seed());
-        checkpoint.blocks(|block, records| restoring.block(block, records))?;
-        let ended = restoring.end_blocks(&checkpoint.header);
-        ended.map_err(|what| Error::damaged(checkpoint.path(), what))?;
-        Ok(Some((restoring, checkpoint.header)))
+        Ok(Some(checkpoint))
     }
 
-    /// Whether the commit that a checkpoint names is one of the store's.
+    /// Whether the commit that a checkpoint names is one of the store's: otherwise it is of a history that was lost, or is of another copy.
     ///
     /// # Errors
     /// The times of the store's commits cannot be read.
-    pub(in crate::engine) fn has_commit_of(&self, picture: &Picture, header: &Header) -> Result<bool> {
-        let found = self.provenance(picture, header.commit_seq)?;
-        Ok(found.is_some_and(|found| {
-            (found.last_seq, found.ingested_at.0) == (header.commit_seq, header.commit_at_us)
-        }))
+    pub fn has_commit_of(&self, header: &Header) -> Result<bool> {
+        let found = logged_commit(self.disk, self.dir, self.picture, header.commit_seq)?;
+        Ok(found.is_some_and(|found| (found.last_seq, found.ingested_at) == (header.commit_seq, header.commit_at_us)))
     }
 
-    /// The store's last commit.
-    ///
-    /// # Errors
-    /// As [`Reads::has_commit_of`].
-    pub(super) fn last_commit(&self, picture: &Picture) -> Result<Option<Witness>> {
-        let past_the_log = picture.state.commits().map(|commit| Witness { seq: commit.seq_last, at_us: commit.ingested_at_us });
-        let in_the_tail = picture.tail.iter().rev().find_map(|tail| tail.commits().last().copied());
-        let in_the_log = match (in_the_tail, picture.state.clocks().last()) {
-            (Some(commit), _) => Some(commit),
-            (None, Some(clock)) => self.commits_of(clock)?.last().copied(),
-            (None, None) => None,
-        };
-        let in_the_log = in_the_log.map(|commit| Witness { seq: commit.last_seq, at_us: commit.ingested_at });
-        Ok(past_the_log.chain(in_the_log).max())
+    fn begin(&self, checkpoint: &Checkpoint) -> Result<(Restoring, Header)> {
+        let mut restoring = Restoring::new(self.identity.hash_seed);
+        checkpoint.blocks(|block, records| restoring.block(block, records))?;
+        let ended = restoring.end_blocks(&checkpoint.header);
+        ended.map_err(|what| Error::damaged(checkpoint.path(), what))?;
+        Ok((restoring, checkpoint.header))
     }
 }
 
