@@ -31,6 +31,8 @@ fn extents() -> Vec<(&'static str, usize, usize)> {
         ("Superblock", 0, table::SUPERBLOCK_WORDS * 8),
         ("Live words", table::LIVE_EPOCH * 8, (table::LIVE_STATE + 4) * 8),
         ("Table slot", 0, latest::SLOT_HEADER_BYTES),
+        ("Checkpoint header", 0, checkpoint::HEADER_BYTES),
+        ("Checkpoint block header", 0, checkpoint::BLOCK_HEADER_BYTES),
     ]
 }
 
