@@ -12,7 +12,7 @@ use crate::format::keyspace::VIEW_ID;
 use crate::keyspace::checkpoint::{Checkpoint, CheckpointWriter};
 use crate::keyspace::{Keyspace, Step};
 
-/// Bytes of a piece: who writes keys waits while one is put together, a fraction of a millisecond.
+/// Bytes of a piece: who commits waits while one is put together.
 const PIECE_BYTES: usize = 128 << 10;
 /// So many keys may wait to be written once more. Those that are left in the end go in one piece.
 const AGAIN_MAX: usize = 64;
