@@ -37,7 +37,8 @@ impl Drop for Folder {
     }
 }
 
-/// The `asof` to test: the one that `ASOF_BINARY` names, or that of this checkout, built as `cargo test` builds it.
+/// The `asof` to test: the one that `ASOF_BINARY` names, or that of this checkout, built as `cargo test` builds it, and for a benchmark
+/// as `cargo build --release` does.
 pub fn asof() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| match std::env::var_os("ASOF_BINARY") {
@@ -51,8 +52,12 @@ fn build() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap();
     let mut build = Command::new(env!("CARGO"));
-    // A test that runs the binary, and not the binary alone: that would be built anew, without what tests depend on.
-    build.args(["test", "--quiet", "--no-run", "--package", "asof", "--test", "cli", "--target-dir"]);
+    if folder.ends_with("release") {
+        build.args(["build", "--quiet", "--release", "--package", "asof", "--target-dir"]);
+    } else {
+        // A test that runs the binary, and not the binary alone: that would be built anew, without what tests depend on.
+        build.args(["test", "--quiet", "--no-run", "--package", "asof", "--test", "cli", "--target-dir"]);
+    }
     build.arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
     assert!(build.status().unwrap().success(), "asof does not build");
     folder.join("asof")

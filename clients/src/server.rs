@@ -149,14 +149,19 @@ impl Drop for Server {
 /// A new project below `folder`, as `asof init` makes one, with this durability.
 pub fn make_project(folder: &Path, durability: &str) {
     run(Command::new(asof()).arg("init").arg(folder));
-    let definitions = folder.join("asof.toml");
-    let text = std::fs::read_to_string(&definitions).unwrap();
+    let text = std::fs::read_to_string(folder.join("asof.toml")).unwrap();
     let changed = text.replace("durability = \"fsync\"", &format!("durability = \"{durability}\""));
     assert!(
         changed.contains(&format!("durability = \"{durability}\"")),
         "asof init writes another durability:\n{text}"
     );
-    std::fs::write(&definitions, changed).unwrap();
+    define(folder, &changed);
+}
+
+/// Applies these definitions to the project in `folder`, which there need not be yet.
+pub fn define(folder: &Path, definitions: &str) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("asof.toml"), definitions).unwrap();
     run(Command::new(asof()).arg("--project").arg(folder).arg("apply"));
 }
 

@@ -93,7 +93,7 @@ fn customer(project: &Path, n: u32) -> Json {
 /// A client of one server, or of a cluster.
 enum Reader {
     One(Connection),
-    Cluster(ClusterConnection),
+    Cluster(Box<ClusterConnection>),
 }
 
 impl Reader {
@@ -104,7 +104,7 @@ impl Reader {
         });
         match self {
             Reader::One(one) => command.query(one),
-            Reader::Cluster(cluster) => command.query(cluster),
+            Reader::Cluster(cluster) => command.query(&mut **cluster),
         }
         .unwrap()
     }
@@ -194,7 +194,7 @@ fn into_a_cluster_and_back() {
     let cluster = Cluster::redis();
     let url = format!("redis://{}", cluster.address());
     let client = ClusterClient::new([url.as_str()]).unwrap();
-    out_and_back(&url, &mut Reader::Cluster(client.get_connection().unwrap()));
+    out_and_back(&url, &mut Reader::Cluster(Box::new(client.get_connection().unwrap())));
     for node in cluster.nodes() {
         let size = node.connect().words("DBSIZE").integer().unwrap();
         assert!(size > i64::from(CUSTOMERS), "{size}: every node has a share");

@@ -84,7 +84,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// Each field and its value; ends at what is no pair.
-    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
         let mut rest = self.0;
         std::iter::from_fn(move || Some((take_part(&mut rest)?, take_part(&mut rest)?)))
     }

@@ -25,6 +25,8 @@ pub(super) enum Before {
     Renamed(u8, Box<[u8]>, Option<Box<Key>>),
     Deadline(Option<i64>),
     Field(Box<[u8]>, Option<FieldBefore>),
+    /// All fields of a hash.
+    Fields(Box<Hash>),
     FieldDeadline(Box<[u8]>, Option<i64>),
     /// The bytes from an offset on, how many there were in all, and whether they had been written to in parts.
     Bytes {
@@ -83,6 +85,9 @@ impl Keyspace {
                     self.put_deadline((database, &name), deadline);
                 }
                 Before::Field(field, before) => self.undo_field((database, &name), &field, before),
+                Before::Fields(before) => {
+                    self.with_hash((database, &name), |hash| *hash = *before);
+                }
                 Before::FieldDeadline(field, deadline) => {
                     self.put_field_deadline((database, &name), &field, deadline);
                 }
@@ -113,14 +118,16 @@ impl Keyspace {
         }
     }
 
-    /// Gives a key a string, whatever it held.
-    pub fn set_string(&mut self, key: KeyName<'_>, bytes: Vec<u8>, deadline: Option<i64>) {
+    /// Gives a key a string, whatever it held. Whether it is new.
+    pub fn set_string(&mut self, key: KeyName<'_>, bytes: Vec<u8>, deadline: Option<i64>) -> bool {
         let (database, name) = key;
         self.records.push(key, Change::SetString(&bytes, deadline));
         let value = KeyValue::String(StringValue { bytes, is_in_parts: false });
         let used = LastUse::at(self.records.at());
         let before = self.put(database, Key { name: name.into(), value, deadline, changed: self.ticket, used });
+        let is_new = before.is_none();
         self.note(key, before.map_or(Before::NoKey, |before| Before::Key(Box::new(before))));
+        is_new
     }
 
     /// Writes bytes into the string that a key holds, from `offset` on, after zeros where it is shorter. Whether the key holds
@@ -163,12 +170,49 @@ impl Keyspace {
             None => {
                 let mut hash = Hash::default();
                 hash.set(field, value, limits, seed);
-                let (used, value) = (LastUse::at(self.records.at()), KeyValue::Hash(hash));
-                let made = Key { name: key.1.into(), value, deadline: None, changed: self.ticket, used };
-                assert!(self.put(key.0, made).is_none(), "a string has no fields");
-                self.note(key, Before::NoKey)
+                self.put_hash(key, hash);
+                true
             }
         }
+    }
+
+    /// [`Keyspace::set_field`] of several. How many are new.
+    ///
+    /// # Panics
+    /// The key holds a string.
+    pub fn set_fields<'a>(
+        &mut self,
+        key: KeyName<'_>,
+        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> usize {
+        let (limits, seed, count) = (self.packed_limits, self.seed, pairs.clone().count());
+        let set = self.with_hash(key, |hash| {
+            let before = hash.copy_for_undo(count)?;
+            Some((Box::new(before), hash.set_all(pairs.clone(), limits, seed)))
+        });
+        match set {
+            Some(Some((before, added))) => {
+                pairs.for_each(|(field, value)| self.records.push_field(key, field, value));
+                self.note(key, Before::Fields(before));
+                added
+            }
+            Some(None) => pairs.map(|(field, value)| usize::from(self.set_field(key, field, value))).sum(),
+            None => {
+                pairs.clone().for_each(|(field, value)| self.records.push_field(key, field, value));
+                let mut hash = Hash::default();
+                let added = hash.set_all(pairs, limits, seed);
+                self.put_hash(key, hash);
+                added
+            }
+        }
+    }
+
+    /// A new key that holds this.
+    fn put_hash(&mut self, key: KeyName<'_>, hash: Hash) {
+        let (used, value) = (LastUse::at(self.records.at()), KeyValue::Hash(hash));
+        let made = Key { name: key.1.into(), value, deadline: None, changed: self.ticket, used };
+        assert!(self.put(key.0, made).is_none(), "a string has no fields");
+        self.note(key, Before::NoKey);
     }
 
     /// Takes a field out of a hash, and with the last one the key. Whether it was there.
@@ -258,16 +302,16 @@ impl Keyspace {
         self.forget_expired(key, at);
         let held = self.databases[usize::from(key.0)].keys.get(key.1).map(|key| &key.value);
         match change {
-            Change::SetString(bytes, deadline) => self.set_string(key, bytes.to_vec(), deadline),
+            Change::SetString(bytes, deadline) => {
+                self.set_string(key, bytes.to_vec(), deadline);
+            }
             Change::WriteString(offset, bytes) => {
                 if let Ok(offset) = usize::try_from(offset) {
                     self.write_string(key, offset, bytes);
                 }
             }
             Change::SetFields(pairs) if !matches!(held, Some(KeyValue::String(_))) => {
-                for (field, value) in pairs.iter() {
-                    self.set_field(key, field, value);
-                }
+                self.set_fields(key, pairs.iter());
             }
             Change::SetFields(_) => {}
             Change::WriteField(field, offset, bytes) => {

@@ -22,6 +22,9 @@ impl Default for PackedLimits {
     }
 }
 
+/// A small hash is copied whole before many of its fields change at once, if it has no more bytes for each of these.
+const COPIED_BYTES_OF_FIELD: usize = 256;
+
 /// A hash.
 #[derive(Clone, Debug)]
 pub struct Hash {
@@ -127,6 +130,14 @@ impl Hash {
         of_fields + of_deadlines
     }
 
+    /// The memory that a small hash lies in; none of a large one.
+    pub fn packed_bytes(&self) -> &[u8] {
+        match &self.fields {
+            Fields::Packed(packed) => packed.bytes(),
+            Fields::Table(_) => &[],
+        }
+    }
+
     /// How many fields it has, those included that are past their deadline.
     pub fn len_with_expired(&self) -> usize {
         match &self.fields {
@@ -177,6 +188,16 @@ impl Hash {
             Fields::Table(table) => table.get(name).map(|field| &*field.value),
         };
         value.filter(|_| !self.is_past(name, now))
+    }
+
+    /// [`Hash::get`] of several, where many ask for fields in the order that they were added: `next` is 0 for the first, and says where
+    /// the next may be.
+    #[inline]
+    pub fn get_from(&self, next: &mut usize, name: &[u8], now: i64) -> Option<&[u8]> {
+        match &self.fields {
+            Fields::Packed(packed) => packed.get_from(next, name).filter(|_| !self.is_past(name, now)),
+            Fields::Table(_) => self.get(name, now),
+        }
     }
 
     /// When a field goes; `None`: it stays, or is not there.
@@ -274,6 +295,51 @@ impl Hash {
         let Fields::Table(table) = &mut self.fields else { unreachable!("it was made one") };
         let before = table.insert(Field { name: name.into(), value: value.into() });
         before.map(|field| FieldBefore { value: field.value, deadline })
+    }
+
+    /// A copy to put back, where that takes less than to note each of so many fields: of a small hash without deadlines.
+    pub fn copy_for_undo(&self, fields: usize) -> Option<Hash> {
+        match &self.fields {
+            Fields::Packed(packed) if fields > 1 && self.deadlines.is_none() => {
+                (packed.memory_bytes() <= fields * COPIED_BYTES_OF_FIELD).then(|| self.clone())
+            }
+            Fields::Packed(_) | Fields::Table(_) => None,
+        }
+    }
+
+    /// [`Hash::set`] of several fields at once, of so many names and values in all, whose former values nobody asks for. How many are new.
+    pub fn set_all<'a>(
+        &mut self,
+        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        limits: PackedLimits,
+        seed: u64,
+    ) -> usize {
+        let (mut added, mut next) = (0, 0);
+        if self.len_with_expired() == 0
+            && let Fields::Packed(packed) = &mut self.fields
+        {
+            let (count, bytes) = pairs
+                .clone()
+                .fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + name.len() + value.len()));
+            if count <= limits.fields_max {
+                packed.reserve(count, bytes);
+            }
+        }
+        let fits = |bytes: &[u8]| bytes.len() <= limits.bytes_max as usize;
+        for (name, value) in pairs {
+            match &mut self.fields {
+                Fields::Packed(packed) if fits(name) && fits(value) && packed.len() < limits.fields_max => {
+                    let is_new = packed.put(&mut next, name, value);
+                    self.clear_deadline(name);
+                    added += usize::from(is_new);
+                }
+                Fields::Packed(_) | Fields::Table(_) => {
+                    added += usize::from(self.set(name, value, limits, seed).is_none());
+                    next = 0;
+                }
+            }
+        }
+        added
     }
 
     /// Takes a field out; what it was.

@@ -99,6 +99,18 @@ impl Keyspace {
         self.databases[usize::from(database)].keys.get(name).filter(|key| key.is_there(now))
     }
 
+    /// Has memory bring up what keys are looked up in, and what they hold: of several at once it does that in the time of a few.
+    pub fn fetch<'a>(&self, database: u8, names: impl Iterator<Item = &'a [u8]>) {
+        self.databases[usize::from(database)].keys.fetch(names, |key| {
+            let held = match &key.value {
+                KeyValue::String(string) => &string.bytes,
+                KeyValue::Hash(hash) => hash.packed_bytes(),
+            };
+            let of_held = held.iter().step_by(LINE_BYTES).take(FETCHED_LINES_MAX);
+            of_held.fold(key.name.first().copied().unwrap_or(0), |all, byte| all ^ byte)
+        });
+    }
+
     /// The ticket that an answer which `name` is not there depends on.
     pub fn removed(&self, database: u8) -> u64 {
         self.databases[usize::from(database)].removed
@@ -208,6 +220,11 @@ impl Keyspace {
         Some(Expired { database: name.0, name: name.1.into(), what: Gone::Fields(fields) })
     }
 }
+
+/// Bytes that memory brings up at once.
+const LINE_BYTES: usize = 64;
+/// Lines of one key that are worth it.
+const FETCHED_LINES_MAX: usize = 8;
 
 /// What went with its deadline.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,6 +28,11 @@ impl Packed {
         self.len
     }
 
+    /// The memory that it lies in.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Bytes it takes.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.capacity()
@@ -43,8 +48,22 @@ impl Packed {
     }
 
     fn find(&self, name: &[u8]) -> Option<Place> {
-        let mut start = 0;
+        self.find_from(0, name)
+    }
+
+    /// Looks at the field that begins at `from` first, then at those after it, then at those before.
+    #[inline]
+    fn find_from(&self, from: usize, name: &[u8]) -> Option<Place> {
+        let mut start = from;
         while let Some(place) = self.place(start) {
+            if self.bytes[place.name.clone()] == *name {
+                return Some(place);
+            }
+            start = place.value.end;
+        }
+        start = 0;
+        while start < from {
+            let place = self.place(start)?;
             if self.bytes[place.name.clone()] == *name {
                 return Some(place);
             }
@@ -58,18 +77,34 @@ impl Packed {
         self.find(name).map(|place| &self.bytes[place.value])
     }
 
+    /// A field's value, and where the field after it begins: it is looked for from `next` on first, which 0 is always right for.
+    #[inline]
+    pub fn get_from(&self, next: &mut usize, name: &[u8]) -> Option<&[u8]> {
+        let place = self.find_from(*next, name)?;
+        *next = place.value.end;
+        Some(&self.bytes[place.value])
+    }
+
     /// Gives a field a value, where it stands or at the end; the value it had.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Option<Box<[u8]>> {
-        let Some(place) = self.find(name) else {
+        let before = self.get(name).map(Box::from);
+        self.put(&mut 0, name, value);
+        before
+    }
+
+    /// As [`Packed::set`], looking for the field as [`Packed::get_from`] does. Whether it is new.
+    pub fn put(&mut self, next: &mut usize, name: &[u8], value: &[u8]) -> bool {
+        let Some(place) = self.find_from(*next, name) else {
             self.bytes.reserve_exact(LENGTHS_BYTES + name.len() + value.len());
             self.bytes.extend_from_slice(&length_of(name));
             self.bytes.extend_from_slice(&length_of(value));
             self.bytes.extend_from_slice(name);
             self.bytes.extend_from_slice(value);
             self.len += 1;
-            return None;
+            *next = self.bytes.len();
+            return true;
         };
-        let before = self.bytes[place.value.clone()].into();
+        *next = place.value.start + value.len();
         let length_at = place.start + 4;
         self.bytes[length_at..length_at + 4].copy_from_slice(&length_of(value));
         if place.value.len() == value.len() {
@@ -77,7 +112,12 @@ impl Packed {
         } else {
             self.bytes.splice(place.value, value.iter().copied());
         }
-        Some(before)
+        false
+    }
+
+    /// Makes room for fields of so many bytes in all, so that each need not.
+    pub fn reserve(&mut self, fields: usize, bytes: usize) {
+        self.bytes.reserve_exact(fields * LENGTHS_BYTES + bytes);
     }
 
     /// Takes a field out; the value it had.

@@ -22,6 +22,9 @@ const CURSOR_BITS: u32 = 48;
 /// The last cursor there is.
 pub const CURSOR_MAX: Cursor = (1 << CURSOR_BITS) - 1;
 
+/// Elements that are fetched at once, at most.
+const FETCHED_MAX: usize = 16;
+
 /// What has a name.
 pub trait Named {
     /// Its name.
@@ -93,6 +96,19 @@ impl<E: Named> Table<E> {
         let hash = self.hash(name);
         let segment = &self.segments[self.segment_of(hash)];
         segment.elements.find(hash, is_named(hash, name)).map(|slot| &slot.element)
+    }
+
+    /// Looks elements up and has `touch` read of each what is wanted of it soon, so that memory has it at hand. No lookup waits for the one
+    /// before, nor `touch` for another; a name is not compared, and what was read is of no use.
+    pub fn fetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>, touch: impl Fn(&E) -> u8) {
+        let mut found: [Option<&E>; FETCHED_MAX] = [None; FETCHED_MAX];
+        for (found, name) in found.iter_mut().zip(names) {
+            let hash = self.hash(name);
+            let elements = &self.segments[self.segment_of(hash)].elements;
+            *found = elements.find(hash, |slot| slot.hash == hash).map(|slot| &slot.element);
+        }
+        let touched = found.into_iter().flatten().fold(0, |all, element| all ^ touch(element));
+        std::hint::black_box(touched);
     }
 
     /// As [`Table::get`]; its name must stay as it is.

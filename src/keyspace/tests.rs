@@ -89,7 +89,18 @@ fn step(random: &mut Random, keyspace: &mut Keyspace, model: &mut Model, now: i6
             bytes.resize(bytes.len().max(offset + value.len()), 0);
             bytes[offset..offset + value.len()].copy_from_slice(&value);
         }
-        2 | 3 if !is_string => {
+        3 if !is_string => {
+            // Some of them twice.
+            let pairs: Vec<(Vec<u8>, Vec<u8>)> = (0..1 + random.below(6))
+                .map(|_| (random.below(6).to_string().into(), vec![b'w'; random.below(30) as usize]))
+                .collect();
+            let added = keyspace.set_fields(at, pairs.iter().map(|(field, value)| (&**field, &**value)));
+            let held = &mut model.0.entry(key).or_insert((Held::Hash(BTreeMap::new()), None)).0;
+            let Held::Hash(fields) = held else { unreachable!() };
+            let is_new = |(field, value)| fields.insert(field, (value, None)).is_none();
+            assert_eq!(added, pairs.into_iter().map(is_new).filter(|is_new| *is_new).count());
+        }
+        2 if !is_string => {
             let added = keyspace.set_field(at, &field, &value);
             let held = &mut model.0.entry(key).or_insert((Held::Hash(BTreeMap::new()), None)).0;
             let Held::Hash(fields) = held else { unreachable!() };

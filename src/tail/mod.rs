@@ -23,6 +23,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use crate::format::commits::Commit;
 use crate::format::log::LogPosition;
 
+/// So often a reader lets others have its core while a commit is waking up: about a millisecond where nobody wants it.
+const WAKING_TURNS_MAX: usize = 2_000;
 /// Rows that are visited while a segment is held still: a commit waits no longer.
 pub const ROWS_HELD: usize = 2_048;
 
@@ -32,6 +34,8 @@ pub struct TailSegment {
     /// The log segment whose rows these are.
     segment: u32,
     views: RwLock<HashMap<u32, TailView>>,
+    /// Changes of these that wait for readers.
+    waiting: AtomicUsize,
     commits: RwLock<Vec<Commit>>,
     bytes: AtomicUsize,
 }
@@ -39,7 +43,13 @@ pub struct TailSegment {
 impl TailSegment {
     /// An empty index of log segment `segment`.
     pub fn new(segment: u32) -> Self {
-        TailSegment { segment, views: RwLock::default(), commits: RwLock::default(), bytes: AtomicUsize::new(0) }
+        TailSegment {
+            segment,
+            views: RwLock::default(),
+            waiting: AtomicUsize::new(0),
+            commits: RwLock::default(),
+            bytes: AtomicUsize::new(0),
+        }
     }
 
     /// The log segment whose rows these are.
@@ -60,7 +70,9 @@ impl TailSegment {
 
     /// Does something to a view's rows, and counts what memory they take from then on.
     fn change<T>(&self, view: u32, change: impl FnOnce(&mut TailView) -> T) -> T {
+        self.waiting.fetch_add(1, Ordering::Release);
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Release);
         let (tail, before) = match views.entry(view) {
             Entry::Occupied(tail) => {
                 let tail = tail.into_mut();
@@ -101,8 +113,16 @@ impl TailSegment {
         self.commits.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The views' rows, held still while the guard lives.
+    /// The views' rows, held still while the guard lives. A commit that waits goes first.
     pub fn read(&self) -> RwLockReadGuard<'_, HashMap<u32, TailView>> {
+        // The lock that a reader gives back is anybody's until who waits for it is awake, and a reader who takes it again at once is there
+        // before: the commit would wait for all its rounds. No longer than that takes, as others may hold the lock meanwhile.
+        for _ in 0..WAKING_TURNS_MAX {
+            if self.waiting.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            std::thread::yield_now();
+        }
         self.views.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

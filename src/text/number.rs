@@ -24,11 +24,31 @@ pub(super) fn parse_integer<T: std::str::FromStr + TryFrom<i128>>(text: &str) ->
     whole.parse().ok()
 }
 
-pub(super) fn format_f64(value: f64) -> String {
-    match serde_json::Number::from_f64(value) {
-        Some(number) => number.to_string(),
-        None => not_finite(value).to_owned(),
+/// A float64 as text: the shortest digits that are read as this number again.
+pub(crate) struct F64Text {
+    buffer: zmij::Buffer,
+    value: f64,
+}
+
+impl F64Text {
+    /// Of this number.
+    #[inline]
+    pub fn new(value: f64) -> F64Text {
+        F64Text { buffer: zmij::Buffer::new(), value }
     }
+
+    /// The text.
+    #[inline]
+    pub fn as_str(&mut self) -> &str {
+        match self.value.is_finite() {
+            true => self.buffer.format_finite(self.value),
+            false => not_finite(self.value),
+        }
+    }
+}
+
+pub(super) fn format_f64(value: f64) -> String {
+    F64Text::new(value).as_str().to_owned()
 }
 
 pub(super) fn format_f32(value: f32) -> String {

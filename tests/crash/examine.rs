@@ -272,6 +272,10 @@ fn check_known_at(
     // One that was not answered may be told of before it is visible.
     let is_known = |act: &&Act| presence[index] && !act.is_concurrent && act.outcome != Outcome::Open;
     let Some(act) = model.acts.get(index).filter(is_known) else { return Ok(()) };
+    // Whether one of keys alone is there, who only reads has not seen.
+    if !act.shows_rows() && !shows_keys(store) {
+        return Ok(());
+    }
     let (known_at, known) = match (&act.kind, act.outcome, dice.below(3)) {
         (Kind::Snapshot(name), ..) => (KnownAt::Snapshot(name.clone()), index),
         (_, Outcome::Done { seq }, 0 | 1) => (KnownAt::Seq(seq), index + 1),
@@ -287,6 +291,11 @@ fn check_known_at(
     check_keys(store, model, presence, Some((&known_at, known)))
 }
 
+/// Whether the keyspace can be asked for: not by who only reads.
+fn shows_keys(store: &Store) -> bool {
+    !matches!(store.keyspace(), Err(error) if error.to_string().contains("opened for reading"))
+}
+
 /// The keys that these acts leave, or the first of them that were known. Who only reads has none.
 fn check_keys(
     store: &Store,
@@ -294,8 +303,7 @@ fn check_keys(
     presence: &[bool],
     known: Option<(&KnownAt, usize)>,
 ) -> Result<(), Trouble> {
-    let is_writer = !matches!(store.keyspace(), Err(error) if error.to_string().contains("opened for reading"));
-    if !is_writer || model.acts.iter().all(|act| act.keys.is_empty()) {
+    if !shows_keys(store) || model.acts.iter().all(|act| act.keys.is_empty()) {
         return Ok(());
     }
     let acts = model.present(presence, known.map_or(model.acts.len(), |(_, known)| known));

@@ -137,6 +137,11 @@ pub struct Act {
 }
 
 impl Act {
+    /// Whether it shows to who cannot ask for keys.
+    pub fn shows_rows(&self) -> bool {
+        !self.rows.is_empty() || self.keys.is_empty()
+    }
+
     /// The last number it is known to have been given.
     pub fn seq(&self) -> u64 {
         if let Outcome::Done { seq } = self.outcome { seq } else { 0 }

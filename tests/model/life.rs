@@ -332,8 +332,12 @@ impl Life {
         let row = |row: &NewRow| row_of(picked, row, &self.keys);
         let mut files: Vec<Vec<Row>> = files.iter().map(|file| file.iter().map(row).collect()).collect();
         let stored = self.oracle.rows.iter().rev().filter(|row| row.view == id).take(stored).cloned();
-        // Files say nothing of deadlines, and of what is absent that it is null.
-        let stored = stored.map(|row| Row { marks: Marks::default(), ..row });
+        // Files say nothing of deadlines, of what is absent that it is null, and where one instant is that of all rows, no time.
+        let time = match definition.source.event_timestamp {
+            EventTime::Constant(time) => Some(time),
+            EventTime::Column(_) => None,
+        };
+        let stored = stored.map(|row| Row { marks: Marks::default(), event_ts: time.unwrap_or(row.event_ts), ..row });
         files.last_mut().unwrap().extend(stored);
         if definition.has_created() {
             // An import wants to be told when a delete was created.

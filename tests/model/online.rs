@@ -135,14 +135,17 @@ impl Life {
         keys.into_iter().map(|key| names.clone().map(|(name, _)| name.clone()).zip(key).collect()).collect()
     }
 
-    /// When every row lies before the clock, nothing is left to history.
+    /// When every row lies before the clock, nothing but deadlines is left to history.
     fn check_is_from_table(&self, row: &OnlineRow<'_>, resolved: &[Resolved], entity: &[(String, Value)]) {
         let mut index = 0;
         for Resolved { view, columns, features, .. } in resolved {
             let value = |column: &String| entity.iter().find(|(name, _)| name == column).unwrap().1.clone();
             let key: Vec<Value> = columns.iter().map(value).collect();
-            let has_rows = self.oracle.rows.iter().any(|row| row.view == view.id && row.key == key);
-            assert_eq!(row.is_from_latest_table(index), has_rows, "{entity:?}: whether it is out of the table");
+            let rows = self.oracle.rows.iter().filter(|row| row.view == view.id && row.key == key);
+            let greatest = rows.max_by_key(|row| (row.event_ts, row.created, row.seq));
+            let is_there =
+                greatest.is_some_and(|row| row.marks.deadline.is_none() && row.marks.field_deadlines.is_empty());
+            assert_eq!(row.is_from_latest_table(index), is_there, "{entity:?}: whether it is out of the table");
             index += features.len();
         }
     }

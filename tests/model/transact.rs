@@ -56,7 +56,7 @@ fn change(keyspace: &mut Keyspace, of: &Name, act: &KeyAct, changes: &[(Name, Ch
     match (act, change) {
         (KeyAct::Rename(_), _) => assert!(keyspace.rename(key, first)),
         (KeyAct::Copy(_), _) => assert!(keyspace.copy(key, first)),
-        (_, Change::Set(bytes, deadline)) => keyspace.set_string(key, bytes.clone(), *deadline),
+        (_, Change::Set(bytes, deadline)) => drop(keyspace.set_string(key, bytes.clone(), *deadline)),
         (_, Change::Write(offset, bytes)) => assert!(keyspace.write_string(key, *offset, bytes)),
         (_, Change::SetFields(fields)) => fields.iter().for_each(|(field, value)| {
             keyspace.set_field(key, field, value);

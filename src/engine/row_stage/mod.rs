@@ -60,6 +60,11 @@ impl RowStage {
         self.staged.bytes() >= GROUP_BYTES
     }
 
+    /// Whether this group has written a row of an entity: where it has not, reads of now answer what [`RowStage::row`] would.
+    pub fn has_written(&self, view: &EntityView, key: &[u8]) -> bool {
+        self.staged.has(view.id(), (self.hash(key), key))
+    }
+
     /// An entity's row as a read at `at` answers it, rows of this group included; `None`: it is not there, was deleted, or is too old.
     ///
     /// # Errors
@@ -156,7 +161,7 @@ impl RowStage {
         };
         let mut record = Vec::new();
         push_record(&RowHead { created, ..*head }, key, fields, image, &mut record)?;
-        self.staged.push(view.id(), (hash, key), (at, created), &record);
+        self.staged.push(view.id(), hash, (at, created), &record);
         Ok(())
     }
 

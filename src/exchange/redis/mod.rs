@@ -14,7 +14,8 @@ mod taking;
 mod target;
 mod url;
 
-#[cfg(all(test, feature = "resp"))]
+#[cfg(test)]
+#[cfg(feature = "resp")]
 mod tests;
 
 pub use export::{RedisExportOptions, RedisExportReport};

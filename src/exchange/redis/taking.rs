@@ -202,12 +202,12 @@ impl Rows {
         let now = now.max(store.now());
         let Some(row) = online.get(&encoded, now)?.to_entity_row() else { return Ok(false) };
         let fields = definition.features.iter().zip(&row.fields).zip(values);
-        let is_same = fields.map(|((feature, field), value)| {
+        let mut is_same = fields.map(|((feature, field), value)| {
             let text =
                 |value: Option<&Value>| is_shown(value).map(|value| to_bytes(&feature.dtype, value).into_owned());
             text(field.value.as_ref()) == text(Some(value))
         });
-        Ok(is_same.fold(true, |all, same| all && same))
+        Ok(is_same.all(|is_same| is_same))
     }
 
     /// Gives the writer what was collected.

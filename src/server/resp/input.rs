@@ -8,39 +8,139 @@ use super::protocol::{ParseLimits, Parsed, Parser, ProtocolError};
 /// So much is asked for at a time, at least.
 pub const READ_BYTES: usize = 64 << 10;
 
+/// So many commands of a pipeline are found before the first of them is done,
+const AHEAD_MAX: usize = 16;
+/// and no more once they have so many arguments.
+const AHEAD_ARGUMENTS_MAX: usize = 256;
+
 /// Bytes that came, and how far they were looked at.
 #[derive(Debug, Default)]
 pub struct Input {
     bytes: Vec<u8>,
     /// Where the first command begins that was not done.
     start: usize,
+    /// Commands from there on.
+    ahead: Ahead,
+    /// Of what comes after these.
     parser: Parser,
-    /// The length of that command, once it was found.
+    /// The length of the command that it found.
     found: Option<usize>,
+    /// That the stream is out of step there.
+    error: Option<ProtocolError>,
+}
+
+/// Commands that were found and are not done.
+#[derive(Debug, Default)]
+struct Ahead {
+    /// Where arguments lie, each from its command's first byte on.
+    arguments: Vec<Range<usize>>,
+    /// Which of these are a command's, and how many bytes it takes.
+    commands: Vec<(Range<usize>, usize)>,
+    /// The first that is not done.
+    next: usize,
+    /// Nobody asked for all of them yet.
+    is_new: bool,
+}
+
+impl Ahead {
+    fn waiting(&self) -> &[(Range<usize>, usize)] {
+        &self.commands[self.next..]
+    }
+
+    fn push(&mut self, arguments: &[Range<usize>], bytes: usize) {
+        let first = self.arguments.len();
+        self.arguments.extend_from_slice(arguments);
+        self.commands.push((first..self.arguments.len(), bytes));
+    }
+
+    fn is_full(&self) -> bool {
+        self.commands.len() >= AHEAD_MAX || self.arguments.len() >= AHEAD_ARGUMENTS_MAX
+    }
+
+    fn clear(&mut self) {
+        self.arguments.clear();
+        self.commands.clear();
+        (self.next, self.is_new) = (0, false);
+    }
+
+    fn capacity(&self) -> usize {
+        self.arguments.capacity() * size_of::<Range<usize>>()
+            + self.commands.capacity() * size_of::<(Range<usize>, usize)>()
+    }
 }
 
 impl Input {
-    /// Finds the next command, if all of it is there. It is found again until it is done.
+    /// Finds the next command, if all of it is there. It is found again until it is done. Where `looks_ahead`, those behind it are found
+    /// with it.
     ///
     /// # Errors
     /// The stream is out of step.
-    pub fn find(&mut self, limits: &ParseLimits) -> Result<bool, ProtocolError> {
-        if self.found.is_none()
-            && let Parsed::Command { bytes } = self.parser.parse(&self.bytes[self.start..], limits)?
-        {
-            self.found = Some(bytes);
+    pub fn find(&mut self, limits: &ParseLimits, looks_ahead: bool) -> Result<bool, ProtocolError> {
+        if !self.ahead.waiting().is_empty() || self.found.is_some() {
+            return Ok(true);
         }
-        Ok(self.found.is_some())
+        self.ahead.clear();
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let mut at = self.start;
+        loop {
+            let bytes = match self.parser.parse(&self.bytes[at..], limits) {
+                Ok(Parsed::Command { bytes }) => bytes,
+                Ok(Parsed::Incomplete) => break,
+                // Those before it are done first.
+                Err(error) if at > self.start => {
+                    self.error = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            // The words of an inline command are the parser's own.
+            let Some(arguments) = self.parser.places().filter(|_| looks_ahead) else {
+                self.found = Some(bytes);
+                return Ok(true);
+            };
+            self.ahead.push(arguments, bytes);
+            at += bytes;
+            if self.ahead.is_full() {
+                break;
+            }
+        }
+        self.ahead.is_new = self.ahead.commands.len() > 1;
+        Ok(!self.ahead.commands.is_empty())
     }
 
     /// The arguments of the command that was found.
     pub fn arguments(&self) -> Arguments<'_> {
-        self.parser.arguments(&self.bytes[self.start..])
+        match self.ahead.waiting() {
+            [(places, _), ..] => Arguments::new(&self.bytes[self.start..], &self.ahead.arguments[places.clone()]),
+            [] => self.parser.arguments(&self.bytes[self.start..]),
+        }
+    }
+
+    /// The first arguments after their names of all commands that were found together, once: most often their keys.
+    pub fn keys_ahead(&mut self) -> impl Iterator<Item = &[u8]> {
+        let is_new = std::mem::take(&mut self.ahead.is_new);
+        let Input { bytes, start, ahead, .. } = &*self;
+        let commands = if is_new { ahead.waiting() } else { &[] };
+        let starts = commands.iter().scan(*start, |start, (_, bytes)| {
+            *start += bytes;
+            Some(*start - bytes)
+        });
+        commands.iter().zip(starts).filter_map(|((places, _), start)| {
+            let place = ahead.arguments[places.clone()].get(1)?;
+            Some(&bytes[start..][place.clone()])
+        })
     }
 
     /// The command that was found is done.
     pub fn consume(&mut self) {
-        self.start += self.found.take().unwrap_or(0);
+        if let [(_, bytes), ..] = self.ahead.waiting() {
+            self.start += bytes;
+            self.ahead.next += 1;
+        } else {
+            self.start += self.found.take().unwrap_or(0);
+        }
     }
 
     /// Bytes that wait.
@@ -50,7 +150,7 @@ impl Input {
 
     /// Bytes of memory that are kept.
     pub fn capacity(&self) -> usize {
-        self.bytes.capacity() + self.parser.capacity()
+        self.bytes.capacity() + self.parser.capacity() + self.ahead.capacity()
     }
 
     /// The buffer to read into, with room behind what is there. It grows with what came, never at once to what was announced.
@@ -65,15 +165,17 @@ impl Input {
         if self.bytes.capacity() == 0 {
             self.bytes = spare.pop().unwrap_or_default();
         }
-        let expected = self.parser.bytes_expected(&self.bytes).min(self.bytes.len());
+        let found: usize = self.ahead.waiting().iter().map(|(_, bytes)| bytes).sum();
+        let expected = self.parser.bytes_expected(&self.bytes[found..]).min(self.bytes.len());
         self.bytes.reserve(expected.max(READ_BYTES));
         &mut self.bytes
     }
 
     /// Gives the buffer back, which idle connections do without; what waits in it is kept in a smaller one, if it is little.
     pub fn release(&mut self, spare: &mut Vec<Vec<u8>>) {
-        if self.found.is_none() {
+        if self.found.is_none() && self.ahead.waiting().is_empty() {
             self.parser.trim();
+            self.ahead = Ahead::default();
         }
         let len = self.len();
         if len >= READ_BYTES / 4 {
@@ -131,25 +233,63 @@ mod tests {
         let (mut input, mut spare) = (Input::default(), Vec::new());
         input.room(&mut spare).extend_from_slice(b"PING\r\nPI");
         let limits = ParseLimits::AUTHENTICATED;
-        assert_eq!(input.find(&limits), Ok(true));
+        assert_eq!(input.find(&limits, true), Ok(true));
         assert_eq!(input.arguments().at(0), b"PING");
         input.consume();
-        assert_eq!(input.find(&limits), Ok(false));
+        assert_eq!(input.find(&limits, true), Ok(false));
         input.release(&mut spare);
         assert_eq!((input.len(), spare.len()), (2, 1));
         assert!(input.capacity() < 64);
         input.room(&mut spare).extend_from_slice(b"NG\r\n");
-        assert_eq!(input.find(&limits), Ok(true));
+        assert_eq!(input.find(&limits, true), Ok(true));
         input.consume();
         input.release(&mut spare);
         assert_eq!(input.capacity(), 0);
     }
 
     #[test]
+    fn commands_are_the_same_whether_they_are_found_one_by_one_or_together() {
+        let mut stream = Vec::new();
+        for n in 0..40 {
+            stream.extend(format!("*2\r\n$3\r\nGET\r\n$2\r\n{n:02}\r\n").into_bytes());
+            if n % 7 == 3 {
+                stream.extend_from_slice(b"GET 'in line'\r\n\r\n");
+            }
+        }
+        stream.extend_from_slice(b"*1\r\n$1\r\na\r\n*1\r\n!x\r\n");
+        let read = |step: usize, looks_ahead: bool| {
+            let (mut input, mut spare, mut commands) = (Input::default(), Vec::new(), Vec::new());
+            for part in stream.chunks(step) {
+                input.room(&mut spare).extend_from_slice(part);
+                loop {
+                    match input.find(&ParseLimits::AUTHENTICATED, looks_ahead) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => return (commands, error),
+                    }
+                    let next = input.arguments().from(1).next().map(<[u8]>::to_vec);
+                    let keys: Vec<Vec<u8>> = input.keys_ahead().map(<[u8]>::to_vec).collect();
+                    assert!(keys.is_empty() || keys.first() == next.as_ref(), "{keys:?}");
+                    commands.push(input.arguments().from(0).map(<[u8]>::to_vec).collect::<Vec<_>>());
+                    input.consume();
+                }
+                input.release(&mut spare);
+            }
+            panic!("the stream ends out of step");
+        };
+        let expected = read(1, false);
+        assert_eq!(expected.0.len(), 40 + 2 * 6 + 1);
+        for step in [1, 5, 100, stream.len()] {
+            assert_eq!(read(step, true), expected, "{step} bytes at a time");
+            assert_eq!(read(step, false), expected, "{step} bytes at a time, one by one");
+        }
+    }
+
+    #[test]
     fn a_length_that_was_announced_takes_no_memory_before_its_bytes_come() {
         let (mut input, mut spare) = (Input::default(), Vec::new());
         input.room(&mut spare).extend_from_slice(b"*2\r\n$3\r\nGET\r\n$500000000\r\nabc");
-        assert_eq!(input.find(&ParseLimits::AUTHENTICATED), Ok(false));
+        assert_eq!(input.find(&ParseLimits::AUTHENTICATED, true), Ok(false));
         input.room(&mut spare);
         assert!(input.capacity() <= 4 * READ_BYTES, "{}", input.capacity());
     }

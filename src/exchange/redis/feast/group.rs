@@ -43,17 +43,20 @@ impl FeastView {
     }
 
     /// Names and types of the join keys, in the order of their names.
-    pub fn sorted_keys(&self) -> Vec<(String, DataType)> {
+    pub fn sorted_keys(&self) -> JoinKeys {
         self.order.iter().map(|&key| self.view.definition().join_keys[key].clone()).collect()
     }
 }
+
+/// Names and types, in the order of the names.
+type JoinKeys = Vec<(String, DataType)>;
 
 /// Views by their join keys.
 ///
 /// # Errors
 /// Feast has no such join keys; two features have one field.
 pub(in super::super) fn groups<'a>(views: impl IntoIterator<Item = (usize, &'a EntityView)>) -> Result<Vec<Group>> {
-    let mut groups: Vec<(Vec<(String, DataType)>, Vec<FeastView>)> = Vec::new();
+    let mut groups: Vec<(JoinKeys, Vec<FeastView>)> = Vec::new();
     for (place, view) in views {
         let definition = view.definition();
         if let Some((name, dtype)) = definition.join_keys.iter().find(|(_, dtype)| !has_join_key(dtype)) {
@@ -68,7 +71,7 @@ pub(in super::super) fn groups<'a>(views: impl IntoIterator<Item = (usize, &'a E
             None => groups.push((keys, vec![view])),
         }
     }
-    let group = |(keys, views): (Vec<(String, DataType)>, Vec<FeastView>)| {
+    let group = |(keys, views): (JoinKeys, Vec<FeastView>)| {
         check_fields(&views)?;
         let names: Vec<String> = keys.into_iter().map(|(name, _)| name).collect();
         let names = if names.is_empty() { vec![NO_ENTITY.to_owned()] } else { names };

@@ -6,11 +6,9 @@ use crate::keyspace::{Key, KeyValue, Keyspace};
 impl Writer<'_> {
     /// Gives a key a string, whatever it held; `event` tells of it.
     pub fn set_string(&mut self, name: &[u8], bytes: Vec<u8>, deadline: Option<i64>, event: &'static str) {
-        let (database, now) = (self.database, self.now);
-        let keyspace = self.change(database, name);
-        let is_new = keyspace.get((database, name), now).is_none();
-        keyspace.set_string((database, name), bytes, deadline);
-        if is_new {
+        let database = self.database;
+        // What is past its deadline is gone by now.
+        if self.change(database, name).set_string((database, name), bytes, deadline) {
             self.notify(EventClass::New, "new", database, name);
         }
         self.notify(EventClass::String, event, database, name);

@@ -46,7 +46,7 @@ pub(super) fn to_row(
     };
     if let Some(hash) = hash {
         for (name, _) in hash.iter(event_ts) {
-            served.feature(name)?;
+            served.feature(name, 0)?;
         }
     }
     let mut row =

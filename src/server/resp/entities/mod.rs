@@ -6,12 +6,12 @@
 mod as_of;
 mod key;
 mod list;
+mod names;
 mod read;
 mod text;
 mod write;
 
-use std::collections::HashMap;
-
+use self::names::FeatureNames;
 pub use self::read::Source;
 use super::command::{Arguments, Command, Refusal};
 use crate::definition::ViewKind;
@@ -48,7 +48,7 @@ struct Served {
     /// How errors call it.
     name: String,
     /// Features by name.
-    features: HashMap<Box<[u8]>, usize>,
+    features: FeatureNames,
     /// Reads its rows of now; made at first use.
     online: Option<Box<OnlineHandle>>,
 }
@@ -185,8 +185,8 @@ fn is_of_strings(command: &Command) -> bool {
 impl Served {
     fn new(view: EntityView) -> Served {
         let definition = view.definition();
-        let names = definition.features.iter().map(|feature| Box::from(feature.name.as_bytes()));
-        Served { name: definition.reference_text(), features: names.zip(0..).collect(), online: None, view }
+        let features = FeatureNames::new(definition.features.iter().map(|feature| feature.name.as_str()));
+        Served { name: definition.reference_text(), features, online: None, view }
     }
 
     /// Whether its rows are events.
@@ -194,12 +194,12 @@ impl Served {
         self.view.definition().kind == ViewKind::Event
     }
 
-    /// The place of a feature.
+    /// The place of a feature, which may be `next`.
     ///
     /// # Errors
     /// There is no such feature.
-    fn feature(&self, name: &[u8]) -> Result<usize, Refusal> {
-        self.features.get(name).copied().ok_or_else(|| {
+    fn feature(&self, name: &[u8], next: usize) -> Result<usize, Refusal> {
+        self.features.find(name, next).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
             let known = self.view.definition().features.iter().map(|feature| feature.name.as_str());
             let near = crate::error::nearest(&name, known).map(|near| format!("; did you mean {near}?"));

@@ -9,8 +9,9 @@ use crate::join::pick::Status;
 use crate::keyspace::PackedLimits;
 use crate::server::resp::command::{Arguments, Command, Outcome, Reader, Refusal};
 use crate::server::resp::protocol::ReplyBuffer;
-use crate::text::to_bytes;
+use crate::text::{F64Text, to_bytes};
 use crate::time::Timestamp;
+use crate::value::DataType;
 
 /// Where a command finds rows.
 #[derive(Debug)]
@@ -74,17 +75,18 @@ impl Entities {
 
     /// The row of the entity whose key was found last, as a read at the source's instant answers it.
     pub(super) fn row(&mut self, view: usize, source: &Source<'_>) -> Result<Option<EntityRow>, Refusal> {
-        match source {
-            Source::Stage(rows) => {
-                rows.row(&self.views[view].view, &self.key, rows.now).map_err(|error| refusal_of(&error))
+        let now = match source {
+            Source::Stage(rows) if rows.has_written(&self.views[view].view, &self.key) => {
+                return rows.row(&self.views[view].view, &self.key, rows.now).map_err(|error| refusal_of(&error));
             }
-            Source::Online(now) => {
-                let online = self.views[view].online(&self.store)?;
-                let key = online.encoded_key(&self.key);
-                let row = online.get(&key, Timestamp(*now)).map_err(|error| refusal_of(&error))?;
-                Ok(row.to_entity_row())
-            }
-        }
+            // Everything before the group is committed, and the latest table has it at hand.
+            Source::Stage(rows) => rows.now,
+            Source::Online(now) => *now,
+        };
+        let online = self.views[view].online(&self.store)?;
+        let key = online.encoded_key(&self.key);
+        let row = online.get(&key, Timestamp(now)).map_err(|error| refusal_of(&error))?;
+        Ok(row.to_entity_row())
     }
 
     /// Answers the fields that the arguments from the third on name.
@@ -101,9 +103,13 @@ impl Entities {
             let Served { features, online: Some(online), .. } = served else { return Ok(()) };
             let key = online.encoded_key(&self.key);
             let row = online.get(&key, Timestamp(*now)).map_err(|error| refusal_of(&error))?;
+            let mut next = 0;
             for name in arguments.from(2) {
-                match features.get(name) {
-                    Some(&feature) => answer_online(&row, feature, reply),
+                match features.find(name, next) {
+                    Some(feature) => {
+                        answer_online(&row, feature, reply);
+                        next = feature + 1;
+                    }
                     None if name == EVENT_TIME_FIELD => answer_time(row.event_time(), reply),
                     None => reply.null(),
                 }
@@ -112,13 +118,13 @@ impl Entities {
         }
         let row = self.row(view, source)?;
         let served = &self.views[view];
-        for name in arguments.from(2) {
-            let (Some(row), feature) = (&row, served.features.get(name)) else {
+        for (next, name) in arguments.from(2).enumerate() {
+            let (Some(row), feature) = (&row, served.features.find(name, next)) else {
                 reply.null();
                 continue;
             };
             match feature {
-                Some(&feature) => {
+                Some(feature) => {
                     let dtype = &served.view.definition().features[feature].dtype;
                     let value = row.fields[feature].value.as_ref().filter(|value| !value.is_null());
                     reply.bulk_or_null(value.map(|value| to_bytes(dtype, value)).as_deref());
@@ -132,12 +138,18 @@ impl Entities {
 }
 
 fn answer_online(row: &OnlineRow<'_>, feature: usize, reply: &mut ReplyBuffer) {
-    if let Some(text) = row.str(feature) {
-        reply.bulk(text.as_bytes());
-    } else if row.status(feature).0 == Status::Present {
-        reply.bulk(&to_bytes(row.dtype(feature), &row.value(feature)));
-    } else {
-        reply.null();
+    match row.dtype(feature) {
+        DataType::Float64 => match row.f64(feature) {
+            Some(value) => reply.bulk(F64Text::new(value).as_str().as_bytes()),
+            None => reply.null(),
+        },
+        DataType::Int64 => match row.i64(feature) {
+            Some(value) => reply.bulk_integer(value),
+            None => reply.null(),
+        },
+        DataType::String => reply.bulk_or_null(row.str(feature).map(str::as_bytes)),
+        dtype if row.status(feature).0 == Status::Present => reply.bulk(&to_bytes(dtype, &row.value(feature))),
+        _ => reply.null(),
     }
 }
 

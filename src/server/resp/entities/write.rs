@@ -63,15 +63,18 @@ impl Entities {
                 event_ts = Some(moment(text, &format!("{}:_ts", served.name))?);
                 continue;
             }
-            let feature = served.feature(name)?;
+            let feature = served.feature(name, values.len())?;
             let about = &served.view.definition().features[feature];
             values.push((feature, from_bytes(&about.dtype, text, || format!("{}:{}", served.name, about.name))?));
         }
         if values.is_empty() {
             return Err(Refusal::new(format!("ERR {} is to be given a feature beside _ts", served.name)));
         }
-        let found =
-            rows.row(&served.view, &self.key, event_ts.unwrap_or(rows.now)).map_err(|error| refusal_of(&error))?;
+        let found = match event_ts {
+            Some(at) => rows.row(&served.view, &self.key, at).map_err(|error| refusal_of(&error))?,
+            None => self.row(view, &Source::Stage(rows))?,
+        };
+        let served = &self.views[view];
         // Another event is no change of the one before it.
         let before = found.filter(|found| !served.view.is_another_event(found, &values));
         let is_new = before.is_none();

@@ -14,8 +14,9 @@ pub fn get(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer)
 pub fn get_many(keys: &Reader<'_>, arguments: Arguments<'_>, reply: &mut ReplyBuffer) -> Outcome {
     let hash = keys.hash(arguments.at(1))?;
     reply.array(arguments.len() - 2);
+    let mut next = 0;
     for field in arguments.from(2) {
-        reply.bulk_or_null(hash.and_then(|hash| hash.get(field, keys.now)));
+        reply.bulk_or_null(hash.and_then(|hash| hash.get_from(&mut next, field, keys.now)));
     }
     Ok(())
 }

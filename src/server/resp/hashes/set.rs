@@ -23,12 +23,10 @@ fn set_pairs(keys: &mut Writer<'_>, arguments: Arguments<'_>, command: &str) -> 
     }
     let (database, name) = (keys.database, arguments.at(1));
     let keyspace = keys.hash_to_fill(name)?;
-    let mut added = 0;
-    for at in (2..arguments.len()).step_by(2) {
-        added += i64::from(keyspace.set_field((database, name), arguments.at(at), arguments.at(at + 1)));
-    }
+    let pairs = (2..arguments.len()).step_by(2).map(|at| (arguments.at(at), arguments.at(at + 1)));
+    let added = keyspace.set_fields((database, name), pairs);
     keys.notify(EventClass::Hash, "hset", database, name);
-    Ok(added)
+    Ok(i64::try_from(added).unwrap_or(i64::MAX))
 }
 
 /// `HSETNX key field value`

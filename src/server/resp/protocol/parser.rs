@@ -140,6 +140,12 @@ impl Parser {
         Arguments::new(if self.is_inline { &self.words } else { input }, &self.arguments)
     }
 
+    /// Where the arguments of the command that was found lie, from its first byte on; `None` of an inline command.
+    #[inline]
+    pub fn places(&self) -> Option<&[Range<usize>]> {
+        (!self.is_inline).then_some(&*self.arguments)
+    }
+
     /// Bytes that a command which is half there is known to take beyond the input, at least: room for them spares copying.
     pub fn bytes_expected(&self, input: &[u8]) -> usize {
         match self.state {

@@ -284,8 +284,13 @@ impl Session {
             if state.replies.bytes().len() >= pause {
                 return BatchEnd::Full;
             }
-            match input.find(&state.limits(shared)) {
-                Ok(true) => {}
+            // Before it authenticated, what it may send is less than it may be after that.
+            match input.find(&state.limits(shared), state.grant.is_some()) {
+                Ok(true) => {
+                    if let Some((keyspace, _)) = keys.look() {
+                        keyspace.fetch(state.database, input.keys_ahead());
+                    }
+                }
                 Ok(false) => return BatchEnd::Drained,
                 Err(error) => {
                     state.replies.error(format!("ERR Protocol error: {error}"));
