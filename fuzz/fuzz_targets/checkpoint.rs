@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use asof::disk::{Disk, MemDisk};
-use asof::format::checkpoint::{BLOCK_HEADER_BYTES, BlockHeader, BlockKind, HEADER_BYTES, Header};
+use asof::format::checkpoint::{BLOCK_HEADER_BYTES, BlockHeader, HEADER_BYTES, Header};
 use asof::format::keyspace::Change;
 use asof::keyspace::checkpoint::{Checkpoint, CheckpointWriter, FILE_NAME};
 use asof::keyspace::{Keyspace, Restoring};
@@ -55,7 +55,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let keyspace = restoring.finish();
     keyspace.begin_walk();
-    while keyspace.walk_on(100).expect("names that were read can be written").is_some() {}
+    while keyspace.next_of_walk(100).expect("names that were read can be written").is_some() {}
     keyspace.end_walk();
 });
 
@@ -64,9 +64,17 @@ fn mend(file: &mut [u8]) {
     let len = file.len() as u64;
     let Some((header, blocks)) = file.split_first_chunk_mut::<HEADER_BYTES>() else { return };
     let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"));
-    let (first_seq, last_seq, commit_seq, block_count) = (word(32), word(40), word(48), word(72));
-    let mended =
-        Header { uuid: UUID, first_seq, last_seq, commit_seq, commit_at_us: 0, file_bytes: len, block_count };
+    let (first_seq, last_seq, commit_seq, block_count) = (word(32), word(40), word(48), word(80));
+    let mended = Header {
+        uuid: UUID,
+        first_seq,
+        last_seq,
+        commit_seq,
+        commit_at_us: 0,
+        forgotten_at_us: word(64).cast_signed(),
+        file_bytes: len,
+        block_count,
+    };
     *header = mended.encode();
     let (mut rest, mut at) = (blocks, HEADER_BYTES as u64);
     while let Some((header, after)) = rest.split_first_chunk_mut::<BLOCK_HEADER_BYTES>() {
@@ -97,20 +105,20 @@ fn sound() -> Vec<u8> {
     let mut writer = CheckpointWriter::create(&disk, LATEST.as_ref()).expect("a disk in memory");
     keys.begin_walk();
     let mut seq = 1;
-    while let Some(step) = keys.walk_on(2_000).expect("short names") {
-        writer.push(BlockKind::Walked, &step, seq).expect("a disk in memory");
+    while let Some((kind, step)) = keys.next_of_walk(2_000).expect("short names") {
+        writer.push(kind, &step, seq).expect("a disk in memory");
         seq += 1;
         keys.copy((0, b"string"), (0, b"copy"));
     }
-    while let Some(step) = keys.walk_again_on(2_000).expect("short names") {
-        writer.push(BlockKind::Again, &step, seq).expect("a disk in memory");
-    }
+    let (kind, step) = keys.last_of_walk().expect("short names");
+    writer.push(kind, &step, seq).expect("a disk in memory");
     let header = Header {
         uuid: UUID,
         first_seq: 1,
         last_seq: seq,
         commit_seq: seq,
         commit_at_us: 0,
+        forgotten_at_us: 0,
         file_bytes: 0,
         block_count: 0,
     };

@@ -108,12 +108,14 @@ impl Engine {
         }
         let Restored { keyspace, checkpoint, row_bytes } =
             self.reads.keyspace_on_disk(&self.reads.picture()).restore()?;
+        // What the checkpoint has not, as it went by itself, all rows have until that time.
+        let now = core.state.ingested_at_us.max(keyspace.forgotten_at());
         let live = LiveKeyspace {
             keyspace: RwLock::new(keyspace),
             ticket: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             fate: Mutex::default(),
-            now: AtomicI64::new(core.state.ingested_at_us),
+            now: AtomicI64::new(now),
             checkpoint: Mutex::new(Kept::new(checkpoint)),
             rows_since: AtomicU64::new(row_bytes),
             checkpoint_asked_for: AtomicBool::new(false),

@@ -54,6 +54,8 @@ pub struct Keyspace {
     ticket: u64,
     records: Records,
     undo: Vec<Undo>,
+    /// The latest time at which something was forgotten that went by itself.
+    forgotten_at: i64,
     /// Whoever walks over the keys while they change does so between groups, and changes none.
     walk: Mutex<Option<Walk>>,
 }
@@ -86,6 +88,7 @@ impl Keyspace {
             ticket: 0,
             records: Records::new(),
             undo: Vec::new(),
+            forgotten_at: i64::MIN,
             walk: Mutex::new(None),
         }
     }
@@ -189,6 +192,12 @@ impl Keyspace {
         self.first_to_go().map(|(deadline, ..)| deadline)
     }
 
+    /// The latest time at which something was forgotten that went by itself, `i64::MIN` where nothing was: no change may have an earlier one,
+    /// or who does it to what all rows say does it to something else.
+    pub fn forgotten_at(&self) -> i64 {
+        self.forgotten_at
+    }
+
     /// Removes a key or fields that are past their deadline at `now`. Gives what was removed, `None` when nothing is left to be. It
     /// is not undone: call it between groups.
     pub fn remove_expired(&mut self, now: i64) -> Option<Expired> {
@@ -209,6 +218,7 @@ impl Keyspace {
             // By its own deadline, or as that of its last field has come.
             let what = if key.deadline.is_some_and(|deadline| deadline <= now) { Gone::Key } else { Gone::LastFields };
             self.take(name);
+            self.forgotten_at = self.forgotten_at.max(now);
             return Some(Expired { database: name.0, name: name.1.into(), what });
         }
         let KeyValue::Hash(hash) = &key.value else { return None };
@@ -217,6 +227,7 @@ impl Keyspace {
             return None;
         }
         self.forget_fields(name, &fields);
+        self.forgotten_at = self.forgotten_at.max(now);
         Some(Expired { database: name.0, name: name.1.into(), what: Gone::Fields(fields) })
     }
 }

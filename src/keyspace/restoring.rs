@@ -87,6 +87,7 @@ impl Restoring {
             return Err("it does not have all keys");
         }
         self.seqs = (header.first_seq, header.last_seq);
+        self.keyspace.forgotten_at = self.keyspace.forgotten_at.max(header.forgotten_at_us);
         Ok(())
     }
 

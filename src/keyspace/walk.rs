@@ -14,12 +14,16 @@ use super::record::Records;
 use super::table::{CURSOR_MAX, Cursor, cursor};
 use super::{DATABASES, Keyspace};
 use crate::error::Result;
-use crate::format::checkpoint::Place;
+use crate::format::checkpoint::{BlockKind, Place};
 use crate::format::keyspace::{Change, KeyName};
 
 const DATABASES_LAST: u8 = crate::format::keyspace::DATABASES - 1;
 /// Fields of a hash by which its size is judged.
 const SAMPLES: usize = 16;
+/// So many keys may wait to be written once more.
+const AGAIN_MAX: usize = 64;
+/// Pieces of such keys that may follow one another: the walk gets on, however many keys take over others meanwhile.
+const AGAIN_PIECES_MAX: usize = 2;
 
 /// How far a walk is.
 #[derive(Debug, Default)]
@@ -30,6 +34,8 @@ pub(super) struct Walk {
     in_parts: Option<Box<[u8]>>,
     /// Keys that are to be written once more.
     again: BTreeSet<(u8, Box<[u8]>)>,
+    /// How many pieces of such keys came one after the other.
+    again_pieces: usize,
 }
 
 /// A piece of a walk.
@@ -49,6 +55,13 @@ impl Walk {
             self.at = after(self.at.database, next(self.at.key));
         }
     }
+
+    /// Whether it is the turn of keys that are to be written once more.
+    fn turns_back(&mut self) -> bool {
+        let turns_back = self.again.len() >= AGAIN_MAX && self.again_pieces < AGAIN_PIECES_MAX;
+        self.again_pieces = if turns_back { self.again_pieces + 1 } else { 0 };
+        turns_back
+    }
 }
 
 impl Keyspace {
@@ -63,8 +76,31 @@ impl Keyspace {
     }
 
     /// How many keys are to be written once more so far.
-    pub fn to_walk_again(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn to_walk_again(&self) -> usize {
         self.walk().as_ref().map_or(0, |walk| walk.again.len())
+    }
+
+    /// The next piece but for the last, of about so many bytes, and which keys it has: those that come next, or those that are to be written
+    /// once more where many wait; `None`: [`Keyspace::last_of_walk`] is left. Not within a group.
+    ///
+    /// # Errors
+    /// A key has a name that no record can say.
+    pub fn next_of_walk(&self, bytes_max: usize) -> Result<Option<(BlockKind, Step)>> {
+        let turns_back = self.walk().as_mut().is_some_and(Walk::turns_back);
+        if turns_back && let Some(step) = self.walk_again_on(bytes_max)? {
+            return Ok(Some((BlockKind::Again, step)));
+        }
+        Ok(self.walk_on(bytes_max)?.map(|step| (BlockKind::Walked, step)))
+    }
+
+    /// The last piece: all keys that are to be written once more still, behind all others. Not within a group.
+    ///
+    /// # Errors
+    /// A key has a name that no record can say.
+    pub fn last_of_walk(&self) -> Result<(BlockKind, Step)> {
+        let nothing = || Step { records: Vec::new(), end: after(DATABASES_LAST, 0) };
+        Ok((BlockKind::Again, self.walk_again_on(usize::MAX)?.unwrap_or_else(nothing)))
     }
 
     /// The next piece of the walk, of about so many bytes or one key, and at most about so many of a large hash; `None`: there is none.
@@ -72,7 +108,7 @@ impl Keyspace {
     ///
     /// # Errors
     /// A key has a name that no record can say.
-    pub fn walk_on(&self, bytes_max: usize) -> Result<Option<Step>> {
+    pub(super) fn walk_on(&self, bytes_max: usize) -> Result<Option<Step>> {
         let mut walk = self.walk();
         let Some(walk) = walk.as_mut().filter(|walk| usize::from(walk.at.database) < DATABASES) else {
             return Ok(None);
@@ -87,17 +123,12 @@ impl Keyspace {
         Ok(Some(Step { records: records.take()?.0, end: walk.at }))
     }
 
-    /// A piece with nothing in it, behind all others.
-    pub fn end_of_walk() -> Step {
-        Step { records: Vec::new(), end: after(DATABASES_LAST, 0) }
-    }
-
     /// Keys that were walked before and are to be written once more, each after a delete of what it was, up to about so many bytes; `None`:
     /// there are none. Not within a group.
     ///
     /// # Errors
     /// A key has a name that no record can say.
-    pub fn walk_again_on(&self, bytes_max: usize) -> Result<Option<Step>> {
+    pub(super) fn walk_again_on(&self, bytes_max: usize) -> Result<Option<Step>> {
         let mut walk = self.walk();
         let Some(walk) = walk.as_mut().filter(|walk| !walk.again.is_empty()) else { return Ok(None) };
         let mut records = records();

@@ -13,7 +13,7 @@ const REMEDY: &str =
     "remove it while no process has the store open; an opening reads all rows then, and another is written";
 
 impl Check<'_> {
-    /// Both are built in memory, one beside the other.
+    /// Both are built in memory, one after the other.
     pub(super) fn checkpoint(&mut self, picture: &Picture, identity: &Identity, published: &Published) -> Result<()> {
         let (disk, dir) = (self.disk.clone(), self.dir.clone());
         let on_disk = KeyspaceOnDisk { disk: &*disk, dir: &dir, identity, picture };
@@ -32,17 +32,22 @@ impl Check<'_> {
             }
         };
         // A run that cannot be read was told of before, and nothing can be compared with it.
-        let Ok(replayed) = on_disk.replay() else {
+        let Ok(replayed) = on_disk.replay().map(|replayed| replayed.summary()) else {
             self.report
                 .passed_over
                 .push("the checkpoint of the keyspace cannot be compared with damaged rows".to_owned());
             return Ok(());
         };
-        match on_disk.restore_from(&found).map(|restored| restored.differs_from(&replayed)) {
+        match on_disk.restore_from(&found).map(|restored| restored.differs_from(replayed)) {
             Ok(None) => {}
             Ok(Some((database, name))) => {
-                let name = name.escape_ascii();
-                let what = format!("the key '{name}' of database {database} is not what log and runs say it is");
+                let what = match name {
+                    Some(name) => {
+                        let name = name.escape_ascii();
+                        format!("the key '{name}' of database {database} is not what log and runs say it is")
+                    }
+                    None => format!("it lacks a key of database {database} that log and runs have"),
+                };
                 self.problem(Severity::Derived, &path, what, REMEDY);
             }
             Err(error) => self.problem(Severity::Derived, &path, error.what(), REMEDY),

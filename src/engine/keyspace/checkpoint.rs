@@ -9,13 +9,11 @@ use crate::error::Result;
 use crate::format::checkpoint::{BlockKind, Header};
 use crate::format::commits::Commit;
 use crate::format::keyspace::VIEW_ID;
+use crate::keyspace::Step;
 use crate::keyspace::checkpoint::{Checkpoint, CheckpointWriter};
-use crate::keyspace::{Keyspace, Step};
 
 /// Bytes of a piece: who commits waits while one is put together.
 const PIECE_BYTES: usize = 128 << 10;
-/// So many keys may wait to be written once more. Those that are left in the end go in one piece.
-const AGAIN_MAX: usize = 64;
 /// What the number of a row in a run counts for: an opening looks at all numbers of a run that has one of the rows since.
 const NUMBER_BYTES: u64 = size_of::<u64>() as u64;
 
@@ -115,6 +113,8 @@ impl Engine {
             last_seq,
             commit_seq: commit.last_seq,
             commit_at_us: commit.ingested_at,
+            // Of now, or of a later sweep.
+            forgotten_at_us: live.read().forgotten_at(),
             file_bytes: 0,
             block_count: 0,
         })?;
@@ -129,21 +129,15 @@ impl Engine {
         let core = self.lock_core();
         core.check_sound()?;
         let (keys, seq) = (live.read(), core.next_seq - 1);
-        let piece = |kind, step, last| Ok(Some(Piece { kind, step, seq, last }));
-        if keys.to_walk_again() >= AGAIN_MAX
-            && let Some(step) = keys.walk_again_on(PIECE_BYTES)?
-        {
-            return piece(BlockKind::Again, step, None);
-        }
-        if let Some(step) = keys.walk_on(PIECE_BYTES)? {
-            return piece(BlockKind::Walked, step, None);
+        if let Some((kind, step)) = keys.next_of_walk(PIECE_BYTES)? {
+            return Ok(Some(Piece { kind, step, seq, last: None }));
         }
         // A store whose commits nobody remembers has no use for one.
         let Some(last) = last_logged_commit(&*self.reads.disk, &self.reads.dir, &self.reads.picture())? else {
             return Ok(None);
         };
-        let step = keys.walk_again_on(usize::MAX)?.unwrap_or_else(Keyspace::end_of_walk);
-        piece(BlockKind::Again, step, Some(last))
+        let (kind, step) = keys.last_of_walk()?;
+        Ok(Some(Piece { kind, step, seq, last: Some(last) }))
     }
 
     /// At open: removes a checkpoint with rows that the store does not have, before it gives their numbers to others.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::disk::OpenMode;
 use crate::engine::keyspace::restore::Restored;
+use crate::format::checkpoint::HEADER_BYTES;
 use crate::keyspace::checkpoint::{FILE_NAME, TEMPORARY_NAME};
 use crate::options::Durability;
 use crate::registry::records::ViewRecord;
@@ -117,6 +118,44 @@ fn the_upkeep_writes_one_that_is_asked_for() {
     }
 }
 
+/// The clock was ahead when the key went, and nothing was written then.
+#[test]
+fn what_went_by_a_clock_that_was_ahead_is_not_met_by_rows_of_earlier_times() {
+    let disk = MemDisk::new();
+    let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+    let open_at = |disk: &MemDisk| {
+        Store::builder().clock(clock.clone()).background(false).disk(Arc::new(disk.clone())).open(DIR).unwrap()
+    };
+    let key = (0, &b"k"[..]);
+    let store = open_at(&disk);
+    let keys = store.keyspace().unwrap();
+    keys.change(|keyspace, _| {
+        keyspace.set_field(key, b"before", b"v");
+        keyspace.set_deadline(key, Some(NOW + 10));
+    })
+    .unwrap();
+    clock.set(Timestamp(NOW + 20));
+    keys.change(|keyspace, now| assert!(keyspace.remove_expired(now).is_some())).unwrap();
+    keys.checkpoint().unwrap();
+    clock.set(Timestamp(NOW));
+    let image = disk.kill_image();
+    drop((keys, store));
+    let store = open_at(&image);
+    let keys = store.keyspace().unwrap();
+    assert_eq!(keys.now(), Timestamp(NOW + 20));
+    keys.change(|keyspace, now| {
+        keyspace.forget_expired(key, now);
+        keyspace.set_field(key, b"since", b"v");
+    })
+    .unwrap();
+    let expected = dump_of(&store);
+    assert!(expected.len() == 1 && problems(&image).is_empty(), "{:?}", problems(&image));
+    // Out of all rows: what was acknowledged has not the deadline of the key that went.
+    let image = image.kill_image();
+    image.remove(&latest(FILE_NAME)).unwrap();
+    assert_eq!(dump_of(&open_at(&image)), expected);
+}
+
 /// The bytes of the checkpoint.
 fn copy(disk: &MemDisk) -> Vec<u8> {
     disk.map(&latest(FILE_NAME)).unwrap().to_vec()
@@ -143,7 +182,7 @@ fn one_that_is_damaged_or_of_something_else_is_ignored_and_replaced() {
     let mut spoilt: Vec<(String, Vec<u8>)> = vec![
         ("empty".into(), Vec::new()),
         ("cut short".into(), sound[..len - 1].to_vec()),
-        ("no more than a header".into(), sound[..88].to_vec()),
+        ("no more than a header".into(), sound[..HEADER_BYTES].to_vec()),
         ("longer".into(), [&sound[..], &[0]].concat()),
         ("zeros".into(), vec![0; len]),
     ];
@@ -211,6 +250,52 @@ fn no_checkpoint_has_a_row_that_a_power_failure_takes() {
     let store = open(&image);
     assert!(restored(&store).checkpoint.is_some());
     assert_eq!(dump_of(&store), at_checkpoint);
+}
+
+#[test]
+fn at_whichever_step_a_kill_or_a_power_failure_comes_keys_are_what_a_group_left() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let disk = MemDisk::new();
+        let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+        let open = |disk: &MemDisk| {
+            let builder = Store::builder().durability(durability).clock(clock.clone()).background(false);
+            builder.disk(Arc::new(disk.clone())).open(DIR).unwrap()
+        };
+        let store = open(&disk);
+        let mut random = Random::new(5);
+        write(&store, &mut random, 50);
+        store.keyspace().unwrap().checkpoint().unwrap();
+        let mut states = vec![dump_of(&store)];
+        for _ in 0..20 {
+            write(&store, &mut random, 1);
+            states.push(dump_of(&store));
+        }
+        let images = Arc::new(Mutex::new(Vec::new()));
+        let (before, drawn) = (disk.clone(), Arc::clone(&images));
+        disk.on_operation(move |operation| {
+            let modes = [CrashMode::DropAll, CrashMode::KeepAll, CrashMode::Random(1), CrashMode::Random(2)];
+            let crashes = modes.map(|mode| before.crash_image(mode));
+            let what = format!("{durability}, {:?} of {}", operation.operation, operation.path.display());
+            drawn.lock().unwrap().push((what, before.kill_image(), crashes));
+        });
+        store.keyspace().unwrap().checkpoint().unwrap();
+        disk.on_operation(|_| {});
+        let images = std::mem::take(&mut *images.lock().unwrap());
+        assert!(images.len() > 8, "{} steps", images.len());
+        for (what, killed, crashes) in images {
+            let found = dump_of(&open(&killed));
+            assert!(Some(&found) == states.last(), "{what}: a kill takes nothing");
+            for image in crashes {
+                let store = open(&image);
+                let found = dump_of(&store);
+                let is_one = states.iter().rev().take(if durability == Durability::Fsync { 1 } else { states.len() });
+                assert!(is_one.into_iter().any(|state| *state == found), "{what}");
+                assert!(restored(&store).checkpoint.is_some(), "{what}: the old one or the new one");
+                drop(store);
+                assert!(problems(&image).is_empty(), "{what}: {:?}", problems(&image));
+            }
+        }
+    }
 }
 
 #[test]
@@ -320,8 +405,8 @@ fn what_a_kill_left_of_one_is_removed_and_what_is_not_what_rows_say_is_told_by_a
     for at in [32, 40] {
         bytes[at..at + 8].copy_from_slice(&(seq + 1_000).to_le_bytes());
     }
-    let crc = crc32c::crc32c(&bytes[..84]);
-    bytes[84..88].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32c::crc32c(&bytes[..HEADER_BYTES - 4]);
+    bytes[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
     put(&image, &bytes);
     assert!(problems(&image)[0].contains("does not have all keys"), "{:?}", problems(&image));
     let all: BTreeMap<_, _> = dump_of(&open(Arc::new(image)));
