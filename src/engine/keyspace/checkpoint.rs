@@ -113,7 +113,7 @@ impl Engine {
             last_seq,
             commit_seq: commit.last_seq,
             commit_at_us: commit.ingested_at,
-            // Of now, or of a later sweep.
+            // Sweeps since the last piece count, too: a later time is as right.
             forgotten_at_us: live.read().forgotten_at(),
             file_bytes: 0,
             block_count: 0,

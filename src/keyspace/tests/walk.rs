@@ -62,6 +62,9 @@ impl Blocks {
     }
 }
 
+/// Names of keys, with one cursor in a keyspace of seed 3.
+const SAME_CURSOR: [u32; 2] = [870_742, 31_702_019];
+
 fn header(first_seq: u64, last_seq: u64) -> Header {
     Header {
         uuid: [0; 16],
@@ -182,6 +185,35 @@ fn a_field_that_went_before_its_part_was_walked_does_not_come_back_with_the_rows
     let restored = blocks.restore(seq, &log, 3);
     assert_eq!((at(&restored, 5), restored.next_deadline()), (at(&keyspace, 5), None));
     assert_eq!(at(&log.replay(3), 5), at(&keyspace, 5));
+}
+
+/// A place in a hash does not say of which of two keys with one cursor it is.
+#[test]
+fn a_key_with_the_cursor_of_a_hash_that_is_walked_in_parts_is_written_once_more() {
+    let (mut keyspace, mut log, mut blocks) = (Keyspace::new(3), Log::default(), Blocks::default());
+    keyspace.packed_limits.fields_max = 0;
+    let [name, other] = SAME_CURSOR.map(u32::to_le_bytes);
+    assert_eq!(keyspace.cursor(&name), keyspace.cursor(&other));
+    let mut group = |keyspace: &mut Keyspace, change: &dyn Fn(&mut Keyspace)| {
+        keyspace.begin(1, 0);
+        change(keyspace);
+        log.push(&keyspace.take_records().unwrap().0);
+        keyspace.keep();
+        log.last()
+    };
+    blocks.first = group(&mut keyspace, &|keyspace| {
+        [b"f", b"g"].iter().for_each(|field| assert!(keyspace.set_field((0, &name), *field, b"1")));
+    });
+    keyspace.begin_walk();
+    blocks.push(BlockKind::Walked, keyspace.walk_on(1).unwrap().unwrap(), blocks.first);
+    let mut seq = group(&mut keyspace, &|keyspace| assert!(keyspace.set_string((0, &other), b"v".to_vec(), None)));
+    while let Some(step) = keyspace.walk_on(1).unwrap() {
+        blocks.push(BlockKind::Walked, step, seq);
+    }
+    seq = group(&mut keyspace, &|keyspace| assert!(keyspace.set_field((0, &name), b"h", b"1")));
+    let (kind, step) = keyspace.last_of_walk().unwrap();
+    blocks.push(kind, step, seq);
+    assert_eq!(at(&blocks.restore(seq, &log, 3), 0), at(&keyspace, 0));
 }
 
 /// The fields of a command are undone by a copy of the whole hash where it is small, and one by one where it is walked in parts.

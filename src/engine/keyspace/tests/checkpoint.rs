@@ -118,42 +118,47 @@ fn the_upkeep_writes_one_that_is_asked_for() {
     }
 }
 
-/// The clock was ahead when the key went, and nothing was written then.
+/// The clock was ahead when the key went, or a field of it, and nothing was written then.
 #[test]
 fn what_went_by_a_clock_that_was_ahead_is_not_met_by_rows_of_earlier_times() {
-    let disk = MemDisk::new();
-    let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
-    let open_at = |disk: &MemDisk| {
-        Store::builder().clock(clock.clone()).background(false).disk(Arc::new(disk.clone())).open(DIR).unwrap()
-    };
-    let key = (0, &b"k"[..]);
-    let store = open_at(&disk);
-    let keys = store.keyspace().unwrap();
-    keys.change(|keyspace, _| {
-        keyspace.set_field(key, b"before", b"v");
-        keyspace.set_deadline(key, Some(NOW + 10));
-    })
-    .unwrap();
-    clock.set(Timestamp(NOW + 20));
-    keys.change(|keyspace, now| assert!(keyspace.remove_expired(now).is_some())).unwrap();
-    keys.checkpoint().unwrap();
-    clock.set(Timestamp(NOW));
-    let image = disk.kill_image();
-    drop((keys, store));
-    let store = open_at(&image);
-    let keys = store.keyspace().unwrap();
-    assert_eq!(keys.now(), Timestamp(NOW + 20));
-    keys.change(|keyspace, now| {
-        keyspace.forget_expired(key, now);
-        keyspace.set_field(key, b"since", b"v");
-    })
-    .unwrap();
-    let expected = dump_of(&store);
-    assert!(expected.len() == 1 && problems(&image).is_empty(), "{:?}", problems(&image));
-    // Out of all rows: what was acknowledged has not the deadline of the key that went.
-    let image = image.kill_image();
-    image.remove(&latest(FILE_NAME)).unwrap();
-    assert_eq!(dump_of(&open_at(&image)), expected);
+    for is_field in [false, true] {
+        let disk = MemDisk::new();
+        let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
+        let open_at = |disk: &MemDisk| {
+            Store::builder().clock(clock.clone()).background(false).disk(Arc::new(disk.clone())).open(DIR).unwrap()
+        };
+        let key = (0, &b"k"[..]);
+        let store = open_at(&disk);
+        let keys = store.keyspace().unwrap();
+        let made = keys.change(|keyspace, _| {
+            keyspace.set_field(key, b"before", b"v");
+            keyspace.set_field(key, b"goes", b"v");
+            match is_field {
+                true => keyspace.set_field_deadline(key, b"goes", Some(NOW + 10)),
+                false => keyspace.set_deadline(key, Some(NOW + 10)),
+            }
+        });
+        made.unwrap();
+        clock.set(Timestamp(NOW + 20));
+        keys.change(|keyspace, now| assert!(keyspace.remove_expired(now).is_some())).unwrap();
+        keys.checkpoint().unwrap();
+        clock.set(Timestamp(NOW));
+        let image = disk.kill_image();
+        let store = open_at(&image);
+        let keys = store.keyspace().unwrap();
+        assert_eq!(keys.now(), Timestamp(NOW + 20));
+        let written = keys.change(|keyspace, now| {
+            keyspace.forget_expired(key, now);
+            keyspace.set_field(key, b"since", b"v");
+        });
+        written.unwrap();
+        let expected = dump_of(&store);
+        assert!(expected.len() == 1 && problems(&image).is_empty(), "{:?}", problems(&image));
+        // Out of all rows: what was acknowledged has not the deadline of the key that went.
+        let image = image.kill_image();
+        image.remove(&latest(FILE_NAME)).unwrap();
+        assert_eq!(dump_of(&open_at(&image)), expected);
+    }
 }
 
 /// The bytes of the checkpoint.
