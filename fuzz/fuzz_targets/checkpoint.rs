@@ -64,14 +64,13 @@ fn mend(file: &mut [u8]) {
     let len = file.len() as u64;
     let Some((header, blocks)) = file.split_first_chunk_mut::<HEADER_BYTES>() else { return };
     let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"));
-    let (first_seq, last_seq, commit_seq, block_count) = (word(32), word(40), word(48), word(80));
+    let (first_seq, last_seq, block_count) = (word(32), word(40), word(72));
     let mended = Header {
         uuid: UUID,
         first_seq,
         last_seq,
-        commit_seq,
         commit_at_us: 0,
-        forgotten_at_us: word(64).cast_signed(),
+        forgotten_at_us: word(56).cast_signed(),
         file_bytes: len,
         block_count,
     };
@@ -116,7 +115,6 @@ fn sound() -> Vec<u8> {
         uuid: UUID,
         first_seq: 1,
         last_seq: seq,
-        commit_seq: seq,
         commit_at_us: 0,
         forgotten_at_us: 0,
         file_bytes: 0,

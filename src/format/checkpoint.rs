@@ -16,7 +16,7 @@ pub const MAGIC: [u8; 8] = *b"asofkeys";
 /// The version this release writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 1;
 /// Bytes before the blocks.
-pub const HEADER_BYTES: usize = 96;
+pub const HEADER_BYTES: usize = 88;
 /// Bytes before a block's records.
 pub const BLOCK_HEADER_BYTES: usize = 48;
 
@@ -41,10 +41,8 @@ pub struct Header {
     pub uuid: [u8; 16],
     /// Rows up to this number are in all blocks.
     pub first_seq: u64,
-    /// Rows above this number are in none.
+    /// Rows above this number are in none. It is the last number of the log's last commit then.
     pub last_seq: u64,
-    /// The last number of the last commit up to there; 0 where there is none.
-    pub commit_seq: u64,
     /// The time of that commit, microseconds since 1970.
     pub commit_at_us: i64,
     /// Keys and fields that went by this time may be missing, microseconds since 1970: no row that comes since may be of a time before it, or
@@ -98,7 +96,7 @@ impl Header {
         out.extend(FORMAT_VERSION.to_le_bytes());
         out.extend([0; 4]);
         out.extend(self.uuid);
-        for word in [self.first_seq, self.last_seq, self.commit_seq] {
+        for word in [self.first_seq, self.last_seq] {
             out.extend(word.to_le_bytes());
         }
         out.extend(self.commit_at_us.to_le_bytes());
@@ -128,11 +126,10 @@ impl Header {
             uuid: filled(&bytes[16..32]),
             first_seq: u64_at(bytes, 32),
             last_seq: u64_at(bytes, 40),
-            commit_seq: u64_at(bytes, 48),
-            commit_at_us: u64_at(bytes, 56).cast_signed(),
-            forgotten_at_us: u64_at(bytes, 64).cast_signed(),
-            file_bytes: u64_at(bytes, 72),
-            block_count: u64_at(bytes, 80),
+            commit_at_us: u64_at(bytes, 48).cast_signed(),
+            forgotten_at_us: u64_at(bytes, 56).cast_signed(),
+            file_bytes: u64_at(bytes, 64),
+            block_count: u64_at(bytes, 72),
         };
         if header.uuid != *uuid {
             return Err(Unreadable("it is of another store"));
@@ -210,7 +207,6 @@ mod tests {
             uuid: UUID,
             first_seq: 1,
             last_seq: 2,
-            commit_seq: 3,
             commit_at_us: -4,
             forgotten_at_us: -5,
             file_bytes: 6,
@@ -224,9 +220,9 @@ mod tests {
         assert_eq!(Header::parse(&bytes, &UUID), Ok(header()));
         let end = Place { database: 16, key: 1 << 47, field: 3 };
         let block = BlockHeader { kind: BlockKind::Again, len: 1 << 40, seq: 9, end, records_crc: 5 };
-        let block_bytes = block.encode(96);
-        assert_eq!(BlockHeader::parse(&block_bytes, 96), Ok(block));
-        assert!(BlockHeader::parse(&block_bytes, 97).is_err(), "it lies elsewhere");
+        let block_bytes = block.encode(88);
+        assert_eq!(BlockHeader::parse(&block_bytes, 88), Ok(block));
+        assert!(BlockHeader::parse(&block_bytes, 89).is_err(), "it lies elsewhere");
         for bit in 0..HEADER_BYTES * 8 {
             let mut other = bytes;
             other[bit / 8] ^= 1 << (bit % 8);
@@ -235,7 +231,7 @@ mod tests {
         for bit in 0..BLOCK_HEADER_BYTES * 8 {
             let mut other = block_bytes;
             other[bit / 8] ^= 1 << (bit % 8);
-            assert!(BlockHeader::parse(&other, 96).is_err(), "bit {bit}");
+            assert!(BlockHeader::parse(&other, 88).is_err(), "bit {bit}");
         }
     }
 

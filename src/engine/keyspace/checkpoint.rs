@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::LiveKeyspace;
-use crate::engine::core::{Engine, lock};
+use crate::engine::core::{Core, Engine, lock};
 use crate::engine::provenance::last_logged_commit;
 use crate::error::Result;
 use crate::format::checkpoint::{BlockKind, Header};
@@ -41,14 +41,18 @@ impl Drop for Walking<'_> {
     }
 }
 
-/// A piece, and as of which number it is.
+/// A piece, and as of which commit it is.
 struct Piece {
     kind: BlockKind,
     step: Step,
-    seq: u64,
-    /// Nothing comes after it: the last commit that it knows of.
-    last: Option<Commit>,
+    as_of: Commit,
+    /// Nothing comes after it.
+    is_last: bool,
 }
+
+/// The last commit of the log, and the number that was the next then: where that is the next still, none came since.
+#[derive(Default)]
+struct LastCommit(Option<(u64, Commit)>);
 
 impl Engine {
     /// Writes a checkpoint of the keyspace where the next opening would otherwise read much more than one: more than half of the last one
@@ -90,18 +94,23 @@ impl Engine {
     fn write_checkpoint(&self, live: &LiveKeyspace, kept: &mut Kept) -> Result<()> {
         let latest = self.reads.keyspace_on_disk(&self.reads.picture()).latest();
         let mut writer = CheckpointWriter::create(&*self.reads.disk, &latest)?;
+        let mut last_commit = LastCommit::default();
         let (first_seq, row_bytes) = {
             let core = self.lock_core();
             core.check_sound()?;
+            // A store whose commits nobody remembers has no use for one.
+            let Some(first) = self.last_commit(&core, &mut last_commit)? else { return Ok(()) };
             live.read().begin_walk();
-            (core.next_seq - 1, live.rows_since.load(Ordering::Relaxed))
+            (first.last_seq, live.rows_since.load(Ordering::Relaxed))
         };
         let walking = Walking(live);
-        let (last_seq, commit) = loop {
-            let Some(Piece { kind, step, seq, last }) = self.next_piece(live)? else { return Ok(()) };
-            writer.push(kind, &step, seq)?;
-            if let Some(last) = last {
-                break (seq, last);
+        let commit = loop {
+            let Some(Piece { kind, step, as_of, is_last }) = self.next_piece(live, &mut last_commit)? else {
+                return Ok(());
+            };
+            writer.push(kind, &step, as_of.last_seq)?;
+            if is_last {
+                break as_of;
             }
         };
         drop(walking);
@@ -110,8 +119,7 @@ impl Engine {
         let header = writer.finish(Header {
             uuid: self.reads.identity.uuid,
             first_seq,
-            last_seq,
-            commit_seq: commit.last_seq,
+            last_seq: commit.last_seq,
             commit_at_us: commit.ingested_at,
             // Sweeps since the last piece count, too: a later time is as right.
             forgotten_at_us: live.read().forgotten_at(),
@@ -120,24 +128,33 @@ impl Engine {
         })?;
         *kept = Kept::new(Some(header));
         live.rows_since.fetch_sub(row_bytes, Ordering::Relaxed);
-        tracing::debug!(seq = last_seq, bytes = header.file_bytes, "a checkpoint of the keyspace was written");
+        tracing::debug!(seq = commit.last_seq, bytes = header.file_bytes, "a checkpoint of the keyspace was written");
         Ok(())
     }
 
-    /// The next piece of the walk. Who commits waits for it; no group is being made then, so that all keys are as of one number.
-    fn next_piece(&self, live: &LiveKeyspace) -> Result<Option<Piece>> {
+    /// The next piece of the walk. Who commits waits for it; no group is being made then, so that all keys are as of one commit.
+    fn next_piece(&self, live: &LiveKeyspace, last_commit: &mut LastCommit) -> Result<Option<Piece>> {
         let core = self.lock_core();
         core.check_sound()?;
-        let (keys, seq) = (live.read(), core.next_seq - 1);
-        if let Some((kind, step)) = keys.next_of_walk(PIECE_BYTES)? {
-            return Ok(Some(Piece { kind, step, seq, last: None }));
+        let Some(as_of) = self.last_commit(&core, last_commit)? else { return Ok(None) };
+        let keys = live.read();
+        Ok(Some(match keys.next_of_walk(PIECE_BYTES)? {
+            Some((kind, step)) => Piece { kind, step, as_of, is_last: false },
+            None => {
+                let (kind, step) = keys.last_of_walk()?;
+                Piece { kind, step, as_of, is_last: true }
+            }
+        }))
+    }
+
+    /// The log's last commit. The next number says less: others than rows of the log have numbers, and some nobody has.
+    fn last_commit(&self, core: &Core, LastCommit(known): &mut LastCommit) -> Result<Option<Commit>> {
+        if let Some((_, commit)) = known.filter(|(next_seq, _)| *next_seq == core.next_seq) {
+            return Ok(Some(commit));
         }
-        // A store whose commits nobody remembers has no use for one.
-        let Some(last) = last_logged_commit(&*self.reads.disk, &self.reads.dir, &self.reads.picture())? else {
-            return Ok(None);
-        };
-        let (kind, step) = keys.last_of_walk()?;
-        Ok(Some(Piece { kind, step, seq, last: Some(last) }))
+        let found = last_logged_commit(&*self.reads.disk, &self.reads.dir, &self.reads.picture())?;
+        *known = found.map(|commit| (core.next_seq, commit));
+        Ok(found)
     }
 
     /// At open: removes a checkpoint with rows that the store does not have, before it gives their numbers to others.

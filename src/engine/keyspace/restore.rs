@@ -110,8 +110,8 @@ impl KeyspaceOnDisk<'_> {
     /// # Errors
     /// The times of the store's commits cannot be read.
     pub fn has_commit_of(&self, header: &Header) -> Result<bool> {
-        let found = logged_commit(self.disk, self.dir, self.picture, header.commit_seq)?;
-        Ok(found.is_some_and(|found| (found.last_seq, found.ingested_at) == (header.commit_seq, header.commit_at_us)))
+        let found = logged_commit(self.disk, self.dir, self.picture, header.last_seq)?;
+        Ok(found.is_some_and(|found| (found.last_seq, found.ingested_at) == (header.last_seq, header.commit_at_us)))
     }
 
     fn begin(&self, checkpoint: &Checkpoint) -> Result<(Restoring, Header)> {

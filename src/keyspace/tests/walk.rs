@@ -70,7 +70,6 @@ fn header(first_seq: u64, last_seq: u64) -> Header {
         uuid: [0; 16],
         first_seq,
         last_seq,
-        commit_seq: 0,
         commit_at_us: 0,
         forgotten_at_us: i64::MIN,
         file_bytes: 0,
