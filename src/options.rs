@@ -68,6 +68,9 @@ pub struct Sizes {
     pub run_file_bytes: u64,
     /// How many runs of like size are merged into one.
     pub merge_fanout: usize,
+    /// Bytes of changes of the keyspace that an opening may have to read beyond those half of a checkpoint takes, before another checkpoint is
+    /// written.
+    pub checkpoint_bytes_min: u64,
     /// Address space reserved for each latest table, in bytes; 1 GiB where the system has not as much to give. A table that outgrows it
     /// is built anew.
     pub table_reserve_bytes: u64,
@@ -88,6 +91,7 @@ impl Default for Sizes {
             tail_bytes_max: 128 << 20,
             run_file_bytes: 128 << 20,
             merge_fanout: 4,
+            checkpoint_bytes_min: 1 << 20,
             table_reserve_bytes: 64 << 30,
             import_bytes_max: None,
         }

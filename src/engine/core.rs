@@ -305,6 +305,7 @@ impl Engine {
     /// The log or HEAD could not be made durable, now or when it was tried before: the store takes no more
     /// writes, and the next open recovers.
     pub fn close(&self) -> Result<()> {
+        self.checkpoint_before_close();
         let mut core = self.lock_core();
         if core.is_closed {
             return Ok(());
@@ -324,6 +325,14 @@ impl Engine {
             Err(error) => core.broken = Some(error.as_cause()),
         }
         closed
+    }
+
+    /// The next opening does without one, too.
+    fn checkpoint_before_close(&self) {
+        let goes_on = self.lock_core().check_sound().is_ok();
+        if goes_on && let Err(error) = self.checkpoint_if_due() {
+            tracing::warn!(%error, "no checkpoint of the keyspace was written: the next opening reads more rows");
+        }
     }
 
     fn close_in_order(&self, core: &mut Core) -> Result<()> {

@@ -2,22 +2,25 @@
 //! whole or not at all.
 
 mod as_of;
+mod checkpoint;
+mod restore;
 mod taken;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::as_of::{Moment, Rows};
+use self::checkpoint::Kept;
+pub(super) use self::restore::KeyspaceOnDisk;
+use self::restore::Restored;
 pub(super) use self::taken::NewOwners;
 use super::commit::{Batch, Committed};
 use super::core::{Core, Effect, Engine, lock};
-use super::picture::{Picture, ViewPicture};
 use super::reads::Reads;
 use super::row_stage::RowStage;
-use super::run_source::run_record;
 use crate::error::{Error, Result};
-use crate::format::keyspace::{VIEW_ID, layout, read_change};
-use crate::format::row::{RowLayout, RowRef};
+use crate::format::keyspace::VIEW_ID;
+use crate::format::row::RowRef;
 use crate::identity::{FEATURE_KEYSPACE, FEATURE_TRUNCATES, Identity};
 use crate::key::key_hash;
 use crate::keyspace::{Key, KeyName, Keyspace};
@@ -34,6 +37,12 @@ pub struct LiveKeyspace {
     fate: Mutex<GroupFate>,
     /// The greatest time that was given to anything.
     now: AtomicI64,
+    /// The checkpoint that there is. One is written at a time, by who holds this.
+    checkpoint: Mutex<Kept>,
+    /// Bytes of the rows that it does not have, about.
+    rows_since: AtomicU64,
+    /// Somebody asked for one.
+    checkpoint_asked_for: AtomicBool,
 }
 
 /// What becomes of a group, for who read what it changed before it was settled. Clones are of the same group.
@@ -71,6 +80,11 @@ impl LiveKeyspace {
         lock(&self.fate).clone()
     }
 
+    /// Has a checkpoint written soon, by the store's upkeep, where any row came since the last.
+    pub fn ask_for_checkpoint(&self) {
+        self.checkpoint_asked_for.store(true, Ordering::Relaxed);
+    }
+
     /// The instant to compare deadlines with: that of the clock, and never before one that was given.
     fn instant(&self, clock: i64) -> i64 {
         self.now.fetch_max(clock, Ordering::Relaxed).max(clock)
@@ -78,7 +92,7 @@ impl LiveKeyspace {
 }
 
 impl Engine {
-    /// The keyspace, read from log and runs when it is first asked for.
+    /// The keyspace, read from its checkpoint, log and runs when it is first asked for.
     ///
     /// # Errors
     /// A run is damaged; the log holds a row that says nothing known.
@@ -92,14 +106,19 @@ impl Engine {
         if let Some(live) = self.keyspace.get() {
             return Ok(live);
         }
-        let mut keyspace = Keyspace::new(self.reads.hash_seed());
-        replay_all(&self.reads.picture(), &mut keyspace)?;
+        let Restored { keyspace, checkpoint, row_bytes } =
+            self.reads.keyspace_on_disk(&self.reads.picture()).restore()?;
+        // What the checkpoint has not, as it went by itself, all rows have until that time.
+        let now = core.state.ingested_at_us.max(keyspace.forgotten_at());
         let live = LiveKeyspace {
             keyspace: RwLock::new(keyspace),
             ticket: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             fate: Mutex::default(),
-            now: AtomicI64::new(core.state.ingested_at_us),
+            now: AtomicI64::new(now),
+            checkpoint: Mutex::new(Kept::new(checkpoint)),
+            rows_since: AtomicU64::new(row_bytes),
+            checkpoint_asked_for: AtomicBool::new(false),
         };
         Ok(self.keyspace.get_or_init(|| Arc::new(live)))
     }
@@ -130,8 +149,10 @@ impl Engine {
         let given = group(&mut keyspace, &mut rows);
         let recorded = keyspace.take_records();
         drop(keyspace);
+        let mut recorded_bytes = 0;
         let batch = rows.into_batch().and_then(|mut batch| {
             let (records, count) = recorded?;
+            recorded_bytes = records.len() as u64;
             push_keyspace(&mut batch, &records, count, self.reads.hash_seed())?;
             Ok(batch)
         });
@@ -146,7 +167,10 @@ impl Engine {
         };
         let mut keyspace = live.write();
         match &committed {
-            Ok(()) => keyspace.keep(),
+            Ok(()) => {
+                keyspace.keep();
+                live.rows_since.fetch_add(recorded_bytes, Ordering::Relaxed);
+            }
             Err(_) => {
                 keyspace.undo();
                 fate.is_undone.store(true, Ordering::Release);
@@ -223,16 +247,12 @@ impl Engine {
 }
 
 impl Reads {
-    /// The keyspace as log and runs have it, for this one look.
+    /// The keyspace as checkpoint, log and runs have it, for this one look.
     ///
     /// # Errors
     /// A run is damaged; as [`Reads::sight`].
     pub(super) fn folded_keyspace(&self) -> Result<Keyspace> {
-        self.with_sight(|sight| {
-            let mut keyspace = Keyspace::new(self.hash_seed());
-            replay_all(&sight.picture, &mut keyspace)?;
-            Ok(keyspace)
-        })
+        self.with_sight(|sight| Ok(self.keyspace_on_disk(&sight.picture).restore()?.keyspace))
     }
 
     /// A key of the keyspace as it was at `at`, of rows up to number `known_at` (`None`: all); `None`: it was not there.
@@ -267,47 +287,6 @@ fn push_keyspace(batch: &mut Batch, records: &[u8], count: u32, seed: u64) -> Re
         let (row, after) = RowRef::parse_unchecked_image(rest).map_err(Error::invalid)?;
         batch.hashes.push(key_hash(seed, row.key));
         rest = after;
-    }
-    Ok(())
-}
-
-/// Does what all rows of the keyspace say, in the order of their numbers.
-fn replay_all(picture: &Picture, keyspace: &mut Keyspace) -> Result<()> {
-    let Some(view) = picture.views.get(&VIEW_ID) else { return Ok(()) };
-    replay_runs(view, keyspace)?;
-    for segment in &picture.tail {
-        let views = segment.read();
-        for (_, row) in views.get(&VIEW_ID).into_iter().flat_map(|rows| rows.rows()) {
-            replay(&row, &view.layout, keyspace)?;
-        }
-    }
-    Ok(())
-}
-
-fn replay(row: &RowRef<'_>, layout: &RowLayout, keyspace: &mut Keyspace) -> Result<()> {
-    let (key, change) = read_change(row, layout).map_err(Error::invalid)?;
-    keyspace.replay(key, change, row.head.event_ts);
-    Ok(())
-}
-
-/// Rows of all runs, which lie there key by key, in the order of their numbers.
-fn replay_runs(view: &ViewPicture, keyspace: &mut Keyspace) -> Result<()> {
-    let files = view.runs.iter().map(|run| run.open()).collect::<Result<Vec<_>>>()?;
-    let mut rows: Vec<(u64, u32, u32)> = Vec::new();
-    for (number, file) in (0_u32..).zip(&files) {
-        file.verify_all()?;
-        let base = file.seq_base();
-        rows.extend((0_u32..).zip(file.seq()).map(|(row, seq)| (base + seq, number, row)));
-    }
-    rows.sort_unstable();
-    let (layout, mut key) = (layout(), Vec::new());
-    for (_, number, row) in rows {
-        let (file, row) = (files[number as usize], row as usize);
-        key.clear();
-        file.push_key(row, &mut key)?;
-        let record = run_record(file, row, &key, &layout)?;
-        let (row, _) = RowRef::parse(&record, &layout).map_err(Error::invalid)?;
-        replay(&row, &layout, keyspace)?;
     }
     Ok(())
 }

@@ -176,6 +176,7 @@ impl Engine {
             _lock: lock,
         };
         let are_told = engine.open_tables(last_seq)?;
+        engine.remove_foreign_checkpoint();
         {
             let mut core = engine.lock_core();
             if !are_told {

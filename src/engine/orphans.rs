@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use super::picture::{Picture, history_folder};
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::format::keyspace::VIEW_ID;
 use crate::history::{index_path, run_path};
+use crate::keyspace::checkpoint;
 use crate::latest::Table;
 use crate::log::segment_of_name;
 use crate::{head, identity, lock, manifest, registry};
@@ -76,6 +78,7 @@ impl Place {
                 let stem = name.strip_suffix(".arrow").or_else(|| name.strip_suffix(".idx"));
                 stem.is_some_and(is_padded)
             }
+            Place::Latest if name == checkpoint::TEMPORARY_NAME => true,
             // ID-NAME@V
             Place::Latest => name.split_once('-').is_some_and(|(id, rest)| {
                 is_number(id) && rest.rsplit_once('@').is_some_and(|(_, version)| is_number(version))
@@ -150,6 +153,14 @@ pub(super) fn history_folders(store: &Path, picture: &Picture) -> Vec<(PathBuf, 
         folders.push((folder, Place::View, named));
     }
     folders
+}
+
+/// The folder of what is derived: latest tables, and the keyspace's checkpoint where there is a keyspace.
+pub(super) fn latest_folder(store: &Path, picture: &Picture) -> (PathBuf, Place, Vec<PathBuf>) {
+    let latest = store.join("latest");
+    let views = picture.views.values().filter(|view| view.record.has_table() || view.record.id == VIEW_ID);
+    let named = views.map(|view| latest.join(view.record.dir_name())).collect();
+    (latest, Place::Latest, named)
 }
 
 /// The store's own folder, and what is to be in it.
@@ -230,8 +241,9 @@ pub(super) fn remove_orphans(disk: &dyn Disk, store: &Path, picture: &Picture) -
             Err(_) => disk.remove(path),
         })?;
     }
-    let latest = store.join("latest");
-    let views = picture.views.values().filter(|view| view.record.has_table());
-    let named: Vec<PathBuf> = views.map(|view| latest.join(view.record.dir_name())).collect();
-    remove_unnamed(disk, &latest, Place::Latest, &named, |path| removed_or_left(path, remove_table(disk, path)))
+    let (folder, place, named) = latest_folder(store, picture);
+    remove_unnamed(disk, &folder, place, &named, |path| {
+        let is_table = !path.ends_with(checkpoint::FILE_NAME) && !path.ends_with(checkpoint::TEMPORARY_NAME);
+        removed_or_left(path, if is_table { remove_table(disk, path) } else { disk.remove(path) })
+    })
 }

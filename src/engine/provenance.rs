@@ -1,9 +1,12 @@
 //! When a row was learned, and from whom: the commit that gave it its number.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::picture::Picture;
 use super::reads::Reads;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::format::commits::{Commit, parse_commits};
 use crate::registry::records::ClockRecord;
@@ -39,12 +42,7 @@ impl Reads {
                 by: Some(import.map_or(&commit.what, |import| &import.path).clone()),
             }));
         }
-        let in_the_tail = || picture.tail.iter().find_map(|tail| commit_of(&tail.commits(), seq));
-        let commit = match state.clocks().find(|clock| seq <= clock.seq_last) {
-            Some(clock) => commit_of(&self.commits_of(clock)?, seq),
-            None => in_the_tail(),
-        };
-        Ok(commit.map(|commit| Provenance {
+        Ok(logged_commit(&*self.disk, &self.dir, picture, seq)?.map(|commit| Provenance {
             ingested_at: Timestamp(commit.ingested_at),
             last_seq: commit.last_seq,
             source: state.source_name(commit.source).map(str::to_owned),
@@ -57,13 +55,40 @@ impl Reads {
     /// # Errors
     /// The file is missing or damaged.
     pub(super) fn commits_of(&self, clock: &ClockRecord) -> Result<Vec<Commit>> {
-        let path = self.dir.join(&clock.file_name);
-        let bytes = self.disk.map(&path)?;
-        parse_commits(&bytes).map_err(|what| {
-            Error::damaged(&path, what)
-                .remedy("ask with a seq or a snapshot, or put the file back from a copy of the store's folder")
-        })
+        commits_of(&*self.disk, &self.dir, clock)
     }
+}
+
+/// The first commit of the log that reaches up to `seq`.
+///
+/// # Errors
+/// The file of commit times that would know is missing or damaged.
+pub(super) fn logged_commit(disk: &dyn Disk, dir: &Path, picture: &Picture, seq: u64) -> Result<Option<Commit>> {
+    Ok(match picture.state.clocks().find(|clock| seq <= clock.seq_last) {
+        Some(clock) => commit_of(&commits_of(disk, dir, clock)?, seq),
+        None => picture.tail.iter().find_map(|tail| commit_of(&tail.commits(), seq)),
+    })
+}
+
+/// The last commit of the log.
+///
+/// # Errors
+/// As [`logged_commit`].
+pub(super) fn last_logged_commit(disk: &dyn Disk, dir: &Path, picture: &Picture) -> Result<Option<Commit>> {
+    let in_the_tail = picture.tail.iter().rev().find_map(|tail| tail.commits().last().copied());
+    match (in_the_tail, picture.state.clocks().last()) {
+        (None, Some(clock)) => Ok(commits_of(disk, dir, clock)?.last().copied()),
+        (commit, _) => Ok(commit),
+    }
+}
+
+fn commits_of(disk: &dyn Disk, dir: &Path, clock: &ClockRecord) -> Result<Vec<Commit>> {
+    let path = dir.join(&clock.file_name);
+    let bytes = disk.map(&path)?;
+    parse_commits(&bytes).map_err(|what| {
+        Error::damaged(&path, what)
+            .remedy("ask with a seq or a snapshot, or put the file back from a copy of the store's folder")
+    })
 }
 
 /// The first commit that reaches up to `seq`.

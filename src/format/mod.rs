@@ -2,6 +2,7 @@
 //! in tables.
 
 pub mod accept;
+pub mod checkpoint;
 pub mod columns;
 pub mod commits;
 pub mod keyspace;

@@ -98,7 +98,10 @@ impl Keyspace {
                         string.is_in_parts = is_in_parts;
                     });
                 }
-                Before::Database(before) => self.databases[usize::from(database)] = *before,
+                Before::Database(before) => {
+                    self.walk_loses(database);
+                    self.databases[usize::from(database)] = *before;
+                }
             }
         }
     }
@@ -257,6 +260,7 @@ impl Keyspace {
         key.name = to.1.into();
         key.changed = self.ticket;
         let replaced = self.put(to.0, key).map(Box::new);
+        self.walk_again(to);
         self.records.push(to, Change::TakeOver(from));
         self.records.push(from, Change::Delete);
         self.note(to, Before::Renamed(from.0, from.1.into(), replaced))
@@ -267,12 +271,14 @@ impl Keyspace {
         let Some(original) = self.databases[usize::from(from.0)].keys.get(from.1) else { return false };
         let copy = Key { name: to.1.into(), changed: self.ticket, ..original.clone() };
         let before = self.put(to.0, copy);
+        self.walk_again(to);
         self.records.push(to, Change::TakeOver(from));
         self.note(to, before.map_or(Before::NoKey, |before| Before::Key(Box::new(before))))
     }
 
     /// Takes all keys of a database away.
     pub fn truncate(&mut self, database: u8) {
+        self.walk_loses(database);
         let empty = Database { removed: self.ticket, ..Database::new(self.seed) };
         let before = std::mem::replace(&mut self.databases[usize::from(database)], empty);
         self.records.push((database, &[]), Change::Truncate);
@@ -328,7 +334,7 @@ impl Keyspace {
     }
 
     /// Writes bytes into the value of a field, from `offset` on.
-    fn write_field(&mut self, key: KeyName<'_>, field: &[u8], offset: usize, bytes: &[u8]) {
+    pub(super) fn write_field(&mut self, key: KeyName<'_>, field: &[u8], offset: usize, bytes: &[u8]) {
         let (limits, seed) = (self.packed_limits, self.seed);
         self.with_hash(key, |hash| {
             let mut value = hash.remove(field).map(|before| before.value.into_vec()).unwrap_or_default();
@@ -364,7 +370,7 @@ impl Keyspace {
         self.change(key, change).flatten()
     }
 
-    fn with_hash<T>(&mut self, key: KeyName<'_>, change: impl FnOnce(&mut Hash) -> T) -> Option<T> {
+    pub(super) fn with_hash<T>(&mut self, key: KeyName<'_>, change: impl FnOnce(&mut Hash) -> T) -> Option<T> {
         let change = |key: &mut Key| if let KeyValue::Hash(hash) = &mut key.value { Some(change(hash)) } else { None };
         self.change(key, change).flatten()
     }
@@ -380,6 +386,7 @@ impl Keyspace {
 
     /// Puts a key in; the one that had its name.
     fn put(&mut self, database: u8, key: Key) -> Option<Key> {
+        self.walk_meets((database, &key.name));
         let database = &mut self.databases[usize::from(database)];
         let deadline = key.earliest_deadline();
         let going = deadline.map(|_| key.name.clone());
@@ -405,6 +412,7 @@ impl Keyspace {
 
     /// Takes a key out.
     pub(super) fn take(&mut self, (database, name): KeyName<'_>) -> Option<Key> {
+        self.walk_meets((database, name));
         let database = &mut self.databases[usize::from(database)];
         let key = database.keys.remove(name)?;
         database.deadlines.follow(name, key.earliest_deadline(), None);
@@ -413,12 +421,17 @@ impl Keyspace {
     }
 
     /// A key's deadline before; `None`: it is not there.
-    fn put_deadline(&mut self, key: KeyName<'_>, deadline: Option<i64>) -> Option<Option<i64>> {
+    pub(super) fn put_deadline(&mut self, key: KeyName<'_>, deadline: Option<i64>) -> Option<Option<i64>> {
         self.change(key, |key| std::mem::replace(&mut key.deadline, deadline))
     }
 
     /// A field's deadline before; `None`: its hash is not there.
-    fn put_field_deadline(&mut self, key: KeyName<'_>, field: &[u8], deadline: Option<i64>) -> Option<Option<i64>> {
+    pub(super) fn put_field_deadline(
+        &mut self,
+        key: KeyName<'_>,
+        field: &[u8],
+        deadline: Option<i64>,
+    ) -> Option<Option<i64>> {
         self.with_hash(key, |hash| hash.set_deadline(field, deadline))
     }
 }

@@ -253,6 +253,34 @@ impl Hash {
         }
     }
 
+    /// Whether its fields can be walked over in parts.
+    pub(super) fn has_parts(&self) -> bool {
+        matches!(self.fields, Fields::Table(_))
+    }
+
+    /// As [`Table::scan_until`], those fields included that are past their deadline. Of a small hash all come at once.
+    pub(super) fn scan_until<'a>(
+        &'a self,
+        cursor: Cursor,
+        mut visit: impl FnMut(&'a [u8], &'a [u8]) -> bool,
+    ) -> Cursor {
+        match &self.fields {
+            Fields::Packed(packed) => {
+                for (name, value) in packed.iter() {
+                    visit(name, value);
+                }
+                0
+            }
+            Fields::Table(table) => table.scan_until(cursor, |field| visit(&field.name, &field.value)),
+        }
+    }
+
+    /// The fields that have deadlines, and these.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = (&[u8], i64)> {
+        let of_fields = self.deadlines.as_deref().into_iter().flat_map(|deadlines| &deadlines.of_fields);
+        of_fields.map(|(name, deadline)| (&**name, *deadline))
+    }
+
     /// Gives a field a value and takes its deadline away; what it was before. `seed` is that of the table it may become.
     pub fn set(&mut self, name: &[u8], value: &[u8], limits: PackedLimits, seed: u64) -> Option<FieldBefore> {
         let fits = |bytes: &[u8]| bytes.len() <= limits.bytes_max as usize;

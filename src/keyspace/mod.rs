@@ -9,23 +9,32 @@
 
 mod change;
 mod changed;
+pub mod checkpoint;
+mod compare;
 mod deadlines;
 mod hash;
 mod key;
 mod packed;
 mod record;
+mod restoring;
 mod table;
+mod walk;
+
+use std::sync::Mutex;
 
 pub use changed::{Changed, Emptied};
 pub use hash::{FieldBefore, Hash, HashEncoding, PackedLimits};
 pub use key::{Key, KeyValue, LastUse, StringValue};
 pub use record::check_name;
+pub use restoring::Restoring;
 pub use table::Cursor;
+pub use walk::Step;
 
 use self::change::Undo;
 use self::deadlines::Deadlines;
 use self::record::Records;
 use self::table::Table;
+use self::walk::Walk;
 use crate::disk::prefetch;
 pub use crate::format::keyspace::KeyName;
 
@@ -46,6 +55,10 @@ pub struct Keyspace {
     ticket: u64,
     records: Records,
     undo: Vec<Undo>,
+    /// The latest time at which something was forgotten that went by itself.
+    forgotten_at: i64,
+    /// Whoever walks over the keys while they change does so between groups, and changes none.
+    walk: Mutex<Option<Walk>>,
 }
 
 /// One database.
@@ -76,6 +89,8 @@ impl Keyspace {
             ticket: 0,
             records: Records::new(),
             undo: Vec::new(),
+            forgotten_at: i64::MIN,
+            walk: Mutex::new(None),
         }
     }
 
@@ -159,6 +174,11 @@ impl Keyspace {
         })
     }
 
+    /// Where a name lies in the order of scans, of a key or of a field.
+    fn cursor(&self, name: &[u8]) -> Cursor {
+        table::cursor(name, self.seed)
+    }
+
     /// The key that goes first, or whose field does: when, its database and its name.
     fn first_to_go(&self) -> Option<(i64, u8, &[u8])> {
         let firsts = (0_u8..).zip(&self.databases).filter_map(|(number, database)| {
@@ -171,6 +191,12 @@ impl Keyspace {
     /// When the next key or field goes, microseconds since 1970.
     pub fn next_deadline(&self) -> Option<i64> {
         self.first_to_go().map(|(deadline, ..)| deadline)
+    }
+
+    /// The latest time at which something was forgotten that went by itself, `i64::MIN` where nothing was: no change may have an earlier one,
+    /// or who does it to what all rows say does it to something else.
+    pub fn forgotten_at(&self) -> i64 {
+        self.forgotten_at
     }
 
     /// Removes a key or fields that are past their deadline at `now`. Gives what was removed, `None` when nothing is left to be. It
@@ -193,6 +219,7 @@ impl Keyspace {
             // By its own deadline, or as that of its last field has come.
             let what = if key.deadline.is_some_and(|deadline| deadline <= now) { Gone::Key } else { Gone::LastFields };
             self.take(name);
+            self.forgotten_at = self.forgotten_at.max(now);
             return Some(Expired { database: name.0, name: name.1.into(), what });
         }
         let KeyValue::Hash(hash) = &key.value else { return None };
@@ -201,6 +228,7 @@ impl Keyspace {
             return None;
         }
         self.forget_fields(name, &fields);
+        self.forgotten_at = self.forgotten_at.max(now);
         Some(Expired { database: name.0, name: name.1.into(), what: Gone::Fields(fields) })
     }
 }

@@ -21,6 +21,8 @@ const SEGMENT_LEN_MAX: usize = 512;
 const RANDOM_SEGMENTS_MAX: usize = 256;
 /// Bits of a hash that a cursor has: few enough for a client that keeps it as a float64.
 const CURSOR_BITS: u32 = 48;
+/// The last cursor there is.
+pub const CURSOR_MAX: Cursor = (1 << CURSOR_BITS) - 1;
 
 /// Elements that are brought up at once, at most.
 const FETCHED_MAX: usize = 16;
@@ -186,8 +188,19 @@ impl<E: Named> Table<E> {
 
     /// Gives `visit` at least `count` elements (one, where it is 0) from `cursor` on, or all that are left; and where to go on.
     pub fn scan<'a>(&'a self, cursor: Cursor, count: usize, mut visit: impl FnMut(&'a E)) -> Cursor {
-        let mut from = cursor & ((1 << CURSOR_BITS) - 1);
         let mut visited = 0;
+        self.scan_until(cursor, |element| {
+            visit(element);
+            visited += 1;
+            visited >= count
+        })
+    }
+
+    /// Gives `visit` elements from `cursor` on until it says that it has enough, and those that have the last one's cursor, or all that
+    /// are left; and where to go on.
+    pub fn scan_until<'a>(&'a self, cursor: Cursor, mut visit: impl FnMut(&'a E) -> bool) -> Cursor {
+        let mut from = cursor & CURSOR_MAX;
+        let mut is_enough = false;
         loop {
             let index = self.segment_of(from << (64 - CURSOR_BITS));
             let segment = &self.segments[index];
@@ -201,15 +214,14 @@ impl<E: Named> Table<E> {
             let mut last = None;
             for (at, element) in found {
                 // Those with one cursor go together: it could not tell them apart.
-                if visited >= count.max(1) && last != Some(at) {
+                if is_enough && last != Some(at) {
                     return at;
                 }
-                visit(element);
-                visited += 1;
+                is_enough |= visit(element);
                 last = Some(at);
             }
             from = end_of(from, segment.depth);
-            if from == 0 || visited >= count.max(1) {
+            if from == 0 || is_enough {
                 return from;
             }
         }
@@ -260,14 +272,19 @@ fn top_bits(hash: u64, bits: u32) -> usize {
     (hash >> 1 >> (63 - bits)) as usize
 }
 
+/// The cursor from which on a scan of a table with this seed gives what has this name.
+pub fn cursor(name: &[u8], seed: u64) -> Cursor {
+    cursor_of(xxh3_64_with_seed(name, seed))
+}
+
 fn cursor_of(hash: u64) -> Cursor {
     hash >> (64 - CURSOR_BITS)
 }
 
 /// The first cursor beyond a segment of this depth; 0 beyond the last.
 fn end_of(cursor: Cursor, depth: u32) -> Cursor {
-    let last = cursor | ((1 << CURSOR_BITS) - 1) >> depth;
-    (last + 1) & ((1 << CURSOR_BITS) - 1)
+    let last = cursor | CURSOR_MAX >> depth;
+    (last + 1) & CURSOR_MAX
 }
 
 #[cfg(test)]

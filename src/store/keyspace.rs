@@ -83,6 +83,20 @@ impl KeyspaceHandle {
         self.engine.change_keyspace(&self.live, group)
     }
 
+    /// Writes a checkpoint of all keys, so that the next opening reads only the rows since; where no row came since the last, nothing. The
+    /// store does so by itself when it is due. Keys are read and changed meanwhile.
+    ///
+    /// # Errors
+    /// The disk fails, or is full; the store takes no more writes.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.engine.checkpoint()
+    }
+
+    /// Has the store's upkeep do what [`KeyspaceHandle::checkpoint`] does, soon.
+    pub fn ask_for_checkpoint(&self) {
+        self.live.ask_for_checkpoint();
+    }
+
     /// A key as it was at an instant, by what was known at `known_at`, or is now; `None`: it was not there.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ pub(super) enum Piece {
     Table(u32),
     /// Turning the log's full segments into runs.
     Seal,
+    /// Writing all keys of the keyspace down, where the next opening would read much more.
+    Checkpoint,
     /// Merging some runs of a view into one.
     Merge(u32),
     /// Syncing the log.
@@ -25,12 +27,13 @@ pub(super) enum Piece {
 /// Goes over all there may be to do, until there is no more of it or the bell has rung.
 pub(super) fn go_round(engine: &Engine, attempts: &mut Attempts, bell: &Bell) {
     let tables = engine.view_ids().into_iter().map(Piece::Table);
-    for piece in tables.chain([Piece::Seal]).chain(engine.view_ids().into_iter().map(Piece::Merge)) {
+    for piece in tables.chain([Piece::Seal, Piece::Checkpoint]).chain(engine.view_ids().into_iter().map(Piece::Merge)) {
         let mut is_more = true;
         while is_more && !bell.has_rung() {
             is_more = attempts.attempt(piece, || match piece {
                 Piece::Table(view) => engine.build_missing_table(view).map(|()| false),
                 Piece::Seal => engine.seal_full().map(|_| false),
+                Piece::Checkpoint => engine.checkpoint_if_due().map(|()| false),
                 Piece::Merge(view) => engine.merge_once(view),
                 Piece::Sync => engine.sync().map(|()| false),
             });

@@ -6,7 +6,7 @@
 //! | MANIFEST missing, stale or damaged; HEAD sound or missing | recovered, from `registry.redb` |
 //! | HEAD missing or damaged | recovered, by reading the log |
 //! | HEAD stale | recovered; numbers of rows that a power failure took may come again |
-//! | a latest table missing or damaged | recovered, from log and runs |
+//! | a latest table, or the keyspace's checkpoint, missing or damaged; a checkpoint of an earlier day | recovered, from log and runs |
 //! | `registry.redb` and MANIFEST both missing or damaged | refused |
 //! | STORE missing or damaged, with rows in the store | refused |
 //! | a log segment damaged | refused, or a prefix: beyond every witness of a sync, damage cannot be told from a torn end, and numbers it reserved may come again |
@@ -42,7 +42,8 @@ pub enum Expect {
 pub struct Older(HashMap<&'static str, Vec<Vec<u8>>>);
 
 const KEPT_MAX: usize = 4;
-const COPIED: [&str; 3] = ["registry.redb", "MANIFEST", "HEAD"];
+const COPIED: [&str; 4] = ["registry.redb", "MANIFEST", "HEAD", CHECKPOINT];
+const CHECKPOINT: &str = "latest/0-_keyspace@1";
 
 fn read(disk: &MemDisk, path: &Path) -> Option<Vec<u8>> {
     let file = disk.open(path, OpenMode::Read).ok()?;
@@ -196,12 +197,15 @@ pub fn spoil(disk: &MemDisk, older: &mut Older, is_killed: bool, dice: &mut Rand
             let mut found = Vec::new();
             files(disk, &Path::new(STORE).join("latest"), &[""], &mut found);
             let path = one_of(&found, dice)?;
-            if dice.below(2) == 0 {
-                remove(disk, &path);
-            } else {
-                damage(disk, &path, dice);
+            let earlier = older.one(CHECKPOINT, dice).filter(|_| path.ends_with(CHECKPOINT));
+            match (dice.below(3), earlier) {
+                (0, _) => remove(disk, &path),
+                (1, Some(earlier)) => put(disk, &path, earlier),
+                _ => {
+                    damage(disk, &path, dice);
+                }
             }
-            (Expect::Recover, format!("{} missing or damaged", path.display()))
+            (Expect::Recover, format!("{} missing, damaged or of an earlier day", path.display()))
         }
     })
 }

@@ -132,6 +132,7 @@ impl Life {
             merge_fanout: 2,
             import_bytes_max: Some(1 << (9 + dice.below(8))),
             table_reserve_bytes: 32 << 20,
+            checkpoint_bytes_min: 64,
             ..Sizes::default()
         };
         let shared = Arc::new(Shared {
@@ -267,7 +268,8 @@ impl Life {
             24 | 25 => self.apply(opened),
             26 | 27 => self.snapshot(opened),
             28..=32 => opened.seal().map(|_| self.model().synced()),
-            33..=35 => opened.compact().map(|()| self.model().synced()),
+            33 | 34 => opened.compact().map(|()| self.model().synced()),
+            35 => self.checkpoint(opened),
             36 => self.write_refused(opened, &defined),
             37 => self.import_abandoned(opened, &defined),
             38 => self.crowd(opened, &defined),
@@ -284,6 +286,11 @@ impl Life {
                 Ok(())
             }
         }
+    }
+
+    /// All keys of the keyspace written down, which syncs the log where there is one.
+    fn checkpoint(&self, store: &Store) -> Went {
+        store.keyspace()?.checkpoint()
     }
 
     fn defined(&self) -> Option<Defined> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use asof::format::row::keyspace as row_keyspace;
-use asof::format::{commits, keyspace, log, manifest, row, run_index, sector, slot_sum, table, value};
+use asof::format::{checkpoint, commits, keyspace, log, manifest, row, run_index, sector, slot_sum, table, value};
 use asof::{head, identity, key, latest, registry};
 
 use super::document::{document, layouts};
@@ -31,6 +31,8 @@ fn extents() -> Vec<(&'static str, usize, usize)> {
         ("Superblock", 0, table::SUPERBLOCK_WORDS * 8),
         ("Live words", table::LIVE_EPOCH * 8, (table::LIVE_STATE + 4) * 8),
         ("Table slot", 0, latest::SLOT_HEADER_BYTES),
+        ("Checkpoint header", 0, checkpoint::HEADER_BYTES),
+        ("Checkpoint block header", 0, checkpoint::BLOCK_HEADER_BYTES),
     ]
 }
 
@@ -114,7 +116,8 @@ fn every_constant_has_the_value_that_the_document_says() {
             table::LIVE_USED_END, table::LIVE_STATE, table::LINE_WORDS, table::GROUP_SLOTS,
             table::SHARD_HEADER_WORDS, table::SHARD_GROUPS_MAX, table::DIRECTORY_DEPTH_MAX,
             table::FLOOR_IS, table::FLOOR_HAS_CREATED,
-            latest::SLOT_HEADER_BYTES, latest::KEY_INLINE_BYTES;
+            latest::SLOT_HEADER_BYTES, latest::KEY_INLINE_BYTES,
+            checkpoint::FORMAT_VERSION, checkpoint::HEADER_BYTES, checkpoint::BLOCK_HEADER_BYTES;
         magics:
             identity::MAGIC => identity::MAGIC,
             head::MAGIC => head::MAGIC.to_le_bytes(),
@@ -124,6 +127,7 @@ fn every_constant_has_the_value_that_the_document_says() {
             commits::COMMITS_MAGIC => commits::COMMITS_MAGIC,
             run_index::RUN_INDEX_MAGIC => run_index::RUN_INDEX_MAGIC,
             table::MAGIC => table::MAGIC.to_le_bytes(),
+            checkpoint::MAGIC => checkpoint::MAGIC,
             slot_sum::SUM_NAME => slot_sum::SUM_NAME.as_bytes(),
     ];
     let told = constants_told(&document());

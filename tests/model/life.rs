@@ -52,7 +52,8 @@ pub struct Life {
 impl Life {
     pub fn new(Story { keys, views, has_small_files, reads_beside, .. }: &Story) -> Life {
         let clock = Arc::new(ManualClock::new(Timestamp(12)));
-        let mut sizes = Sizes { segment_bytes: 64 << 10, ..Sizes::default() };
+        // Checkpoints of keys too, of what little there is: whoever opens the store goes on from one.
+        let mut sizes = Sizes { segment_bytes: 64 << 10, checkpoint_bytes_min: 256, ..Sizes::default() };
         if *has_small_files {
             let segment_bytes = 2 << 10;
             sizes =

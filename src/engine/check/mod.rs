@@ -4,6 +4,7 @@
 //! process would read it. So a store that no longer opens can be checked, and one that is being written to.
 //! `registry.redb` belongs to its writer while there is one; MANIFEST says the same, and is what the rest is compared with.
 
+mod checkpoint;
 mod history;
 mod leftovers;
 mod log;
@@ -144,6 +145,7 @@ impl Check<'_> {
         self.history(&picture, &identity)?;
         self.clocks(state)?;
         self.tables(&picture, &identity, &published)?;
+        self.checkpoint(&picture, &identity, &published)?;
         self.leftovers(&picture, &identity, &published)
     }
 

@@ -1,5 +1,7 @@
 //! The keyspace on disk: what was acknowledged is there again after whatever came between.
 
+mod checkpoint;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -55,8 +57,9 @@ fn dump(keyspace: &Keyspace, now: i64) -> Dump {
 }
 
 fn open(disk: Arc<dyn Disk>) -> Store {
-    // Segments so small that a few groups fill one.
-    let sizes = Sizes { segment_bytes: 16 << 10, table_reserve_bytes: 1 << 20, ..Sizes::default() };
+    // Segments so small that a few groups fill one, and checkpoints after a few.
+    let (segment_bytes, checkpoint_bytes_min) = (16 << 10, 4 << 10);
+    let sizes = Sizes { segment_bytes, checkpoint_bytes_min, table_reserve_bytes: 1 << 20, ..Sizes::default() };
     let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
     Store::builder().sizes(sizes).clock(clock).background(false).disk(disk).open(DIR).unwrap()
 }
@@ -113,6 +116,7 @@ fn keys_are_as_they_were_after_closing_sealing_merging_and_a_kill() {
             1 => store.compact().unwrap(),
             2 => store.close().unwrap(),
             _ => {
+                engine.checkpoint_if_due().unwrap();
                 let killed = open(Arc::new(disk.kill_image()));
                 assert_eq!(dump_of(&killed), expected, "killed in round {round}");
             }
@@ -159,6 +163,9 @@ fn a_power_failure_at_any_moment_leaves_what_was_acknowledged_or_the_group_under
         shared.lock().unwrap().0 = after;
         if ticket % 40 == 39 {
             store.seal().unwrap();
+        }
+        if ticket % 7 == 0 {
+            engine.checkpoint_if_due().unwrap();
         }
     }
     store.close().unwrap();

@@ -18,9 +18,13 @@ impl State {
         arguments: Arguments<'_>,
     ) -> Result<Step, Refusal> {
         match (name, subcommand) {
-            // What was answered is durable already.
-            ("save" | "readonly" | "readwrite", _) => self.replies.ok(),
-            ("bgsave", _) => self.save_in_background(arguments)?,
+            ("readonly" | "readwrite", _) => self.replies.ok(),
+            // What was answered is durable already; what is written makes the next start fast.
+            ("save", _) => {
+                shared.keyspace.ask_for_checkpoint();
+                self.replies.ok();
+            }
+            ("bgsave", _) => self.save_in_background(shared, arguments)?,
             ("lastsave", _) => self.replies.integer(shared.started_at.div_euclid(1_000_000)),
             ("wait", _) => {
                 arguments.integer(1)?;
@@ -88,12 +92,13 @@ impl State {
         Ok(Step::Done)
     }
 
-    fn save_in_background(&mut self, arguments: Arguments<'_>) -> Result<(), Refusal> {
+    fn save_in_background(&mut self, shared: &Shared, arguments: Arguments<'_>) -> Result<(), Refusal> {
         match arguments.len() {
             1 => {}
             2 if arguments.is_word(1, "schedule") => {}
             _ => return Err(Refusal::SYNTAX),
         }
+        shared.keyspace.ask_for_checkpoint();
         self.replies.simple("Background saving started");
         Ok(())
     }
