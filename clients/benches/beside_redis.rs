@@ -195,7 +195,7 @@ fn project(folder: &Folder, durability: &str) -> PathBuf {
 }
 
 /// Bytes that an entity takes in memory.
-fn print_bytes(asof_side: &Side, redis: &Side, project: &Path) {
+fn print_bytes(redis: &Side, project: &Path) {
     let mut show = Command::new(asof());
     show.arg("--project").arg(project).args(["show", "rows", "--format", "json"]);
     let said = String::from_utf8(show.output().unwrap().stdout).unwrap();
@@ -246,7 +246,7 @@ fn main() {
             );
         }
         if !is_durable && parts.is_empty() {
-            print_bytes(&asof_side, &redis, &project);
+            print_bytes(&redis, &project);
         }
     }
 }
