@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::clients::Client;
 use super::entities::Entities;
 use super::executor::Job;
+use super::input::Spare;
 use super::output::Output;
 use super::pubsub::Published;
 use super::session::{BatchEnd, Keys, Session};
@@ -41,8 +42,8 @@ enum Waiting {
 /// What an event loop lends to the connection it looks after.
 #[derive(Debug)]
 pub struct Tools {
-    /// Buffers to read into.
-    pub spare: Vec<Vec<u8>>,
+    /// Memory to read into.
+    pub spare: Spare,
     /// Sessions for the executor, which gets those of all connections at once.
     pub jobs: Vec<Job>,
     /// Rows of views.
@@ -52,7 +53,7 @@ pub struct Tools {
 impl Tools {
     /// Those of a loop.
     pub fn new(shared: &Shared) -> Tools {
-        Tools { spare: Vec::new(), jobs: Vec::new(), entities: Entities::new(shared.keyspace.clone()) }
+        Tools { spare: Spare::default(), jobs: Vec::new(), entities: Entities::new(shared.keyspace.clone()) }
     }
 }
 

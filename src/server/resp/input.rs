@@ -78,6 +78,13 @@ impl Ahead {
     }
 }
 
+/// Memory for the next connection that has something to say: idle ones do without.
+#[derive(Debug, Default)]
+pub struct Spare {
+    buffers: Vec<Vec<u8>>,
+    aheads: Vec<Ahead>,
+}
+
 impl Input {
     /// Finds the next command, if all of it is there. It is found again until it is done. Where `looks_ahead`, those behind it are found
     /// with it.
@@ -169,7 +176,7 @@ impl Input {
     }
 
     /// The buffer to read into, with room behind what is there. It grows with what came, never at once to what was announced.
-    pub fn room(&mut self, spare: &mut Vec<Vec<u8>>) -> &mut Vec<u8> {
+    pub fn room(&mut self, spare: &mut Spare) -> &mut Vec<u8> {
         if self.len() == 0 {
             self.bytes.clear();
             self.start = 0;
@@ -178,7 +185,10 @@ impl Input {
             self.start = 0;
         }
         if self.bytes.capacity() == 0 {
-            self.bytes = spare.pop().unwrap_or_default();
+            self.bytes = spare.buffers.pop().unwrap_or_default();
+        }
+        if self.ahead.capacity() == 0 {
+            self.ahead = spare.aheads.pop().unwrap_or_default();
         }
         let found: usize = self.ahead.waiting().iter().map(|(_, bytes)| bytes).sum();
         let expected = self.parser.bytes_expected(&self.bytes[found..]).min(self.bytes.len());
@@ -186,11 +196,15 @@ impl Input {
         &mut self.bytes
     }
 
-    /// Gives the buffer back, which idle connections do without; what waits in it is kept in a smaller one, if it is little.
-    pub fn release(&mut self, spare: &mut Vec<Vec<u8>>) {
+    /// Gives memory back, which idle connections do without; what waits in the buffer is kept in a smaller one, if it is little.
+    pub fn release(&mut self, spare: &mut Spare) {
         if self.found.is_none() && self.ahead.waiting().is_empty() {
             self.parser.trim();
-            self.ahead = Ahead::default();
+            let mut ahead = std::mem::take(&mut self.ahead);
+            if (1..=AHEAD_KEPT_BYTES).contains(&ahead.capacity()) && spare.aheads.len() < SPARE_MAX {
+                ahead.clear();
+                spare.aheads.push(ahead);
+            }
         }
         let len = self.len();
         if len >= READ_BYTES / 4 {
@@ -199,14 +213,16 @@ impl Input {
         let rest = self.bytes[self.start..].to_vec();
         let mut buffer = std::mem::replace(&mut self.bytes, rest);
         self.start = 0;
-        if (READ_BYTES..=2 * READ_BYTES).contains(&buffer.capacity()) && spare.len() < SPARE_MAX {
+        if (READ_BYTES..=2 * READ_BYTES).contains(&buffer.capacity()) && spare.buffers.len() < SPARE_MAX {
             buffer.clear();
-            spare.push(buffer);
+            spare.buffers.push(buffer);
         }
     }
 }
 
-/// So many buffers are kept for the next connection that has something to say.
+/// What is longer was for a long command.
+const AHEAD_KEPT_BYTES: usize = 16 << 10;
+/// So much of each kind is kept.
 const SPARE_MAX: usize = 8;
 
 /// Arguments of commands that are kept for later.
@@ -245,7 +261,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_keeps_no_buffer_and_a_half_command_keeps_a_small_one() {
-        let (mut input, mut spare) = (Input::default(), Vec::new());
+        let (mut input, mut spare) = (Input::default(), Spare::default());
         input.room(&mut spare).extend_from_slice(b"PING\r\nPI");
         let limits = ParseLimits::AUTHENTICATED;
         assert_eq!(input.find(&limits, true), Ok(true));
@@ -253,13 +269,25 @@ mod tests {
         input.consume();
         assert_eq!(input.find(&limits, true), Ok(false));
         input.release(&mut spare);
-        assert_eq!((input.len(), spare.len()), (2, 1));
+        assert_eq!((input.len(), spare.buffers.len()), (2, 1));
         assert!(input.capacity() < 64);
         input.room(&mut spare).extend_from_slice(b"NG\r\n");
         assert_eq!(input.find(&limits, true), Ok(true));
         input.consume();
         input.release(&mut spare);
         assert_eq!(input.capacity(), 0);
+        input.room(&mut spare).extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+        assert_eq!(input.find(&limits, true), Ok(true));
+        input.consume();
+        input.release(&mut spare);
+        assert_eq!((input.capacity(), spare.aheads.len()), (0, 1));
+        // What a long command took is given back.
+        let long = format!("*2000\r\n{}", "$1\r\na\r\n".repeat(2_000));
+        input.room(&mut spare).extend_from_slice(long.as_bytes());
+        assert_eq!(input.find(&limits, true), Ok(true));
+        input.consume();
+        input.release(&mut spare);
+        assert_eq!((input.capacity(), spare.aheads.len()), (0, 0));
     }
 
     #[test]
@@ -273,7 +301,7 @@ mod tests {
         }
         stream.extend_from_slice(b"*1\r\n$1\r\na\r\n*1\r\n!x\r\n");
         let read = |step: usize, looks_ahead: bool| {
-            let (mut input, mut spare, mut commands) = (Input::default(), Vec::new(), Vec::new());
+            let (mut input, mut spare, mut commands) = (Input::default(), Spare::default(), Vec::new());
             for part in stream.chunks(step) {
                 input.room(&mut spare).extend_from_slice(part);
                 loop {
@@ -302,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_length_that_was_announced_takes_no_memory_before_its_bytes_come() {
-        let (mut input, mut spare) = (Input::default(), Vec::new());
+        let (mut input, mut spare) = (Input::default(), Spare::default());
         input.room(&mut spare).extend_from_slice(b"*2\r\n$3\r\nGET\r\n$500000000\r\nabc");
         assert_eq!(input.find(&ParseLimits::AUTHENTICATED, true), Ok(false));
         input.room(&mut spare);

@@ -128,8 +128,8 @@ impl State {
     }
 
     /// As whom it is served, for others to see.
-    pub(super) fn user(&self) -> Arc<str> {
-        self.grant.as_ref().map_or_else(|| "default".into(), |grant| Arc::clone(&grant.name))
+    pub(super) fn user(&self) -> &str {
+        self.grant.as_ref().map_or("default", |grant| &grant.name)
     }
 
     fn greet(&mut self) {

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use self::answers::{Held, ReplyMode};
 use self::transaction::Transaction;
 use super::charge::Charge;
-use super::clients::{Client, Details};
+use super::clients::Client;
 use super::command::{Arguments, Event, Refusal, Run, find};
 use super::entities::{DATABASE, Entities};
 use super::input::{Asker, Input};
@@ -378,23 +378,25 @@ impl State {
 
     fn publish(&self) {
         let (input, capacity) = self.input_bytes;
-        *lock(&self.client.details) = Details {
-            name: self.name.clone(),
-            user: self.user(),
-            library: self.library.clone(),
-            active: Instant::now(),
-            database: self.database,
-            subscriptions: self.subscriptions.counts(),
-            transaction: self.transaction.as_ref().map(|transaction| (transaction.len(), transaction.bytes())),
-            is_monitor: self.is_monitor,
-            version: self.replies.version(),
-            command: self.last.0,
-            subcommand: self.last.1,
-            input_bytes: (input, capacity.saturating_sub(input)),
-            is_kept: self.is_kept,
-            is_untouching: self.is_untouching,
-            tracks: self.tracked.options().map_or((false, false), |options| (true, options.is_broadcast)),
-            redirect: self.redirect(),
-        };
+        let details = &mut *lock(&self.client.details);
+        // What most often stays is not copied each time.
+        if details.name != self.name || details.library != self.library {
+            (details.name, details.library) = (self.name.clone(), self.library.clone());
+        }
+        if *details.user != *self.user() {
+            details.user = self.user().into();
+        }
+        details.active = Instant::now();
+        details.database = self.database;
+        details.subscriptions = self.subscriptions.counts();
+        details.transaction = self.transaction.as_ref().map(|transaction| (transaction.len(), transaction.bytes()));
+        details.is_monitor = self.is_monitor;
+        details.version = self.replies.version();
+        (details.command, details.subcommand) = self.last;
+        details.input_bytes = (input, capacity.saturating_sub(input));
+        details.is_kept = self.is_kept;
+        details.is_untouching = self.is_untouching;
+        details.tracks = self.tracked.options().map_or((false, false), |options| (true, options.is_broadcast));
+        details.redirect = self.redirect();
     }
 }

@@ -73,7 +73,7 @@ impl State {
                 self.replies.array(0);
             }
             ("acl", "whoami") => {
-                let user = self.user();
+                let user = self.user().to_owned();
                 self.replies.bulk(user.as_bytes());
             }
             ("acl", "users") => {
