@@ -236,10 +236,10 @@ impl Life {
             let builder = if self.syncs_beside { builder.sync_beside(1) } else { builder };
             builder.open(STORE)?
         };
-        let mut model = lock(&self.shared.model);
+        // Not under its lock: what the store does by itself waits for that, and what is asked here may wait for the store.
+        let model = self.model().clone();
         let presence = examine(&store, &model, loss, &mut self.dice)?;
-        model.settle(&presence);
-        drop(model);
+        self.model().settle(&presence);
         self.shared.is_shaken.store(false, Ordering::SeqCst);
         Ok(Some(store))
     }
