@@ -99,10 +99,10 @@ impl Batch {
         self.commands.push(command);
     }
 
-    /// Counts an entity with so many fields.
-    pub fn pushed(&mut self, fields: u64, bytes: usize) {
+    /// Counts entities, and so many fields of one.
+    pub fn pushed(&mut self, entities: u64, fields: u64, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.counts.entities += 1;
+        self.counts.entities += entities;
         self.counts.fields += fields;
         self.counts.bytes += bytes;
         self.bytes += bytes;
@@ -151,7 +151,13 @@ impl Store {
             views: chosen.iter().map(|view| view.definition().reference().to_string()).collect(),
         };
         let mut target = Target::connect(url, options.cluster)?;
-        let before = if options.restart { None } else { checkpoint::find(&mut target, &subject)? };
+        let before = if options.restart {
+            // Should this one not get far, the next one is not to go on from where another was.
+            target.run(vec![checkpoint::remove()])?;
+            None
+        } else {
+            checkpoint::find(&mut target, &subject)?
+        };
         let mut batch = Batch { has_field_deadlines: target.has_field_deadlines, ..Batch::default() };
         let mut looked_at = 0_u64;
         let mut sending = Sending { target, subject };
@@ -191,17 +197,13 @@ struct Sending {
 }
 
 impl Sending {
-    /// Sends a batch, and with it that everything before `place` is there.
+    /// Sends a batch, and then that everything before `place` is there.
     fn send(&mut self, batch: &mut Batch, place: Place) -> Result<()> {
-        let mut commands = std::mem::take(&mut batch.commands);
+        let commands = std::mem::take(&mut batch.commands);
         (batch.entities, batch.bytes) = (0, 0);
-        let mark = checkpoint::set(&self.subject, place);
-        if self.target.is_cluster() {
-            // It may lie on another node: only when the batch is there may it say so.
-            self.target.run(commands)?;
-            return self.target.run(vec![mark]);
-        }
-        commands.push(mark);
-        self.target.run(commands)
+        // Only when the batch is there may it say so: a command of a transaction that fails does not keep the others from being done, and in
+        // a cluster it lies on another node.
+        self.target.run(commands)?;
+        self.target.run(vec![checkpoint::set(&self.subject, place)])
     }
 }

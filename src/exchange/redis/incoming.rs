@@ -131,6 +131,11 @@ impl Incoming {
         let features = &view.definition().features;
         match self {
             Incoming::Plain { .. } => {
+                let is_feature = |name: &[u8]| features.iter().any(|feature| feature.name.as_bytes() == name);
+                if !fields.keys().any(|name| is_feature(name)) {
+                    // Somebody else's.
+                    return Ok(None);
+                }
                 let mut said = Said::default();
                 for feature in features {
                     let value = match fields.get(feature.name.as_bytes()) {
@@ -140,7 +145,6 @@ impl Incoming {
                     };
                     said.values.push(value);
                 }
-                let is_feature = |name: &[u8]| features.iter().any(|feature| feature.name.as_bytes() == name);
                 let unknown = fields.keys().filter(|name| !is_feature(name));
                 said.unknown = unknown.map(|name| name.escape_ascii().to_string()).collect();
                 Ok(Some(said))

@@ -74,7 +74,7 @@ impl Outgoing for Plain {
                 hset.arg(feature.name.as_bytes()).arg(&*text);
             }
         });
-        batch.pushed(fields, bytes);
+        batch.pushed(1, fields, bytes);
         for (feature, field) in features().zip(&row.fields) {
             if let (Some(deadline), Some(_)) = (field.deadline, shown(field.value.as_ref())) {
                 batch.expire_field(&name, feature.name.as_bytes(), deadline);

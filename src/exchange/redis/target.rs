@@ -45,12 +45,8 @@ impl Target {
         Ok(Target { name, has_field_deadlines, link })
     }
 
-    /// Whether commands go to several nodes, so that no two keys change at once.
-    pub fn is_cluster(&self) -> bool {
-        matches!(self.link, Link::Cluster(_))
-    }
-
-    /// Sends commands at once, and waits for all answers. A single server does all of them as one, or none.
+    /// Sends commands at once, and waits for all answers. A single server does them as one transaction: none of them where it refuses one
+    /// beforehand, all others where one fails.
     ///
     /// # Errors
     /// It refuses one, or the connection broke.
@@ -175,8 +171,8 @@ pub(super) fn refused(why: &str, name: &str) -> Error {
     let remedy = match why.split(' ').next() {
         Some("OOM") => "give it more memory (maxmemory), or export fewer views",
         Some("READONLY") => "name the master, not a replica",
-        Some("NOPERM" | "NOAUTH") => "name a user in the address who may write there",
-        _ => "nothing of this batch was written; the export goes on from here when it is started again",
+        Some("NOPERM" | "NOAUTH") => "name a user in the address who may do that there",
+        _ => "mend that there and start again: what was done stays, and an export goes on with this batch",
     };
     Error::refused(format!("it answers '{why}'")).at(name).remedy(remedy)
 }

@@ -282,6 +282,64 @@ fn an_interrupted_export_goes_on_from_where_it_was() {
     assert!(!export(&store, &remote, RedisLayout::Plain).resumed, "it was done");
 }
 
+/// The key of an airport's hash in Feast's layout.
+fn feast_key(origin: &str) -> Vec<u8> {
+    let len = u32::try_from(origin.len()).unwrap().to_le_bytes();
+    [b"\x01\0\0\0\x02\0\0\0\x06\0\0\0origin\x02\0\0\0", &len[..], origin.as_bytes(), b"flights"].concat()
+}
+
+#[test]
+fn what_was_refused_is_pushed_by_the_next_export() {
+    let (store, _) = with_rows();
+    let remote = Remote::new();
+    remote.ask(&[b"SET", &feast_key("JFK"), b"no hash"]);
+    let options = RedisExportOptions { layout: feast(), ..RedisExportOptions::default() };
+    let error = store.export_redis(&remote.url, &options).unwrap_err().to_string();
+    assert!(error.contains("WRONGTYPE") && error.contains("start again"), "{error}");
+    remote.ask(&[b"DEL", &feast_key("JFK")]);
+    store.export_redis(&remote.url, &options).unwrap();
+    assert_eq!(remote.hash(&feast_key("JFK")).len(), 5, "two features and a time, one feature and a time");
+}
+
+#[test]
+fn an_entity_that_another_view_gets_a_row_of_meanwhile_is_pushed() {
+    let store = store();
+    let at = an_hour_ago(&store);
+    let runways = move |origin: String| Row::new().at(at).set("origin", origin).set("count", 1);
+    store.write_rows("runways", (0..1_500).map(|n| runways(format!("A{n}")))).unwrap();
+    let weather = |n: i32| Row::new().at(at).set("origin", format!("Z{n}")).set("temp", 1.0).set("sky", "x");
+    store.write_rows("weather", (0..200).map(weather)).unwrap();
+    let remote = Remote::new();
+    let (writer, is_first) = ((*store).clone(), std::sync::atomic::AtomicBool::new(true));
+    // In the turn of the runways, some of which were passed by then.
+    let meanwhile = move |_| {
+        if is_first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            writer.write_rows("runways", (0..200).map(|n| runways(format!("Z{n}")))).unwrap();
+        }
+    };
+    let options =
+        RedisExportOptions { layout: feast(), progress: Some(Arc::new(meanwhile)), ..RedisExportOptions::default() };
+    store.export_redis(&remote.url, &options).unwrap();
+    for n in 0..200 {
+        let found = remote.hash(&feast_key(&format!("Z{n}")));
+        assert!(found.contains_key("_ts:weather"), "Z{n}: {found:?}");
+    }
+}
+
+#[test]
+fn a_hash_without_any_feature_changes_no_row() {
+    let (store, _) = with_rows();
+    let remote = Remote::new();
+    remote.ask(&[b"HSET", b"runways:JFK", b"lights", b"yes"]);
+    let before = answer(&store, "JFK");
+    let options = RedisImportOptions { views: vec!["runways".to_owned()], ..RedisImportOptions::default() };
+    let report = store.import_redis(&remote.url, &options).unwrap();
+    assert_eq!(
+        (answer(&store, "JFK"), report.views.iter().map(|(_, view)| view.rows_written).sum::<u64>()),
+        (before, 0)
+    );
+}
+
 #[test]
 fn hashes_that_are_no_rows_are_refused_or_set_aside() {
     let store = store();

@@ -78,10 +78,7 @@ impl Outgoing for Feast {
         };
         let values = hashes.values(at, encoded);
         let rows = hashes.views.iter_mut().map(|view| view.row(&values, now)).collect::<Result<Vec<_>>>()?;
-        // An entity's hash is pushed once: in the turn of the first view that has a row of it.
-        if rows.iter().position(Option::is_some).is_none_or(|first| first == at) {
-            hashes.push(&name, &rows, batch);
-        }
+        hashes.push(at, &name, &rows, batch);
         Ok(())
     }
 }
@@ -104,17 +101,14 @@ impl Hashes {
         (values.len() == self.names.len()).then(|| key::encode(&self.names, &values, project))
     }
 
-    /// What is to be done for an entity of which the views have these rows.
-    fn push(&self, name: &[u8], rows: &[Option<EntityRow>], batch: &mut Batch) {
+    /// What is to be done in a view's turn for an entity of which the views have these rows. Each view pushes its own fields: which of
+    /// them has a row may change between their turns.
+    fn push(&self, view: usize, name: &[u8], rows: &[Option<EntityRow>], batch: &mut Batch) {
         let (mut fields, mut bytes) = (0, name.len());
         let mut hset = Vec::new();
         let mut hdel: Vec<&[u8]> = Vec::new();
-        for (Pushed { laid_out, .. }, row) in self.views.iter().zip(rows) {
-            let Some(row) = row else {
-                hdel.push(&laid_out.event_time);
-                hdel.extend(laid_out.fields.iter().map(<[u8; 4]>::as_slice));
-                continue;
-            };
+        let laid_out = &self.views[view].laid_out;
+        if let Some(row) = &rows[view] {
             hset.push((laid_out.event_time.as_slice(), timestamp(row.event_ts)));
             let features = laid_out.view.definition().features.iter().zip(&laid_out.fields);
             for ((feature, field), held) in features.zip(&row.fields) {
@@ -129,33 +123,38 @@ impl Hashes {
                 fields += 1;
                 hset.push((field, message));
             }
+        } else {
+            hdel.push(&laid_out.event_time);
+            hdel.extend(laid_out.fields.iter().map(<[u8; 4]>::as_slice));
+        }
+        // Before fields are removed: a hash that loses its last one loses its deadline with it.
+        if !hset.is_empty() {
+            bytes += hset.iter().map(|(field, message)| field.len() + message.len()).sum::<usize>();
+            batch.command("HSET", |command| {
+                command.arg(name);
+                for (field, message) in &hset {
+                    command.arg(field).arg(message);
+                }
+            });
+            let is_first = rows.iter().position(Option::is_some) == Some(view);
+            batch.pushed(u64::from(is_first), fields, bytes);
         }
         if !hdel.is_empty() {
             batch.command("HDEL", |command| {
                 command.arg(name).arg(hdel);
             });
         }
-        if hset.is_empty() {
+        if rows.iter().all(Option::is_none) {
             batch.counts.gone += 1;
-            return;
+        } else {
+            self.push_deadlines(view, name, rows, batch);
         }
-        bytes += hset.iter().map(|(field, message)| field.len() + message.len()).sum::<usize>();
-        batch.command("HSET", |command| {
-            command.arg(name);
-            for (field, message) in &hset {
-                command.arg(field).arg(message);
-            }
-        });
-        batch.pushed(fields, bytes);
-        self.push_deadlines(name, rows, batch);
     }
 
-    fn push_deadlines(&self, name: &[u8], rows: &[Option<EntityRow>], batch: &mut Batch) {
-        for (Pushed { laid_out, .. }, row) in self.views.iter().zip(rows) {
-            for (held, field) in row.iter().flat_map(|row| &row.fields).zip(&laid_out.fields) {
-                if let (Some(deadline), Some(_)) = (held.deadline, &held.value) {
-                    batch.expire_field(name, field, deadline);
-                }
+    fn push_deadlines(&self, view: usize, name: &[u8], rows: &[Option<EntityRow>], batch: &mut Batch) {
+        for (held, field) in rows[view].iter().flat_map(|row| &row.fields).zip(&self.views[view].laid_out.fields) {
+            if let (Some(deadline), Some(_)) = (held.deadline, &held.value) {
+                batch.expire_field(name, field, deadline);
             }
         }
         if !self.is_whole {
