@@ -188,7 +188,8 @@ impl Staged {
     /// All of them, a section a view.
     pub fn into_batch(self) -> Result<Batch> {
         let mut batch = Batch { truncates: self.truncated().collect(), ..Batch::default() };
-        for (id, view) in self.views {
+        // Of a view whose only row was refused nothing is there.
+        for (id, view) in self.views.into_iter().filter(|(_, view)| !view.hashes.is_empty()) {
             batch.frame.section(id, |out| -> Result<u32> {
                 batch.undated.extend(view.undated.iter().map(|at| out.len() + at));
                 out.extend_from_slice(&view.records);

@@ -27,6 +27,8 @@ pub struct Input {
     found: Option<usize>,
     /// That the stream is out of step there.
     error: Option<ProtocolError>,
+    /// What all of this was found under.
+    limits: Option<ParseLimits>,
 }
 
 /// Commands that were found and are not done.
@@ -92,6 +94,12 @@ impl Input {
     /// # Errors
     /// The stream is out of step.
     pub fn find(&mut self, limits: &ParseLimits, looks_ahead: bool) -> Result<bool, ProtocolError> {
+        // A command before may have changed them.
+        if self.limits.as_ref() != Some(limits) {
+            self.limits = Some(*limits);
+            self.ahead.clear();
+            (self.parser, self.found, self.error) = (Parser::default(), None, None);
+        }
         if !self.ahead.waiting().is_empty() || self.found.is_some() {
             return Ok(true);
         }
@@ -326,6 +334,35 @@ mod tests {
             assert_eq!(read(step, true), expected, "{step} bytes at a time");
             assert_eq!(read(step, false), expected, "{step} bytes at a time, one by one");
         }
+    }
+
+    #[test]
+    fn what_was_found_under_other_limits_is_found_anew() {
+        let wide = ParseLimits::AUTHENTICATED;
+        let narrow = ParseLimits { argument_bytes_max: 3, ..wide };
+        let (mut input, mut spare) = (Input::default(), Spare::default());
+        // Lowered: what was found is too long now, whole or not.
+        input.room(&mut spare).extend_from_slice(b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n*1\r\n$9\r\nab");
+        assert_eq!(input.find(&wide, true), Ok(true));
+        input.consume();
+        assert!(input.find(&narrow, true).is_err());
+        // Raised: what was too long is found.
+        assert_eq!(input.find(&wide, true), Ok(true));
+        assert_eq!(input.arguments().at(0), b"PING");
+        input.consume();
+        assert_eq!(input.find(&wide, true), Ok(false));
+        assert!(input.find(&narrow, true).is_err());
+        assert_eq!(input.find(&wide, true), Ok(false));
+        input.room(&mut spare).extend_from_slice(b"cdefghi\r\n");
+        assert_eq!(input.find(&wide, true), Ok(true));
+        assert_eq!(input.arguments().at(0), b"abcdefghi");
+        // An error that was kept for after the commands before it.
+        let (mut input, mut spare) = (Input::default(), Spare::default());
+        input.room(&mut spare).extend_from_slice(b"*1\r\n$3\r\nGET\r\n*1\r\n$4\r\nPING\r\n");
+        assert_eq!(input.find(&narrow, true), Ok(true));
+        input.consume();
+        assert_eq!(input.find(&wide, true), Ok(true));
+        assert_eq!(input.arguments().at(0), b"PING");
     }
 
     #[test]

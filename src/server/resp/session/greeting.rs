@@ -35,6 +35,16 @@ pub(super) fn is_plain(text: &[u8]) -> bool {
 /// Longest name of a client, or of its library, in bytes: each is shown wherever clients are listed.
 pub(super) const NAME_BYTES_MAX: usize = 4 << 10;
 
+fn check_client_name(name: &[u8]) -> Result<(), Refusal> {
+    if !is_plain(name) {
+        return Err(NAME_REFUSED);
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Refusal::new(format!("ERR a client's name takes at most {NAME_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
 impl State {
     pub(super) fn ping(&mut self, arguments: Arguments<'_>) -> Result<(), Refusal> {
         if arguments.len() > 2 {
@@ -105,7 +115,8 @@ impl State {
                 at += 3;
             } else if arguments.is_word(at, "setname") && arguments.len() > at + 1 {
                 let given = arguments.at(at + 1);
-                name = Some(if is_plain(given) { given } else { return Err(NAME_REFUSED) });
+                check_client_name(given)?;
+                name = Some(given);
                 at += 2;
             } else {
                 let option = String::from_utf8_lossy(option);
@@ -155,12 +166,7 @@ impl State {
 
     /// Names the connection; with nothing, it has no name.
     pub(super) fn set_name(&mut self, name: &[u8]) -> Result<(), Refusal> {
-        if !is_plain(name) {
-            return Err(NAME_REFUSED);
-        }
-        if name.len() > NAME_BYTES_MAX {
-            return Err(Refusal::new(format!("ERR a client's name takes at most {NAME_BYTES_MAX} bytes")));
-        }
+        check_client_name(name)?;
         self.name = name.into();
         Ok(())
     }

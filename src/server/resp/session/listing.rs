@@ -49,7 +49,8 @@ impl State {
         keys: &mut Keys<'_>,
     ) -> Result<Option<Step>, Refusal> {
         let step = self.write(shared, command, arguments, keys)?;
-        if let Keys::Exclusive { entities, rows, .. } = keys {
+        // Not if that is for the next group, and this with it.
+        if let (Step::Done, Keys::Exclusive { entities, rows, .. }) = (step, keys) {
             entities.truncate_all(rows)?;
         }
         Ok(Some(step))
