@@ -197,13 +197,14 @@ impl Life {
             if shared.campaign.is_over() {
                 return;
             }
+            // Before the image is drawn: what is acknowledged by then is in it, and what another thread is told meanwhile need not be.
+            let model = lock(&shared.model);
             let (image, mut loss, mode) = draw(info.disk, &mut dice, just_synced);
             let is_killed = loss == Loss::Process;
             if shared.is_shaken.load(Ordering::SeqCst) {
                 loss = Loss::Power;
             }
             just_synced = matches!(info.operation, Operation::Sync | Operation::SyncDir | Operation::SyncMap);
-            let model = lock(&shared.model);
             let older = shared.campaign.spoils.then_some(&shared.older);
             let scene = Scene {
                 manner: &shared.manner,
