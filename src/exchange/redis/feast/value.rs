@@ -7,8 +7,8 @@
 //! | list | the list of that name |
 //! | vector | float list |
 //!
-//! A null has no bytes, and so has NaN, as Feast writes it. Lists of Feast's hold no nulls: among floats a null is NaN, another list with
-//! a null in it has no form.
+//! A null has no bytes, and so has NaN, as Feast writes it; but among instants it is the least of 64 bits. Lists of Feast's hold no nulls:
+//! among floats a null is NaN, among instants that number, and another list with a null in it has no form.
 
 use super::key::KeyValue;
 use super::protobuf::{Payload, fields, push_field, push_varint, take_array, take_varint};
@@ -18,6 +18,9 @@ use crate::value::{DataType, Value};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
+
+/// What Feast has for no instant.
+const NO_INSTANT: i64 = i64::MIN;
 
 const BYTES: u32 = 1;
 const STRING: u32 = 2;
@@ -66,6 +69,9 @@ fn is_null(value: &Value) -> bool {
 pub(super) fn encode(dtype: &DataType, value: &Value) -> Option<Vec<u8>> {
     let mut message = Vec::new();
     match (dtype, value) {
+        (DataType::Timestamp | DataType::Date, Value::Null) => {
+            push_field(UNIX_TIMESTAMP, Payload::Varint(NO_INSTANT.cast_unsigned()), &mut message);
+        }
         (_, value) if is_null(value) => {}
         (DataType::List(element), Value::List(elements)) => {
             push_list(numbers(element)?.1, element, elements, &mut message)?;
@@ -120,6 +126,10 @@ fn push_list(number: u32, element: &DataType, elements: &[Value], out: &mut Vec<
         let value = match (element, value) {
             (DataType::Float64, Value::Null) => &Value::Float64(f64::NAN),
             (DataType::Float32, Value::Null) => &Value::Float32(f32::NAN),
+            (DataType::Timestamp | DataType::Date, Value::Null) => {
+                push_varint(NO_INSTANT.cast_unsigned(), &mut packed);
+                continue;
+            }
             (_, value) => value,
         };
         match piece(element, value)? {
@@ -212,6 +222,7 @@ fn scalar(dtype: &DataType, number: u32, payload: Payload<'_>) -> Option<Value> 
         (DataType::Bool, BOOL) => integer().map(|value| Value::Bool(value != 0)),
         (DataType::Int32, INT32 | INT64) => i32::try_from(integer()?).ok().map(Value::Int32),
         (DataType::Int64, INT32 | INT64) => integer().map(Value::Int64),
+        (DataType::Timestamp | DataType::Date, UNIX_TIMESTAMP) if integer()? == NO_INSTANT => Some(Value::Null),
         (DataType::Timestamp, UNIX_TIMESTAMP) => integer()?.checked_mul(MICROS_PER_SECOND).map(Value::Timestamp),
         (DataType::Date, UNIX_TIMESTAMP) => {
             let seconds = integer()?;

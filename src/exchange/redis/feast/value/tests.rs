@@ -58,6 +58,9 @@ fn values_are_those_that_feast_writes_and_come_back() {
         ),
         (list(decimal()), Value::List(vec![Value::Decimal(125)]), "ea02060a04312e3235"),
         (DataType::String, Value::Null, ""),
+        (DataType::Timestamp, Value::Null, "4080808080808080808001"),
+        (DataType::Date, Value::Null, "4080808080808080808001"),
+        (list(DataType::Timestamp), Value::List(vec![Value::Null]), "92010c0a0a80808080808080808001"),
     ] {
         assert_eq!(encode(&dtype, &value).map(|message| hex(&message)).as_deref(), Some(message), "{dtype}");
         assert_eq!(decode(&dtype, &bytes(message)), Ok(value), "{dtype}");
