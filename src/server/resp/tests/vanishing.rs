@@ -64,10 +64,13 @@ fn a_client_that_sends_no_more_is_answered_what_it_sent() {
     expect_nothing_left(&server);
 }
 
+/// What that takes of memory is seen where the server has a process of its own: `clients/tests/connections.rs`.
 #[test]
-fn ten_thousand_connections_come_and_go_with_flat_memory() {
+fn thousands_of_connections_come_and_go_and_nothing_is_left() {
     let server = start();
-    let wave = |count: usize| {
+    // Descriptors of both ends are of this process.
+    let count = 200;
+    for _ in 0..20 {
         let mut peers: Vec<Peer> = (0..count).map(|_| Peer::new(&server)).collect();
         for (at, peer) in peers.iter_mut().enumerate() {
             peer.send(BEGINNINGS[at % 6]);
@@ -75,18 +78,7 @@ fn ten_thousand_connections_come_and_go_with_flat_memory() {
         eventually("all are there", || server.shared().clients.len() == count);
         drop(peers);
         expect_nothing_left(&server);
-    };
-    // Descriptors of both ends are of this process.
-    (0..10).for_each(|_| wave(200));
-    let before = resident_bytes();
-    (0..40).for_each(|_| wave(200));
-    let after = resident_bytes();
-    assert!(after < before + (4 << 20), "{before} bytes before, {after} after");
-}
-
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * rustix::param::page_size()
+    }
 }
 
 #[test]
