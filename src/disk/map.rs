@@ -94,7 +94,7 @@ impl SharedMap {
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.word_count) }
     }
 
-    /// Starts loading the cache line of word `index`; of one out of range, nothing.
+    /// Starts loading the cache line of word `index`. Out of range it is a line of something else, or of nothing: only time is lost.
     #[inline]
     pub fn prefetch(&self, index: usize) {
         prefetch_line(self.first.as_ptr().wrapping_add(index).cast());

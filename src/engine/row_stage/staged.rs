@@ -1,9 +1,11 @@
 //! Rows of a group that are in no log yet.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 use std::ops::Range;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::engine::commit::Batch;
 use crate::error::Result;
@@ -27,7 +29,7 @@ struct StagedView {
     hashes: Vec<u64>,
     rows: Vec<StagedRow>,
     /// The last row of those whose keys have a hash. The key itself stands in the record.
-    last: HashMap<u64, usize, BuildHasherDefault<SameHash>>,
+    last: HashTable<usize>,
     /// Hashes in order, each with its row, since somebody asked for them and until the next row.
     sorted: OnceCell<Vec<(u64, usize)>>,
     /// Rows of every key.
@@ -43,28 +45,10 @@ struct StagedRow {
     previous: Option<usize>,
 }
 
-/// Key hashes are as good as any hash of them.
-#[derive(Debug, Default)]
-struct SameHash(u64);
-
-impl Hasher for SameHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 impl StagedView {
     /// The rows of a key, from the last one written to the first, and then the truncates, which are rows of every key.
     fn rows_of<'a>(&'a self, (hash, key): (u64, &'a [u8])) -> impl Iterator<Item = &'a StagedRow> {
-        let last = self.last.get(&hash).map(|&last| &self.rows[last]);
+        let last = self.last.find(hash, |&last| self.rows[last].hash == hash).map(|&last| &self.rows[last]);
         let rows = std::iter::successors(last, |row| row.previous.map(|previous| &self.rows[previous]));
         rows.filter(move |row| self.key(row) == key).chain(&self.truncates)
     }
@@ -146,10 +130,16 @@ impl Staged {
         fields: usize,
         image: &[u8],
     ) -> Result<()> {
-        let (view, row) = self.push_record(view, hash, head, key, fields, image)?;
-        view.sorted.take();
-        let previous = view.last.insert(hash, view.rows.len());
-        view.rows.push(StagedRow { previous, ..row });
+        let (StagedView { rows, last, sorted, .. }, row) = self.append(view, hash, head, key, fields, image)?;
+        sorted.take();
+        let previous = match last.entry(hash, |&last| rows[last].hash == hash, |&last| rows[last].hash) {
+            Entry::Occupied(mut last) => Some(std::mem::replace(last.get_mut(), rows.len())),
+            Entry::Vacant(none) => {
+                none.insert(rows.len());
+                None
+            }
+        };
+        rows.push(StagedRow { previous, ..row });
         Ok(())
     }
 
@@ -158,12 +148,12 @@ impl Staged {
     /// # Errors
     /// None that a truncate can have.
     pub fn push_truncate(&mut self, view: u32, hash: u64, head: &RowHead<'_>) -> Result<()> {
-        let (view, row) = self.push_record(view, hash, head, &[], 0, &[])?;
+        let (view, row) = self.append(view, hash, head, &[], 0, &[])?;
         view.truncates.push(row);
         Ok(())
     }
 
-    fn push_record(
+    fn append(
         &mut self,
         view: u32,
         hash: u64,
