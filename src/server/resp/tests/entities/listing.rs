@@ -107,3 +107,19 @@ fn a_flush_truncates_views_and_so_deletes_what_is_too_old_to_be_seen() {
         ("KEYS *", "[route:JFK:UA, weather:SFO]"),
     ]);
 }
+
+#[test]
+fn a_flush_that_the_group_has_no_room_for_truncates_with_the_next_one() {
+    let served = serve();
+    let mut peer = served.peer();
+    peer.talk(&[("HSET weather:JFK temp 1", ":1")]);
+    let before = served.store.summary().unwrap().seq;
+    // More than a group takes before it has enough; the two commands end in one read, and are done as one batch.
+    let value = "v".repeat(5 << 20);
+    peer.ask(&format!("*3|$3|SET|$3|big|${}|{value}|FLUSHALL|", value.len()), "+OK|+OK|");
+    // The value and, in the next group, one truncate and a flush of each database. In a group, rows come before keys.
+    assert_eq!(served.store.summary().unwrap().seq - before, 1 + 1 + 16);
+    let known = |seq: u64| format!("ASOF weather:JFK NOW KNOWN {seq}");
+    peer.talk(&[(&known(before + 1), "[temp, 1.0]"), (&known(before + 2), "nil")]);
+    peer.talk(&[("EXISTS weather:JFK big", ":0")]);
+}
