@@ -2,7 +2,7 @@
 
 use super::key::to_key;
 use super::{DATABASE, EVENT_TIME_FIELD, Entities, Served, refusal_of};
-use crate::engine::entities::{EntityField, EntityRow};
+use crate::engine::entities::EntityRow;
 use crate::engine::online::OnlineRow;
 use crate::engine::row_stage::RowStage;
 use crate::join::pick::Status;
@@ -30,15 +30,6 @@ impl Source<'_> {
             Source::Stage(rows) => rows.now,
         }
     }
-}
-
-/// What a write that replaces all values of a row asks of the row before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outline {
-    /// From this instant on it is gone.
-    pub deadline: Option<i64>,
-    /// How many features have a value that is not null.
-    pub present: usize,
 }
 
 type Run = fn(&Reader<'_>, Arguments<'_>, &mut ReplyBuffer) -> Outcome;
@@ -84,43 +75,17 @@ impl Entities {
 
     /// The row of the entity whose key was found last, as a read at the source's instant answers it.
     pub(super) fn row(&mut self, view: usize, source: &Source<'_>) -> Result<Option<EntityRow>, Refusal> {
-        match self.staged(view, source)? {
-            Some(staged) => Ok(staged),
-            None => Ok(self.online(view, source.now())?.to_entity_row()),
+        if let Source::Stage(rows) = source {
+            let view = &self.views[view].view;
+            if rows.has_written(view, &self.key) {
+                return rows.row(view, &self.key, rows.now).map_err(|error| refusal_of(&error));
+            }
         }
-    }
-
-    /// That row without its values; `None`: it is not there.
-    pub(super) fn outline(&mut self, view: usize, source: &Source<'_>) -> Result<Option<Outline>, Refusal> {
-        if let Some(staged) = self.staged(view, source)? {
-            let is_present = |field: &&EntityField| field.value.as_ref().is_some_and(|value| !value.is_null());
-            let outline = |row: EntityRow| Outline {
-                deadline: row.deadline,
-                present: row.fields.iter().filter(is_present).count(),
-            };
-            return Ok(staged.map(outline));
-        }
-        let row = self.online(view, source.now())?;
-        let present = (0..row.len()).filter(|feature| row.status(*feature).0 == Status::Present).count();
-        Ok(row.event_time().map(|_| Outline { deadline: row.deadline(), present }))
-    }
-
-    /// What that row is in the group at hand, where it has written one. Everything before the group is committed, and the latest table has
-    /// it at hand.
-    fn staged(&self, view: usize, source: &Source<'_>) -> Result<Option<Option<EntityRow>>, Refusal> {
-        let Source::Stage(rows) = source else { return Ok(None) };
-        let view = &self.views[view].view;
-        if !rows.has_written(view, &self.key) {
-            return Ok(None);
-        }
-        rows.row(view, &self.key, rows.now).map(Some).map_err(|error| refusal_of(&error))
-    }
-
-    /// That row as it is committed.
-    fn online(&mut self, view: usize, now: i64) -> Result<OnlineRow<'_>, Refusal> {
+        // Everything before a group is committed, and the latest table has it at hand.
         let online = self.views[view].online(&self.store)?;
         let key = online.encoded_key(&self.key);
-        online.get(&key, Timestamp(now)).map_err(|error| refusal_of(&error))
+        let row = online.get(&key, Timestamp(source.now())).map_err(|error| refusal_of(&error))?;
+        Ok(row.to_entity_row())
     }
 
     /// Answers the fields that the arguments from the third on name.

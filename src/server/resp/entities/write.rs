@@ -76,9 +76,6 @@ impl Entities {
         values: &mut Vec<(usize, Value)>,
         rows: &mut RowStage,
     ) -> Result<(bool, i64), Refusal> {
-        if event_ts.is_none() && self.views[view].takes_whole(values) {
-            return self.set_whole(view, values, rows);
-        }
         let found = match event_ts {
             Some(at) => rows.row(&self.views[view].view, &self.key, at).map_err(|error| refusal_of(&error))?,
             None => self.row(view, &Source::Stage(rows))?,
@@ -103,26 +100,6 @@ impl Entities {
         }
         rows.put(&served.view, &self.key, &row, kept.as_ref()).map_err(|error| refusal_of(&error))?;
         Ok((is_new, added))
-    }
-
-    /// [`Entities::set_values`] of all features, where no value of the row before stays: it is not built.
-    fn set_whole(
-        &mut self,
-        view: usize,
-        values: &mut Vec<(usize, Value)>,
-        rows: &mut RowStage,
-    ) -> Result<(bool, i64), Refusal> {
-        let before = self.outline(view, &Source::Stage(rows))?;
-        let served = &self.views[view];
-        let mut row = EntityRow::empty(values.len());
-        row.event_ts = rows.now;
-        row.deadline = before.and_then(|before| before.deadline);
-        let added = values.len() - before.map_or(0, |before| before.present);
-        for (feature, value) in values.drain(..) {
-            row.fields[feature].value = Some(value);
-        }
-        rows.put(&served.view, &self.key, &row, None).map_err(|error| refusal_of(&error))?;
-        Ok((before.is_none(), i64::try_from(added).unwrap_or(i64::MAX)))
     }
 
     /// As any hash is changed.
@@ -167,16 +144,6 @@ impl Entities {
             events.truncate(told);
         }
         done
-    }
-}
-
-impl Served {
-    /// Whether these are values of all features, each once and in order, of a row that what was there before says nothing to.
-    fn takes_whole(&self, values: &[(usize, Value)]) -> bool {
-        values.len() == self.view.definition().features.len()
-            && (0..).zip(values).all(|(at, (feature, _))| at == *feature)
-            && !self.is_of_events()
-            && !self.view.has_rules()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// All features, as the definition names them, and the other way around: the first is written without the row before.
+/// All features, as the definition names them, and the other way around.
 const WHOLE: [&str; 2] = ["temp 7 visib 8.5 sky clear flights 3", "flights 3 sky clear visib 8.5 temp 7"];
 /// What is there before; `ID` is the entity.
 const BEFORE: [&str; 8] = [
