@@ -25,7 +25,7 @@ const CURSOR_BITS: u32 = 48;
 pub const CURSOR_MAX: Cursor = (1 << CURSOR_BITS) - 1;
 
 /// Elements that are brought up at once, at most.
-const FETCHED_MAX: usize = 16;
+const FETCHED_TOGETHER: usize = 16;
 
 /// What has a name.
 pub trait Named {
@@ -100,23 +100,30 @@ impl<E: Named> Table<E> {
         segment.elements.find(hash, is_named(hash, name)).map(|slot| &slot.element)
     }
 
-    /// Has memory bring up elements of these names, so many as there are at most [`FETCHED_MAX`] of, and then what `next` says that they
-    /// lead to. Each step is done for all of them before the next, so that nothing waits while memory is asked for. Which elements these
-    /// are is a guess by a few bits of the hash: it is right most often, and changes only speed.
+    /// Has memory bring up elements of these names, and then what `next` says that they lead to. Each step is done for
+    /// [`FETCHED_TOGETHER`] of them before the next, so that nothing waits while memory is asked for. Which elements these are is a guess
+    /// by a few bits of the hash: it is right most often, and changes only speed.
     pub fn fetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>, next: impl Fn(&E)) {
-        let mut found: [Option<&Slot<E>>; FETCHED_MAX] = [None; FETCHED_MAX];
-        let mut count = 0;
-        for name in names.take(FETCHED_MAX) {
-            let hash = self.hash(name);
-            // The element itself is not looked at.
-            if let Some(slot) = self.segments[self.segment_of(hash)].elements.find(hash, |_| true) {
-                prefetch(slot);
-                prefetch(&slot.element);
-                found[count] = Some(slot);
+        let mut names = names.peekable();
+        while names.peek().is_some() {
+            let (mut hashes, mut count) = ([0; FETCHED_TOGETHER], 0);
+            for (hash, name) in hashes.iter_mut().zip(names.by_ref()) {
+                *hash = self.hash(name);
+                prefetch(&self.segments[self.segment_of(*hash)]);
                 count += 1;
             }
+            // The elements themselves are not looked at.
+            let find = |hash| self.segments[self.segment_of(hash)].elements.find(hash, |_| true);
+            let mut found: [Option<&Slot<E>>; FETCHED_TOGETHER] = [None; FETCHED_TOGETHER];
+            for (found, hash) in found.iter_mut().zip(&hashes[..count]) {
+                *found = find(*hash);
+                found.iter().for_each(|slot| {
+                    prefetch(*slot);
+                    prefetch(&slot.element);
+                });
+            }
+            found.into_iter().flatten().for_each(|slot| next(&slot.element));
         }
-        found.into_iter().flatten().for_each(|slot| next(&slot.element));
     }
 
     /// As [`Table::get`]; its name must stay as it is.

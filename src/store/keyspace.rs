@@ -1,7 +1,6 @@
 //! The keyspace of the Redis protocol, for servers and whoever else changes keys.
 
-use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use super::Store;
 use crate::engine::entities::{EntityRow, EntityView, EntityViews};
@@ -46,7 +45,7 @@ impl Store {
 impl KeyspaceHandle {
     /// The keys as they are, held still while the guard lives, those included that a group changed which is not settled yet.
     /// Whoever tells of a key waits until the ticket is settled that the key carries, or that its removal does.
-    pub fn read(&self) -> impl Deref<Target = Keyspace> + '_ {
+    pub fn read(&self) -> RwLockReadGuard<'_, Keyspace> {
         self.live.read()
     }
 

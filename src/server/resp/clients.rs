@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::protocol::Version;
 use super::sync::lock;
@@ -70,6 +70,11 @@ impl Client {
     /// Whether it subscribed to anything.
     pub fn is_subscriber(&self) -> bool {
         lock(&self.details).subscriptions != (0, 0)
+    }
+
+    /// How long ago it sent a command last.
+    pub fn idle_time(&self) -> Duration {
+        lock(&self.details).active.elapsed()
     }
 
     /// The line of `CLIENT LIST`, without its end.

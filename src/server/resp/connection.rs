@@ -8,11 +8,11 @@ use rustix::io::Errno;
 
 use super::clients::Client;
 use super::entities::Entities;
-use super::executor::Job;
 use super::input::Spare;
+use super::job::Job;
 use super::output::Output;
 use super::pubsub::Published;
-use super::session::{BatchEnd, Keys, Session};
+use super::session::{BatchEnd, Session};
 use super::shared::Shared;
 use super::tracking::{self, Invalidated, invalidated_bytes};
 use super::transport::{Received, Transport};
@@ -31,8 +31,8 @@ const REPLIES_KEPT_BYTES: usize = 16 << 10;
 /// Why the next command has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
-    /// The session is with the executor.
-    Executor,
+    /// The session is with who does its batch.
+    Batch,
     /// The answers are none before the group of this ticket is durable; the batch ended so.
     Settled(u64, BatchEnd),
     /// A pause.
@@ -44,8 +44,10 @@ enum Waiting {
 pub struct Tools {
     /// Memory to read into.
     pub spare: Spare,
-    /// Sessions for the executor, which gets those of all connections at once.
+    /// Sessions whose batches are to be done together.
     pub jobs: Vec<Job>,
+    /// Of those, the ones that write: the executor gets those of all connections at once.
+    pub writing: Vec<Job>,
     /// Rows of views.
     pub entities: Entities,
 }
@@ -53,7 +55,12 @@ pub struct Tools {
 impl Tools {
     /// Those of a loop.
     pub fn new(shared: &Shared) -> Tools {
-        Tools { spare: Spare::default(), jobs: Vec::new(), entities: Entities::new(shared.keyspace.clone()) }
+        Tools {
+            spare: Spare::default(),
+            jobs: Vec::new(),
+            writing: Vec::new(),
+            entities: Entities::new(shared.keyspace.clone()),
+        }
     }
 }
 
@@ -71,7 +78,7 @@ pub enum Push {
 /// What became of a connection that was looked after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Care {
-    /// It waits for its peer, or for the executor.
+    /// It waits for its peer, or for its batch.
     Idle,
     /// There is more to be done at once, after the others had their turn.
     Again,
@@ -87,7 +94,7 @@ pub enum Care {
 #[derive(Debug)]
 pub struct Connection {
     transport: Transport,
-    /// `None`: with the executor.
+    /// `None`: with who does its batch.
     session: Option<Box<Session>>,
     waiting: Option<Waiting>,
     output: Output,
@@ -105,7 +112,6 @@ pub struct Connection {
     /// Since when it has to greet, where TLS is spoken, and to authenticate, while it does.
     unknown_since: Option<Instant>,
     is_listening: bool,
-    active: Instant,
     /// Bytes of memory that its input takes between batches, and what waits for `EXEC`.
     input_bytes: usize,
     /// Those of all connections.
@@ -132,7 +138,6 @@ impl Connection {
             has_input: false,
             is_closing: false,
             is_listening: false,
-            active: client.since,
         }
     }
 
@@ -146,14 +151,15 @@ impl Connection {
     /// for longer than connections may be.
     pub fn is_overdue(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
         let options = &shared.options;
-        // With the executor, the session looks itself.
+        // While its batch is done, the session looks itself.
         if self.session.as_mut().is_some_and(|session| !session.state.is_still_granted(shared)) {
             return true;
         }
         let is_idle = || {
+            let limited = timeout.zip(self.session.as_ref());
             self.waiting.is_none()
                 && !self.is_listening
-                && timeout.is_some_and(|timeout| self.active.elapsed() > timeout)
+                && limited.is_some_and(|(timeout, session)| session.state.client.idle_time() > timeout)
         };
         self.unknown_since.is_some_and(|since| since.elapsed() > options.authentication_time)
             || !self.is_all_sent() && self.output.stalled_since().elapsed() > options.stall_time
@@ -165,45 +171,51 @@ impl Connection {
         self.output.is_empty() && !self.transport.has_unsent()
     }
 
-    /// Does what there is to do, until it has to wait.
-    pub fn care(&mut self, shared: &Shared, tools: &mut Tools) -> Care {
-        let Ok(sent) = self.output.flush(&mut self.transport) else { return Care::Close };
+    /// Reads what the peer sent, unless something is to be waited for. The session comes back with [`Connection::take_back`] once the
+    /// commands are done that may be there.
+    ///
+    /// # Errors
+    /// What became of the connection, of which there is no command.
+    pub fn receive(&mut self, shared: &Shared, tools: &mut Tools) -> Result<Box<Session>, Care> {
+        let Ok(sent) = self.output.flush(&mut self.transport) else { return Err(Care::Close) };
         shared.statistics.output_bytes.add(sent);
         if self.is_closing {
-            return if self.is_all_sent() { Care::Close } else { Care::Idle };
+            return Err(if self.is_all_sent() { Care::Close } else { Care::Idle });
         }
         match self.waiting {
-            Some(Waiting::Executor) => return Care::Idle,
-            Some(Waiting::Settled(ticket, _)) if shared.keyspace.settled() < ticket => return Care::Parked,
+            Some(Waiting::Batch) => return Err(Care::Idle),
+            Some(Waiting::Settled(ticket, _)) if shared.keyspace.settled() < ticket => return Err(Care::Parked),
             Some(Waiting::Settled(_, end)) => {
                 self.waiting = None;
                 if let Some(session) = &mut self.session {
                     session.state.settle(None);
                 }
-                return self.answer(shared, tools, end);
+                return Err(self.answer(shared, end));
             }
-            Some(Waiting::Until(until)) if until > Instant::now() => return Care::Sleeping(until),
+            Some(Waiting::Until(until)) if until > Instant::now() => return Err(Care::Sleeping(until)),
             Some(Waiting::Until(_)) => self.waiting = None,
             None => {}
         }
         if self.output.len() > OUTPUT_PAUSE_BYTES {
-            return Care::Idle;
+            return Err(Care::Idle);
         }
         if !self.has_input {
             if !self.is_readable {
-                return Care::Idle;
+                return Err(Care::Idle);
             }
             match self.read(shared, tools) {
-                Ok(true) => self.active = Instant::now(),
-                Ok(false) => return if self.is_readable { Care::Again } else { Care::Idle },
+                Ok(true) => {}
+                Ok(false) => return Err(if self.is_readable { Care::Again } else { Care::Idle }),
                 Err(Errno::PIPE) if !self.is_all_sent() => {
                     self.is_closing = true;
-                    return Care::Idle;
+                    return Err(Care::Idle);
                 }
-                Err(_) => return Care::Close,
+                Err(_) => return Err(Care::Close),
             }
         }
-        self.run_batch(shared, tools)
+        let session = self.session.take().ok_or(Care::Idle)?;
+        self.waiting = Some(Waiting::Batch);
+        Ok(session)
     }
 
     /// Reads once. Whether something came; that the peer sends no more is a broken pipe.
@@ -227,58 +239,27 @@ impl Connection {
         Ok(true)
     }
 
-    /// Does the commands that are there, as one batch.
-    fn run_batch(&mut self, shared: &Shared, tools: &mut Tools) -> Care {
-        let Some(session) = &mut self.session else { return Care::Idle };
-        let now = shared.keyspace.now().micros();
-        let entities = &mut tools.entities;
-        entities.follow();
-        let mut end = session.run(shared, Keys::None { entities, now });
-        if end == BatchEnd::NeedsKeys {
-            let keyspace = shared.keyspace.read();
-            // Asked for under the lock: what is seen of a group that this does not have is either not durable yet or, once it was
-            // undone, not seen.
-            let settled = shared.keyspace.settled();
-            let now = shared.keyspace.now().micros();
-            end = session.run(shared, Keys::Shared { entities, keyspace: &keyspace, now, settled });
-            // Under the same lock: no other group was begun meanwhile.
-            session.state.note_fate(shared);
+    /// The session's batch is done: its answers are sent, once the group is durable that they depend on.
+    pub fn take_back(&mut self, shared: &Shared, tools: &mut Tools, Job { mut session, end }: Job) -> Care {
+        session.input.release(&mut tools.spare);
+        let ticket = session.state.waits_for();
+        self.session = Some(session);
+        if let Some(ticket) = ticket {
+            self.waiting = Some(Waiting::Settled(ticket, end));
+            return Care::Parked;
         }
-        if end == BatchEnd::NeedsWriter {
-            if let Some(session) = self.session.take() {
-                self.waiting = Some(Waiting::Executor);
-                tools.jobs.push(Job { session, end });
-            }
-            return Care::Idle;
-        }
-        session.publish(shared);
-        session.state.outbox.send(shared);
-        match session.state.waits_for() {
-            Some(ticket) => {
-                self.waiting = Some(Waiting::Settled(ticket, end));
-                Care::Parked
-            }
-            None => self.answer(shared, tools, end),
-        }
-    }
-
-    /// The executor is done with the session's batch.
-    pub fn take_back(&mut self, shared: &Shared, tools: &mut Tools, job: Job) -> Care {
-        self.session = Some(job.session);
         self.waiting = None;
-        self.active = Instant::now();
-        self.answer(shared, tools, job.end)
+        self.answer(shared, end)
     }
 
     /// Sends the answers of a batch that ended so, and what had to wait for them.
-    fn answer(&mut self, shared: &Shared, tools: &mut Tools, end: BatchEnd) -> Care {
+    fn answer(&mut self, shared: &Shared, end: BatchEnd) -> Care {
         if end == BatchEnd::Drop {
             return Care::Close;
         }
         let pushes = std::mem::take(&mut self.pushes);
         self.pushes_bytes = 0;
         if let Some(session) = &mut self.session {
-            session.input.release(&mut tools.spare);
             self.unknown_since = match session.state.grant {
                 Some(_) => None,
                 None => self.unknown_since.or_else(|| Some(Instant::now())),
@@ -320,7 +301,7 @@ impl Connection {
     /// Something for the peer that it did not ask for. Sent with [`Connection::send_replies`], or after the answers that are not
     /// there yet; at once where it is much, so that who takes nothing is cut off before more is kept for it.
     pub fn push(&mut self, shared: &Shared, push: Push) -> Care {
-        let is_behind_answers = matches!(self.waiting, Some(Waiting::Executor | Waiting::Settled(..)));
+        let is_behind_answers = matches!(self.waiting, Some(Waiting::Batch | Waiting::Settled(..)));
         if let Some(session) = &mut self.session
             && !is_behind_answers
         {

@@ -14,9 +14,12 @@ use rustix::event::{Timespec, epoll};
 
 use super::clients::{Client, Details};
 use super::connection::{Care, Connection, Push, Tools};
-use super::executor::{self, Job};
+use super::executor;
+use super::job::Job;
 use super::mailbox::Message;
 use super::protocol::Version;
+use super::reader;
+use super::session::BatchEnd;
 use super::shared::Shared;
 use super::transport::Transport;
 
@@ -30,6 +33,8 @@ const EVENTS_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(250);
 /// Answers that wait for a group are looked at so often, should nobody tell.
 const PARKED_TICK: Duration = Duration::from_millis(5);
+/// So many connections are read, have their commands done and are answered together: each step of all of them before the next.
+const TOGETHER_MAX: usize = 64;
 /// Connections accepted at a time.
 const ACCEPTED_MAX: usize = 256;
 
@@ -268,17 +273,16 @@ impl EventLoop {
         }
     }
 
-    /// A session's batch is written.
+    /// A session's batch is done.
     fn take_back(&mut self, job: Job) {
-        let shared = Arc::clone(&self.shared);
         let id = job.session.state.client.id;
         match self.connections.get_mut(&id) {
             Some(connection) => {
-                let care = connection.take_back(&shared, &mut self.tools, job);
+                let care = connection.take_back(&self.shared, &mut self.tools, job);
                 self.follow(id, care);
             }
             // The peer is gone. So is its session now, and what it may have asked for meanwhile.
-            None => shared.clients.remove(id),
+            None => self.shared.clients.remove(id),
         }
     }
 
@@ -294,23 +298,41 @@ impl EventLoop {
     fn care_for_ready(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut ready = std::mem::take(&mut self.ready);
-        for id in ready.drain(..) {
-            if let Some(connection) = self.connections.get_mut(&id) {
-                let care = connection.care(&shared, &mut self.tools);
-                self.follow(id, care);
-            }
-        }
-        if shared.options.writes_on_event_loops && !self.tools.jobs.is_empty() {
-            let mut jobs = std::mem::take(&mut self.tools.jobs);
+        ready.chunks(TOGETHER_MAX).for_each(|together| self.serve_together(&shared, together));
+        ready.clear();
+        if shared.options.writes_on_event_loops && !self.tools.writing.is_empty() {
+            let mut jobs = std::mem::take(&mut self.tools.writing);
             executor::write(&shared, &mut self.tools.entities, &mut jobs);
-            jobs.into_iter().for_each(|job| self.take_back(job));
+            jobs.drain(..).for_each(|job| self.take_back(job));
+            self.tools.writing = jobs;
         } else {
-            shared.queue.push(&mut self.tools.jobs);
+            shared.queue.push(&mut self.tools.writing);
         }
         if self.ready.is_empty() {
             // Its memory is for the next turn.
             self.ready = ready;
         }
+    }
+
+    /// Reads from all of them, then does what they sent, then answers: code and keys stay at hand meanwhile, keys are locked once, and a
+    /// program that has several of these connections is woken up once.
+    fn serve_together(&mut self, shared: &Shared, ids: &[u64]) {
+        let mut jobs = std::mem::take(&mut self.tools.jobs);
+        for &id in ids {
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            match connection.receive(shared, &mut self.tools) {
+                Ok(session) => jobs.push(Job { session, end: BatchEnd::NeedsKeys }),
+                Err(care) => self.follow(id, care),
+            }
+        }
+        reader::read(shared, &mut self.tools.entities, &mut jobs);
+        for job in jobs.drain(..) {
+            match job.end {
+                BatchEnd::NeedsWriter => self.tools.writing.push(job),
+                _ => self.take_back(job),
+            }
+        }
+        self.tools.jobs = jobs;
     }
 
     fn follow(&mut self, id: u64, care: Care) {

@@ -11,21 +11,13 @@ use std::time::Duration;
 use super::command::Event;
 use super::entities::Entities;
 use super::eviction;
+use super::job::{self, Job};
 use super::mailbox::Message;
 use super::pubsub::Delivery;
-use super::session::{BatchEnd, Keys, Session};
+use super::session::Keys;
 use super::shared::Shared;
 use super::sync::lock;
 use crate::keyspace::Gone;
-
-/// A session whose next command writes.
-#[derive(Debug)]
-pub struct Job {
-    /// The session, back with its event loop when this is done.
-    pub session: Box<Session>,
-    /// Why its batch ended.
-    pub end: BatchEnd,
-}
 
 /// What waits for the executor.
 #[derive(Debug, Default)]
@@ -133,11 +125,8 @@ pub fn write(shared: &Shared, entities: &mut Entities, jobs: &mut [Job]) {
     if why.is_none() {
         tell(shared, &events);
     }
-    for job in jobs {
-        job.session.state.settle(why.as_deref());
-        job.session.publish(shared);
-        job.session.state.outbox.send(shared);
-    }
+    jobs.iter_mut().for_each(|job| job.session.state.settle(why.as_deref()));
+    job::publish(shared, jobs);
     wake_parked(shared);
 }
 

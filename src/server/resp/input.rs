@@ -100,7 +100,7 @@ impl Input {
             self.ahead.clear();
             (self.parser, self.found, self.error) = (Parser::default(), None, None);
         }
-        if !self.ahead.waiting().is_empty() || self.found.is_some() {
+        if self.has_found() {
             return Ok(true);
         }
         self.ahead.clear();
@@ -133,6 +133,18 @@ impl Input {
         Ok(!self.ahead.commands.is_empty())
     }
 
+    /// As [`Input::find`], which then tells of what this finds.
+    pub fn look_ahead(&mut self, limits: &ParseLimits) {
+        if let Err(error) = self.find(limits, true) {
+            self.error = Some(error);
+        }
+    }
+
+    /// Whether a command was found that is not done.
+    pub fn has_found(&self) -> bool {
+        !self.ahead.waiting().is_empty() || self.found.is_some()
+    }
+
     /// The arguments of the command that was found.
     pub fn arguments(&self) -> Arguments<'_> {
         match self.ahead.waiting() {
@@ -149,8 +161,21 @@ impl Input {
     /// The first arguments after their names of all commands that were found together, once for each asker: most often their keys.
     /// None of a command that is alone.
     pub fn keys_ahead(&mut self, asker: Asker) -> impl Iterator<Item = &[u8]> {
-        let is_new = !self.was_asked(asker) && self.ahead.commands.len() > 1;
-        self.ahead.asked |= asker as u8;
+        let is_asked = self.ahead.commands.len() > 1;
+        self.keys_found(asker, is_asked)
+    }
+
+    /// That of a command that was found alone, which connections that are served together are asked for.
+    pub fn key_alone(&mut self, asker: Asker) -> Option<&[u8]> {
+        let is_asked = self.ahead.commands.len() == 1;
+        self.keys_found(asker, is_asked).next()
+    }
+
+    fn keys_found(&mut self, asker: Asker, is_asked: bool) -> impl Iterator<Item = &[u8]> {
+        let is_new = is_asked && !self.was_asked(asker);
+        if is_asked {
+            self.ahead.asked |= asker as u8;
+        }
         let Input { bytes, start, ahead, .. } = &*self;
         let commands = if is_new { ahead.waiting() } else { &[] };
         let starts = commands.iter().scan(*start, |start, (_, bytes)| {
@@ -230,8 +255,8 @@ impl Input {
 
 /// What is longer was for a long command.
 const AHEAD_KEPT_BYTES: usize = 16 << 10;
-/// So much of each kind is kept.
-const SPARE_MAX: usize = 8;
+/// So much of each kind is kept: for as many connections as are served together.
+const SPARE_MAX: usize = 64;
 
 /// Arguments of commands that are kept for later.
 #[derive(Debug, Default)]

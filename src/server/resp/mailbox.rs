@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::charge::Charge;
-use super::executor::Job;
+use super::job::Job;
 use super::pubsub::Published;
 use super::sync::lock;
 use super::tracking::{Invalidated, invalidated_bytes};

@@ -1,8 +1,8 @@
 //! The Redis protocol, RESP2 and RESP3.
 //!
 //! Event loops, one a core, serve connections: a connection's bytes become commands where they lie, all commands that are there are
-//! done as one batch and answered with one write. A batch that only looks at keys is done where it came in, under one lock for
-//! reading. From its first write on it goes to the executor, a thread that does the batches of all connections as one group: one lock, one
+//! done as one batch and answered with one write. Batches that only look at keys are done where they came in (`reader`), those of several
+//! connections together, under one lock for reading. From its first write on it goes to the executor, a thread that does the batches of all connections as one group: one lock, one
 //! sync. So answers leave in the order of the commands, and nobody is told what a crash could take back.
 //!
 //! Keys of database 0 that name entities of feature views are hashes of their rows (`entities`).
@@ -21,6 +21,7 @@ mod executor;
 pub mod glob;
 pub mod hashes;
 mod input;
+mod job;
 pub mod keys;
 pub mod long_double;
 mod mailbox;
@@ -33,6 +34,7 @@ mod output;
 pub mod protocol;
 mod pubsub;
 mod random;
+mod reader;
 mod running;
 mod scan;
 mod session;

@@ -14,7 +14,7 @@ use crate::server::tls::Tls;
 pub struct ServerOptions {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
-    /// How many event loops there are; one a core without a word.
+    /// How many event loops there are; without a word, one for two cores.
     pub event_loops: Option<NonZero<usize>>,
     /// So many connections are all served by the first event loop; only where there are more, others take part.
     pub connections_together: usize,

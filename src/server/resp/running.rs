@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -39,8 +40,7 @@ impl RedisServer {
 
     fn try_start(keyspace: KeyspaceHandle, options: ServerOptions) -> io::Result<RunningServer> {
         let options = ServerOptions { clients_max: descriptors::provide(options.clients_max), ..options };
-        let cores = std::thread::available_parallelism();
-        let event_loops = options.event_loops.map_or_else(|| cores.map_or(1, |cores| cores.get()), |loops| loops.get());
+        let event_loops = options.event_loops.unwrap_or_else(event_loops).get();
         let listener = TcpListener::bind(options.address)?;
         listener.set_nonblocking(true)?;
         rustix::net::listen(&listener, BACKLOG)?;
@@ -58,6 +58,13 @@ impl RedisServer {
         running.spawn("asof-redis-write".to_owned(), executor::run)?;
         Ok(running)
     }
+}
+
+/// One for two cores. What an event loop waits for is the other side: the kernel's work for its sockets, programs on the same machine,
+/// and the threads that write, sync and seal. A loop on each core took those their cores, and more time itself (DESIGN.md).
+fn event_loops() -> NonZero<usize> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    NonZero::new(cores.div_ceil(2)).unwrap_or(NonZero::<usize>::MIN)
 }
 
 /// A server that runs. Dropped, it stops.

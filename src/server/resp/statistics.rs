@@ -60,8 +60,11 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// So many more.
     pub fn add(&self, more: usize) {
-        // Nothing is added of what does not fit, which no memory holds.
-        self.0.fetch_add(u64::try_from(more).unwrap_or(0), Ordering::Relaxed);
+        // Memory that threads share is not touched for nothing.
+        if more > 0 {
+            // Nothing is added of what does not fit, which no memory holds.
+            self.0.fetch_add(u64::try_from(more).unwrap_or(0), Ordering::Relaxed);
+        }
     }
 
     /// How many.

@@ -161,6 +161,7 @@ impl State {
             return Err(Refusal::new(format!("ERR {name} takes at most {NAME_BYTES_MAX} bytes")));
         }
         self.library[place] = arguments.at(3).into();
+        self.introduce();
         self.replies.ok();
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::server::auth::Grant;
 use crate::server::resp::command::{Arguments, Refusal};
 use crate::server::resp::number::parse_i64;
 use crate::server::resp::protocol::Version;
+use crate::server::resp::sync::lock;
 
 /// The version of Redis whose answers these are, for clients that choose by it what they send.
 pub(super) const REDIS_VERSION: &str = "7.2.4";
@@ -97,6 +98,7 @@ impl State {
             self.tracked.stop();
         }
         self.grant = Some(grant);
+        self.introduce();
     }
 
     pub(super) fn hello(&mut self, shared: &Shared, arguments: Arguments<'_>) -> Result<(), Refusal> {
@@ -132,6 +134,7 @@ impl State {
         }
         if let Some(name) = name {
             self.name = name.into();
+            self.introduce();
         }
         self.replies.set_version(version);
         self.greet();
@@ -141,6 +144,13 @@ impl State {
     /// As whom it is served, for others to see.
     pub(super) fn user(&self) -> &str {
         self.grant.as_ref().map_or("default", |grant| &grant.name)
+    }
+
+    /// Says to others who it is, which changes rarely.
+    pub(super) fn introduce(&self) {
+        let details = &mut *lock(&self.client.details);
+        (details.name, details.library) = (self.name.clone(), self.library.clone());
+        details.user = self.user().into();
     }
 
     fn greet(&mut self) {
@@ -168,6 +178,7 @@ impl State {
     pub(super) fn set_name(&mut self, name: &[u8]) -> Result<(), Refusal> {
         check_client_name(name)?;
         self.name = name.into();
+        self.introduce();
         Ok(())
     }
 
@@ -181,6 +192,7 @@ impl State {
         self.name = Box::default();
         self.is_kept = false;
         self.grant = shared.options.authenticator.unasked();
+        self.introduce();
         self.is_untouching = false;
         self.tracked.stop();
         self.reply_mode = ReplyMode::On;

@@ -40,8 +40,9 @@ use super::outbox::Outbox;
 use super::protocol::{ParseLimits, ReplyBuffer};
 use super::pubsub::{Published, Subscriptions};
 use super::shared::Shared;
+use super::statistics::Statistics;
 use super::sync::lock;
-use super::tally::Tally;
+use super::tally::{Tallies, Tally};
 use super::tracking::Tracked;
 use super::watch::Watches;
 use crate::engine::keyspace::GroupFate;
@@ -282,6 +283,19 @@ impl Session {
         }
     }
 
+    /// Finds the first commands that are there, before any of them is done.
+    pub fn look_ahead(&mut self, shared: &Shared) {
+        // Before it authenticated, what it may send is less than it may be after that.
+        if self.state.grant.is_some() {
+            self.input.look_ahead(&self.state.limits(shared));
+        }
+    }
+
+    /// Whether the command that was found looks at keys that may be rows of views.
+    pub fn reads_database_of_views(&self) -> bool {
+        self.state.database == DATABASE && self.input.has_found() && is_read(self.input.arguments())
+    }
+
     /// Does the commands that are there, in order, until one needs what `keys` does not give.
     pub fn run(&mut self, shared: &Shared, keys: Keys<'_>) -> BatchEnd {
         // What needs no keys takes no time to speak of, and most often ends with the first command that does.
@@ -339,14 +353,19 @@ impl Session {
     }
 
     /// Says to others what the session came to, and counts what it did.
-    pub fn publish(&mut self, shared: &Shared) {
+    pub fn publish(&mut self, statistics: &Statistics, tallies: &mut Tallies) {
         self.state.input_bytes = (self.input.len(), self.input.capacity());
         self.state.publish();
-        self.state.publish_counts(shared);
+        self.state.count(statistics, tallies);
     }
 }
 
 impl State {
+    /// The database that it selected.
+    pub fn database(&self) -> u8 {
+        self.database
+    }
+
     fn limits(&self, shared: &Shared) -> ParseLimits {
         match self.grant {
             Some(_) => ParseLimits {
@@ -370,22 +389,19 @@ impl State {
     }
 
     /// Adds what it did to what all did.
-    fn publish_counts(&mut self, shared: &Shared) {
-        shared.statistics.commands.add(std::mem::take(&mut self.commands));
-        shared.statistics.errors.add(std::mem::take(&mut self.errors));
-        lock(&shared.statistics.tallies).take(&mut self.tally);
+    fn publish_counts(&mut self, Shared { statistics, .. }: &Shared) {
+        self.count(statistics, &mut lock(&statistics.tallies));
+    }
+
+    fn count(&mut self, statistics: &Statistics, tallies: &mut Tallies) {
+        statistics.commands.add(std::mem::take(&mut self.commands));
+        statistics.errors.add(std::mem::take(&mut self.errors));
+        tallies.take(&mut self.tally);
     }
 
     fn publish(&self) {
         let (input, capacity) = self.input_bytes;
         let details = &mut *lock(&self.client.details);
-        // What most often stays is not copied each time.
-        if details.name != self.name || details.library != self.library {
-            (details.name, details.library) = (self.name.clone(), self.library.clone());
-        }
-        if *details.user != *self.user() {
-            details.user = self.user().into();
-        }
         details.active = Instant::now();
         details.database = self.database;
         details.subscriptions = self.subscriptions.counts();
