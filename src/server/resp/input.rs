@@ -158,24 +158,15 @@ impl Input {
         self.ahead.asked & asker as u8 != 0
     }
 
+    /// How many commands were found together that are not done.
+    pub fn found_len(&self) -> usize {
+        self.ahead.waiting().len()
+    }
+
     /// The first arguments after their names of all commands that were found together, once for each asker: most often their keys.
-    /// None of a command that is alone.
-    pub fn keys_ahead(&mut self, asker: Asker) -> impl Iterator<Item = &[u8]> {
-        let is_asked = self.ahead.commands.len() > 1;
-        self.keys_found(asker, is_asked)
-    }
-
-    /// That of a command that was found alone, which connections that are served together are asked for.
-    pub fn key_alone(&mut self, asker: Asker) -> Option<&[u8]> {
-        let is_asked = self.ahead.commands.len() == 1;
-        self.keys_found(asker, is_asked).next()
-    }
-
-    fn keys_found(&mut self, asker: Asker, is_asked: bool) -> impl Iterator<Item = &[u8]> {
-        let is_new = is_asked && !self.was_asked(asker);
-        if is_asked {
-            self.ahead.asked |= asker as u8;
-        }
+    pub fn keys_found(&mut self, asker: Asker) -> impl Iterator<Item = &[u8]> {
+        let is_new = !self.was_asked(asker);
+        self.ahead.asked |= asker as u8;
         let Input { bytes, start, ahead, .. } = &*self;
         let commands = if is_new { ahead.waiting() } else { &[] };
         let starts = commands.iter().scan(*start, |start, (_, bytes)| {
@@ -344,7 +335,7 @@ mod tests {
                         Err(error) => return (commands, error),
                     }
                     let next = input.arguments().from(1).next().map(<[u8]>::to_vec);
-                    let keys: Vec<Vec<u8>> = input.keys_ahead(Asker::Rows).map(<[u8]>::to_vec).collect();
+                    let keys: Vec<Vec<u8>> = input.keys_found(Asker::Rows).map(<[u8]>::to_vec).collect();
                     assert!(keys.is_empty() || keys.first() == next.as_ref(), "{keys:?}");
                     commands.push(input.arguments().from(0).map(<[u8]>::to_vec).collect::<Vec<_>>());
                     input.consume();

@@ -1,5 +1,7 @@
 //! A batch to be done.
 
+use std::time::Instant;
+
 use super::session::{BatchEnd, Session};
 use super::shared::Shared;
 use super::sync::lock;
@@ -16,11 +18,12 @@ pub struct Job {
 
 /// Says to others what came of batches that ended, and sends what they have for others.
 pub fn publish(shared: &Shared, jobs: &mut [Job]) {
+    let now = Instant::now();
     let tallies = &mut *lock(&shared.statistics.tallies);
     for Job { session, end } in jobs {
         // The executor does so when that one ends.
         if *end != BatchEnd::NeedsWriter {
-            session.publish(&shared.statistics, tallies);
+            session.publish(now, &shared.statistics, tallies);
             session.state.outbox.send(shared);
         }
     }

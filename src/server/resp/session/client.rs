@@ -105,7 +105,7 @@ impl State {
             }
             "setinfo" => self.set_info(arguments)?,
             "info" => {
-                self.publish();
+                self.publish(Instant::now());
                 let line = self.client.line() + "\n";
                 self.replies.verbatim(&line);
             }
@@ -167,7 +167,7 @@ impl State {
     }
 
     fn list(&mut self, shared: &Shared, arguments: Arguments<'_>) -> Result<(), Refusal> {
-        self.publish();
+        self.publish(Instant::now());
         let all = shared.clients.all();
         let listed: Vec<Arc<Client>> = if arguments.len() == 2 {
             all

@@ -120,19 +120,22 @@ impl Keys<'_> {
         }
     }
 
-    /// Has memory bring up what commands that were found together look at.
+    /// Has memory bring up what commands that were found together look at, unless that was done.
     fn fetch(&mut self, database: u8, input: &mut Input) {
+        if input.found_len() < 2 {
+            return;
+        }
         // Who changes rows looks at them on another thread, perhaps on another core.
         let is_here = |input: &Input| !matches!(self, Keys::None { .. }) || is_read(input.arguments());
         if database == DATABASE && !input.was_asked(Asker::Rows) && is_here(input) {
-            self.entities().fetch(input.keys_ahead(Asker::Rows));
+            self.entities().fetch(input.keys_found(Asker::Rows));
         }
         let (entities, keyspace): (&Entities, &Keyspace) = match self {
             Keys::None { .. } => return,
             Keys::Shared { entities, keyspace, .. } => (entities, keyspace),
             Keys::Exclusive { entities, keyspace, .. } => (entities, keyspace),
         };
-        let names = input.keys_ahead(Asker::Keyspace);
+        let names = input.keys_found(Asker::Keyspace);
         keyspace.fetch(database, names.filter(|name| entities.view_of(database, name).is_none()));
     }
 
@@ -353,9 +356,9 @@ impl Session {
     }
 
     /// Says to others what the session came to, and counts what it did.
-    pub fn publish(&mut self, statistics: &Statistics, tallies: &mut Tallies) {
+    pub fn publish(&mut self, now: Instant, statistics: &Statistics, tallies: &mut Tallies) {
         self.state.input_bytes = (self.input.len(), self.input.capacity());
-        self.state.publish();
+        self.state.publish(now);
         self.state.count(statistics, tallies);
     }
 }
@@ -399,10 +402,10 @@ impl State {
         tallies.take(&mut self.tally);
     }
 
-    fn publish(&self) {
+    fn publish(&self, now: Instant) {
         let (input, capacity) = self.input_bytes;
         let details = &mut *lock(&self.client.details);
-        details.active = Instant::now();
+        details.active = now;
         details.database = self.database;
         details.subscriptions = self.subscriptions.counts();
         details.transaction = self.transaction.as_ref().map(|transaction| (transaction.len(), transaction.bytes()));
