@@ -7,7 +7,7 @@ mod restore;
 mod taken;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use self::as_of::{Moment, Rows};
 use self::checkpoint::Kept;
@@ -63,6 +63,15 @@ impl LiveKeyspace {
     /// ticket that it carries.
     pub fn read(&self) -> RwLockReadGuard<'_, Keyspace> {
         self.keyspace.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, unless somebody changes them just now.
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, Keyspace>> {
+        match self.keyspace.try_read() {
+            Ok(keyspace) => Some(keyspace),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Keyspace> {

@@ -115,12 +115,11 @@ impl<E: Named> Table<E> {
             // The elements themselves are not looked at.
             let find = |hash| self.segments[self.segment_of(hash)].elements.find(hash, |_| true);
             let mut found: [Option<&Slot<E>>; FETCHED_TOGETHER] = [None; FETCHED_TOGETHER];
-            for (found, hash) in found.iter_mut().zip(&hashes[..count]) {
-                *found = find(*hash);
-                found.iter().for_each(|slot| {
-                    prefetch(*slot);
-                    prefetch(&slot.element);
-                });
+            for (place, hash) in found.iter_mut().zip(&hashes[..count]) {
+                let Some(slot) = find(*hash) else { continue };
+                prefetch(slot);
+                prefetch(&slot.element);
+                *place = Some(slot);
             }
             found.into_iter().flatten().for_each(|slot| next(&slot.element));
         }

@@ -49,6 +49,11 @@ impl KeyspaceHandle {
         self.live.read()
     }
 
+    /// [`KeyspaceHandle::read`], unless somebody changes them just now.
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, Keyspace>> {
+        self.live.try_read()
+    }
+
     /// The instant to compare deadlines with. It never goes back.
     pub fn now(&self) -> Timestamp {
         Timestamp(self.engine.keyspace_now(&self.live))

@@ -25,7 +25,7 @@ pub struct Client {
     pub fd: i32,
     /// Since when it is there.
     pub since: Instant,
-    /// What it is about, as of its last batch.
+    /// What it is about, as of its last batch; who it is, as of the last command that said so.
     pub details: Mutex<Details>,
 }
 

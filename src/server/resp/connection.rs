@@ -254,6 +254,7 @@ impl Connection {
 
     /// Sends the answers of a batch that ended so, and what had to wait for them.
     fn answer(&mut self, shared: &Shared, end: BatchEnd) -> Care {
+        debug_assert!(!matches!(end, BatchEnd::NeedsKeys | BatchEnd::NeedsWriter), "a batch that goes on: {end:?}");
         if end == BatchEnd::Drop {
             return Care::Close;
         }

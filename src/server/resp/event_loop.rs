@@ -18,7 +18,7 @@ use super::executor;
 use super::job::Job;
 use super::mailbox::Message;
 use super::protocol::Version;
-use super::reader;
+use super::round;
 use super::session::BatchEnd;
 use super::shared::Shared;
 use super::transport::Transport;
@@ -321,15 +321,17 @@ impl EventLoop {
         for &id in ids {
             let Some(connection) = self.connections.get_mut(&id) else { continue };
             match connection.receive(shared, &mut self.tools) {
-                Ok(session) => jobs.push(Job { session, end: BatchEnd::NeedsKeys }),
+                Ok(session) => jobs.push(Job::new(session)),
                 Err(care) => self.follow(id, care),
             }
         }
-        reader::read(shared, &mut self.tools.entities, &mut jobs);
-        for job in jobs.drain(..) {
-            match job.end {
-                BatchEnd::NeedsWriter => self.tools.writing.push(job),
-                _ => self.take_back(job),
+        while !jobs.is_empty() {
+            let done = round::read(shared, &mut self.tools.entities, &mut jobs);
+            for job in jobs.drain(..done) {
+                match job.end {
+                    BatchEnd::NeedsWriter => self.tools.writing.push(job),
+                    _ => self.take_back(job),
+                }
             }
         }
         self.tools.jobs = jobs;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::command::Event;
 use super::entities::Entities;
@@ -112,10 +112,10 @@ pub fn write(shared: &Shared, entities: &mut Entities, jobs: &mut [Job]) {
     let done = shared.keyspace.transact(|keyspace, rows| {
         // Nothing is applied meanwhile: these are the definitions that the rows are of.
         entities.follow();
-        let now = rows.now;
+        let (now, mut time) = (rows.now, Instant::now());
         for job in &mut *jobs {
             let keys = Keys::Exclusive { entities, rows, keyspace, now, events: &mut events };
-            job.end = job.session.run(shared, keys);
+            job.end = job.session.run(shared, keys, &mut time);
         }
         next_deadline = keyspace.next_deadline();
     });

@@ -9,7 +9,7 @@ use super::protocol::{ParseLimits, Parsed, Parser, ProtocolError};
 pub const READ_BYTES: usize = 64 << 10;
 
 /// So many commands of a pipeline are found before the first of them is done,
-const AHEAD_MAX: usize = 16;
+pub const AHEAD_MAX: usize = 16;
 /// and no more once they have so many arguments.
 const AHEAD_ARGUMENTS_MAX: usize = 256;
 
@@ -246,7 +246,7 @@ impl Input {
 
 /// What is longer was for a long command.
 const AHEAD_KEPT_BYTES: usize = 16 << 10;
-/// So much of each kind is kept: for as many connections as are served together.
+/// So many of each kind are kept, for as many connections as are served together: up to 8 MiB an event loop.
 const SPARE_MAX: usize = 64;
 
 /// Arguments of commands that are kept for later.
@@ -379,6 +379,38 @@ mod tests {
         input.consume();
         assert_eq!(input.find(&wide, true), Ok(true));
         assert_eq!(input.arguments().at(0), b"PING");
+    }
+
+    #[test]
+    fn an_error_that_was_found_ahead_is_told_once_behind_the_commands_before_it() {
+        let limits = ParseLimits::AUTHENTICATED;
+        for before in ["", "*1\r\n$4\r\nPING\r\n"] {
+            let (mut input, mut spare) = (Input::default(), Spare::default());
+            input.room(&mut spare).extend_from_slice(format!("{before}*1\r\n!x\r\n").as_bytes());
+            for _ in 0..3 {
+                input.look_ahead(&limits);
+            }
+            if !before.is_empty() {
+                assert_eq!(input.find(&limits, true), Ok(true));
+                input.consume();
+                input.look_ahead(&limits);
+            }
+            assert!(input.find(&limits, true).is_err(), "after {before:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_told_once_to_each_asker() {
+        let (mut input, mut spare) = (Input::default(), Spare::default());
+        input
+            .room(&mut spare)
+            .extend_from_slice(b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n");
+        input.look_ahead(&ParseLimits::AUTHENTICATED);
+        assert_eq!(input.found_len(), 3);
+        for asker in [Asker::Rows, Asker::Keyspace] {
+            assert_eq!(input.keys_found(asker).collect::<Vec<_>>(), [b"a", b"b"]);
+            assert_eq!(input.keys_found(asker).count(), 0);
+        }
     }
 
     #[test]

@@ -12,19 +12,27 @@ use super::sync::lock;
 pub struct Job {
     /// The session, back with its connection when this is done.
     pub session: Box<Session>,
-    /// Why its batch ended.
+    /// Why its batch ended. One that was not begun needs keys, or none.
     pub end: BatchEnd,
+}
+
+impl Job {
+    /// A batch that was not begun.
+    pub fn new(session: Box<Session>) -> Job {
+        Job { session, end: BatchEnd::NeedsKeys }
+    }
 }
 
 /// Says to others what came of batches that ended, and sends what they have for others.
 pub fn publish(shared: &Shared, jobs: &mut [Job]) {
-    let now = Instant::now();
-    let tallies = &mut *lock(&shared.statistics.tallies);
-    for Job { session, end } in jobs {
-        // The executor does so when that one ends.
-        if *end != BatchEnd::NeedsWriter {
-            session.publish(now, &shared.statistics, tallies);
-            session.state.outbox.send(shared);
-        }
+    // Of one that goes on, the executor does so when it ends.
+    let mut ended = jobs.iter_mut().filter(|job| job.end != BatchEnd::NeedsWriter).peekable();
+    if ended.peek().is_none() {
+        return;
     }
+    let (now, mut tallies) = (Instant::now(), lock(&shared.statistics.tallies));
+    ended.for_each(|job| job.session.publish(now, &shared.statistics, &mut tallies));
+    drop(tallies);
+    let ended = jobs.iter_mut().filter(|job| job.end != BatchEnd::NeedsWriter);
+    ended.for_each(|job| job.session.state.outbox.send(shared));
 }

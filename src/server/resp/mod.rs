@@ -1,9 +1,10 @@
 //! The Redis protocol, RESP2 and RESP3.
 //!
-//! Event loops, one a core, serve connections: a connection's bytes become commands where they lie, all commands that are there are
-//! done as one batch and answered with one write. Batches that only look at keys are done where they came in (`reader`), those of several
-//! connections together, under one lock for reading. From its first write on it goes to the executor, a thread that does the batches of all connections as one group: one lock, one
-//! sync. So answers leave in the order of the commands, and nobody is told what a crash could take back.
+//! Event loops, one for two cores, serve connections: a connection's bytes become commands where they lie, all commands that are there
+//! are done as one batch and answered with one write. Batches that only look at keys are done where they came in, those of several
+//! connections in one round (`round`), under one lock for reading. From its first write on a batch goes to the executor, a thread that
+//! does those of all connections as one group: one lock, one sync. So answers leave in the order of the commands, and nobody is told what
+//! a crash could take back.
 //!
 //! Keys of database 0 that name entities of feature views are hashes of their rows (`entities`).
 
@@ -34,7 +35,7 @@ mod output;
 pub mod protocol;
 mod pubsub;
 mod random;
-mod reader;
+mod round;
 mod running;
 mod scan;
 mod session;

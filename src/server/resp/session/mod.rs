@@ -76,7 +76,7 @@ pub enum Keys<'a> {
         keyspace: &'a Keyspace,
         /// The instant of the batch.
         now: i64,
-        /// Groups up to this ticket are durable.
+        /// Groups up to this ticket are durable, or were undone.
         settled: u64,
     },
     /// To change.
@@ -103,7 +103,7 @@ impl Keys<'_> {
         }
     }
 
-    /// Groups up to this ticket are known to be durable.
+    /// Groups up to this ticket are known to be durable, or to be undone.
     fn settled(&self) -> u64 {
         if let Keys::Shared { settled, .. } = self { *settled } else { 0 }
     }
@@ -294,19 +294,22 @@ impl Session {
         }
     }
 
-    /// Whether the command that was found looks at keys that may be rows of views.
-    pub fn reads_database_of_views(&self) -> bool {
-        self.state.database == DATABASE && self.input.has_found() && is_read(self.input.arguments())
+    /// Whether the command that was found is one that looks at keys.
+    pub fn begins_with_read(&self) -> bool {
+        self.input.has_found() && is_read(self.input.arguments())
     }
 
-    /// Does the commands that are there, in order, until one needs what `keys` does not give.
-    pub fn run(&mut self, shared: &Shared, keys: Keys<'_>) -> BatchEnd {
-        // What needs no keys takes no time to speak of, and most often ends with the first command that does.
-        let begun = (!matches!(keys, Keys::None { .. })).then(Instant::now);
+    /// Whether the command that was found reads a key at a moment.
+    pub fn looks_back(&self) -> bool {
+        self.input.has_found() && self.input.arguments().is_word(0, "asof")
+    }
+
+    /// Does the commands that are there, in order, until one needs what `keys` does not give. They took the time since `begun`, which is
+    /// when they ended then.
+    pub fn run(&mut self, shared: &Shared, keys: Keys<'_>, begun: &mut Instant) -> BatchEnd {
         let end = self.run_commands(shared, keys);
-        if let Some(begun) = begun {
-            self.state.tally.took(begun.elapsed());
-        }
+        let ended = Instant::now();
+        self.state.tally.took(ended.saturating_duration_since(std::mem::replace(begun, ended)));
         let bytes = self.state.replies.bytes().len();
         self.state.replies_charge.set(if bytes > CHARGED_BYTES_MIN { bytes } else { 0 });
         end
@@ -367,6 +370,11 @@ impl State {
     /// The database that it selected.
     pub fn database(&self) -> u8 {
         self.database
+    }
+
+    /// Whether that has feature views beside keys.
+    pub fn has_views(&self) -> bool {
+        self.database == DATABASE
     }
 
     fn limits(&self, shared: &Shared) -> ParseLimits {

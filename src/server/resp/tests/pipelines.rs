@@ -174,3 +174,53 @@ fn shutdown_stops_all_threads_without_an_answer() {
     server.wait();
     assert!(TcpStream::connect(address).is_err());
 }
+
+#[test]
+fn connections_that_are_served_in_one_round_get_their_own_answers() {
+    // More than a round takes, of all kinds: reads, writes, long answers, errors, other databases.
+    let options = ServerOptions { event_loops: NonZero::new(1), ..options() };
+    for (writes_on_event_loops, sync) in [(false, Duration::from_millis(2)), (true, Duration::ZERO)] {
+        let server =
+            RedisServer::start(keyspace(sync), ServerOptions { writes_on_event_loops, ..options.clone() }).unwrap();
+        let mut first = Peer::new(&server);
+        let long = "v".repeat(100_000);
+        first.ask(&format!("*3|$3|SET|$4|long|$100000|{long}|"), "+OK|");
+        let mut peers: Vec<Peer> = (0..150).map(|_| Peer::new(&server)).collect();
+        for round in 0..5 {
+            for (n, peer) in peers.iter_mut().enumerate() {
+                peer.send(&match n % 6 {
+                    0 => format!("GET k{n}|"),
+                    1 => format!("SET k{n} {n}|GET k{n}|"),
+                    2 => format!("PING|GET k{n}|SET k{n} {round}|GET k{n}|"),
+                    3 => "GET long|".to_owned(),
+                    4 => "NOSUCH|ASOF k1 NOW|".to_owned(),
+                    _ => format!("INCR all|SELECT {}|GET k1|SELECT 0|", n % 16),
+                });
+            }
+            for (n, peer) in peers.iter_mut().enumerate() {
+                let length = n.to_string().len();
+                match n % 6 {
+                    0 => peer.expect("$-1|"),
+                    1 => peer.expect(&format!("+OK|${length}|{n}|")),
+                    2 if round == 0 => peer.expect("+PONG|$-1|+OK|$1|0|"),
+                    2 => peer.expect(&format!("+PONG|$1|{}|+OK|$1|{round}|", round - 1)),
+                    3 => peer.expect(&format!("$100000|{long}|")),
+                    4 => {
+                        assert!(peer.answer().starts_with("-ERR unknown command 'NOSUCH'"));
+                        let then = peer.answer();
+                        assert!(["nil", "1"].contains(&then.as_str()), "{then}");
+                    }
+                    _ => {
+                        assert!(peer.answer().starts_with(':'));
+                        let in_database = if n % 16 == 0 { ["nil", "1"] } else { ["nil", "nil"] };
+                        assert_eq!(peer.answer(), "+OK");
+                        let found = peer.answer();
+                        assert!(in_database.contains(&found.as_str()), "{found} in database {}", n % 16);
+                        assert_eq!(peer.answer(), "+OK");
+                    }
+                }
+            }
+        }
+        first.ask("GET all|", "$3|125|");
+    }
+}
