@@ -11,9 +11,9 @@ use crate::disk::{File, SharedMap};
 use crate::error::{Error, Result};
 use crate::format::table::{LINE_WORDS, LIVE_USED_END, sealed};
 
-/// The file grows in steps of an eighth of itself, between these.
+/// The file grows in steps of a sixteenth of itself, between these.
 const STEP_WORDS_MIN: usize = (64 << 10) / 8;
-const STEP_WORDS_MAX: usize = (64 << 20) / 8;
+const STEP_WORDS_MAX: usize = (8 << 20) / 8;
 
 /// Free and unused space of one table file. Lives in the writer's memory.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Space {
     }
 
     fn grow_by_a_step(&mut self, needed: usize) -> Result<()> {
-        let step = (self.file_end / 8).clamp(STEP_WORDS_MIN, STEP_WORDS_MAX);
+        let step = (self.file_end / 16).clamp(STEP_WORDS_MIN, STEP_WORDS_MAX);
         self.grow_to(needed.max(self.file_end + step).next_multiple_of(STEP_WORDS_MIN).min(self.map.words().len()))
     }
 
