@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p asof-clients --bench beside_redis [-- PART]`, where PART names some of the lines, as in `HMGET` or `-P 16`. Needs
 //! `redis-server` and `redis-benchmark`. The servers take turns, round by round; medians are printed, as asof / Redis, then the ratio of
-//! throughputs and that of CPU times of the server's process for each command. No round is thrown away.
+//! throughputs and that of CPU times of the server's process for each command. No round is thrown away. Without PART it says as well
+//! how many bytes an entity takes.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be had ends the measurement")]
 
@@ -182,32 +183,65 @@ fn cpu_us(process: u32) -> f64 {
     tasks.map(|task| of(task.unwrap().path())).sum::<f64>() / 1e3
 }
 
-/// A project with a view of ten float64.
+/// A project with two views of ten float64: one that is written over the Redis protocol, one that a file is imported into.
 fn project(folder: &Folder, durability: &str) -> PathBuf {
     let mut text = format!("[project]\nname = \"bench\"\n[store]\ndurability = \"{durability}\"\n");
-    text.push_str(
-        "[entities.id]\njoin_keys = { id = \"int64\" }\n[views.rows]\nentities = [\"id\"]\n[views.rows.features]\n",
-    );
-    (0..FIELDS).for_each(|number| writeln!(text, "{} = \"float64\"", field(number)).unwrap());
+    text.push_str("[entities.id]\njoin_keys = { id = \"int64\" }\n");
+    for view in ["rows", "imported"] {
+        writeln!(text, "[views.{view}]\nentities = [\"id\"]\n[views.{view}.features]").unwrap();
+        (0..FIELDS).for_each(|number| writeln!(text, "{} = \"float64\"", field(number)).unwrap());
+    }
     let project = folder.path().join(durability);
     define(&project, &text);
     project
 }
 
-/// Bytes that an entity takes in memory.
-fn print_bytes(redis: &Side, project: &Path) {
-    let mut show = Command::new(asof());
-    show.arg("--project").arg(project).args(["show", "rows", "--format", "json"]);
-    let said = String::from_utf8(show.output().unwrap().stdout).unwrap();
+fn asof_says(project: &Path, arguments: &[&str]) -> String {
+    let ran = Command::new(asof()).arg("--project").arg(project).args(arguments).output().unwrap();
+    assert!(ran.status.success(), "asof {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+/// Bytes of a view's latest table for each entity.
+fn latest_bytes(project: &Path, view: &str) -> f64 {
+    let said = asof_says(project, &["show", view, "--format", "json"]);
     let bytes = said.split("\"latest_bytes\":").nth(1).and_then(|rest| rest.trim().split([',', '}']).next());
     let bytes: f64 = bytes.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or_else(|| panic!("{said}"));
+    bytes / ENTITIES as f64
+}
+
+/// Bytes that an entity takes in memory: rows written one by one and rows of a file, against hashes of the numbers that the servers
+/// were filled with, eight digits each, and of float64 with all their digits.
+fn print_bytes(redis: &Side, folder: &Folder, project: &Path) {
+    let mut random = Random::new(8);
+    let file = folder.path().join("rows.csv");
+    let mut text = String::from("id,event_timestamp");
+    (0..FIELDS).for_each(|number| write!(text, ",{}", field(number)).unwrap());
+    for entity in 0..ENTITIES {
+        write!(text, "\n{entity},2026-01-01T00:00:00Z").unwrap();
+        (0..FIELDS).for_each(|_| write!(text, ",{}.5", random.below(1_000)).unwrap());
+    }
+    fs::write(&file, text).unwrap();
+    asof_says(project, &["import", "imported", file.to_str().unwrap()]);
+    fs::remove_file(&file).unwrap();
+
     let mut connection = redis.server.connect();
-    let usage = connection.words("MEMORY USAGE rows:000000000007").integer().unwrap() as f64;
-    let each = bytes / ENTITIES as f64;
+    let mut words = "HSET digits".to_owned();
+    (0..FIELDS).for_each(|number| {
+        // A fraction of 53 bits: sixteen or seventeen digits.
+        let value = (random.below(1 << 53) as f64) / (1_u64 << 53) as f64;
+        write!(words, " {} {value:?}", field(number)).unwrap();
+    });
+    assert_eq!(connection.words(&words).integer(), Some(FIELDS as i64));
+    let mut usage = |key: &str| connection.words(&format!("MEMORY USAGE {key}")).integer().unwrap() as f64;
+    let (eight_digits, all_digits) = (usage("rows:000000000007"), usage("digits"));
     println!(
-        "bytes of a row: {each:.1} in the latest table, {usage:.0} by MEMORY USAGE in Redis: {:.2}x",
-        each / usage
+        "bytes of an entity, MEMORY USAGE {eight_digits:.0} for numbers of eight digits, {all_digits:.0} for all digits:"
     );
+    for (view, how) in [("rows", "written by HSET"), ("imported", "imported")] {
+        let each = latest_bytes(project, view);
+        println!("{how:<28}{each:>10.1}{:>8.2}x{:>8.2}x", each / eight_digits, each / all_digits);
+    }
 }
 
 fn main() {
@@ -228,6 +262,10 @@ fn main() {
         let project = project(&folder, durability);
         let mut asof_side = Side::new(Server::asof_of(&project));
         let mut redis = Side::new(Server::redis_with(appends));
+        if !is_durable && parts.is_empty() {
+            // Before the lines below write over the values.
+            print_bytes(&redis, &folder, &project);
+        }
         for work in work {
             for _ in 0..ROUNDS {
                 asof_side.run(work);
@@ -244,9 +282,6 @@ fn main() {
                 theirs.cpu_us,
                 theirs.cpu_us / ours.cpu_us
             );
-        }
-        if !is_durable && parts.is_empty() {
-            print_bytes(&redis, &project);
         }
     }
 }
