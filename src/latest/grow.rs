@@ -11,10 +11,10 @@ use crate::format::table::{
     DIRECTORY_DEPTH_MAX, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, SHARD_GROUPS_MAX, Shard, mix, prefix, tag_of,
 };
 
-/// Keys per hundred slots after growth: for each shard another number from here on, about sixty on average. Hashes fill all
+/// Keys per hundred slots after growth: for each shard another number from here on, seventy-two on average. Hashes fill all
 /// shards alike, so that with one number for all of them they would all grow at the same time, again and again.
-const LOAD_AFTER_PERCENT_MIN: usize = 50;
-const LOAD_AFTER_PERCENTS: u64 = 21;
+const LOAD_AFTER_PERCENT_MIN: usize = 65;
+const LOAD_AFTER_PERCENTS: u64 = 15;
 /// Version of a slot that was copied rather than written.
 const VERSION_FIRST: u64 = 2;
 
@@ -189,13 +189,7 @@ impl Inserter {
         for group in 0..from.groups {
             for (slot, tag) in in_use(self.shared.reader.tags(from, group)) {
                 let at = from.slot_at(group * GROUP_SLOTS + slot, slot_words);
-                let header = self.copy_raw(at);
-                // An update keeps the key, so that a torn slot's may be believed; a damaged one's may not.
-                let is_torn = seqlock::is_torn(header);
-                let hash = self.old.hash();
-                if tag_of(hash) != tag || !(if is_torn { self.may_be_torn } else { self.old.is_sound(at, header) }) {
-                    return Err(self.shared.damaged(format!("the slot at word {at} is damaged")));
-                }
+                let (hash, is_torn) = self.copy_for_move(at, tag)?;
                 let own = targets.iter_mut().find(|target| prefix(hash, target.shard.depth) == target.prefix);
                 let own =
                     own.ok_or_else(|| self.shared.damaged(format!("the slot at word {at} is of another shard")))?;
@@ -209,6 +203,23 @@ impl Inserter {
             }
         }
         Ok(())
+    }
+
+    /// Copies the slot at `at`, which shows this tag, to `old`; its key's hash, and whether a killed writer left it torn.
+    ///
+    /// # Errors
+    /// It is damaged and cannot be placed.
+    #[inline]
+    fn copy_for_move(&mut self, at: usize, tag: u8) -> Result<(u64, bool)> {
+        let words = &self.shared.reader.map.words()[at..at + self.old.words.len()];
+        let is_sound = self.old.read(words, at).is_ok() && self.old.is_known();
+        // An update keeps the key, so that a torn slot's may be believed; a damaged one's may not.
+        let is_torn = !is_sound && seqlock::is_torn(self.copy_raw(at)) && self.may_be_torn;
+        let hash = self.old.hash();
+        if tag_of(hash) == tag && (is_sound || is_torn) {
+            return Ok((hash, is_torn));
+        }
+        Err(self.shared.damaged(format!("the slot at word {at} is damaged")))
     }
 
     fn double_directory(&mut self, old: DirectoryWord) -> Result<DirectoryWord> {

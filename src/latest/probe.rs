@@ -52,17 +52,23 @@ pub(super) fn empty_for(tags: Tags, hash: u64) -> Option<usize> {
 }
 
 /// The tag of a slot.
+#[inline]
 pub(super) fn tag_at(tags: Tags, slot: usize) -> u8 {
     debug_assert!(slot < GROUP_SLOTS);
-    tags[slot / 8].to_le_bytes()[slot % 8]
+    (as_one(tags) >> (slot * 8)) as u8
 }
 
-/// The tags with that of one slot changed.
-pub(super) fn with_tag(mut tags: Tags, slot: usize, tag: u8) -> Tags {
-    let mut bytes = tags[slot / 8].to_le_bytes();
-    bytes[slot % 8] = tag;
-    tags[slot / 8] = u64::from_le_bytes(bytes);
-    tags
+/// The tags with that of one slot changed. By shifts: a byte of an array that is written, and the array then read, waits for memory.
+#[inline]
+pub(super) fn with_tag(tags: Tags, slot: usize, tag: u8) -> Tags {
+    debug_assert!(slot < GROUP_SLOTS);
+    let others = as_one(tags) & !(0xff_u128 << (slot * 8));
+    let all = others | u128::from(tag) << (slot * 8);
+    [all as u64, (all >> 64) as u64]
+}
+
+fn as_one(tags: Tags) -> u128 {
+    u128::from(tags[0]) | u128::from(tags[1]) << 64
 }
 
 /// Slots in a group, ascending.

@@ -283,7 +283,10 @@ impl SlotCopy {
 
     /// The checksum of these words in the slot at word `position`.
     pub(super) fn checksum(&self, position: usize) -> u64 {
-        checksum(&self.words, &self.sum, position)
+        match <&[[u8; 8]; TWO_LINES_WORDS]>::try_from(self.words.as_slice()) {
+            Ok(words) => checksum(words, &self.sum, position),
+            Err(_) => checksum(&self.words, &self.sum, position),
+        }
     }
 
     /// Whether the copied words are what a writer stored at `position` under `header`.

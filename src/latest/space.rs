@@ -60,13 +60,18 @@ impl Space {
 
     fn grow_by_a_step(&mut self, needed: usize) -> Result<()> {
         let step = (self.file_end / 16).clamp(STEP_WORDS_MIN, STEP_WORDS_MAX);
-        self.grow_to(needed.max(self.file_end + step).next_multiple_of(STEP_WORDS_MIN).min(self.map.words().len()))
+        self.grow_to(self.rounded(needed.max(self.file_end + step)))
     }
 
     fn grow_to(&mut self, end: usize) -> Result<()> {
         self.file.allocate(end as u64 * 8)?;
         self.file_end = end;
         Ok(())
+    }
+
+    /// An end that is not before this one, as far as the file is mapped.
+    fn rounded(&self, end: usize) -> usize {
+        end.next_multiple_of(STEP_WORDS_MIN).min(self.map.words().len())
     }
 
     /// An extent of at least `words` words, all zero.
@@ -100,10 +105,12 @@ impl Space {
     fn populate_ahead(&mut self) {
         let used_end = self.used_end;
         let Some(words) = self.populator.as_mut().and_then(|populator| populator.wants(used_end)) else { return };
-        // Where there is room for no step, what is left of it serves what comes now, and other files.
-        if words.end <= self.file_end || self.grow_by_a_step(words.end).is_ok() {
-            self.populator.iter_mut().for_each(|populator| populator.populate(words.clone()));
+        // Where there is no room for it, what is left serves what comes now, and other files.
+        if words.end > self.file_end && self.grow_to(self.rounded(words.end)).is_err() {
+            return;
         }
+        let words = words.start..words.end.min(self.file_end);
+        self.populator.iter_mut().for_each(|populator| populator.populate(words.clone()));
     }
 
     /// Takes an extent back. The epoch has been raised since readers could last find it.
