@@ -45,6 +45,47 @@ fn a_client_that_is_killed_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_client_that_is_killed_while_its_group_is_synced_leaves_nothing_behind() {
+    let server = RedisServer::start(keyspace(Duration::from_millis(300)), options()).unwrap();
+    let mut killer = Peer::new(&server);
+    killer.ask("PING|", "+PONG|");
+    // What follows the write would be done once it is durable.
+    let mut peers: Vec<Peer> = BEGINNINGS.iter().map(|_| Peer::new(&server)).collect();
+    for (peer, beginning) in peers.iter_mut().zip(BEGINNINGS) {
+        peer.send(&format!("SET n 1|{beginning}"));
+    }
+    eventually("all are there", || server.shared().clients.len() == 10);
+    std::thread::sleep(Duration::from_millis(50));
+    killer.ask("CLIENT KILL TYPE normal|", ":9|");
+    for peer in &mut peers {
+        let said = peer.rest();
+        assert!(!said.contains("subscribe") && !said.contains("QUEUED"), "it went on: {said:?}");
+    }
+    killer.ask("GET n|", "$1|1|");
+    drop(killer);
+    expect_nothing_left(&server);
+}
+
+#[test]
+fn clients_that_kill_each_other_in_one_round_leave_nothing_behind() {
+    let server =
+        RedisServer::start(keyspace(Duration::ZERO), ServerOptions { event_loops: NonZero::new(1), ..options() })
+            .unwrap();
+    for _ in 0..20 {
+        let mut peers: Vec<Peer> = (0..40).map(|_| Peer::new(&server)).collect();
+        eventually("all are there", || server.shared().clients.len() == 40);
+        for (at, peer) in peers.iter_mut().enumerate() {
+            let kind = ["GET a|CLIENT KILL TYPE normal|PING|", "GET a|PING|", "SET a 1|MONITOR|"][at % 3];
+            peer.send(kind);
+        }
+        // The first of them spares itself, and whoever it did not find in time.
+        eventually("the others are gone", || server.shared().clients.len() < 20);
+        drop(peers);
+        expect_nothing_left(&server);
+    }
+}
+
+#[test]
 fn half_of_a_command_is_not_done() {
     let server = start();
     let mut peer = Peer::new(&server);
