@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::insert::{Inserter, Shared, Storage};
 use super::probe::{Tags, empty_for, tag_at, with_tag};
-use super::seqlock;
+use super::slot::Unread;
 use crate::error::{Error, Result};
 use crate::format::table::{
     DIRECTORY_DEPTH_MAX, DirectoryWord, GROUP_SLOTS, LIVE_DIRECTORY, SHARD_GROUPS_MAX, Shard, mix, prefix, tag_of,
@@ -189,7 +189,7 @@ impl Inserter {
         for group in 0..from.groups {
             for (slot, tag) in in_use(self.shared.reader.tags(from, group)) {
                 let at = from.slot_at(group * GROUP_SLOTS + slot, slot_words);
-                let (hash, is_torn) = self.copy_for_move(at, tag)?;
+                let (hash, is_torn) = self.copy_to_move(at, tag)?;
                 let own = targets.iter_mut().find(|target| prefix(hash, target.shard.depth) == target.prefix);
                 let own =
                     own.ok_or_else(|| self.shared.damaged(format!("the slot at word {at} is of another shard")))?;
@@ -210,16 +210,20 @@ impl Inserter {
     /// # Errors
     /// It is damaged and cannot be placed.
     #[inline]
-    fn copy_for_move(&mut self, at: usize, tag: u8) -> Result<(u64, bool)> {
+    fn copy_to_move(&mut self, at: usize, tag: u8) -> Result<(u64, bool)> {
         let words = &self.shared.reader.map.words()[at..at + self.old.words.len()];
-        let is_sound = self.old.read(words, at).is_ok() && self.old.is_known();
-        // An update keeps the key, so that a torn slot's may be believed; a damaged one's may not.
-        let is_torn = !is_sound && seqlock::is_torn(self.copy_raw(at)) && self.may_be_torn;
+        let damaged = |shared: &Shared| shared.damaged(format!("the slot at word {at} is damaged"));
+        let is_torn = match self.old.read(words, at) {
+            Ok(()) if self.old.is_known() => false,
+            // An update keeps the key, so that a torn slot's may be believed; a damaged one's may not.
+            Err(Unread::Torn) if self.may_be_torn => {
+                self.copy_raw(at);
+                true
+            }
+            _ => return Err(damaged(&self.shared)),
+        };
         let hash = self.old.hash();
-        if tag_of(hash) == tag && (is_sound || is_torn) {
-            return Ok((hash, is_torn));
-        }
-        Err(self.shared.damaged(format!("the slot at word {at} is damaged")))
+        if tag_of(hash) == tag { Ok((hash, is_torn)) } else { Err(damaged(&self.shared)) }
     }
 
     fn double_directory(&mut self, old: DirectoryWord) -> Result<DirectoryWord> {

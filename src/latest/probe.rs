@@ -1,6 +1,6 @@
 //! Sixteen tags at a time in two words: which match, and whether one is empty.
 
-use crate::format::table::GROUP_SLOTS;
+use crate::format::table::{GROUP_SLOTS, words_of};
 
 const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -63,10 +63,10 @@ pub(super) fn tag_at(tags: Tags, slot: usize) -> u8 {
 pub(super) fn with_tag(tags: Tags, slot: usize, tag: u8) -> Tags {
     debug_assert!(slot < GROUP_SLOTS);
     let others = as_one(tags) & !(0xff_u128 << (slot * 8));
-    let all = others | u128::from(tag) << (slot * 8);
-    [all as u64, (all >> 64) as u64]
+    words_of((others | u128::from(tag) << (slot * 8)).to_le_bytes())
 }
 
+#[inline]
 fn as_one(tags: Tags) -> u128 {
     u128::from(tags[0]) | u128::from(tags[1]) << 64
 }

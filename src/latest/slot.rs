@@ -283,6 +283,7 @@ impl SlotCopy {
 
     /// The checksum of these words in the slot at word `position`.
     pub(super) fn checksum(&self, position: usize) -> u64 {
+        // Of a length that the compiler knows, as in reading, it is made without a loop.
         match <&[[u8; 8]; TWO_LINES_WORDS]>::try_from(self.words.as_slice()) {
             Ok(words) => checksum(words, &self.sum, position),
             Err(_) => checksum(&self.words, &self.sum, position),

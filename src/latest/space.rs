@@ -11,9 +11,13 @@ use crate::disk::{File, SharedMap};
 use crate::error::{Error, Result};
 use crate::format::table::{LINE_WORDS, LIVE_USED_END, sealed};
 
-/// The file grows in steps of a sixteenth of itself, between these.
+/// Where nobody asks for memory ahead, the file grows in steps of a sixteenth of itself, between these.
 const STEP_WORDS_MIN: usize = (64 << 10) / 8;
 const STEP_WORDS_MAX: usize = (8 << 20) / 8;
+/// From so many huge pages on a file ends with a whole one: the system gives none of which it has but a part, and what was touched
+/// in small pages stays in them.
+const HUGE_PAGE_WORDS: usize = (2 << 20) / 8;
+const HUGE_PAGES_MIN: usize = 8;
 
 /// Free and unused space of one table file. Lives in the writer's memory.
 #[derive(Debug)]
@@ -69,9 +73,10 @@ impl Space {
         Ok(())
     }
 
-    /// An end that is not before this one, as far as the file is mapped.
+    /// Where a file ends that is to have these words: after a whole number of pages, not beyond the mapping.
     fn rounded(&self, end: usize) -> usize {
-        end.next_multiple_of(STEP_WORDS_MIN).min(self.map.words().len())
+        let is_large = end >= HUGE_PAGES_MIN * HUGE_PAGE_WORDS;
+        end.next_multiple_of(if is_large { HUGE_PAGE_WORDS } else { STEP_WORDS_MIN }).min(self.map.words().len())
     }
 
     /// An extent of at least `words` words, all zero.
@@ -109,8 +114,10 @@ impl Space {
         if words.end > self.file_end && self.grow_to(self.rounded(words.end)).is_err() {
             return;
         }
-        let words = words.start..words.end.min(self.file_end);
-        self.populator.iter_mut().for_each(|populator| populator.populate(words.clone()));
+        if let Some(populator) = &mut self.populator {
+            // The mapping may end before.
+            populator.populate(words.start..words.end.min(self.file_end));
+        }
     }
 
     /// Takes an extent back. The epoch has been raised since readers could last find it.
@@ -153,6 +160,25 @@ mod tests {
         let map = file.map_shared(MapAccess::Write, 64 << 20).unwrap();
         let populator = Some(Populator::new(Arc::clone(&map), USED_WORDS));
         Space { populator, ..Space::new(file, map, USED_WORDS, USED_WORDS) }
+    }
+
+    #[test]
+    fn a_large_file_ends_with_a_whole_huge_page_within_its_mapping() {
+        for has_populator in [false, true] {
+            let mut space = full(&MemDisk::new());
+            if !has_populator {
+                space.populator = None;
+            }
+            let mut ends = Vec::new();
+            while space.allocate(100 << 10).is_ok() {
+                assert!(space.used_end <= space.file_end);
+                ends.push(space.file_end);
+            }
+            let (last, ends) = ends.split_last().unwrap();
+            assert_eq!(*last, space.map.words().len(), "all of the mapping was handed out");
+            let large = ends.iter().filter(|end| **end >= HUGE_PAGES_MIN * HUGE_PAGE_WORDS && *end != last);
+            assert!(large.clone().count() > 10 && large.clone().all(|end| end % HUGE_PAGE_WORDS == 0), "{ends:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,9 @@ fn keyspace(sync: Duration) -> KeyspaceHandle {
 struct LogSyncs {
     /// Once it is set, the log cannot be synced.
     fail: AtomicBool,
+    /// While it is set, no sync ends; but a test that failed meanwhile is to end.
+    hold: AtomicBool,
+    begun: AtomicUsize,
     count: AtomicUsize,
 }
 
@@ -48,7 +51,12 @@ fn keyspace_and_syncs(sync: Duration) -> (KeyspaceHandle, Arc<LogSyncs>) {
         if operation != Operation::Sync || !path.starts_with("/keys/log") {
             return Verdict::Proceed;
         }
+        seen.begun.fetch_add(1, SeqCst);
         std::thread::sleep(sync);
+        let begun = Instant::now();
+        while seen.hold.load(SeqCst) && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         seen.count.fetch_add(1, SeqCst);
         if seen.fail.load(SeqCst) { Verdict::Fail(std::io::ErrorKind::Other) } else { Verdict::Proceed }
     });
