@@ -24,6 +24,9 @@ const ENTITIES: usize = 1_000_000;
 const FIELDS: usize = 10;
 /// Entities that are written at once while the servers are filled.
 const FILLED_AT_ONCE: usize = 500;
+/// What the servers are filled with.
+const KINDS: [&str; 3] = ["rows", "hash", "string"];
+
 /// A line of the answer.
 struct Work {
     command: &'static str,
@@ -108,8 +111,8 @@ struct Round {
 }
 
 impl Side {
-    fn new(server: Server) -> Side {
-        fill(server.address(), &["rows", "hash", "string"]);
+    fn new(server: Server, kinds: &[&str]) -> Side {
+        fill(server.address(), kinds);
         Side { server, rounds: Vec::new() }
     }
 
@@ -184,14 +187,14 @@ fn cpu_us(process: u32) -> f64 {
 }
 
 /// A project with two views of ten float64: one that is written over the Redis protocol, one that a file is imported into.
-fn project(folder: &Folder, durability: &str) -> PathBuf {
+fn project(folder: &Folder, name: &str, durability: &str) -> PathBuf {
     let mut text = format!("[project]\nname = \"bench\"\n[store]\ndurability = \"{durability}\"\n");
     text.push_str("[entities.id]\njoin_keys = { id = \"int64\" }\n");
     for view in ["rows", "imported"] {
         writeln!(text, "[views.{view}]\nentities = [\"id\"]\n[views.{view}.features]").unwrap();
         (0..FIELDS).for_each(|number| writeln!(text, "{} = \"float64\"", field(number)).unwrap());
     }
-    let project = folder.path().join(durability);
+    let project = folder.path().join(name);
     define(&project, &text);
     project
 }
@@ -210,9 +213,12 @@ fn latest_bytes(project: &Path, view: &str) -> f64 {
     bytes / ENTITIES as f64
 }
 
-/// Bytes that an entity takes in memory: rows written one by one and rows of a file, against hashes of the numbers that the servers
-/// were filled with, eight digits each, and of float64 with all their digits.
-fn print_bytes(redis: &Side, folder: &Folder, project: &Path) {
+/// Bytes that an entity takes in memory: rows written one by one and rows of a file, against hashes of the numbers that servers are
+/// filled with, eight digits each, and of float64 with all their digits. In servers of its own, which no other line has written to.
+fn print_bytes(folder: &Folder) {
+    let project = &project(folder, "bytes", "os");
+    let _asof = Side::new(Server::asof_of(project), &["rows"]);
+    let redis = Side::new(Server::redis_with(&[]), &["rows"]);
     let mut random = Random::new(8);
     let file = folder.path().join("rows.csv");
     let mut text = String::from("id,event_timestamp");
@@ -259,13 +265,9 @@ fn main() {
             true => ("fsync", &["--appendonly", "yes", "--appendfsync", "always"]),
             false => ("os", &[]),
         };
-        let project = project(&folder, durability);
-        let mut asof_side = Side::new(Server::asof_of(&project));
-        let mut redis = Side::new(Server::redis_with(appends));
-        if !is_durable && parts.is_empty() {
-            // Before the lines below write over the values.
-            print_bytes(&redis, &folder, &project);
-        }
+        let project = project(&folder, durability, durability);
+        let mut asof_side = Side::new(Server::asof_of(&project), &KINDS);
+        let mut redis = Side::new(Server::redis_with(appends), &KINDS);
         for work in work {
             for _ in 0..ROUNDS {
                 asof_side.run(work);
@@ -283,5 +285,8 @@ fn main() {
                 theirs.cpu_us / ours.cpu_us
             );
         }
+    }
+    if parts.is_empty() {
+        print_bytes(&folder);
     }
 }
