@@ -31,10 +31,10 @@ impl Scope {
     }
 }
 
-#[cfg(feature = "resp")]
+#[cfg(feature = "server")]
 pub use text::{ApiKey, digest_of, id_of};
 
-#[cfg(feature = "resp")]
+#[cfg(feature = "server")]
 mod text {
     use std::fmt::{self, Write as _};
 

@@ -75,7 +75,7 @@ pub mod options;
 pub mod redis_key;
 pub mod registry;
 pub mod request;
-#[cfg(feature = "resp")]
+#[cfg(feature = "server")]
 pub mod server;
 pub mod store;
 pub mod tail;

@@ -40,7 +40,7 @@ pub use bytes::{from_bytes, to_bytes};
 use decimal::{format_decimal, significant_digits};
 pub(crate) use decimal::{parse_decimal, rescale};
 pub(crate) use masked::without_password;
-#[cfg(feature = "resp")]
+#[cfg(feature = "server")]
 pub(crate) use number::F64Text;
 use number::{
     INFINITY, MINUS_INFINITY, NAN, f32_to_json, f64_to_json, format_f32, format_f64, parse_f32, parse_f64,

@@ -99,10 +99,12 @@ pub enum Command {
     /// Where a value came from: view and revision, clocks, seq, file or log position, checksum, source.
     #[command(after_help = "Example:\n  asof explain weather:temp origin=JFK --at 2013-06-01T12:00:00Z")]
     Explain(Explain),
-    /// Serves the store's keys over the Redis protocol, until ctrl-c or SHUTDOWN.
-    #[command(after_help = "Examples:\n  asof serve\n  asof serve --redis 127.0.0.1:0 --print-address\n\n\
+    /// Serves the store over the Redis protocol and HTTP, until ctrl-c or SHUTDOWN.
+    #[command(
+        after_help = "Examples:\n  asof serve\n  asof serve --redis 127.0.0.1:0 --print-address\n  asof serve --http 127.0.0.1:6566\n\n\
         While it runs, writing commands of this project go to it. Port 0 takes a free one. Once the store has had a key (asof key \
-        create), clients show one as their password. An address that other machines reach takes a key, or TLS.")]
+        create), clients show one: as their password, or in Authorization: Bearer KEY. An address that other machines reach takes a key, or TLS."
+    )]
     Serve(Serve),
     /// API keys: who may use the store over the network, for what.
     #[command(
@@ -359,10 +361,13 @@ pub struct Explain {
 
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where to speak the Redis protocol.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6379")]
-    pub redis: std::net::SocketAddr,
-    /// Print `redis ADDR` on standard output when it is ready.
+    /// Where to speak the Redis protocol. Without --redis and --http both are spoken, on 127.0.0.1:6379 and 127.0.0.1:6566.
+    #[arg(long, value_name = "ADDR")]
+    pub redis: Option<std::net::SocketAddr>,
+    /// Where to speak HTTP.
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<std::net::SocketAddr>,
+    /// Print `redis ADDR` and `http ADDR` on standard output when they are ready.
     #[arg(long)]
     pub print_address: bool,
     /// Speak TLS, and nothing else, with this certificate (PEM, with those between it and its root behind it). It is read again on SIGHUP.

@@ -1,5 +1,6 @@
 //! `asof serve`: the store's features and keys for other programs, until it is told to stop.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -8,13 +9,22 @@ use signal_hook::iterator::Signals;
 use super::args::Serve;
 use super::context::Context;
 use super::failure::Failure;
-use crate::server::auth::KeyRing;
-use crate::server::resp::{Authenticator, RedisServer, ServerOptions};
+use crate::server::auth::{Authenticator, KeyRing};
+use crate::server::http::{HttpOptions, HttpServer, RunningHttp};
+use crate::server::resp::{RedisServer, RunningServer, ServerOptions};
 use crate::server::tls::Tls;
+
+/// Where each protocol is spoken when none is asked for by name.
+const REDIS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6379);
+const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6566);
 
 pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     let project = context.project()?;
     let durability = project.definitions.store.durability.unwrap_or_default();
+    let (redis, http) = match (args.redis, args.http) {
+        (None, None) => (Some(REDIS), Some(HTTP)),
+        asked => asked,
+    };
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
         _ => None,
@@ -26,35 +36,39 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
         None => Signals::new([SIGINT, SIGTERM])?,
     };
     let keys = Arc::new(KeyRing::new(store.key_records()?));
-    let options = ServerOptions {
-        address: args.redis,
-        writes_on_event_loops: !durability.syncs_before_answering(),
-        authenticator: Authenticator::Keys(Arc::clone(&keys)),
-        tls: tls.clone(),
-        ..ServerOptions::default()
+    let authenticator = Authenticator::Keys(Arc::clone(&keys));
+    let redis = match redis {
+        Some(address) => Some(RedisServer::start(
+            store.keyspace()?,
+            ServerOptions {
+                address,
+                writes_on_event_loops: !durability.syncs_before_answering(),
+                authenticator: authenticator.clone(),
+                tls: tls.clone(),
+                ..ServerOptions::default()
+            },
+        )?),
+        None => None,
     };
-    let server = RedisServer::start(store.keyspace()?, options)?;
-    if args.print_address {
-        context.say(format!("redis {}", server.address()))?;
-        context.out.flush()?;
-    } else {
-        let how = if tls.is_some() { " in TLS" } else { "" };
-        context.note(format!("serving the Redis protocol{how} on {}; ctrl-c stops it", server.address()));
-    }
-    context.note(match (keys.is_required(), keys.len()) {
-        (false, _) => "the store never had a key: nobody is asked for one, until asof key create makes one".to_owned(),
-        (true, 0) => "all keys were revoked: nobody is served until asof key create makes one".to_owned(),
-        (true, count) => format!("clients show a key as their password; keys in force: {count}"),
-    });
-    let is_exposed = !server.address().ip().is_loopback();
-    if is_exposed && tls.is_none() {
-        context
-            .note("other machines reach this address without TLS: who is on the way reads what is said, keys included");
-    } else if is_exposed && !keys.is_required() {
-        context.note("other machines reach this address, and whoever does may do everything: make a key as well");
-    }
-    let stopper = server.stopper();
+    let http = match http {
+        Some(address) => {
+            let project = project.definitions.project.clone();
+            let options = HttpOptions { address, project, authenticator, tls: tls.clone(), ..HttpOptions::default() };
+            Some(HttpServer::start(store.clone(), options)?)
+        }
+        None => None,
+    };
+    announce(args, context, &keys, (redis.as_ref(), http.as_ref()))?;
+
+    // Whichever ends first, the other ends with it.
+    let (redis_stopper, http_stopper) =
+        (redis.as_ref().map(RunningServer::stopper), http.as_ref().map(RunningHttp::stopper));
+    let stop = move || {
+        redis_stopper.iter().for_each(crate::server::resp::Stopper::stop);
+        http_stopper.iter().for_each(crate::server::http::HttpStopper::stop);
+    };
     let handle = signals.handle();
+    let stop_by_signal = stop.clone();
     let waiting = std::thread::spawn(move || {
         for signal in signals.forever() {
             match &tls {
@@ -63,15 +77,60 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
                     Err(error) => tracing::warn!(%error, "the certificate of before is kept"),
                 },
                 _ => {
-                    stopper.stop();
+                    stop_by_signal();
                     return;
                 }
             }
         }
     });
-    server.wait();
+    if let Some(server) = redis {
+        server.wait();
+        stop();
+    }
+    if let Some(server) = http {
+        server.wait();
+    }
     handle.close();
     // It only waited for a signal.
     let _ = waiting.join();
     Ok(store.close()?)
+}
+
+/// Says where it listens, and who gets in.
+fn announce(
+    args: &Serve,
+    context: &mut Context,
+    keys: &KeyRing,
+    (redis, http): (Option<&RunningServer>, Option<&RunningHttp>),
+) -> Result<(), Failure> {
+    let addresses = [
+        ("redis", "the Redis protocol", redis.map(RunningServer::address)),
+        ("http", "HTTP", http.map(RunningHttp::address)),
+    ];
+    let has_tls = args.tls_cert.is_some();
+    for (name, protocol, address) in addresses {
+        let Some(address) = address else { continue };
+        if args.print_address {
+            context.say(format!("{name} {address}"))?;
+        } else {
+            let how = if has_tls { " in TLS" } else { "" };
+            context.note(format!("serving {protocol}{how} on {address}; ctrl-c stops it"));
+        }
+    }
+    if args.print_address {
+        context.out.flush()?;
+    }
+    context.note(match (keys.is_required(), keys.len()) {
+        (false, _) => "the store never had a key: nobody is asked for one, until asof key create makes one".to_owned(),
+        (true, 0) => "all keys were revoked: nobody is served until asof key create makes one".to_owned(),
+        (true, count) => format!("clients show a key as their password, or as a bearer token; keys in force: {count}"),
+    });
+    let is_exposed = addresses.iter().any(|(_, _, address)| address.is_some_and(|address| !address.ip().is_loopback()));
+    if is_exposed && !has_tls {
+        context
+            .note("other machines reach this address without TLS: who is on the way reads what is said, keys included");
+    } else if is_exposed && !keys.is_required() {
+        context.note("other machines reach this address, and whoever does may do everything: make a key as well");
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use super::summary::{
     ColumnSummary, EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary,
 };
 use super::truncates;
-use crate::definition::EventTime;
+use crate::definition::{Definitions, EventTime};
 use crate::disk::OpenMode;
 use crate::error::Result;
 use crate::history::run_path;
@@ -29,6 +29,24 @@ struct InLog {
 }
 
 impl Reads {
+    /// What is registered now, and the revision of it.
+    ///
+    /// # Errors
+    /// As [`Reads::sight`].
+    pub fn definitions(&self) -> Result<(u64, Definitions)> {
+        let picture = self.sight()?.picture;
+        let now = picture.state.definitions_at(None);
+        let entities = now.entities().filter_map(|record| Some((record.name.clone(), record.definition.clone()?)));
+        let services = now.services().filter_map(|record| Some((record.name.clone(), record.definition.clone()?)));
+        let definitions = Definitions {
+            entities: entities.collect(),
+            views: now.views().map(|record| record.definition.clone()).collect(),
+            services: services.collect(),
+            ..Definitions::default()
+        };
+        Ok((picture.state.meta().definitions_revision, definitions))
+    }
+
     /// The view versions in force, by name and version.
     ///
     /// # Errors

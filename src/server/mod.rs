@@ -1,5 +1,9 @@
 //! Servers: other protocols on the public `Store` API.
 
 pub mod auth;
+mod exposure;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "resp")]
 pub mod resp;
 pub mod tls;

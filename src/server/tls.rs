@@ -48,13 +48,17 @@ impl Tls {
         Arc::make_mut(&mut *config).max_fragment_size = Some(1);
     }
 
+    /// What connections are greeted with that begin now.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The server's side of a connection that begins.
     ///
     /// # Errors
     /// The library refuses; it says why.
     pub fn accept(&self) -> Result<ServerConnection> {
-        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
-        ServerConnection::new(config).map_err(|source| {
+        ServerConnection::new(self.config()).map_err(|source| {
             Error::new(ErrorKind::Io, format!("TLS cannot be spoken: {source}")).at(self.certificate.display())
         })
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Store;
-#[cfg(feature = "resp")]
+#[cfg(feature = "server")]
 use super::Writes;
-#[cfg(feature = "resp")]
+#[cfg(feature = "server")]
 use crate::api_key::{ApiKey, Scope};
 use crate::engine::Engine;
 use crate::engine::summary::KeySummary;
@@ -34,7 +34,7 @@ impl Store {
     /// # Errors
     /// The name is none, or that of another key in force. There is no scope, or no such view; `admin` is asked for, which is over the
     /// whole store, for some views alone.
-    #[cfg(feature = "resp")]
+    #[cfg(feature = "server")]
     pub fn create_key(&self, name: &str, scopes: &[Scope], views: &[&str]) -> Result<(ApiKey, KeySummary)> {
         use crate::error::Error;
         if scopes.is_empty() {

@@ -1,6 +1,7 @@
 //! What there is: views, entities, services, runs, snapshots, and the store as a whole.
 
 use super::Store;
+use crate::definition::Definitions;
 use crate::engine::summary::{EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary};
 use crate::error::Result;
 
@@ -27,6 +28,38 @@ impl Store {
     /// The disk refuses; a file of commit times is damaged.
     pub fn views(&self) -> Result<Vec<ViewSummary>> {
         self.reads.views()
+    }
+
+    /// What is registered, as [`Store::apply`] would be given it without the settings of a file, and the revision of it, which every apply
+    /// raises. All versions of views that are in force are there.
+    ///
+    /// ```
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # use asof::{ApplyOptions, Store};
+    /// # let store = Store::temporary()?;
+    /// let definitions = Definitions::new("flights")
+    ///     .entity("airport", [("origin", DataType::String)])
+    ///     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// store.apply(&definitions, ApplyOptions::default())?;
+    /// let (revision, registered) = store.definitions()?;
+    /// assert_eq!(registered.views[0].join_keys, [("origin".to_owned(), DataType::String)]);
+    /// # assert_eq!(revision, store.definitions()?.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// In a process that only reads: the registry cannot be read. The store was closed.
+    pub fn definitions(&self) -> Result<(u64, Definitions)> {
+        self.reads.definitions()
+    }
+
+    /// The revision of [`Store::definitions`], for who has them already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn definitions_revision(&self) -> Result<u64> {
+        self.reads.definitions_revision()
     }
 
     /// The entities in force, by name.

@@ -8,7 +8,6 @@
 //!
 //! Keys of database 0 that name entities of feature views are hashes of their rows (`entities`).
 
-mod authenticator;
 mod charge;
 mod clients;
 pub mod command;
@@ -48,7 +47,6 @@ mod tracking;
 mod transport;
 mod watch;
 
-pub use authenticator::Authenticator;
 pub use options::ServerOptions;
 pub use running::{RedisServer, RunningServer, Stopper};
 

@@ -5,8 +5,9 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::authenticator::Authenticator;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::server::auth::Authenticator;
+use crate::server::exposure::check_exposure;
 use crate::server::tls::Tls;
 
 /// What a server is started with.
@@ -46,12 +47,7 @@ impl ServerOptions {
     /// # Errors
     /// `Refused`: so it is.
     pub fn check_exposure(&self) -> Result<()> {
-        let ip = self.address.ip();
-        if ip.is_loopback() || self.authenticator.is_required() || self.tls.is_some() {
-            return Ok(());
-        }
-        Err(Error::refused(format!("{ip} can be reached from other machines, and nobody would be asked for a key"))
-            .remedy("make a key (asof key create NAME), or speak TLS (--tls-cert, --tls-key), or listen on 127.0.0.1"))
+        check_exposure(self.address, &self.authenticator, self.tls.is_some())
     }
 }
 

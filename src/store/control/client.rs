@@ -16,7 +16,7 @@ use crate::engine::summary::KeySummary;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::accept::Refusal;
 use crate::lock::holder;
-#[cfg(feature = "resp")]
+#[cfg(feature = "server")]
 use crate::registry::records::KeyRecord;
 use crate::registry::records::SnapshotRecord;
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
@@ -114,7 +114,7 @@ impl Client {
         self.call(&Call::Snapshot { name: name.to_owned() }, None)
     }
 
-    #[cfg(feature = "resp")]
+    #[cfg(feature = "server")]
     pub fn add_key(&self, record: KeyRecord) -> Result<KeySummary> {
         self.call(&Call::AddKey { record }, None)
     }

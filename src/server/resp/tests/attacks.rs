@@ -1,7 +1,7 @@
 //! What somebody does who wants the server to fail: attacks that other servers met, and limits, one after the other.
 
 use super::*;
-use crate::server::resp::Authenticator;
+use crate::server::auth::Authenticator;
 
 fn protected() -> RunningServer {
     let authenticator = Authenticator::Password((*b"secret").into());

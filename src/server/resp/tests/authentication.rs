@@ -1,5 +1,5 @@
 use super::*;
-use crate::server::resp::Authenticator;
+use crate::server::auth::Authenticator;
 
 fn protected() -> RunningServer {
     let authenticator = Authenticator::Password((*b"secret").into());

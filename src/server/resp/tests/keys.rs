@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::api_key::{ApiKey, Scope};
+use crate::server::auth::Authenticator;
 use crate::server::auth::{KEYSPACE, KeyRing};
-use crate::server::resp::Authenticator;
 
 const COMMAND_REFUSED: &str = "-NOPERM this user has no permissions to run the '";
 const KEY_REFUSED: &str = "-NOPERM this user has no permissions to access one of the keys used as arguments|";

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::*;
-use crate::server::resp::Authenticator;
+use crate::server::auth::Authenticator;
 use crate::server::tls::Tls;
 
 type TlsPeer = StreamOwned<ClientConnection, TcpStream>;

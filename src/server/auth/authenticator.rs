@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use subtle::ConstantTimeEq as _;
 
-use crate::server::auth::{Access, Grant, KeyRing};
+use super::{Access, Grant, KeyRing};
 
 /// The name of who shows no key.
 const DEFAULT_USER: &str = "default";

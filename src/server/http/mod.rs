@@ -1,0 +1,22 @@
+//! The HTTP API: Feast's feature server, and asof's own paths. Two faces over the same store, none with logic of its own.
+//!
+//! A request goes through the table of routes ([`routes`]), which says what scope it takes; who shows no key that has it gets no further.
+//! Reads are done where they arrive, for they do not wait; what writes waits for the disk on a thread of its own.
+
+mod body;
+mod columns;
+mod connections;
+mod feast;
+mod guard;
+mod options;
+mod prepared;
+mod registered;
+mod routes;
+mod running;
+mod shared;
+
+pub use options::HttpOptions;
+pub use running::{HttpServer, HttpStopper, RunningHttp};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! How the HTTP server is started.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::server::auth::Authenticator;
+use crate::server::tls::Tls;
+
+/// What the HTTP server is started with.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// What the project is called, for errors in Feast's words.
+    pub project: String,
+    /// Who may connect.
+    pub authenticator: Authenticator,
+    /// The certificate of a server that speaks TLS, and nothing else.
+    pub tls: Option<Arc<Tls>>,
+    /// Most connections at a time; one more is answered 503 and closed.
+    pub connections_max: usize,
+    /// A connection is closed whose TLS greeting, or whose request up to the end of its headers, takes longer, or that asks nothing for
+    /// so long.
+    pub head_time: Duration,
+    /// A request is answered 408 whose body takes longer.
+    pub body_time: Duration,
+    /// A connection that takes nothing of what it was answered is closed after that.
+    pub stall_time: Duration,
+    /// Most bytes of a body; one that is longer is answered 413.
+    pub body_bytes_max: usize,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        HttpOptions {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 6566)),
+            project: String::new(),
+            authenticator: Authenticator::None,
+            tls: None,
+            connections_max: 10_000,
+            head_time: Duration::from_secs(30),
+            body_time: Duration::from_secs(60),
+            stall_time: Duration::from_secs(30),
+            body_bytes_max: 16 << 20,
+        }
+    }
+}

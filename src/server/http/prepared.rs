@@ -1,0 +1,67 @@
+//! Handles that were prepared for a request before, for the next of its kind: to resolve names costs more than to read.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::engine::online::OnlineHandle;
+use crate::error::Result;
+use crate::request::Features;
+use crate::store::Store;
+
+/// Requests of so many kinds are kept; with one more, all are forgotten.
+const KINDS_MAX: usize = 1_024;
+/// Most handles of one kind that wait for the next request.
+const IDLE_MAX: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct Pool(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    /// A handle goes on answering for what a name meant when it was made: of another revision it may mean something else.
+    revision: u64,
+    idle: HashMap<String, Vec<OnlineHandle>>,
+}
+
+impl Pool {
+    /// Does `read` with a handle for features that `kind` names, of the definitions of this revision.
+    ///
+    /// # Errors
+    /// The features are not there.
+    pub(super) fn with<T>(
+        &self,
+        store: &Store,
+        (revision, kind): (u64, &str),
+        features: impl FnOnce() -> Features,
+        read: impl FnOnce(&mut OnlineHandle) -> T,
+    ) -> Result<T> {
+        let idle = {
+            let mut held = self.held();
+            if held.revision != revision {
+                *held = Held { revision, ..Held::default() };
+            }
+            held.idle.get_mut(kind).and_then(Vec::pop)
+        };
+        let mut handle = match idle {
+            Some(handle) => handle,
+            None => store.online(&features())?,
+        };
+        let done = read(&mut handle);
+        let mut held = self.held();
+        if held.revision == revision {
+            if held.idle.len() >= KINDS_MAX && !held.idle.contains_key(kind) {
+                held.idle.clear();
+            }
+            match held.idle.get_mut(kind) {
+                Some(idle) if idle.len() < IDLE_MAX => idle.push(handle),
+                Some(_) => {}
+                None => drop(held.idle.insert(kind.to_owned(), vec![handle])),
+            }
+        }
+        Ok(done)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
