@@ -90,7 +90,7 @@ pub use engine::check::{CheckProgress, CheckReport, Problem, Severity};
 pub use engine::entities::{EntityField, EntityRow, EntityView, EntityViews};
 pub use engine::entity_keys::EntityKeys;
 pub use engine::explain::{Checksum, Explanation, Location, RowExplanation, TableVerdict, TypedValue};
-pub use engine::get::{FeatureValue, GetOptions};
+pub use engine::get::{Answers, Entity, FeatureValue, GetOptions};
 pub use engine::online::{EntityKey, OnlineHandle, OnlineRow};
 pub use engine::provenance::Provenance;
 pub use engine::row_stage::RowStage;

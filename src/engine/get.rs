@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::as_of::{FoundRow, find_row};
+use super::online::EntityKey;
 use super::reads::{Reads, Sight};
 use super::resolve::{Resolved, all_at_once, resolve};
 use crate::error::{Error, Result, nearest};
@@ -29,7 +30,21 @@ pub struct FeatureValue {
     pub event_ts: Option<Timestamp>,
 }
 
-/// As of when, and known by when, to read one entity.
+/// An entity as callers name it: each join key and its value.
+pub type Entity<'a> = Vec<(&'a str, Value)>;
+
+/// The answers for several entities, all of one state of knowledge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// As of this instant.
+    pub at: Timestamp,
+    /// Of the rows up to this number.
+    pub seq: u64,
+    /// For each entity, the features in the order that they were asked for.
+    pub rows: Vec<Vec<FeatureValue>>,
+}
+
+/// As of when, and known by when, to read entities.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GetOptions {
     /// As of this instant; now when absent.
@@ -57,31 +72,67 @@ impl Reads {
             let key = online.key(entity)?;
             return Ok(online.get(&key, now)?.to_vec());
         }
+        let mut answers = self.get_as_of(features, &[entity], options, now)?;
+        Ok(answers.rows.swap_remove(0))
+    }
+
+    /// The features of several entities, all of one state of knowledge.
+    ///
+    /// # Errors
+    /// As [`Reads::get`].
+    pub fn get_many(
+        self: &Arc<Self>,
+        features: &Features,
+        entities: &[Entity<'_>],
+        options: &GetOptions,
+        now: Timestamp,
+    ) -> Result<Answers> {
+        if options.at.is_none() && options.known_at.is_none() {
+            let mut online = self.online(features)?;
+            let keys: Vec<EntityKey> = entities.iter().map(|entity| online.key(entity)).collect::<Result<_>>()?;
+            let mut rows = Vec::with_capacity(keys.len());
+            let seq = online.get_batch(&keys, now, |_, row| rows.push(row.to_vec()))?;
+            return Ok(Answers { at: now, seq, rows });
+        }
+        let entities: Vec<&[(&str, Value)]> = entities.iter().map(Vec::as_slice).collect();
+        self.get_as_of(features, &entities, options, now)
+    }
+
+    fn get_as_of(
+        self: &Arc<Self>,
+        features: &Features,
+        entities: &[&[(&str, Value)]],
+        options: &GetOptions,
+        now: Timestamp,
+    ) -> Result<Answers> {
         let known_at = match &options.known_at {
             Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,
         };
-        self.with_sight(|sight| get_as_of(sight, self.hash_seed(), features, entity, (options, known_at), now))
+        let at = options.at.unwrap_or(now);
+        self.with_sight(|sight| {
+            let definitions_at = if options.definitions_current { None } else { known_at };
+            let selections = resolve(features, &sight.picture.state.definitions_at(definitions_at))?;
+            let question = AsOf { known_at: known_at.unwrap_or(sight.seq).min(sight.seq), ..AsOf::new(at.0) };
+            let rows = entities.iter().map(|entity| answer(sight, self.hash_seed(), &selections, entity, question));
+            Ok(Answers { at, seq: question.known_at, rows: rows.collect::<Result<_>>()? })
+        })
     }
 }
 
-fn get_as_of(
+/// One entity's features as of the moment asked for.
+fn answer(
     sight: &Sight,
     hash_seed: u64,
-    features: &Features,
+    selections: &[Resolved],
     entity: &[(&str, Value)],
-    (options, known_at): (&GetOptions, Option<u64>),
-    now: Timestamp,
+    question: AsOf,
 ) -> Result<Vec<FeatureValue>> {
-    let picture = &sight.picture;
-    let definitions_at = if options.definitions_current { None } else { known_at };
-    let selections = resolve(features, &picture.state.definitions_at(definitions_at))?;
     check_keys(entity, selections.iter())?;
-    let at = options.at.unwrap_or(now).0;
-    let question = AsOf { known_at: known_at.unwrap_or(sight.seq).min(sight.seq), ..AsOf::new(at) };
+    let picture = &sight.picture;
     let mut answers = Vec::new();
     let mut key = Vec::new();
-    for selected in &selections {
+    for selected in selections {
         let view = picture.view(selected.view.id);
         let found = match encode_entity(&view.key_schema, entity, selected, &mut key)? {
             Some(key) => find_row(view, &picture.tail, key_hash(hash_seed, key), key, question)?,
@@ -89,7 +140,7 @@ fn get_as_of(
         };
         for field in &selected.fields {
             let about = found.as_ref().map(|found| FieldView::of_row(&found.row(), field.ordinal));
-            let status = verdict(about, at, selected.view.definition.ttl_us);
+            let status = verdict(about, question.at, selected.view.definition.ttl_us);
             let row = found.as_ref().filter(|_| status != Status::NotFound).map(FoundRow::row);
             let value = row.filter(|_| status == Status::Present).map(|row| row.value(&view.layout, field.ordinal));
             answers.push(FeatureValue {

@@ -2,7 +2,7 @@
 
 use super::Store;
 use crate::engine::get::GetOptions;
-use crate::engine::resolve::resolve;
+use crate::engine::resolve::Resolved;
 use crate::error::Result;
 use crate::key::common_type;
 use crate::request::Features;
@@ -26,29 +26,28 @@ impl Store {
     /// # Errors
     /// Views, features, services that are not there.
     pub fn join_keys(&self, features: &Features, options: &GetOptions) -> Result<Vec<JoinKey>> {
-        let reads = &self.reads;
-        let known_at = match &options.known_at {
-            Some(known_at) if !options.definitions_current => Some(reads.resolve_known_at(known_at, self.now())?),
-            _ => None,
-        };
-        let picture = reads.sight()?.picture;
-        let mut all: Vec<JoinKey> = Vec::new();
-        for selected in resolve(features, &picture.state.definitions_at(known_at))? {
-            for ((name, dtype), column) in selected.view.definition.join_keys.iter().zip(&selected.key_columns) {
-                all.push(JoinKey { column: column.clone(), name: name.clone(), dtype: dtype.clone() });
-            }
-        }
-        let mut keys: Vec<JoinKey> = Vec::new();
-        for key in &all {
-            let alike = all.iter().filter(|other| other.column == key.column).map(|other| &other.dtype);
-            let dtype = alike.fold(&key.dtype, |known, other| common_type(known, other).unwrap_or(known)).clone();
-            let key = JoinKey { dtype, ..key.clone() };
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-        Ok(keys)
+        Ok(keys_of(&self.resolved(features, options)?))
     }
+}
+
+/// The join keys of selections.
+pub(super) fn keys_of(selections: &[Resolved]) -> Vec<JoinKey> {
+    let mut all: Vec<JoinKey> = Vec::new();
+    for selected in selections {
+        for ((name, dtype), column) in selected.view.definition.join_keys.iter().zip(&selected.key_columns) {
+            all.push(JoinKey { column: column.clone(), name: name.clone(), dtype: dtype.clone() });
+        }
+    }
+    let mut keys: Vec<JoinKey> = Vec::new();
+    for key in &all {
+        let alike = all.iter().filter(|other| other.column == key.column).map(|other| &other.dtype);
+        let dtype = alike.fold(&key.dtype, |known, other| common_type(known, other).unwrap_or(known)).clone();
+        let key = JoinKey { dtype, ..key.clone() };
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
 }
 
 #[cfg(test)]

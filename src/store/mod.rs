@@ -11,6 +11,7 @@ mod join_keys;
 mod keyspace;
 mod local_import;
 mod reading;
+mod resolution;
 mod row_bytes;
 mod rows;
 mod summaries;
@@ -27,6 +28,7 @@ pub use builder::{StoreBuilder, TemporaryStore};
 pub use bulk::{BulkWriter, FileReport, ImportReport};
 pub use join_keys::JoinKey;
 pub use keyspace::KeyspaceHandle;
+pub use resolution::{AnswerColumn, Resolution};
 pub use rows::Row;
 #[cfg(feature = "redis")]
 pub(crate) use rows::batch_of;

@@ -5,7 +5,7 @@ use arrow_array::RecordBatchReader;
 use super::{Store, TrainingSet};
 use crate::engine::check::{CheckProgress, CheckReport, check_store};
 use crate::engine::explain::Explanation;
-use crate::engine::get::{FeatureValue, GetOptions};
+use crate::engine::get::{Answers, Entity, FeatureValue, GetOptions};
 use crate::engine::online::OnlineHandle;
 use crate::engine::scan::Scan;
 use crate::error::Result;
@@ -40,6 +40,35 @@ impl Store {
         options: &GetOptions,
     ) -> Result<Vec<FeatureValue>> {
         self.reads.get(features, entity, options, self.now())
+    }
+
+    /// The features of several entities, now or as of any moment: all of the rows committed when the call began.
+    ///
+    /// ```
+    /// # use asof::{ApplyOptions, Features, GetOptions, Row, Store};
+    /// # use asof::definition::{Definitions, FeatureView};
+    /// # use asof::value::DataType;
+    /// # let store = Store::temporary()?;
+    /// # let definitions = Definitions::new("flights")
+    /// #     .entity("airport", [("origin", DataType::String)])
+    /// #     .view(FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64));
+    /// # store.apply(&definitions, ApplyOptions::default())?;
+    /// store.write_rows("weather", [Row::new().at("2013-03-01".parse()?).set("origin", "JFK").set("temp", 39.0)])?;
+    /// let airports = ["JFK", "LGA"].map(|origin| vec![("origin", origin.into())]);
+    /// let answers = store.get_many(&Features::list(["weather:temp"])?, &airports, &GetOptions::default())?;
+    /// let statuses: Vec<&str> = answers.rows.iter().map(|row| row[0].status.name()).collect();
+    /// assert_eq!(statuses, ["PRESENT", "NOT_FOUND"]);
+    /// // Asked again with this, the answers are the same, whatever was written since.
+    /// let known_at = Some(asof::KnownAt::Seq(answers.seq));
+    /// # let again = GetOptions { at: Some(answers.at), known_at, ..GetOptions::default() };
+    /// # assert_eq!(store.get_many(&Features::list(["weather:temp"])?, &airports, &again)?, answers);
+    /// # Ok::<(), asof::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get_many(&self, features: &Features, entities: &[Entity<'_>], options: &GetOptions) -> Result<Answers> {
+        self.reads.get_many(features, entities, options, self.now())
     }
 
     /// Resolves features once, to read them now for many entities. Clone the handle for each thread.

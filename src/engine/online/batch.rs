@@ -32,7 +32,7 @@ impl Answer {
 
 impl OnlineHandle {
     /// As [`OnlineHandle::get`] for many entities, of the rows committed when the call began: `visit` is given each
-    /// key's position and answer, in order. The memory of many is fetched at once.
+    /// key's position and answer, in order. The memory of many is fetched at once. Gives the number of the newest of those rows.
     ///
     /// # Errors
     /// As [`OnlineHandle::get`]; keys that were visited before stay visited.
@@ -41,7 +41,7 @@ impl OnlineHandle {
         keys: &[EntityKey],
         now: Timestamp,
         visit: impl FnMut(usize, &OnlineRow<'_>),
-    ) -> Result<()> {
+    ) -> Result<u64> {
         match self.answers.len() {
             1 => self.get_batch_of::<1>(keys, now, visit),
             _ => self.get_batch_of::<ANY>(keys, now, visit),
@@ -71,7 +71,7 @@ impl OnlineHandle {
         keys: &[EntityKey],
         now: Timestamp,
         mut visit: impl FnMut(usize, &OnlineRow<'_>),
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let (seq, edition) = self.reads.seq_and_edition()?;
         if self.is_outdated(edition) {
             self.prepare_again()?;
@@ -97,7 +97,7 @@ impl OnlineHandle {
                 visit(round * round_keys + i, &self.row(now));
             }
         }
-        Ok(())
+        Ok(seq)
     }
 
     /// The first steps of a round's lookups.

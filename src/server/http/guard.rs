@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::feast::Refusal;
+use super::problem::Problem;
 use super::shared::Shared;
 use crate::api_key::Scope;
 use crate::server::auth::Grant;
@@ -28,7 +28,7 @@ pub(super) async fn admit(
     };
     let Some(grant) = grant else {
         let why = "show a key of this store: Authorization: Bearer KEY (asof key create makes one)";
-        let mut response = Refusal::detail(StatusCode::UNAUTHORIZED, why).into_response();
+        let mut response = Problem::new(StatusCode::UNAUTHORIZED, why).into_response();
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return response;
     };
@@ -49,14 +49,22 @@ fn shown(request: &Request) -> Option<&[u8]> {
 ///
 /// # Errors
 /// 403, in words.
-pub(super) fn check(grant: &Grant, scope: Scope, view: &str) -> Result<(), Refusal> {
+pub(super) fn check(grant: &Grant, scope: Scope, view: &str) -> Result<(), Problem> {
     if grant.access.may(scope, Some(view)) { Ok(()) } else { Err(not_permitted(grant, scope, Some(view))) }
 }
 
-fn not_permitted(grant: &Grant, scope: Scope, view: Option<&str>) -> Refusal {
+/// Refuses what is over all views at once to a key of some.
+///
+/// # Errors
+/// 403, in words.
+pub(super) fn check_all(grant: &Grant, scope: Scope) -> Result<(), Problem> {
+    if grant.access.may(scope, None) { Ok(()) } else { Err(not_permitted(grant, scope, Some("of all views"))) }
+}
+
+fn not_permitted(grant: &Grant, scope: Scope, view: Option<&str>) -> Problem {
     let of = view.map(|view| format!(" {view}")).unwrap_or_default();
-    Refusal::detail(
+    Problem::new(
         StatusCode::FORBIDDEN,
-        &format!("the key {} does not open this: it takes {}{of}", grant.name, scope.name()),
+        format!("the key {} does not open this: it takes {}{of}", grant.name, scope.name()),
     )
 }

@@ -3,13 +3,21 @@
 //! A request goes through the table of routes ([`routes`]), which says what scope it takes; who shows no key that has it gets no further.
 //! Reads are done where they arrive, for they do not wait; what writes waits for the disk on a thread of its own.
 
+mod answer;
+mod ask;
+mod asked;
 mod body;
 mod columns;
 mod connections;
+mod entities;
 mod feast;
 mod guard;
+mod json;
 mod options;
+mod own;
+mod platform;
 mod prepared;
+mod problem;
 mod registered;
 mod routes;
 mod running;

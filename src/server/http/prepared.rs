@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use crate::engine::get::GetOptions;
 use crate::engine::online::OnlineHandle;
 use crate::error::Result;
 use crate::request::Features;
-use crate::store::Store;
+use crate::store::{Resolution, Store};
 
 /// Requests of so many kinds are kept; with one more, all are forgotten.
 const KINDS_MAX: usize = 1_024;
@@ -20,11 +21,18 @@ pub(super) struct Pool(Mutex<Held>);
 struct Held {
     /// A handle goes on answering for what a name meant when it was made: of another revision it may mean something else.
     revision: u64,
-    idle: HashMap<String, Vec<OnlineHandle>>,
+    idle: HashMap<String, Vec<Prepared>>,
+}
+
+/// Features to read now, and what they are.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub handle: OnlineHandle,
+    pub asked: Resolution,
 }
 
 impl Pool {
-    /// Does `read` with a handle for features that `kind` names, of the definitions of this revision.
+    /// Does `read` with what was prepared for features that `kind` names, of the definitions of this revision.
     ///
     /// # Errors
     /// The features are not there.
@@ -32,8 +40,8 @@ impl Pool {
         &self,
         store: &Store,
         (revision, kind): (u64, &str),
-        features: impl FnOnce() -> Features,
-        read: impl FnOnce(&mut OnlineHandle) -> T,
+        features: impl FnOnce() -> Result<Features>,
+        read: impl FnOnce(&mut Prepared) -> T,
     ) -> Result<T> {
         let idle = {
             let mut held = self.held();
@@ -42,20 +50,23 @@ impl Pool {
             }
             held.idle.get_mut(kind).and_then(Vec::pop)
         };
-        let mut handle = match idle {
-            Some(handle) => handle,
-            None => store.online(&features())?,
+        let mut prepared = match idle {
+            Some(prepared) => prepared,
+            None => {
+                let asked = store.resolve(&features()?, &GetOptions::default())?;
+                Prepared { handle: store.online(&asked.features)?, asked }
+            }
         };
-        let done = read(&mut handle);
+        let done = read(&mut prepared);
         let mut held = self.held();
         if held.revision == revision {
             if held.idle.len() >= KINDS_MAX && !held.idle.contains_key(kind) {
                 held.idle.clear();
             }
             match held.idle.get_mut(kind) {
-                Some(idle) if idle.len() < IDLE_MAX => idle.push(handle),
+                Some(idle) if idle.len() < IDLE_MAX => idle.push(prepared),
                 Some(_) => {}
-                None => drop(held.idle.insert(kind.to_owned(), vec![handle])),
+                None => drop(held.idle.insert(kind.to_owned(), vec![prepared])),
             }
         }
         Ok(done)

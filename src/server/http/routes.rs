@@ -7,8 +7,11 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
-use super::feast::{self, Refusal};
+use super::feast;
 use super::guard;
+use super::own;
+use super::platform;
+use super::problem::Problem;
 use super::shared::Shared;
 use crate::api_key::Scope;
 
@@ -21,6 +24,20 @@ fn table() -> Vec<Route> {
         ("/get-online-features", Some(Scope::Read), post(feast::get_online_features)),
         ("/push", Some(Scope::Write), post(feast::push)),
         ("/write-to-online-store", Some(Scope::Write), post(feast::write_to_online_store)),
+        ("/get-features", Some(Scope::Read), post(platform::get_features)),
+        ("/feature-views", Some(Scope::Read), get(own::views)),
+        ("/features/{name}", Some(Scope::Read), get(platform::feature)),
+        ("/features/{name}/lineage", Some(Scope::Read), get(platform::lineage)),
+        ("/features/online/{entity_id}", Some(Scope::Read), get(platform::online)),
+        ("/v1/get", Some(Scope::Read), post(own::get)),
+        ("/v1/views", Some(Scope::Read), get(own::views)),
+        ("/v1/views/{view}", Some(Scope::Read), get(own::view)),
+        ("/v1/services", Some(Scope::Read), get(own::services)),
+        ("/v1/entities", Some(Scope::Read), get(own::entities)),
+        ("/v1/runs", Some(Scope::Read), get(own::runs)),
+        ("/v1/stats", Some(Scope::Read), get(own::stats)),
+        ("/v1/snapshots", Some(Scope::Read), get(own::snapshots)),
+        ("/v1/explain", Some(Scope::Read), get(own::explain)),
     ]
 }
 
@@ -34,7 +51,13 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         router = router.route(path, methods);
     }
     router
-        .fallback(|| async { Refusal::detail(StatusCode::NOT_FOUND, "Not Found") })
-        .method_not_allowed_fallback(|| async { Refusal::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
+        .fallback(|| async { Problem::bare(StatusCode::NOT_FOUND, "Not Found") })
+        .method_not_allowed_fallback(|| async { Problem::bare(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .with_state(Arc::clone(shared))
+}
+
+/// The scope that each path takes.
+#[cfg(test)]
+pub(super) fn scopes() -> Vec<(&'static str, Option<Scope>)> {
+    table().into_iter().map(|(path, scope, _)| (path, scope)).collect()
 }

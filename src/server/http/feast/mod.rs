@@ -10,5 +10,4 @@ mod request;
 mod write;
 
 pub(super) use online::{get_online_features, health};
-pub(super) use refusal::Refusal;
 pub(super) use write::{push, write_to_online_store};

@@ -18,15 +18,14 @@ use crate::engine::online::EntityKey;
 use crate::key::common_type;
 use crate::request::Features;
 use crate::server::auth::Grant;
-use crate::server::http::columns::{Column, push_string};
+use crate::server::http::columns::Column;
+use crate::server::http::entities::{check_count, key_value};
+use crate::server::http::json::push_string;
 use crate::server::http::registered::InForce;
 use crate::server::http::shared::Shared;
 use crate::server::http::{body, guard};
-use crate::text::{from_json, json_text, parse_value};
+use crate::text::json_text;
 use crate::value::{DataType, Value};
-
-/// Most entities of a request.
-const ENTITIES_MAX: usize = 100_000;
 
 /// Alive.
 pub(in crate::server::http) async fn health() -> StatusCode {
@@ -183,11 +182,7 @@ impl Keys {
         if given.0.iter().any(|(_, values)| values.len() != count) {
             return Err(Refusal::mistake("All entity rows must have the same columns."));
         }
-        if count > ENTITIES_MAX {
-            return Err(Refusal::mistake(format!(
-                "at most {ENTITIES_MAX} entities can be asked for at once, not {count}"
-            )));
-        }
+        check_count(count)?;
         let mut columns: Vec<(String, Vec<KeyCell>)> = Vec::with_capacity(given.0.len());
         for (name, values) in &given.0 {
             // What is no join key is data of the request, which no feature takes.
@@ -248,15 +243,13 @@ fn key_of_column(name: &str, selected: &Selected<'_>, in_force: &InForce) -> Opt
 }
 
 fn cell(column: &str, dtype: &DataType, json: &Json) -> Result<KeyCell, Refusal> {
-    if json.is_null() {
-        return Err(Refusal::mistake(format!("the join key {column} is null; an entity is looked for by a value")));
-    }
-    let value = match json {
-        Json::String(text) => parse_value(dtype, text),
-        other => from_json(dtype, other),
-    };
-    let value = value.map_err(|error| Refusal::from(error.at(format!("join key {column}"))))?;
-    Ok(KeyCell { json: json_text(dtype, &value), value })
+    let value = key_value(dtype, json).map_err(|error| Refusal::from(error.at(format!("join key {column}"))))?;
+    Ok(KeyCell { json: json_text(value_type(dtype, &value), &value), value })
+}
+
+/// The type that a value of a key is written as: one that is too large for its key's is the wider one's.
+fn value_type<'a>(dtype: &'a DataType, value: &Value) -> &'a DataType {
+    if matches!(value, Value::Int64(_)) { &DataType::Int64 } else { dtype }
 }
 
 /// Reads parts of which all join keys are there into their columns.
@@ -271,12 +264,13 @@ fn read_rows(
         return Ok(());
     }
     let kind: String = parts.iter().map(|part| kind_of(&part.selection)).collect();
-    let features = || Features::List(parts.iter().map(|part| part.selection.clone()).collect());
+    let features = || Ok(Features::List(parts.iter().map(|part| part.selection.clone()).collect()));
     let places: Vec<usize> = parts.iter().flat_map(|part| part.columns.clone()).collect();
     let mut wanted: Vec<&str> = parts.iter().flat_map(|part| part.key_columns.iter().map(String::as_str)).collect();
     wanted.sort_unstable();
     wanted.dedup();
-    shared.pool.with(&shared.store, (in_force.revision, &kind), features, |handle| {
+    shared.pool.with(&shared.store, (in_force.revision, &kind), features, |prepared| {
+        let handle = &mut prepared.handle;
         let entity = |at: usize| -> Vec<(&str, Value)> {
             let cells = wanted.iter().filter_map(|name| Some((*name, keys.column(name)?.get(at)?)));
             cells.map(|(name, cell)| (name, cell.value.clone())).collect()

@@ -4,12 +4,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value as Json, json};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::server::http::body::Unread;
+use crate::server::http::problem::{Problem, status_of};
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::server::http) struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     body: Json,
 }
@@ -28,11 +29,6 @@ impl Refusal {
         Refusal { status: StatusCode::BAD_REQUEST, body: Json::String(message.into()) }
     }
 
-    /// What the framework beneath Feast says: no such path, no such method.
-    pub(in crate::server::http) fn detail(status: StatusCode, message: &str) -> Refusal {
-        Refusal { status, body: json!({ "detail": message }) }
-    }
-
     /// A body that is not of the form that it should be: each fault with its place.
     pub(super) fn faults(faults: Vec<Json>) -> Refusal {
         Refusal { status: StatusCode::UNPROCESSABLE_ENTITY, body: json!({ "detail": faults }) }
@@ -40,22 +36,20 @@ impl Refusal {
 }
 
 impl From<Unread> for Refusal {
-    fn from((status, why): Unread) -> Refusal {
-        Refusal::detail(status, &why)
+    fn from(unread: Unread) -> Refusal {
+        Problem::from(unread).into()
     }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
-        let status = match error.kind() {
-            ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-            ErrorKind::NotFound => StatusCode::NOT_FOUND,
-            ErrorKind::Refused => StatusCode::CONFLICT,
-            ErrorKind::Locked | ErrorKind::Poisoned => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            ErrorKind::Damaged | ErrorKind::NewerFormat | ErrorKind::Io => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Refusal { status, body: Json::String(error.to_string()) }
+        Refusal { status: status_of(error.kind()), body: Json::String(error.to_string()) }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Refusal {
+        Refusal { status: problem.status, body: json!({ "detail": problem.detail }) }
     }
 }
 

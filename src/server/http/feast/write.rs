@@ -14,6 +14,7 @@ use super::request::{push_request, write_request};
 use crate::api_key::Scope;
 use crate::definition::FeatureView;
 use crate::server::auth::Grant;
+use crate::server::http::problem::Problem;
 use crate::server::http::shared::Shared;
 use crate::server::http::{body, guard};
 use crate::store::Row;
@@ -63,7 +64,7 @@ async fn write_rows(
         }
         Ok(())
     });
-    written.await.unwrap_or_else(|_| Err(Refusal::detail(StatusCode::INTERNAL_SERVER_ERROR, "the write failed")))
+    written.await.unwrap_or_else(|_| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the write failed").into()))
 }
 
 fn rows_of_push(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Batches, Refusal> {

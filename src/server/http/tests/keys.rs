@@ -1,31 +1,57 @@
-//! Keys: what each route takes.
+//! Keys: what each route takes, of whom.
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::{HttpOptions, HttpServer, Peer, options};
+use super::{Answer, HttpOptions, HttpServer, Peer, options};
 use crate::ApplyOptions;
 use crate::api_key::Scope;
-use crate::definition::{Definitions, FeatureView};
+use crate::definition::{Definitions, FeatureService, FeatureView, Selection};
 use crate::server::auth::{Authenticator, KeyRing};
-use crate::store::Store;
+use crate::server::http::{RunningHttp, routes};
+use crate::store::{Row, Store, TemporaryStore};
 use crate::value::DataType;
 
-#[test]
-fn a_route_opens_to_keys_of_its_scope_and_its_views() {
-    let store = Store::temporary().unwrap();
+/// Two views, `a` and `b`, each with a row, a service of each, and a server that asks for keys once there are some.
+fn serve_with_keys() -> (TemporaryStore, RunningHttp) {
+    let store = Store::builder().background(false).temporary().unwrap();
     let view = |name: &str| FeatureView::new(name).entity("thing").feature("x", DataType::Int64);
-    let definitions = Definitions::new("p").entity("thing", [("id", DataType::Int64)]).view(view("a")).view(view("b"));
+    let mut definitions =
+        Definitions::new("p").entity("thing", [("id", DataType::Int64)]).view(view("a")).view(view("b"));
+    for name in ["a", "b"] {
+        let all = Selection {
+            view: name.parse().unwrap(),
+            alias: None,
+            join_keys: Default::default(),
+            features: vec!["x".to_owned()],
+        };
+        let service = FeatureService { features: vec![all], ..FeatureService::default() };
+        definitions.services.insert(format!("of_{name}"), service);
+    }
     store.apply(&definitions, ApplyOptions::default()).unwrap();
+    for (view, x) in [("a", 111_111_i64), ("b", 222_222)] {
+        store.write_rows(view, [Row::new().at(store.now()).set("id", 1_i64).set("x", x)]).unwrap();
+    }
+    store.seal().unwrap();
+    store.snapshot("then").unwrap();
     let keys = Arc::new(KeyRing::new(store.key_records().unwrap()));
     let options = HttpOptions { authenticator: Authenticator::Keys(keys), ..options() };
     let server = HttpServer::start((*store).clone(), options).unwrap();
-    let body = json!({ "features": ["a:x", "b:x"], "entities": { "id": [1] }, "full_feature_names": true }).to_string();
-    let ask = |key: &str| {
-        let header = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
-        Peer::new(&server).ask("POST", "/get-online-features", &header, &body)
-    };
+    (store, server)
+}
+
+fn ask_as(server: &RunningHttp, key: &str, method: &str, path: &str, body: &Json) -> Answer {
+    let header = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    Peer::new(server).ask(method, path, &header, &body)
+}
+
+#[test]
+fn a_route_opens_to_keys_of_its_scope_and_its_views() {
+    let (store, server) = serve_with_keys();
+    let body = json!({ "features": ["a:x", "b:x"], "entities": { "id": [1] }, "full_feature_names": true });
+    let ask = |key: &str| ask_as(&server, key, "POST", "/get-online-features", &body);
     assert_eq!(ask("").status, 200, "a store that never had a key asks nobody");
     let key = |name: &str, scope, views: &[&str]| store.create_key(name, &[scope], views).unwrap().0.text().to_owned();
     let (reader, writer) = (key("reader", Scope::Read, &[]), key("writer", Scope::Write, &[]));
@@ -39,4 +65,93 @@ fn a_route_opens_to_keys_of_its_scope_and_its_views() {
     assert_eq!(ask(&reader).status, 401);
     assert_eq!(Peer::new(&server).ask("GET", "/health", "", "").status, 200, "alive for everybody");
     assert_eq!(Peer::new(&server).ask("GET", "/nothing", "", "").status, 404);
+}
+
+/// A request of every route that is about view `a`, or about all views.
+fn requests() -> Vec<(&'static str, &'static str, String, Json)> {
+    let df = json!({ "id": [1], "x": [1], "event_timestamp": ["2026-01-01T00:00:00Z"] });
+    let entities = json!({ "id": [1] });
+    vec![
+        ("/health", "GET", "/health".to_owned(), Json::Null),
+        (
+            "/get-online-features",
+            "POST",
+            "/get-online-features".to_owned(),
+            json!({ "features": ["a:x"], "entities": entities }),
+        ),
+        ("/push", "POST", "/push".to_owned(), json!({ "push_source_name": "a", "df": df, "to": "online" })),
+        (
+            "/write-to-online-store",
+            "POST",
+            "/write-to-online-store".to_owned(),
+            json!({ "feature_view_name": "a", "df": df }),
+        ),
+        (
+            "/get-features",
+            "POST",
+            "/get-features".to_owned(),
+            json!({ "feature_refs": ["a:x"], "entity_rows": [{ "id": 1 }] }),
+        ),
+        ("/feature-views", "GET", "/feature-views".to_owned(), Json::Null),
+        ("/features/{name}", "GET", "/features/a:x".to_owned(), Json::Null),
+        ("/features/{name}/lineage", "GET", "/features/a:x/lineage".to_owned(), Json::Null),
+        ("/features/online/{entity_id}", "GET", "/features/online/1?service=of_a".to_owned(), Json::Null),
+        (
+            "/v1/get",
+            "POST",
+            "/v1/get".to_owned(),
+            json!({ "service": "of_a", "entities": entities, "known_at": "then" }),
+        ),
+        ("/v1/views", "GET", "/v1/views".to_owned(), Json::Null),
+        ("/v1/views/{view}", "GET", "/v1/views/a".to_owned(), Json::Null),
+        ("/v1/services", "GET", "/v1/services".to_owned(), Json::Null),
+        ("/v1/entities", "GET", "/v1/entities".to_owned(), Json::Null),
+        ("/v1/runs", "GET", "/v1/runs".to_owned(), Json::Null),
+        ("/v1/stats", "GET", "/v1/stats".to_owned(), Json::Null),
+        ("/v1/snapshots", "GET", "/v1/snapshots".to_owned(), Json::Null),
+        ("/v1/explain", "GET", "/v1/explain?feature=a:x&id=1".to_owned(), Json::Null),
+    ]
+}
+
+/// Lists: who may read some views gets those, and not a word of the others.
+const LISTS: [&str; 5] = ["/feature-views", "/v1/views", "/v1/services", "/v1/entities", "/v1/runs"];
+
+#[test]
+fn every_route_opens_to_its_scope_and_view_and_to_nobody_else() {
+    let (store, server) = serve_with_keys();
+    let key = |name: &str, scope, views: &[&str]| store.create_key(name, &[scope], views).unwrap().0.text().to_owned();
+    let keys: Vec<(Scope, &str, String)> = Scope::ALL
+        .into_iter()
+        .flat_map(|scope| [(scope, ""), (scope, "a"), (scope, "b")])
+        // Admin is over all views.
+        .filter(|(scope, view)| *scope != Scope::Admin || view.is_empty())
+        .map(|(scope, view)| {
+            let views: &[&str] = if view.is_empty() { &[] } else { &[view] };
+            (scope, view, key(&format!("{}_{view}", scope.name()), scope, views))
+        })
+        .collect();
+    let requests = requests();
+    let routes = routes::scopes();
+    let paths: Vec<&str> = requests.iter().map(|(route, ..)| *route).collect();
+    assert_eq!(routes.iter().map(|(path, _)| *path).collect::<Vec<_>>(), paths, "a request of each route");
+    for ((route, scope), (_, method, path, body)) in routes.into_iter().zip(&requests) {
+        let anybody = ask_as(&server, "", method, path, body).status;
+        assert_eq!(anybody, if scope.is_none() { 200 } else { 401 }, "{path} to anybody");
+        assert_eq!(ask_as(&server, "asof_wrong", method, path, body).status, anybody, "{path} to a wrong key");
+        let Some(scope) = scope else { continue };
+        for (of, view, key) in &keys {
+            let answer = ask_as(&server, key, method, path, body);
+            let has_scope = *of == scope || *of == Scope::Admin;
+            let is_of_all = ["/v1/stats", "/v1/snapshots"].contains(&route);
+            let opens = has_scope && (view.is_empty() || LISTS.contains(&route) || (*view == "a" && !is_of_all));
+            let place = format!("{path} to {} of {view:?}: {answer:?}", of.name());
+            assert_eq!(answer.status, if opens { 200 } else { 403 }, "{place}");
+            if *view == "b" {
+                let said = answer.body.utf8_chunks().map(|chunk| chunk.valid()).collect::<String>();
+                for word in ["111111", "of_a", "\"a\""] {
+                    assert!(!said.contains(word), "{word} in {place}");
+                }
+            }
+        }
+    }
 }

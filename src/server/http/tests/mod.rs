@@ -3,6 +3,8 @@
 mod connections;
 mod feast;
 mod keys;
+mod own;
+mod platform;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,0 +1,140 @@
+//! What a request's names stand for, and its answers, read now or as of another moment.
+
+use std::sync::Arc;
+
+use super::ask::Ask;
+use super::guard;
+use super::problem::Problem;
+use super::shared::Shared;
+use crate::api_key::Scope;
+use crate::engine::get::{Entity, FeatureValue, GetOptions};
+use crate::engine::online::{EntityKey, OnlineHandle, OnlineRow};
+use crate::error::{Error, Result};
+use crate::join::pick::Status;
+use crate::server::auth::Grant;
+use crate::store::{AnswerColumn, Resolution, Store};
+use crate::time::Timestamp;
+
+/// What the features are called in an answer, beside the join keys.
+///
+/// # Errors
+/// Two are called the same.
+pub(super) fn names_of(asked: &Resolution, full: bool) -> Result<Vec<String>> {
+    let name = |column: &AnswerColumn| match full {
+        true => format!("{}__{}", column.view, column.feature),
+        false => column.feature.clone(),
+    };
+    let names: Vec<String> = asked.columns.iter().map(name).collect();
+    let mut sorted: Vec<&str> = asked.join_keys.iter().map(|key| key.column.as_str()).collect();
+    // Views may call it by several names.
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted.extend(names.iter().map(String::as_str));
+    sorted.sort_unstable();
+    if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        let error = Error::invalid(format!("two columns of the answer would be called {}", pair[0]));
+        return Err(error.remedy(match full {
+            true => "ask for each feature once",
+            false => "ask for full names, which begin with the view's",
+        }));
+    }
+    Ok(names)
+}
+
+/// Refuses who may not read all of these views.
+fn check(asked: &Resolution, grant: &Grant) -> Result<(), Problem> {
+    asked.views.iter().try_for_each(|view| guard::check(grant, Scope::Read, view))
+}
+
+/// One entity's answer, however it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AnswerRow<'a> {
+    /// Out of the latest values.
+    Now(&'a OnlineRow<'a>),
+    /// As of the moment that was asked for.
+    Then(&'a [FeatureValue]),
+}
+
+impl AnswerRow<'_> {
+    /// What became of a feature, and when its row was true.
+    pub(super) fn status(&self, feature: usize) -> (Status, Option<Timestamp>) {
+        match self {
+            AnswerRow::Now(row) => row.status(feature),
+            AnswerRow::Then(row) => (row[feature].status, row[feature].event_ts),
+        }
+    }
+}
+
+/// Where answers come from.
+#[derive(Debug)]
+enum Source<'a> {
+    Now(&'a mut OnlineHandle),
+    Then(&'a GetOptions),
+}
+
+/// Features that may be read.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    pub asked: &'a Resolution,
+    store: &'a Store,
+    source: Source<'a>,
+}
+
+/// The state of knowledge that answers are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub at: Timestamp,
+    pub seq: u64,
+}
+
+impl Reading<'_> {
+    /// Reads the features of all these entities; `visit` is given each one's position and answer, in order.
+    ///
+    /// # Errors
+    /// Join keys that are missing or unknown; a damaged run.
+    pub(super) fn each(self, entities: &[Entity<'_>], mut visit: impl FnMut(usize, AnswerRow<'_>)) -> Result<Moment> {
+        match self.source {
+            Source::Now(handle) => {
+                let keys: Vec<EntityKey> = entities.iter().map(|entity| handle.key(entity)).collect::<Result<_>>()?;
+                let now = self.store.now();
+                let seq = handle.get_batch(&keys, now, |at, row| visit(at, AnswerRow::Now(row)))?;
+                Ok(Moment { at: now, seq })
+            }
+            Source::Then(options) => {
+                let answers = self.store.get_many(&self.asked.features, entities, options)?;
+                answers.rows.iter().enumerate().for_each(|(at, row)| visit(at, AnswerRow::Then(row)));
+                Ok(Moment { at: answers.at, seq: answers.seq })
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Finds what is asked for, and lets `read` read it if the key may.
+    ///
+    /// # Errors
+    /// Features that are not there, or not for this key; those of `read`.
+    pub(super) fn read<T>(
+        self: &Arc<Self>,
+        grant: &Grant,
+        ask: &Ask,
+        read: impl FnOnce(Reading<'_>) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let store = &self.store;
+        if ask.is_of_now() {
+            let kind = (store.definitions_revision()?, &*ask.kind());
+            return self.pool.with(
+                store,
+                kind,
+                || ask.features(),
+                |prepared| {
+                    check(&prepared.asked, grant)?;
+                    read(Reading { asked: &prepared.asked, store, source: Source::Now(&mut prepared.handle) })
+                },
+            )?;
+        }
+        let asked = store.resolve(&ask.features()?, &ask.options)?;
+        check(&asked, grant)?;
+        read(Reading { asked: &asked, store, source: Source::Then(&ask.options) })
+    }
+}

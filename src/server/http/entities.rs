@@ -1,0 +1,89 @@
+//! Entities as requests name them in JSON: an array of rows, or an object of columns.
+
+use serde_json::{Map, Value as Json};
+
+use crate::engine::get::Entity;
+use crate::error::{Error, Result};
+use crate::store::JoinKey;
+use crate::text::{from_json, parse_value};
+use crate::value::{DataType, Value};
+
+/// Most entities of a request.
+pub(super) const ENTITIES_MAX: usize = 100_000;
+/// Requests of more entities than this leave their thread to others while they are answered.
+pub(super) const ENTITIES_AT_ONCE: usize = 1_000;
+
+/// The entities of a request, each join key of the type that it is looked for by. What is no join key stays as it was given: the store says
+/// that it is not asked for.
+///
+/// # Errors
+/// It is neither rows nor columns; a column is longer than another; a value is none of its key's; there are too many.
+pub(super) fn entities<'a>(json: &'a Json, keys: &[JoinKey]) -> Result<Vec<Entity<'a>>> {
+    match json {
+        Json::Array(rows) => {
+            check_count(rows.len())?;
+            rows.iter().enumerate().map(|(at, row)| entity_of_row(at, row, keys)).collect()
+        }
+        Json::Object(columns) => entities_of_columns(columns, keys),
+        _ => Err(Error::invalid("entities are an array of objects, or an object of arrays")
+            .remedy(r#"write [{"origin": "JFK"}, {"origin": "LGA"}], or {"origin": ["JFK", "LGA"]}"#)),
+    }
+}
+
+/// Refuses more entities than a request may have.
+pub(super) fn check_count(count: usize) -> Result<()> {
+    if count <= ENTITIES_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("at most {ENTITIES_MAX} entities can be asked for at once, not {count}"))
+        .remedy("ask in parts, or for a point-in-time join: POST /v1/history"))
+}
+
+fn entity_of_row<'a>(at: usize, row: &'a Json, keys: &[JoinKey]) -> Result<Entity<'a>> {
+    let Json::Object(row) = row else {
+        return Err(Error::invalid("an entity is an object of its join keys").at(format!("entity {at}")));
+    };
+    row.iter().map(|(name, json)| Ok((name.as_str(), cell(name, at, json, keys)?))).collect()
+}
+
+fn entities_of_columns<'a>(columns: &'a Map<String, Json>, keys: &[JoinKey]) -> Result<Vec<Entity<'a>>> {
+    let mut given: Vec<(&str, &[Json])> = Vec::with_capacity(columns.len());
+    for (name, column) in columns {
+        let Json::Array(values) = column else {
+            return Err(Error::invalid("a column of entities is an array").at(format!("join key {name}")));
+        };
+        given.push((name, values));
+    }
+    let count = given.first().map_or(0, |(_, values)| values.len());
+    if let Some((name, values)) = given.iter().find(|(_, values)| values.len() != count) {
+        let what =
+            format!("all columns of entities are of one length: {} is {count}, this {}", given[0].0, values.len());
+        return Err(Error::invalid(what).at(format!("join key {name}")));
+    }
+    check_count(count)?;
+    let entity = |at: usize| given.iter().map(move |(name, values)| Ok((*name, cell(name, at, &values[at], keys)?)));
+    (0..count).map(|at| entity(at).collect()).collect()
+}
+
+fn cell(name: &str, at: usize, json: &Json, keys: &[JoinKey]) -> Result<Value> {
+    match keys.iter().find(|key| key.column == name) {
+        Some(key) => key_value(&key.dtype, json).map_err(|error| error.at(format!("entity {at}: join key {name}"))),
+        None => Ok(Value::Null),
+    }
+}
+
+/// A join key to be looked for. A number that is too large for its type matches nothing, as in the spine of a join.
+///
+/// # Errors
+/// It is null, or not of the type.
+pub(super) fn key_value(dtype: &DataType, json: &Json) -> Result<Value> {
+    let as_type = |dtype: &DataType| match json {
+        Json::String(text) => parse_value(dtype, text),
+        other => from_json(dtype, other),
+    };
+    match (dtype, json) {
+        (_, Json::Null) => Err(Error::invalid("a join key is null; an entity is looked for by a value")),
+        (DataType::Int32, _) => as_type(dtype).or_else(|error| as_type(&DataType::Int64).map_err(|_| error)),
+        _ => as_type(dtype),
+    }
+}

@@ -1,0 +1,97 @@
+//! `GET /features/online/{entity_id}`: one entity, named by its only join key.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::row::{push_event_times, push_statuses, push_values};
+use crate::error::Error;
+use crate::server::auth::Grant;
+use crate::server::http::answer::json_answer;
+use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, references};
+use crate::server::http::asked::{Reading, names_of};
+use crate::server::http::entities::key_value;
+use crate::server::http::json::{push_quoted, push_string};
+use crate::server::http::problem::Problem;
+use crate::server::http::shared::Shared;
+use crate::store::Resolution;
+
+/// Which features, and as of when.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::server::http) struct OnlineQuery {
+    #[serde(default)]
+    features: String,
+    service: Option<String>,
+    #[serde(default)]
+    full_names: bool,
+    at: Option<String>,
+    known_at: Option<KnownAtText>,
+    definitions: Option<DefinitionsOf>,
+}
+
+/// Features of one entity, with their statuses and event times.
+pub(in crate::server::http) async fn online(
+    State(shared): State<Arc<Shared>>,
+    Extension(grant): Extension<Arc<Grant>>,
+    Path(entity_id): Path<String>,
+    Query(query): Query<OnlineQuery>,
+) -> Result<Response, Problem> {
+    let asked = (query.at.as_deref(), query.known_at.as_ref(), query.definitions);
+    let ask = Ask::new(references(&query.features), query.service, asked, query.full_names)?;
+    let read = || shared.read(&grant, &ask, |reading| answer(reading, &entity_id, ask.full_names));
+    let json = if ask.is_of_now() { read()? } else { tokio::task::block_in_place(read)? };
+    Ok(json_answer(json))
+}
+
+fn answer(reading: Reading<'_>, entity_id: &str, full_names: bool) -> Result<Vec<u8>, Problem> {
+    let names = names_of(reading.asked, full_names)?;
+    let column = only_key(reading.asked)?.to_owned();
+    let key = reading.asked.join_keys.iter().find(|key| key.column == column);
+    let id = Json::String(entity_id.to_owned());
+    let value = key.map_or(Ok(crate::value::Value::Null), |key| key_value(&key.dtype, &id));
+    let value = value.map_err(|error| error.at(format!("join key {column}")))?;
+    let mut out = Vec::with_capacity(128 + 128 * names.len());
+    out.extend_from_slice(b"{\"entity\":{");
+    push_string(&column, &mut out);
+    out.push(b':');
+    push_string(entity_id, &mut out);
+    let moment = reading.each(&[vec![(column.as_str(), value)]], |_, row| {
+        for (part, push) in [
+            ("features", push_values as fn(&[String], &_, &mut Vec<u8>)),
+            ("statuses", push_statuses),
+            ("event_timestamps", push_event_times),
+        ] {
+            out.extend_from_slice(b"},");
+            push_quoted(part, &mut out);
+            out.extend_from_slice(b":{");
+            push(&names, &row, &mut out);
+        }
+    })?;
+    out.extend_from_slice(format!("}},\"seq\":{}}}", moment.seq).as_bytes());
+    Ok(out)
+}
+
+/// The column of the only join key.
+///
+/// # Errors
+/// There are several, or none.
+fn only_key(asked: &Resolution) -> Result<&str, Error> {
+    let mut columns: Vec<&str> = asked.join_keys.iter().map(|key| key.column.as_str()).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    match columns.as_slice() {
+        [one] => Ok(one),
+        several => {
+            let error = Error::invalid(match several.len() {
+                0 => "these features are of no entity".to_owned(),
+                _ => format!("an entity of these features has the join keys {}", several.join(", ")),
+            });
+            Err(error.remedy("ask by POST /v1/get, which takes any number of join keys"))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Errors in asof's own form: `{"detail": "what; where; what to do", "kind": "invalid"}`.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::body::Unread;
+use crate::error::{Error, ErrorKind};
+
+/// An answer that is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub status: StatusCode,
+    kind: Option<&'static str>,
+    pub detail: String,
+}
+
+impl Problem {
+    /// As the framework beneath Feast says it: without a kind.
+    pub(super) fn bare(status: StatusCode, detail: &str) -> Problem {
+        Problem { status, kind: None, detail: detail.to_owned() }
+    }
+
+    /// What HTTP itself has a word for: no key, too long.
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
+        let kind = match status {
+            StatusCode::UNAUTHORIZED => "unauthorized",
+            StatusCode::FORBIDDEN => "forbidden",
+            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+            StatusCode::REQUEST_TIMEOUT => "too_slow",
+            StatusCode::NOT_ACCEPTABLE => "not_acceptable",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+            StatusCode::BAD_REQUEST => "invalid",
+            _ => "internal",
+        };
+        Problem { status, kind: Some(kind), detail: detail.into() }
+    }
+
+    /// A mistake of the caller's, in words.
+    pub(super) fn mistake(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    }
+}
+
+/// The status of an error of the store.
+pub(super) fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Refused => StatusCode::CONFLICT,
+        ErrorKind::Locked | ErrorKind::Poisoned => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+        ErrorKind::Damaged | ErrorKind::NewerFormat | ErrorKind::Io => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        let kind = match error.kind() {
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::NotFound => "not_found",
+            ErrorKind::Refused => "refused",
+            ErrorKind::Locked => "locked",
+            ErrorKind::Poisoned => "poisoned",
+            ErrorKind::NoSpace => "no_space",
+            ErrorKind::Damaged => "damaged",
+            ErrorKind::NewerFormat => "newer_format",
+            ErrorKind::Io => "io",
+        };
+        Problem { status: status_of(error.kind()), kind: Some(kind), detail: error.to_string() }
+    }
+}
+
+impl From<Unread> for Problem {
+    fn from((status, why): Unread) -> Problem {
+        Problem::new(status, why)
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Problem {
+        Problem::mistake(format!("the body is not what this path takes: {error}"))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = match self.kind {
+            Some(kind) => json!({ "detail": self.detail, "kind": kind }),
+            None => json!({ "detail": self.detail }),
+        };
+        (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    }
+}
