@@ -39,9 +39,10 @@ def script(blocks):
         if named:
             lines += [f"cat > {named[1]} <<'END OF {number}'", *block, f"END OF {number}"]
         elif language == "sh" and " serve" in block[-1]:
-            port = re.search(r"--redis 127\.0\.0\.1:(\d+)", block[-1])[1]
+            protocol, port = re.search(r"--(redis|http) 127\.0\.0\.1:(\d+)", block[-1]).groups()
+            answers = {"redis": f"redis-cli -p {port} PING", "http": f"curl -sf 127.0.0.1:{port}/health"}[protocol]
             lines += ["(", *block[:-1], f"exec {block[-1]}", ") &"]
-            lines += [f"for _ in $(seq 300); do redis-cli -p {port} PING >/dev/null 2>&1 && break; sleep 0.1; done"]
+            lines += [f"for _ in $(seq 300); do {answers} >/dev/null 2>&1 && break; sleep 0.1; done"]
         elif language == "sh":
             lines += ["set -x", *block, "{ set +x; } 2>/dev/null"]
     return "\n".join(lines)

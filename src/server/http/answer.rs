@@ -9,8 +9,9 @@ use serde_json::Value as Json;
 use super::entities::ENTITIES_AT_ONCE;
 use super::problem::Problem;
 
-/// JSON that is written already.
-pub(super) fn json_answer(json: Vec<u8>) -> Response {
+/// JSON that is written already. It ends its line, for whoever reads it in a terminal.
+pub(super) fn json_answer(mut json: Vec<u8>) -> Response {
+    json.push(b'\n');
     ([(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
 }
 

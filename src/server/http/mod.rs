@@ -1,6 +1,6 @@
 //! The HTTP API: Feast's feature server, and asof's own paths. Two faces over the same store, none with logic of its own.
 //!
-//! A request goes through the table of routes ([`routes`]), which says what scope it takes; who shows no key that has it gets no further.
+//! A request goes through the table of routes (`routes.rs`), which says what scope it takes; who shows no key that has it gets no further.
 //! Reads are done where they arrive, for they do not wait; what writes waits for the disk on a thread of its own.
 
 mod answer;
