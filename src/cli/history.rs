@@ -13,12 +13,12 @@ use super::failure::Failure;
 use super::inputs;
 use super::output::{Sheet, human_bytes, human_count};
 use super::progress::Meter;
-use crate::engine::get::GetOptions;
 use crate::error::{Error, Result};
-use crate::exchange::{InferProgress, Progress, Source, SourceOptions, create_sink, open_source, reads_file};
+use crate::exchange::{
+    InferProgress, Progress, Source, SourceOptions, create_sink, open_source, reads_file, spine_options,
+};
 use crate::request::HistoricalRequest;
 use crate::store::Store;
-use crate::value::DataType;
 
 pub(super) fn run(args: &History, context: &mut Context) -> Result<(), Failure> {
     let request = HistoricalRequest {
@@ -87,33 +87,12 @@ type Spine = (Box<Source>, Arc<AtomicU64>);
 
 /// Opens the spine; `inferring` hears of how far a text file was read for its types.
 fn open_spine(store: &Store, spine: &Path, request: &HistoricalRequest, inferring: InferProgress) -> Result<Spine> {
-    let options =
-        GetOptions { at: None, known_at: request.known_at.clone(), definitions_current: request.definitions_current };
-    // Text files do not say what their columns are; the join keys do. Digits that are a string key stay one. What the join
-    // does not ask for passes through as it is, so its types are inferred.
-    let mut types = vec![(request.timestamp_column.clone(), DataType::Timestamp)];
-    // What is unknown of them is told by the join, with all else that it does not find.
-    for key in store.join_keys(&request.features, &options).unwrap_or_default() {
-        if types.iter().all(|(name, _)| *name != key.column) {
-            // A key that its view cannot have matches nothing, as in files that say their types.
-            let dtype = match key.dtype {
-                DataType::Int32 => DataType::Int64,
-                DataType::Uuid => DataType::String,
-                dtype => dtype,
-            };
-            types.push((key.column, dtype));
-        }
-    }
     // The spine is read ahead of the join by a chunk of rows: what counts is how far it was read when those were written.
     let read = Arc::new(AtomicU64::new(0));
     let reading = Arc::clone(&read);
     let progress: Progress = Arc::new(move |_rows, bytes| reading.store(bytes, Ordering::Relaxed));
-    let source_options = SourceOptions {
-        column_types: Some(types),
-        progress: Some(progress),
-        inferring: Some(inferring),
-        ..SourceOptions::default()
-    };
+    let source_options =
+        SourceOptions { progress: Some(progress), inferring: Some(inferring), ..spine_options(store, request) };
     let source = open_source(spine, &source_options)?;
     if arrow_array::RecordBatchReader::schema(&*source).fields().is_empty() {
         let error = Error::invalid("the spine has no columns: no rows, or nothing in them").at(spine.display());
@@ -155,6 +134,7 @@ mod tests {
     use crate::ApplyOptions;
     use crate::definition::{Definitions, FeatureView};
     use crate::request::Features;
+    use crate::value::DataType;
 
     #[test]
     fn progress_is_of_what_was_joined_goes_up_to_all_of_the_spine_and_not_beyond() {

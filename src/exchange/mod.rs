@@ -33,6 +33,7 @@ mod rows;
 mod sink;
 mod source;
 mod spill;
+mod spine;
 mod temporary;
 mod text_sink;
 mod view_source;
@@ -57,5 +58,6 @@ pub use source::{
     BATCH_ROWS_DEFAULT, BadRow, BadRowHandler, InferProgress, Origin, Progress, Source, SourceOptions, open_source,
     source_error,
 };
+pub use spine::spine_options;
 
 pub use crate::value::TYPE_METADATA_KEY;

@@ -42,7 +42,7 @@ pub(super) fn names_of(asked: &Resolution, full: bool) -> Result<Vec<String>> {
 }
 
 /// Refuses who may not read all of these views.
-fn check(asked: &Resolution, grant: &Grant) -> Result<(), Problem> {
+pub(super) fn check(asked: &Resolution, grant: &Grant) -> Result<(), Problem> {
     asked.views.iter().try_for_each(|view| guard::check(grant, Scope::Read, view))
 }
 

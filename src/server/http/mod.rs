@@ -13,6 +13,7 @@ mod entities;
 mod feast;
 mod guard;
 mod json;
+mod media;
 mod options;
 mod own;
 mod platform;
@@ -22,6 +23,7 @@ mod registered;
 mod routes;
 mod running;
 mod shared;
+mod spool;
 
 pub use options::HttpOptions;
 pub use running::{HttpServer, HttpStopper, RunningHttp};

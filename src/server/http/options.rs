@@ -1,6 +1,7 @@
 //! How the HTTP server is started.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +24,16 @@ pub struct HttpOptions {
     /// A connection is closed whose TLS greeting, or whose request up to the end of its headers, takes longer, or that asks nothing for
     /// so long.
     pub head_time: Duration,
-    /// A request is answered 408 whose body takes longer.
+    /// A request is answered 408 whose body takes longer, or of whose body, where it goes through a file, nothing comes for so long.
     pub body_time: Duration,
     /// A connection that takes nothing of what it was answered is closed after that.
     pub stall_time: Duration,
-    /// Most bytes of a body; one that is longer is answered 413.
+    /// Most bytes of a body that is held in memory, as JSON is; one that is longer is answered 413.
     pub body_bytes_max: usize,
+    /// Most bytes of a body that goes through a file: a spine as Parquet, Arrow, CSV or JSON Lines.
+    pub stream_bytes_max: u64,
+    /// Where such files, and long answers, lie until the request is done.
+    pub spool_folder: PathBuf,
 }
 
 impl Default for HttpOptions {
@@ -43,6 +48,8 @@ impl Default for HttpOptions {
             body_time: Duration::from_secs(60),
             stall_time: Duration::from_secs(30),
             body_bytes_max: 16 << 20,
+            stream_bytes_max: 4 << 30,
+            spool_folder: std::env::temp_dir(),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub status: StatusCode,
-    kind: Option<&'static str>,
+    pub kind: Option<&'static str>,
     pub detail: String,
 }
 

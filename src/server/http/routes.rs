@@ -30,6 +30,8 @@ fn table() -> Vec<Route> {
         ("/features/{name}/lineage", Some(Scope::Read), get(platform::lineage)),
         ("/features/online/{entity_id}", Some(Scope::Read), get(platform::online)),
         ("/v1/get", Some(Scope::Read), post(own::get)),
+        ("/features/batch", Some(Scope::Read), post(platform::batch)),
+        ("/v1/history", Some(Scope::Read), post(own::history)),
         ("/v1/views", Some(Scope::Read), get(own::views)),
         ("/v1/views/{view}", Some(Scope::Read), get(own::view)),
         ("/v1/services", Some(Scope::Read), get(own::services)),

@@ -71,6 +71,7 @@ fn a_route_opens_to_keys_of_its_scope_and_its_views() {
 fn requests() -> Vec<(&'static str, &'static str, String, Json)> {
     let df = json!({ "id": [1], "x": [1], "event_timestamp": ["2026-01-01T00:00:00Z"] });
     let entities = json!({ "id": [1] });
+    let spine = json!([{ "id": 1, "event_timestamp": "2026-01-01T00:00:00Z" }]);
     vec![
         ("/health", "GET", "/health".to_owned(), Json::Null),
         (
@@ -102,6 +103,13 @@ fn requests() -> Vec<(&'static str, &'static str, String, Json)> {
             "/v1/get".to_owned(),
             json!({ "service": "of_a", "entities": entities, "known_at": "then" }),
         ),
+        (
+            "/features/batch",
+            "POST",
+            "/features/batch".to_owned(),
+            json!({ "feature_service": "of_a", "entity_rows": spine }),
+        ),
+        ("/v1/history", "POST", "/v1/history".to_owned(), json!({ "features": ["a:x"], "spine": spine })),
         ("/v1/views", "GET", "/v1/views".to_owned(), Json::Null),
         ("/v1/views/{view}", "GET", "/v1/views/a".to_owned(), Json::Null),
         ("/v1/services", "GET", "/v1/services".to_owned(), Json::Null),

@@ -8,12 +8,13 @@ mod platform;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
 use super::{HttpOptions, HttpServer, RunningHttp};
-use crate::store::Store;
+use crate::store::TemporaryStore;
 
 /// Longest that a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,8 +24,15 @@ fn options() -> HttpOptions {
     HttpOptions { address: ([127, 0, 0, 1], 0).into(), project: "fsx".to_owned(), ..HttpOptions::default() }
 }
 
-fn serve(store: &Store) -> RunningHttp {
-    HttpServer::start(store.clone(), options()).unwrap()
+fn serve(store: &TemporaryStore) -> RunningHttp {
+    let spool_folder = spool_of(store);
+    std::fs::create_dir_all(&spool_folder).unwrap();
+    HttpServer::start((**store).clone(), HttpOptions { spool_folder, ..options() }).unwrap()
+}
+
+/// Where the server of a temporary store keeps what is too long for memory.
+fn spool_of(store: &TemporaryStore) -> PathBuf {
+    store.path().with_file_name("spool")
 }
 
 /// An answer.
@@ -75,10 +83,38 @@ impl Peer {
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
         let mut answer = Answer { status, headers, body: Vec::new() };
+        if answer.header("transfer-encoding") == Some("chunked") {
+            while let Some(mut chunk) = self.chunk() {
+                answer.body.append(&mut chunk);
+            }
+            return answer;
+        }
         let length = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         answer.body.resize(length, 0);
         self.0.read_exact(&mut answer.body).unwrap();
         answer
+    }
+
+    /// A chunk of an answer; `None` at its end.
+    #[track_caller]
+    fn chunk(&mut self) -> Option<Vec<u8>> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        let mut chunk = vec![0; usize::from_str_radix(line.trim(), 16).unwrap()];
+        self.0.read_exact(&mut chunk).unwrap();
+        line.clear();
+        self.0.read_line(&mut line).unwrap();
+        (!chunk.is_empty()).then_some(chunk)
+    }
+
+    /// Sends a request with a body of any kind, and gets its answer.
+    #[track_caller]
+    fn ask_with(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = body.len();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n");
+        self.send(&[head.as_bytes(), body].concat());
+        self.answer()
     }
 
     /// Sends a request with a JSON body, or none, and gets its answer.

@@ -1,0 +1,186 @@
+//! What is too long for memory: a body on its way in, an answer on its way out, in a file that goes with the request.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::StatusCode;
+use http_body_util::BodyExt as _;
+use hyper::body::Frame;
+
+use super::body::Unread;
+use super::media::EXTENSIONS;
+use super::options::HttpOptions;
+use super::problem::Problem;
+use crate::error::{Error, ErrorKind, Result};
+
+/// So much of a file is sent at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// A folder that is there until it is dropped.
+#[derive(Debug)]
+pub(super) struct Spool(PathBuf);
+
+impl Spool {
+    /// A new one, that nobody else may look into.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(super) fn new(options: &HttpOptions) -> Result<Spool> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let folder = options.spool_folder.join(format!("asof-http-{}-{number}", std::process::id()));
+            match fs::DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => return Ok(Spool(folder)),
+                // Of a process that was killed, and had this number.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io("make the folder", &folder, error)),
+            }
+        }
+    }
+
+    /// A file in it.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// An error, with files of the spool called what they are to the caller. A body that is damaged is the caller's mistake.
+    pub(super) fn problem(&self, error: Error) -> Problem {
+        let mut text = error.to_string();
+        let mut is_of_body = false;
+        for (name, is) in [("body", "the body"), ("answer", "the answer")] {
+            for extension in EXTENSIONS {
+                let path = self.file(&format!("{name}.{extension}"));
+                if text.contains(&*path.to_string_lossy()) {
+                    is_of_body |= name == "body";
+                    text = text.replace(&*path.to_string_lossy(), is);
+                }
+            }
+        }
+        match error.kind() {
+            ErrorKind::Damaged if is_of_body => Problem::mistake(text),
+            _ => Problem { detail: text, ..Problem::from(error) },
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, folder = %self.0.display(), "a folder of a request could not be removed");
+        }
+    }
+}
+
+/// Writes all of a body into a file.
+///
+/// # Errors
+/// It is too long, stands still for too long, or ends before its end; the disk refuses.
+pub(super) async fn receive(mut body: Body, path: &Path, options: &HttpOptions) -> Result<u64, Unread> {
+    let failed =
+        |error: std::io::Error| (StatusCode::INSUFFICIENT_STORAGE, format!("the body could not be kept: {error}"));
+    let mut file = File::create_new(path).map_err(failed)?;
+    let mut length = 0_u64;
+    while let Some(frame) = next_frame(&mut body, options.body_time).await? {
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len() as u64;
+        if length > options.stream_bytes_max {
+            let why = format!("the body is longer than {} bytes", options.stream_bytes_max);
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, why));
+        }
+        // Into the system's memory, mostly.
+        tokio::task::block_in_place(|| file.write_all(&data)).map_err(failed)?;
+    }
+    Ok(length)
+}
+
+async fn next_frame(body: &mut Body, patience: Duration) -> Result<Option<Frame<Bytes>>, Unread> {
+    match tokio::time::timeout(patience, body.frame()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(frame))) => Ok(Some(frame)),
+        Ok(Some(Err(error))) => Err((StatusCode::BAD_REQUEST, format!("the body could not be read: {error}"))),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, format!("nothing of the body came for {patience:?}"))),
+    }
+}
+
+/// A file of a spool as the body of an answer.
+pub(super) struct FileBody {
+    file: File,
+    rest: u64,
+    /// Around the file's lines, which become the elements of an array.
+    array: Option<Array>,
+    /// Goes with the answer.
+    _spool: Spool,
+}
+
+/// JSON Lines on their way to be a JSON array.
+struct Array {
+    head: Vec<u8>,
+    tail: &'static [u8],
+}
+
+impl FileBody {
+    /// The file as it is.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) fn new(spool: Spool, path: &Path) -> Result<FileBody> {
+        let open = || -> std::io::Result<(File, u64)> {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            Ok((file, length))
+        };
+        let (file, rest) = open().map_err(|error| Error::io("open", path, error))?;
+        Ok(FileBody { file, rest, array: None, _spool: spool })
+    }
+
+    /// A file of JSON Lines as an array, between `head` and `tail`.
+    pub(super) fn as_array(mut self, head: Vec<u8>, tail: &'static [u8]) -> FileBody {
+        self.array = Some(Array { head, tail });
+        self
+    }
+
+    fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+        let mut chunk = Vec::new();
+        if let Some(array) = &mut self.array {
+            chunk.append(&mut array.head);
+        }
+        let before = chunk.len();
+        let count = self.rest.min(CHUNK_BYTES as u64);
+        (&self.file).take(count).read_to_end(&mut chunk)?;
+        if (chunk.len() - before) as u64 != count {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        self.rest -= count;
+        if let Some(array) = &self.array {
+            // Within a line of JSON a line end cannot stand.
+            chunk[before..].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b',');
+            if self.rest == 0 {
+                if chunk.len() > before {
+                    // The last line ends the array.
+                    chunk.pop();
+                }
+                chunk.extend_from_slice(array.tail);
+                self.array = None;
+            }
+        }
+        Ok((!chunk.is_empty()).then(|| chunk.into()))
+    }
+}
+
+impl HttpBody for FileBody {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        // It was just written: the system still has it in memory.
+        Poll::Ready(self.next().map(|chunk| chunk.map(Frame::data)).transpose())
+    }
+}
