@@ -53,7 +53,10 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     let http = match http {
         Some(address) => {
             let project = project.definitions.project.clone();
-            let options = HttpOptions { address, project, authenticator, tls: tls.clone(), ..HttpOptions::default() };
+            let connections_beside = if redis.is_some() { ServerOptions::default().clients_max } else { 0 };
+            let tls = tls.clone();
+            let options =
+                HttpOptions { address, project, authenticator, tls, connections_beside, ..HttpOptions::default() };
             Some(HttpServer::start(store.clone(), options)?)
         }
         None => None,

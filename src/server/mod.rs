@@ -1,6 +1,7 @@
 //! Servers: other protocols on the public `Store` API.
 
 pub mod auth;
+mod descriptors;
 mod exposure;
 #[cfg(feature = "http")]
 pub mod http;

@@ -8,9 +8,11 @@ use arrow_schema::{Field, Schema};
 use super::{Store, WriteReport};
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result, nearest};
-use crate::format::accept::{DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, NAMES_KEY, VIEW_NAMES, accept_column};
+use crate::format::accept::{
+    DELETED_COLUMN, EVENT_TIMESTAMP_COLUMN, NAMES_KEY, VIEW_NAMES, accept_batch, accept_column,
+};
 use crate::format::columns::{array_from_values, value_at};
-use crate::request::WriteOptions;
+use crate::request::{BadRows, WriteOptions};
 use crate::time::Timestamp;
 use crate::value::{DECIMAL_PRECISION_MAX, DataType, Value};
 
@@ -101,6 +103,18 @@ impl Store {
     /// error names row and column, and nothing is written. The disk fails.
     pub fn write_rows(&self, view: &str, rows: impl IntoIterator<Item = Row>) -> Result<WriteReport> {
         self.write_rows_with(view, rows, &WriteOptions::default())
+    }
+
+    /// Whether [`Store::write_rows`] would take these rows; nothing is written.
+    ///
+    /// # Errors
+    /// As [`Store::write_rows`], but for those of the disk.
+    pub fn check_rows(&self, view: &str, rows: &[Row]) -> Result<()> {
+        let definition = self.view(view)?.record.definition.clone();
+        let batch =
+            batch_of(&definition, rows).map_err(|error| error.at(format!("view {}", definition.reference())))?;
+        let accept = self.accept_options(false, BadRows::default());
+        accept_batch(&definition, &batch, &accept).map(drop)
     }
 
     /// [`Store::write_rows`] with options.

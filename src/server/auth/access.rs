@@ -54,6 +54,12 @@ impl Access {
         }
     }
 
+    /// Whether what may be done may be done with every view.
+    #[inline]
+    pub fn is_of_all_views(&self) -> bool {
+        self.views.is_none()
+    }
+
     /// Whether everything may be done.
     #[inline]
     pub fn is_everything(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Features as columns of JSON, written value by value into buffers that are used again: no value takes memory of its own.
 
-use super::asked::AnswerRow;
 use super::json::{push_quoted, push_time, push_value};
+use super::reading::AnswerRow;
 use crate::engine::online::OnlineRow;
 use crate::join::pick::Status;
 use crate::time::Timestamp;

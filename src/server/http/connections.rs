@@ -8,7 +8,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
@@ -23,8 +23,11 @@ const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// After an error of the system, as when it has no descriptors left, nobody is taken for so long.
 const REST: Duration = Duration::from_millis(50);
+/// So much of what is refused is read, and for so long.
+const REFUSED_BYTES_MAX: u64 = 64 << 10;
+const REFUSED_TIME: Duration = Duration::from_secs(1);
 /// So long requests that are under way have to end when the server stops.
-const FAREWELL: Duration = Duration::from_secs(10);
+pub(super) const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Takes connections until `stopped` says otherwise, and then waits for their requests to end.
 pub(super) async fn serve(
@@ -49,10 +52,14 @@ pub(super) async fn serve(
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tokio::spawn(refuse(socket));
+            // In TLS nothing can be said to whoever has not been greeted.
+            if shared.options.tls.is_none() {
+                tokio::spawn(refuse(socket));
+            }
             continue;
         };
         let (shared, router, watcher) = (Arc::clone(&shared), router.clone(), graceful.watcher());
+        let mut stopped = stopped.clone();
         tokio::spawn(async move {
             let _place = place;
             let _ = socket.set_nodelay(true);
@@ -60,7 +67,12 @@ pub(super) async fn serve(
                 None => connection(socket, &shared, router, watcher).await,
                 Some(tls) => {
                     let greeting = TlsAcceptor::from(tls.config()).accept(socket);
-                    if let Ok(Ok(socket)) = tokio::time::timeout(shared.options.head_time, greeting).await {
+                    let greeting = tokio::time::timeout(shared.options.head_time, greeting);
+                    let greeted = tokio::select! {
+                        greeted = greeting => greeted,
+                        _ = stopped.wait_for(|stopped| *stopped) => return,
+                    };
+                    if let Ok(Ok(socket)) = greeted {
                         connection(socket, &shared, router, watcher).await;
                     }
                 }
@@ -68,6 +80,7 @@ pub(super) async fn serve(
         });
     }
     drop(listener);
+    shared.stop();
     // Who is idle is closed at once, who asks is answered first.
     let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
 }
@@ -91,6 +104,12 @@ async fn connection(
     let _ = watcher.watch(serving).await;
 }
 
+/// Says why, and reads a little of what was asked: closed with that unread, the connection might end before the answer is there.
 async fn refuse(mut socket: TcpStream) {
-    let _ = socket.write_all(FULL).await;
+    let saying = async {
+        socket.write_all(FULL).await?;
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket.take(REFUSED_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(REFUSED_TIME, saying).await;
 }

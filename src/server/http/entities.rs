@@ -10,8 +10,10 @@ use crate::value::{DataType, Value};
 
 /// Most entities of a request.
 pub(super) const ENTITIES_MAX: usize = 100_000;
-/// Requests of more entities than this leave their thread to others while they are answered.
-pub(super) const ENTITIES_AT_ONCE: usize = 1_000;
+/// Most values of an answer, which is put together in memory.
+const VALUES_MAX: usize = 4_000_000;
+/// Most names of one entity: no view has so many join keys.
+const NAMES_MAX: usize = 100;
 
 /// The entities of a request, each join key of the type that it is looked for by. What is no join key stays as it was given: the store says
 /// that it is not asked for.
@@ -39,14 +41,32 @@ pub(super) fn check_count(count: usize) -> Result<()> {
         .remedy("ask in parts, or for a point-in-time join: POST /v1/history"))
 }
 
+/// Refuses a request whose answer would have more values than one may have.
+pub(super) fn check_values(entities: usize, features: usize) -> Result<()> {
+    if entities.saturating_mul(features) <= VALUES_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{entities} entities by {features} features are more than {VALUES_MAX} values"))
+        .remedy("ask in parts, or for a point-in-time join: POST /v1/history"))
+}
+
+fn check_names(count: usize) -> Result<()> {
+    if count <= NAMES_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("an entity is named by its join keys, not by {count} columns")))
+}
+
 fn entity_of_row<'a>(at: usize, row: &'a Json, keys: &[JoinKey]) -> Result<Entity<'a>> {
     let Json::Object(row) = row else {
         return Err(Error::invalid("an entity is an object of its join keys").at(format!("entity {at}")));
     };
+    check_names(row.len())?;
     row.iter().map(|(name, json)| Ok((name.as_str(), cell(name, at, json, keys)?))).collect()
 }
 
 fn entities_of_columns<'a>(columns: &'a Map<String, Json>, keys: &[JoinKey]) -> Result<Vec<Entity<'a>>> {
+    check_names(columns.len())?;
     let mut given: Vec<(&str, &[Json])> = Vec::with_capacity(columns.len());
     for (name, column) in columns {
         let Json::Array(values) = column else {
@@ -72,7 +92,8 @@ fn cell(name: &str, at: usize, json: &Json, keys: &[JoinKey]) -> Result<Value> {
     }
 }
 
-/// A join key to be looked for. A number that is too large for its type matches nothing, as in the spine of a join.
+/// A join key to be looked for. A number that is too large for its type matches nothing, as in the spine of a join, and so does a text that
+/// is no uuid.
 ///
 /// # Errors
 /// It is null, or not of the type.
@@ -83,6 +104,7 @@ pub(super) fn key_value(dtype: &DataType, json: &Json) -> Result<Value> {
     };
     match (dtype, json) {
         (_, Json::Null) => Err(Error::invalid("a join key is null; an entity is looked for by a value")),
+        (DataType::Uuid, Json::String(text)) => Ok(as_type(dtype).unwrap_or_else(|_| Value::String(text.clone()))),
         (DataType::Int32, _) => as_type(dtype).or_else(|error| as_type(&DataType::Int64).map_err(|_| error)),
         _ => as_type(dtype),
     }

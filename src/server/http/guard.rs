@@ -1,5 +1,6 @@
 //! Who gets to a route: what a request shows is held against what the route takes. Whoever shows nothing that opens it gets no further.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -7,10 +8,15 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::ask::Ask;
 use super::problem::Problem;
 use super::shared::Shared;
 use crate::api_key::Scope;
+use crate::definition::Selection;
+use crate::error::Error;
+use crate::request::{Features, KnownAt};
 use crate::server::auth::Grant;
+use crate::store::Resolution;
 
 /// As whom a key is shown that names nobody.
 const ANYBODY: &[u8] = b"default";
@@ -22,6 +28,10 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let authenticator = &shared.options.authenticator;
+    if !authenticator.is_required() && shared.options.address.ip().is_loopback() && is_of_another_site(&request) {
+        let why = "a page of another site gets nothing from a server that asks for no key (asof key create makes one)";
+        return Problem::new(StatusCode::FORBIDDEN, why).into_response();
+    }
     let grant = match shown(&request) {
         Some(key) if authenticator.is_required() => authenticator.admit(ANYBODY, key),
         _ => authenticator.unasked(),
@@ -33,7 +43,7 @@ pub(super) async fn admit(
         return response;
     };
     if !grant.access.has(scope) {
-        return not_permitted(&grant, scope, None).into_response();
+        return not_permitted(&grant, scope, "").into_response();
     }
     request.extensions_mut().insert(grant);
     next.run(request).await
@@ -45,12 +55,12 @@ fn shown(request: &Request) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
 }
 
-/// Refuses what a key may not do with a view.
+/// Refuses what a key may not do with a view that the request names.
 ///
 /// # Errors
 /// 403, in words.
 pub(super) fn check(grant: &Grant, scope: Scope, view: &str) -> Result<(), Problem> {
-    if grant.access.may(scope, Some(view)) { Ok(()) } else { Err(not_permitted(grant, scope, Some(view))) }
+    if grant.access.may(scope, Some(view)) { Ok(()) } else { Err(not_permitted(grant, scope, view)) }
 }
 
 /// Refuses what is over all views at once to a key of some.
@@ -58,13 +68,100 @@ pub(super) fn check(grant: &Grant, scope: Scope, view: &str) -> Result<(), Probl
 /// # Errors
 /// 403, in words.
 pub(super) fn check_all(grant: &Grant, scope: Scope) -> Result<(), Problem> {
-    if grant.access.may(scope, None) { Ok(()) } else { Err(not_permitted(grant, scope, Some("of all views"))) }
+    if grant.access.may(scope, None) { Ok(()) } else { Err(not_permitted(grant, scope, "of all views")) }
 }
 
-fn not_permitted(grant: &Grant, scope: Scope, view: Option<&str>) -> Problem {
-    let of = view.map(|view| format!(" {view}")).unwrap_or_default();
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        format!("the key {} does not open this: it takes {}{of}", grant.name, scope.name()),
-    )
+/// Refuses to read views that a request led to, however it named them.
+///
+/// # Errors
+/// 403, in words that do not name them.
+pub(super) fn check_resolved(grant: &Grant, resolved: &Resolution) -> Result<(), Problem> {
+    let may_read = |view: &String| grant.access.may(Scope::Read, Some(view));
+    if resolved.views.iter().all(may_read) { Ok(()) } else { Err(not_permitted(grant, Scope::Read, "of all of it")) }
+}
+
+/// Refuses a key of some views what is about others before anything is looked for: what is not found is told with what there is.
+///
+/// # Errors
+/// 403; 404 where a view of the key's, or a snapshot, is not there.
+pub(super) fn check_ask(shared: &Shared, grant: &Grant, ask: &Ask) -> Result<(), Problem> {
+    if grant.access.is_of_all_views() {
+        return Ok(());
+    }
+    if let Some(KnownAt::Snapshot(name)) = &ask.options.known_at
+        && shared.store.snapshots()?.iter().all(|snapshot| snapshot.name != *name)
+    {
+        return Err(Error::not_found(format!("there is no snapshot {name}")).into());
+    }
+    match &ask.features {
+        Features::List(selections) => {
+            let in_force = shared.definitions()?;
+            for Selection { view, .. } in selections {
+                check(grant, Scope::Read, &view.name)?;
+                if !in_force.has(&view.name) {
+                    return Err(Error::not_found(format!("there is no feature view {view}")).into());
+                }
+            }
+            Ok(())
+        }
+        Features::Service(name) => {
+            let refused = || not_permitted(grant, Scope::Read, &format!("of all that the service {name} reads"));
+            let resolved = shared.store.resolve(&ask.features, &ask.options);
+            resolved.ok().filter(|resolved| check_resolved(grant, resolved).is_ok()).map(drop).ok_or_else(refused)
+        }
+    }
+}
+
+/// What a key would have to open.
+pub(super) fn not_permitted(grant: &Grant, scope: Scope, what: &str) -> Problem {
+    let why = format!("the key {} does not open this: it takes {} {what}", grant.name, scope.name());
+    Problem::new(StatusCode::FORBIDDEN, why.trim_end())
+}
+
+/// Whether a page of another site may have sent a request: browsers say where it is from, and which name they found the server by. Where
+/// no key is asked for, being on this machine is what lets anybody in, and such a page is not.
+fn is_of_another_site(request: &Request) -> bool {
+    let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or_default();
+    let is_elsewhere = text(header::ORIGIN)
+        .is_some_and(|origin| origin.split_once("://").is_none_or(|(_, authority)| authority != host));
+    is_elsewhere || !is_name_of_this_machine(host)
+}
+
+/// Whether a `Host` cannot be the name of another site that leads here.
+fn is_name_of_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.is_empty() || name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_other_sites_are_told_from_programs_of_this_machine() {
+        for (host, origin, is_elsewhere) in [
+            ("127.0.0.1:6566", "", false),
+            ("localhost:6566", "", false),
+            ("[::1]:6566", "", false),
+            ("", "", false),
+            ("127.0.0.1:6566", "http://127.0.0.1:6566", false),
+            ("127.0.0.1:6566", "http://127.0.0.1:8080", true),
+            ("127.0.0.1:6566", "https://example.com", true),
+            ("127.0.0.1:6566", "null", true),
+            ("rebound.example.com:6566", "", true),
+            ("localhost.example.com", "", true),
+        ] {
+            let mut request = Request::builder().header(header::HOST, host);
+            if !origin.is_empty() {
+                request = request.header(header::ORIGIN, origin);
+            }
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            assert_eq!(is_of_another_site(&request), is_elsewhere, "{host} {origin}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::asked::AnswerRow;
+use super::reading::AnswerRow;
 use crate::engine::online::OnlineRow;
 use crate::join::pick::Status;
 use crate::text::{F64Text, json_text};

@@ -21,6 +21,8 @@ pub struct HttpOptions {
     pub tls: Option<Arc<Tls>>,
     /// Most connections at a time; one more is answered 503 and closed.
     pub connections_max: usize,
+    /// Connections of another server of this process, which takes its descriptors from the same limit.
+    pub connections_beside: usize,
     /// A connection is closed whose TLS greeting, or whose request up to the end of its headers, takes longer, or that asks nothing for
     /// so long.
     pub head_time: Duration,
@@ -32,6 +34,10 @@ pub struct HttpOptions {
     pub body_bytes_max: usize,
     /// Most bytes of a body that goes through a file: a spine as Parquet, Arrow, CSV or JSON Lines.
     pub stream_bytes_max: u64,
+    /// A request is answered 408 whose body of that kind takes longer in all.
+    pub stream_time: Duration,
+    /// So many requests keep such files at a time; one more is answered 503.
+    pub spools_max: usize,
     /// Where such files, and long answers, lie until the request is done.
     pub spool_folder: PathBuf,
 }
@@ -49,6 +55,9 @@ impl Default for HttpOptions {
             stall_time: Duration::from_secs(30),
             body_bytes_max: 16 << 20,
             stream_bytes_max: 4 << 30,
+            stream_time: Duration::from_secs(600),
+            spools_max: 16,
+            connections_beside: 0,
             spool_folder: std::env::temp_dir(),
         }
     }

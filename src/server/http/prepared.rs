@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::engine::get::GetOptions;
 use crate::engine::online::OnlineHandle;
-use crate::error::Result;
+use crate::error::Error;
 use crate::request::Features;
 use crate::store::{Resolution, Store};
 
@@ -35,14 +35,15 @@ impl Pool {
     /// Does `read` with what was prepared for features that `kind` names, of the definitions of this revision.
     ///
     /// # Errors
-    /// The features are not there.
-    pub(super) fn with<T>(
+    /// The features are not there, or `check` refuses them. Neither is kept.
+    pub(super) fn with<T, E: From<Error>>(
         &self,
         store: &Store,
         (revision, kind): (u64, &str),
-        features: impl FnOnce() -> Result<Features>,
+        features: impl FnOnce() -> Features,
+        check: impl FnOnce(&Resolution) -> Result<(), E>,
         read: impl FnOnce(&mut Prepared) -> T,
-    ) -> Result<T> {
+    ) -> Result<T, E> {
         let idle = {
             let mut held = self.held();
             if held.revision != revision {
@@ -51,9 +52,13 @@ impl Pool {
             held.idle.get_mut(kind).and_then(Vec::pop)
         };
         let mut prepared = match idle {
-            Some(prepared) => prepared,
+            Some(prepared) => {
+                check(&prepared.asked)?;
+                prepared
+            }
             None => {
-                let asked = store.resolve(&features()?, &GetOptions::default())?;
+                let asked = store.resolve(&features(), &GetOptions::default())?;
+                check(&asked)?;
                 Prepared { handle: store.online(&asked.features)?, asked }
             }
         };

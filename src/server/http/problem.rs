@@ -1,6 +1,6 @@
 //! Errors in asof's own form: `{"detail": "what; where; what to do", "kind": "invalid"}`.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -31,9 +31,15 @@ impl Problem {
             StatusCode::NOT_ACCEPTABLE => "not_acceptable",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
             StatusCode::BAD_REQUEST => "invalid",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             _ => "internal",
         };
         Problem { status, kind: Some(kind), detail: detail.into() }
+    }
+
+    /// There is no time left.
+    pub(super) fn stopping() -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops")
     }
 
     /// A mistake of the caller's, in words.
@@ -89,6 +95,11 @@ impl IntoResponse for Problem {
             Some(kind) => json!({ "detail": self.detail, "kind": kind }),
             None => json!({ "detail": self.detail }),
         };
-        (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+        let mut response =
+            (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }

@@ -37,6 +37,11 @@ impl InForce {
         self.views.values().filter_map(|versions| Some(&self.definitions.views[*versions.first()?]))
     }
 
+    /// Whether there is a view of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.views.contains_key(name)
+    }
+
     /// A view, of its newest version unless one is named.
     pub(super) fn view(&self, wanted: &ViewRef) -> Option<&FeatureView> {
         let versions = self.views.get(&wanted.name)?;

@@ -32,6 +32,7 @@ fn table() -> Vec<Route> {
         ("/v1/get", Some(Scope::Read), post(own::get)),
         ("/features/batch", Some(Scope::Read), post(platform::batch)),
         ("/v1/history", Some(Scope::Read), post(own::history)),
+        ("/v1/write/{view}", Some(Scope::Write), post(own::write)),
         ("/v1/views", Some(Scope::Read), get(own::views)),
         ("/v1/views/{view}", Some(Scope::Read), get(own::view)),
         ("/v1/services", Some(Scope::Read), get(own::services)),

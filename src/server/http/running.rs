@@ -7,10 +7,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::connections::FAREWELL;
 use super::options::HttpOptions;
 use super::shared::Shared;
-use super::{connections, routes};
+use super::{connections, routes, spool};
 use crate::error::{Error, ErrorKind, Result};
+use crate::server::descriptors;
 use crate::server::exposure::check_exposure;
 use crate::store::Store;
 
@@ -34,7 +36,10 @@ impl HttpServer {
         })
     }
 
-    fn try_start(store: Store, options: HttpOptions) -> std::io::Result<RunningHttp> {
+    fn try_start(store: Store, mut options: HttpOptions) -> std::io::Result<RunningHttp> {
+        let all = options.connections_max + options.connections_beside;
+        options.connections_max = descriptors::provide("HTTP connections are", all).min(options.connections_max);
+        spool::sweep(&options.spool_folder);
         let listener = TcpListener::bind(options.address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -84,6 +89,8 @@ impl RunningHttp {
         if let Some((runtime, serving)) = self.running.take() {
             // A task that panicked said so where it did.
             let _ = runtime.block_on(serving);
+            // What goes on yet was given its time.
+            runtime.shutdown_timeout(FAREWELL);
         }
     }
 }

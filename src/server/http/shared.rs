@@ -1,11 +1,20 @@
 //! What all requests of a server have in common.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use tokio::sync::Semaphore;
+
+use super::body;
 use super::options::HttpOptions;
 use super::prepared::Pool;
+use super::problem::Problem;
 use super::registered::Registered;
 use crate::error::Result;
+use crate::server::auth::Grant;
 use crate::store::Store;
 
 #[derive(Debug)]
@@ -13,12 +22,59 @@ pub(super) struct Shared {
     pub store: Store,
     pub options: HttpOptions,
     pub pool: Pool,
+    /// Places for requests that keep files.
+    pub spools: Arc<Semaphore>,
+    /// Turns of joins: more at a time than there are cores would not be done sooner.
+    pub joins: Semaphore,
+    is_stopping: AtomicBool,
     registered: Registered,
 }
 
 impl Shared {
     pub(super) fn new(store: Store, options: HttpOptions) -> Shared {
-        Shared { store, options, pool: Pool::default(), registered: Registered::default() }
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Shared {
+            spools: Arc::new(Semaphore::new(options.spools_max)),
+            joins: Semaphore::new(cores),
+            store,
+            options,
+            pool: Pool::default(),
+            is_stopping: AtomicBool::new(false),
+            registered: Registered::default(),
+        }
+    }
+
+    /// The server stops: what takes long gives up.
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        // Who waits for a turn has it no more.
+        self.joins.close();
+    }
+
+    /// Whether it does.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Reads a body. The key may have been revoked meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`body::read`]; 401.
+    pub(super) async fn receive(&self, grant: &Grant, body: Body) -> Result<Bytes, Problem> {
+        let body = body::read(body, &self.options).await?;
+        self.check_still(grant)?;
+        Ok(body)
+    }
+
+    /// Refuses a key that was revoked since it was looked at.
+    ///
+    /// # Errors
+    /// 401.
+    pub(super) fn check_still(&self, grant: &Grant) -> Result<(), Problem> {
+        match self.options.authenticator.still_grants(grant) {
+            true => Ok(()),
+            false => Err(Problem::new(StatusCode::UNAUTHORIZED, format!("the key {} was revoked", grant.name))),
+        }
     }
 
     /// The definitions in force.

@@ -1,9 +1,11 @@
 //! What is too long for memory: a body on its way in, an answer on its way out, in a file that goes with the request.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,48 +14,60 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Unread;
 use super::media::EXTENSIONS;
 use super::options::HttpOptions;
 use super::problem::Problem;
+use super::shared::Shared;
 use crate::error::{Error, ErrorKind, Result};
 
 /// So much of a file is sent at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// A folder that is there until it is dropped.
+/// How folders of requests are called, before the process and a number.
+const PREFIX: &str = "asof-http-";
+
+/// A folder that is there until it is dropped; there are so many at a time, and no more.
 #[derive(Debug)]
-pub(super) struct Spool(PathBuf);
+pub(super) struct Spool {
+    folder: PathBuf,
+    _place: OwnedSemaphorePermit,
+}
 
 impl Spool {
     /// A new one, that nobody else may look into.
     ///
     /// # Errors
-    /// The disk refuses.
-    pub(super) fn new(options: &HttpOptions) -> Result<Spool> {
-        use std::os::unix::fs::DirBuilderExt as _;
+    /// 503: there are too many. The disk refuses.
+    pub(super) fn new(shared: &Shared) -> Result<Spool, Problem> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let Ok(place) = Arc::clone(&shared.spools).try_acquire_owned() else {
+            let why = format!("{} requests keep files already; ask again", shared.options.spools_max);
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
+        };
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let folder = options.spool_folder.join(format!("asof-http-{}-{number}", std::process::id()));
-            match fs::DirBuilder::new().mode(0o700).create(&folder) {
-                Ok(()) => return Ok(Spool(folder)),
+            let folder = shared.options.spool_folder.join(format!("{PREFIX}{}-{number}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => return Ok(Spool { folder, _place: place }),
                 // Of a process that was killed, and had this number.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("make the folder", &folder, error)),
+                Err(error) => return Err(Error::io("make the folder", &folder, error).into()),
             }
         }
     }
 
     /// A file in it.
     pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.folder.join(name)
     }
 
     /// An error, with files of the spool called what they are to the caller. A body that is damaged is the caller's mistake.
     pub(super) fn problem(&self, error: Error) -> Problem {
-        let mut text = error.to_string();
+        // As a query says it.
+        let mut text = error.to_string().replace("--bad-rows quarantine", "bad_rows=quarantine");
         let mut is_of_body = false;
         for (name, is) in [("body", "the body"), ("answer", "the answer")] {
             for extension in EXTENSIONS {
@@ -73,8 +87,23 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "a folder of a request could not be removed");
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            tracing::warn!(%error, folder = %self.folder.display(), "a folder of a request could not be removed");
+        }
+    }
+}
+
+/// Removes folders of processes that were killed.
+pub(super) fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let process =
+            name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split_once('-')).map(|(process, _)| process);
+        let Some(process) = process.filter(|process| process.parse::<u32>().is_ok()) else { continue };
+        // Those of other users cannot be removed, and are not.
+        if !Path::new("/proc").join(process).exists() && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
@@ -82,10 +111,19 @@ impl Drop for Spool {
 /// Writes all of a body into a file.
 ///
 /// # Errors
-/// It is too long, stands still for too long, or ends before its end; the disk refuses.
-pub(super) async fn receive(mut body: Body, path: &Path, options: &HttpOptions) -> Result<u64, Unread> {
-    let failed =
-        |error: std::io::Error| (StatusCode::INSUFFICIENT_STORAGE, format!("the body could not be kept: {error}"));
+/// It is too long, stands still or takes too long, or ends before its end; the disk refuses.
+pub(super) async fn receive(body: Body, path: &Path, options: &HttpOptions) -> Result<(), Problem> {
+    match tokio::time::timeout(options.stream_time, receive_all(body, path, options)).await {
+        Ok(done) => done,
+        Err(_) => {
+            let why = format!("the body was not there after {:?}", options.stream_time);
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, why))
+        }
+    }
+}
+
+async fn receive_all(mut body: Body, path: &Path, options: &HttpOptions) -> Result<(), Problem> {
+    let failed = |error| Error::io("keep the body", path, error);
     let mut file = File::create_new(path).map_err(failed)?;
     let mut length = 0_u64;
     while let Some(frame) = next_frame(&mut body, options.body_time).await? {
@@ -93,12 +131,12 @@ pub(super) async fn receive(mut body: Body, path: &Path, options: &HttpOptions) 
         length += data.len() as u64;
         if length > options.stream_bytes_max {
             let why = format!("the body is longer than {} bytes", options.stream_bytes_max);
-            return Err((StatusCode::PAYLOAD_TOO_LARGE, why));
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, why));
         }
         // Into the system's memory, mostly.
         tokio::task::block_in_place(|| file.write_all(&data)).map_err(failed)?;
     }
-    Ok(length)
+    Ok(())
 }
 
 async fn next_frame(body: &mut Body, patience: Duration) -> Result<Option<Frame<Bytes>>, Unread> {
@@ -180,7 +218,7 @@ impl HttpBody for FileBody {
     type Error = std::io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        // It was just written: the system still has it in memory.
-        Poll::Ready(self.next().map(|chunk| chunk.map(Frame::data)).transpose())
+        // Mostly the system still has it in memory.
+        Poll::Ready(tokio::task::block_in_place(|| self.next()).map(|chunk| chunk.map(Frame::data)).transpose())
     }
 }

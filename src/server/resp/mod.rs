@@ -13,7 +13,6 @@ mod clients;
 pub mod command;
 mod config;
 mod connection;
-mod descriptors;
 mod entities;
 mod event_loop;
 mod eviction;

@@ -6,13 +6,13 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use super::descriptors;
 use super::event_loop::EventLoop;
 use super::executor;
 use super::mailbox::Mailbox;
 use super::options::ServerOptions;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::server::descriptors;
 use crate::store::KeyspaceHandle;
 
 /// Connections that may wait to be accepted.
@@ -39,7 +39,8 @@ impl RedisServer {
     }
 
     fn try_start(keyspace: KeyspaceHandle, options: ServerOptions) -> io::Result<RunningServer> {
-        let options = ServerOptions { clients_max: descriptors::provide(options.clients_max), ..options };
+        let options =
+            ServerOptions { clients_max: descriptors::provide("maxclients is", options.clients_max), ..options };
         let event_loops = options.event_loops.unwrap_or_else(event_loops).get();
         let listener = TcpListener::bind(options.address)?;
         listener.set_nonblocking(true)?;

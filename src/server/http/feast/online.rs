@@ -13,17 +13,20 @@ use serde_json::Value as Json;
 use super::refusal::Refusal;
 use super::request::{Columns, OnlineRequest, online_request};
 use crate::api_key::Scope;
-use crate::definition::{FeatureRef, FeatureView, Selection, selections_of};
+use crate::definition::{FeatureRef, FeatureService, FeatureView, Selection, selections_of};
 use crate::engine::online::EntityKey;
 use crate::key::common_type;
 use crate::request::Features;
 use crate::server::auth::Grant;
+use crate::server::http::answer::{aside, is_long};
+use crate::server::http::ask::{check_length, check_references, kind_of};
 use crate::server::http::columns::Column;
-use crate::server::http::entities::{check_count, key_value};
+use crate::server::http::entities::{check_count, check_values, key_value};
+use crate::server::http::guard;
 use crate::server::http::json::push_string;
 use crate::server::http::registered::InForce;
 use crate::server::http::shared::Shared;
-use crate::server::http::{body, guard};
+use crate::store::Resolution;
 use crate::text::json_text;
 use crate::value::{DataType, Value};
 
@@ -38,9 +41,9 @@ pub(in crate::server::http) async fn get_online_features(
     Extension(grant): Extension<Arc<Grant>>,
     body: Body,
 ) -> Response {
-    let answer = match body::read(body, &shared.options).await {
-        Ok(body) => answer(&shared, &grant, &body),
-        Err(unread) => Err(unread.into()),
+    let answer = match shared.receive(&grant, body).await {
+        Ok(body) => aside(is_long(&body), || answer(&shared, &grant, &body)),
+        Err(problem) => Err(problem.into()),
     };
     match answer {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response(),
@@ -51,11 +54,9 @@ pub(in crate::server::http) async fn get_online_features(
 fn answer(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Vec<u8>, Refusal> {
     let request = online_request(body)?;
     let in_force = shared.definitions()?;
-    let selected = select(&request, &in_force, &shared.options.project)?;
-    for part in &selected.parts {
-        guard::check(grant, Scope::Read, &part.selection.view.name)?;
-    }
+    let selected = select(&request, &in_force, grant, &shared.options.project)?;
     let keys = Keys::read(&request.entities, &selected, &in_force)?;
+    check_values(keys.count, selected.names.len())?;
     // Views of which a join key is missing have no row of these entities; the others are read at once.
     let read: Vec<&Part> = selected.parts.iter().filter(|part| keys.has_all_of(part)).collect();
     let mut out = Vec::new();
@@ -72,10 +73,16 @@ fn answer(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Vec<u8>, Refus
             }
         }
         write(&request, &selected, &keys, &columns[..features], &mut out);
+        if out.capacity() > COLUMNS_BYTES_MAX {
+            *columns = Vec::new();
+        }
         Ok::<_, Refusal>(())
     })?;
     Ok(out)
 }
+
+/// The buffers of a longer answer than this are not kept.
+const COLUMNS_BYTES_MAX: usize = 1 << 20;
 
 thread_local! {
     /// Buffers of the answer before, for the next one.
@@ -99,18 +106,33 @@ struct Selected<'a> {
     names: Vec<String>,
 }
 
-fn select<'a>(request: &OnlineRequest, in_force: &'a InForce, project: &str) -> Result<Selected<'a>, Refusal> {
+fn select<'a>(
+    request: &OnlineRequest,
+    in_force: &'a InForce,
+    grant: &Grant,
+    project: &str,
+) -> Result<Selected<'a>, Refusal> {
     let unknown = |class, what: &str, name: &str| {
         let message = format!("Feature {what} {name} does not exist in project {project}");
         Refusal::exception(StatusCode::NOT_FOUND, class, &message)
     };
     let selections = match (&request.feature_service, &request.features) {
         (Some(name), _) => {
+            check_length("feature service", name)?;
             let service = in_force.definitions.services.get(name);
+            // A key of some views is not told which others there are.
+            let may_read = |service: &&FeatureService| {
+                service.features.iter().all(|selection| grant.access.may(Scope::Read, Some(&selection.view.name)))
+            };
+            if !grant.access.is_of_all_views() && service.filter(may_read).is_none() {
+                let what = format!("of all that the service {name} reads");
+                return Err(guard::not_permitted(grant, Scope::Read, &what).into());
+            }
             let service = service.ok_or_else(|| unknown("FeatureServiceNotFoundException", "service", name))?;
             service.features.clone()
         }
         (None, Some(features)) if !features.is_empty() => {
+            check_references(features)?;
             let references: Result<Vec<FeatureRef>, Refusal> = features.iter().map(|text| reference(text)).collect();
             selections_of(&references?)
         }
@@ -119,6 +141,7 @@ fn select<'a>(request: &OnlineRequest, in_force: &'a InForce, project: &str) -> 
     let (mut parts, mut names) = (Vec::with_capacity(selections.len()), Vec::new());
     for mut selection in selections {
         let name = selection.view.to_string();
+        guard::check(grant, Scope::Read, &selection.view.name)?;
         let view = in_force.view(&selection.view);
         let view = view.ok_or_else(|| unknown("FeatureViewNotFoundException", "view", &name))?;
         if selection.features.is_empty() {
@@ -187,6 +210,9 @@ impl Keys {
         for (name, values) in &given.0 {
             // What is no join key is data of the request, which no feature takes.
             let Some((name, dtype)) = key_of_column(name, selected, in_force) else { continue };
+            if columns.iter().any(|(known, _)| *known == name) {
+                return Err(Refusal::mistake(format!("the join key {name} is given by two columns")));
+            }
             let cells = values.iter().map(|value| cell(&name, &dtype, value)).collect::<Result<_, _>>()?;
             columns.push((name, cells));
         }
@@ -264,12 +290,14 @@ fn read_rows(
         return Ok(());
     }
     let kind: String = parts.iter().map(|part| kind_of(&part.selection)).collect();
-    let features = || Ok(Features::List(parts.iter().map(|part| part.selection.clone()).collect()));
+    let features = || Features::List(parts.iter().map(|part| part.selection.clone()).collect());
     let places: Vec<usize> = parts.iter().flat_map(|part| part.columns.clone()).collect();
     let mut wanted: Vec<&str> = parts.iter().flat_map(|part| part.key_columns.iter().map(String::as_str)).collect();
     wanted.sort_unstable();
     wanted.dedup();
-    shared.pool.with(&shared.store, (in_force.revision, &kind), features, |prepared| {
+    // Each was looked at by name.
+    let check = |_: &Resolution| Ok::<_, Refusal>(());
+    shared.pool.with(&shared.store, (in_force.revision, &kind), features, check, |prepared| {
         let handle = &mut prepared.handle;
         let entity = |at: usize| -> Vec<(&str, Value)> {
             let cells = wanted.iter().filter_map(|name| Some((*name, keys.column(name)?.get(at)?)));
@@ -284,12 +312,6 @@ fn read_rows(
         })
     })??;
     Ok(())
-}
-
-/// What tells a selection from every other.
-fn kind_of(selection: &Selection) -> String {
-    let keys = selection.join_keys.iter().map(|(key, column)| format!("{key}={column},"));
-    format!("{}:{}:{};", selection.view, selection.features.join(","), keys.collect::<String>())
 }
 
 fn write(request: &OnlineRequest, selected: &Selected<'_>, keys: &Keys, columns: &[Column], out: &mut Vec<u8>) {
@@ -315,9 +337,15 @@ fn write(request: &OnlineRequest, selected: &Selected<'_>, keys: &Keys, columns:
     end_list(out);
     if request.include_feature_view_version_metadata {
         out.extend_from_slice(b",\"feature_view_metadata\":[");
+        let mut views: Vec<&str> = Vec::new();
         for part in &selected.parts {
+            let view = part.selection.view.name.as_str();
+            if views.contains(&view) {
+                continue;
+            }
+            views.push(view);
             out.extend_from_slice(b"{\"name\":");
-            push_string(&part.selection.view.name, out);
+            push_string(view, out);
             out.extend_from_slice(b"},");
         }
         end_list(out);

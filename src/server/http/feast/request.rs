@@ -8,6 +8,12 @@ use serde_json::{Value as Json, json};
 
 use super::refusal::Refusal;
 
+/// Most columns of a request.
+const COLUMNS_MAX: usize = 2_000;
+/// Most faults of a body that are told, and longest JSON that is said again with one.
+const FAULTS_MAX: usize = 100;
+const INPUT_BYTES_MAX: usize = 4 << 10;
+
 /// Which features of which entities.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct OnlineRequest {
@@ -41,6 +47,9 @@ impl<'de> Deserialize<'de> for Columns {
                 while let Some((name, values)) = map.next_entry::<String, _>()? {
                     // As in any JSON object, the last one of a name is it.
                     columns.retain(|(other, _)| *other != name);
+                    if columns.len() == COLUMNS_MAX {
+                        return Err(serde::de::Error::custom(format!("there are more than {COLUMNS_MAX} columns")));
+                    }
                     columns.push((name, values));
                 }
                 Ok(Columns(columns))
@@ -156,9 +165,12 @@ struct Field {
 
 impl Wanted {
     fn faults(self, place: &[&str], found: &Json, faults: &mut Vec<Json>) {
+        if faults.len() >= FAULTS_MAX {
+            return;
+        }
         if !(self.is_it)(found) {
             let loc = [&["body"], place].concat();
-            faults.push(json!({ "type": self.kind, "loc": loc, "msg": self.says, "input": found }));
+            faults.push(fault(self.kind, &loc, self.says, found));
             return;
         }
         let Some(of) = self.of else { return };
@@ -171,18 +183,33 @@ impl Wanted {
     }
 }
 
+/// One fault and its place. What it was found in is said again, if it is short.
+fn fault(kind: &str, loc: &[&str], says: &str, input: &Json) -> Json {
+    let mut fault = json!({ "type": kind, "loc": loc, "msg": says });
+    // An object or a list of very many would take long to be written only to be found too long.
+    let is_short = match input {
+        Json::Array(items) => items.len() <= INPUT_BYTES_MAX / 2,
+        Json::Object(members) => members.len() <= INPUT_BYTES_MAX / 4,
+        _ => true,
+    };
+    if is_short && input.to_string().len() <= INPUT_BYTES_MAX {
+        fault["input"] = input.clone();
+    }
+    fault
+}
+
 /// What is wrong with a body; `error` is why it could not be read.
 fn faults(body: &Json, fields: &[Field], error: &serde_json::Error) -> Vec<Json> {
     let Some(given) = body.as_object() else {
         let says = "Input should be a valid dictionary or object to extract fields from";
-        return vec![json!({ "type": "model_attributes_type", "loc": ["body"], "msg": says, "input": body })];
+        return vec![fault("model_attributes_type", &["body"], says, body)];
     };
     let mut faults = Vec::new();
     for field in fields {
         match given.get(field.name) {
             None if field.is_required => {
                 let loc = ["body", field.name];
-                faults.push(json!({ "type": "missing", "loc": loc, "msg": "Field required", "input": body }));
+                faults.push(fault("missing", &loc, "Field required", body));
             }
             // Of what may be left out, a null mostly says the same.
             None | Some(Json::Null) if !field.is_required => {}
@@ -191,7 +218,7 @@ fn faults(body: &Json, fields: &[Field], error: &serde_json::Error) -> Vec<Json>
         }
     }
     if faults.is_empty() {
-        faults.push(json!({ "type": "value_error", "loc": ["body"], "msg": error.to_string(), "input": body }));
+        faults.push(fault("value_error", &["body"], &error.to_string(), body));
     }
     faults
 }
@@ -206,6 +233,20 @@ mod tests {
         let names: Vec<&str> = request.entities.0.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(request.entities.0[1].1, [json!(3)]);
+    }
+
+    /// They took gigabytes, one fault for each of millions of wrong elements.
+    #[test]
+    fn faults_are_few_and_short_however_long_the_body_is() {
+        let ones = "1,".repeat(100_000) + "1";
+        for body in [format!("{{\"entities\": {{}}, \"features\": [{ones}]}}"), format!("{{\"features\": [{ones}]}}")] {
+            let refusal = online_request(body.as_bytes()).unwrap_err();
+            assert!(format!("{refusal:?}").len() < 100_000);
+        }
+        let columns: Vec<String> = (0..=COLUMNS_MAX).map(|at| format!("\"c{at}\": []")).collect();
+        let body = format!("{{\"entities\": {{{}}}}}", columns.join(","));
+        let refusal = online_request(body.as_bytes()).unwrap_err();
+        assert!(format!("{refusal:?}").contains("more than 2000 columns"));
     }
 
     #[test]

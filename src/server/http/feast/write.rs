@@ -14,9 +14,9 @@ use super::request::{push_request, write_request};
 use crate::api_key::Scope;
 use crate::definition::FeatureView;
 use crate::server::auth::Grant;
+use crate::server::http::guard;
 use crate::server::http::problem::Problem;
 use crate::server::http::shared::Shared;
-use crate::server::http::{body, guard};
 use crate::store::Row;
 
 /// Where rows can be sent. There is one log, and both read it: all three are the same.
@@ -55,11 +55,17 @@ async fn write_rows(
     body: Body,
     batches: fn(&Shared, &Grant, &Bytes) -> Result<Batches, Refusal>,
 ) -> Result<(), Refusal> {
-    let body = body::read(body, &shared.options).await?;
+    let body = shared.receive(&grant, body).await?;
     // It waits for the disk.
     let written = tokio::task::spawn_blocking(move || {
-        // All rows are looked at before the first is written.
-        for (view, rows) in batches(&shared, &grant, &body)? {
+        let batches = batches(&shared, &grant, &body)?;
+        // Of several views each is a commit of its own: what would be refused is found before the first.
+        if batches.len() > 1 {
+            for (view, rows) in &batches {
+                shared.store.check_rows(view, rows)?;
+            }
+        }
+        for (view, rows) in batches {
             shared.store.write_rows(&view, rows)?;
         }
         Ok(())
@@ -83,7 +89,9 @@ fn rows_of_push(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Batches,
         return Err(Refusal::exception(StatusCode::UNPROCESSABLE_ENTITY, "PushSourceNotFoundException", &message));
     }
     let batch = |view: &FeatureView| {
-        guard::check(grant, Scope::Write, &view.name)?;
+        if !grant.access.may(Scope::Write, Some(&view.name)) {
+            return Err(guard::not_permitted(grant, Scope::Write, &format!("of all that {source} feeds")).into());
+        }
         Ok((view.reference().to_string(), rows_of(&request.df, view)?))
     };
     views.into_iter().map(batch).collect()

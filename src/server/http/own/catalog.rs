@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use crate::api_key::Scope;
@@ -13,13 +13,15 @@ use crate::error::{Error, nearest};
 use crate::server::auth::Grant;
 use crate::server::http::answer::json_of;
 use crate::server::http::guard;
+use crate::server::http::params::Name;
 use crate::server::http::problem::Problem;
 use crate::server::http::shared::Shared;
 
 type Answer = Result<Response, Problem>;
 type Asker = (State<Arc<Shared>>, Extension<Arc<Grant>>);
 
-fn may_read(grant: &Grant, view: &str) -> bool {
+/// Whether a key opens a view for reading.
+pub(in crate::server::http) fn may_read(grant: &Grant, view: &str) -> bool {
     grant.access.may(Scope::Read, Some(view))
 }
 
@@ -36,13 +38,11 @@ pub(in crate::server::http) async fn views((State(shared), Extension(grant)): As
 }
 
 /// One of them.
-pub(in crate::server::http) async fn view(
-    (State(shared), Extension(grant)): Asker,
-    Path(name): Path<String>,
-) -> Answer {
+pub(in crate::server::http) async fn view((State(shared), Extension(grant)): Asker, Name(name): Name) -> Answer {
     let wanted: ViewRef = name.parse()?;
     guard::check(&grant, Scope::Read, &wanted.name)?;
-    let views = shared.store.views()?;
+    let mut views = shared.store.views()?;
+    views.retain(|view| may_read(&grant, &view.name));
     json_of(find_view(&views, &wanted)?)
 }
 
@@ -61,6 +61,11 @@ pub(in crate::server::http) fn find_view<'a>(
     };
     found.ok_or_else(|| {
         let error = Error::not_found(format!("there is no feature view {wanted}"));
+        let versions: Vec<&str> =
+            views.iter().filter(|view| view.name == wanted.name).map(|view| view.view.as_str()).collect();
+        if !versions.is_empty() {
+            return error.remedy(format!("there is {}", versions.join(", ")));
+        }
         match nearest(&wanted.name, views.iter().map(|view| view.name.as_str())) {
             Some(near) => error.remedy(format!("did you mean {near}?")),
             None => error.remedy("GET /v1/views lists them"),

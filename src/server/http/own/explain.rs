@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value as Json;
 
-use crate::api_key::Scope;
-use crate::definition::FeatureRef;
 use crate::engine::get::Entity;
-use crate::request::Features;
 use crate::server::auth::Grant;
 use crate::server::http::answer::json_of;
-use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText};
+use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, When};
 use crate::server::http::entities::key_value;
 use crate::server::http::guard;
+use crate::server::http::params::Params;
 use crate::server::http::problem::Problem;
 use crate::server::http::shared::Shared;
 use crate::value::Value;
@@ -27,7 +25,7 @@ const KEY: &str = "key.";
 pub(in crate::server::http) async fn explain(
     State(shared): State<Arc<Shared>>,
     Extension(grant): Extension<Arc<Grant>>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Params(parameters): Params<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let (mut feature, mut at, mut known_at, mut definitions) = (None, None, None, None);
     let mut keys: Vec<(&str, &str)> = Vec::new();
@@ -38,7 +36,11 @@ pub(in crate::server::http) async fn explain(
             "known_at" => &mut known_at,
             "definitions" => &mut definitions,
             name => {
-                keys.push((name.strip_prefix(KEY).unwrap_or(name), value));
+                let key = name.strip_prefix(KEY).unwrap_or(name);
+                if keys.iter().any(|(known, _)| *known == key) {
+                    return Err(Problem::mistake(format!("the join key {key} is given twice")));
+                }
+                keys.push((key, value));
                 continue;
             }
         };
@@ -52,12 +54,12 @@ pub(in crate::server::http) async fn explain(
         Some(other) => return Err(Problem::mistake(format!("definitions is current, or left out, not {other}"))),
     };
     let feature = feature.ok_or_else(|| Problem::mistake("a feature is missing; give it as feature=weather:temp"))?;
-    let reference: FeatureRef = feature.parse()?;
-    guard::check(&grant, Scope::Read, &reference.view.name)?;
     let known_at = known_at.map(|text| KnownAtText::Text(text.to_owned()));
-    let ask = Ask::new(vec![feature.to_owned()], None, (at, known_at.as_ref(), definitions), false)?;
+    let when = When { at, known_at: known_at.as_ref(), definitions };
+    let ask = Ask::new(&[feature.to_owned()], None, when, false)?;
+    guard::check_ask(&shared, &grant, &ask)?;
     tokio::task::block_in_place(|| {
-        let join_keys = shared.store.join_keys(&Features::list([feature])?, &ask.options)?;
+        let join_keys = shared.store.join_keys(&ask.features, &ask.options)?;
         let mut entity: Entity<'_> = Vec::with_capacity(keys.len());
         for (name, text) in keys {
             let value = match join_keys.iter().find(|key| key.column == name) {

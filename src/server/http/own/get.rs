@@ -10,15 +10,13 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::engine::get::Entity;
-use crate::join::pick::Status;
 use crate::server::auth::Grant;
-use crate::server::http::answer::{json_answer, unless_few};
-use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText};
-use crate::server::http::asked::{Reading, names_of};
-use crate::server::http::body;
+use crate::server::http::answer::{aside, is_long, json_answer};
+use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, When};
 use crate::server::http::entities::entities;
 use crate::server::http::json::{push_each, push_quoted, push_string, push_time, push_time_or_null, push_value};
 use crate::server::http::problem::Problem;
+use crate::server::http::reading::{Reading, names_of};
 use crate::server::http::shared::Shared;
 
 /// What is asked for.
@@ -42,20 +40,19 @@ pub(in crate::server::http) async fn get(
     Extension(grant): Extension<Arc<Grant>>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = body::read(body, &shared.options).await?;
-    let request: GetRequest = serde_json::from_slice(&body)?;
-    let asked = (request.at.as_deref(), request.known_at.as_ref(), request.definitions);
-    let ask = Ask::new(request.features, request.service, asked, request.full_names)?;
-    let read = || {
-        shared.read(&grant, &ask, |reading| {
-            let entities = entities(&request.entities, &reading.asked.join_keys)?;
-            answer(reading, &entities, ask.full_names)
+    let body = shared.receive(&grant, body).await?;
+    let json = aside(is_long(&body), || {
+        let request: GetRequest = serde_json::from_slice(&body)?;
+        let (at, known_at) = (request.at.as_deref(), request.known_at.as_ref());
+        let when = When { at, known_at, definitions: request.definitions };
+        let ask = Ask::new(&request.features, request.service, when, request.full_names)?;
+        aside(!ask.is_of_now(), || {
+            shared.read(&grant, &ask, |reading| {
+                let entities = entities(&request.entities, &reading.asked.join_keys)?;
+                answer(reading, &entities, ask.full_names)
+            })
         })
-    };
-    let json = match ask.is_of_now() {
-        true => unless_few(&request.entities, read)?,
-        false => tokio::task::block_in_place(read)?,
-    };
+    })?;
     Ok(json_answer(json))
 }
 
@@ -85,10 +82,7 @@ fn answer(reading: Reading<'_>, entities: &[Entity<'_>], full_names: bool) -> Re
         out.extend_from_slice(b"],\"statuses\":[");
         push_each(0..names.len(), &mut out, |feature, out| push_quoted(row.status(feature).0.name(), out));
         out.extend_from_slice(b"],\"event_timestamps\":[");
-        push_each(0..names.len(), &mut out, |feature, out| {
-            let (status, event_ts) = row.status(feature);
-            push_time_or_null(event_ts.filter(|_| status != Status::NotFound), out);
-        });
+        push_each(0..names.len(), &mut out, |feature, out| push_time_or_null(row.status(feature).1, out));
         out.extend_from_slice(b"]}");
     })?;
     out.extend_from_slice(b"],\"at\":");

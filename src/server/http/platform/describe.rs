@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde_json::json;
 
@@ -14,7 +14,8 @@ use crate::error::{Error, nearest};
 use crate::server::auth::Grant;
 use crate::server::http::answer::json_of;
 use crate::server::http::guard;
-use crate::server::http::own::find_view;
+use crate::server::http::own::{find_view, may_read};
+use crate::server::http::params::Name;
 use crate::server::http::problem::Problem;
 use crate::server::http::shared::Shared;
 
@@ -22,7 +23,7 @@ use crate::server::http::shared::Shared;
 pub(in crate::server::http) async fn feature(
     State(shared): State<Arc<Shared>>,
     Extension(grant): Extension<Arc<Grant>>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Response, Problem> {
     let views = readable(&shared, &grant)?;
     let (view, feature) = find(&views, &grant, &name)?;
@@ -47,15 +48,14 @@ pub(in crate::server::http) async fn feature(
 pub(in crate::server::http) async fn lineage(
     State(shared): State<Arc<Shared>>,
     Extension(grant): Extension<Arc<Grant>>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Response, Problem> {
     let views = readable(&shared, &grant)?;
     let (view, feature) = find(&views, &grant, &name)?;
     let newest = find_view(&views, &view.name.parse()?)?;
     let mut services = shared.store.services()?;
     services.retain(|service| {
-        let may_read = |view: &str| grant.access.may(Scope::Read, Some(view));
-        service.features.iter().all(|selection| may_read(&selection.view.name))
+        service.features.iter().all(|selection| may_read(&grant, &selection.view.name))
             && service.features.iter().any(|selection| {
                 let version = selection.view.version.unwrap_or(newest.version);
                 selection.view.name == view.name
@@ -81,7 +81,7 @@ pub(in crate::server::http) async fn lineage(
 
 fn readable(shared: &Shared, grant: &Grant) -> Result<Vec<ViewSummary>, Error> {
     let mut views = shared.store.views()?;
-    views.retain(|view| grant.access.may(Scope::Read, Some(&view.name)));
+    views.retain(|view| may_read(grant, &view.name));
     Ok(views)
 }
 

@@ -4,6 +4,7 @@ mod batch;
 mod describe;
 mod get_features;
 mod online;
+mod request;
 mod row;
 
 pub(super) use batch::batch;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -11,12 +11,13 @@ use serde_json::Value as Json;
 use super::row::{push_event_times, push_statuses, push_values};
 use crate::error::Error;
 use crate::server::auth::Grant;
-use crate::server::http::answer::json_answer;
-use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, references};
-use crate::server::http::asked::{Reading, names_of};
+use crate::server::http::answer::{aside, json_answer};
+use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, When, references};
 use crate::server::http::entities::key_value;
 use crate::server::http::json::{push_quoted, push_string};
+use crate::server::http::params::{Name, Params};
 use crate::server::http::problem::Problem;
+use crate::server::http::reading::{Reading, names_of};
 use crate::server::http::shared::Shared;
 use crate::store::Resolution;
 
@@ -38,13 +39,13 @@ pub(in crate::server::http) struct OnlineQuery {
 pub(in crate::server::http) async fn online(
     State(shared): State<Arc<Shared>>,
     Extension(grant): Extension<Arc<Grant>>,
-    Path(entity_id): Path<String>,
-    Query(query): Query<OnlineQuery>,
+    Name(entity_id): Name,
+    Params(query): Params<OnlineQuery>,
 ) -> Result<Response, Problem> {
-    let asked = (query.at.as_deref(), query.known_at.as_ref(), query.definitions);
-    let ask = Ask::new(references(&query.features), query.service, asked, query.full_names)?;
-    let read = || shared.read(&grant, &ask, |reading| answer(reading, &entity_id, ask.full_names));
-    let json = if ask.is_of_now() { read()? } else { tokio::task::block_in_place(read)? };
+    let when = When { at: query.at.as_deref(), known_at: query.known_at.as_ref(), definitions: query.definitions };
+    let ask = Ask::new(&references(&query.features), query.service, when, query.full_names)?;
+    let json =
+        aside(!ask.is_of_now(), || shared.read(&grant, &ask, |reading| answer(reading, &entity_id, ask.full_names)))?;
     Ok(json_answer(json))
 }
 

@@ -1,7 +1,7 @@
 //! An answer as objects by feature name.
 
-use crate::server::http::asked::AnswerRow;
 use crate::server::http::json::{push_each, push_quoted, push_string, push_time_or_null, push_value};
+use crate::server::http::reading::AnswerRow;
 
 /// Writes `"name":value` of each feature, with commas between them.
 pub(super) fn push_values(names: &[String], row: &AnswerRow<'_>, out: &mut Vec<u8>) {

@@ -10,7 +10,7 @@ fn a_connection_that_does_not_say_what_it_wants_is_closed() {
     let store = Store::temporary().unwrap();
     let options = HttpOptions { head_time: Duration::from_millis(200), ..options() };
     let server = HttpServer::start((*store).clone(), options).unwrap();
-    for beginning in ["", "GET /health HTTP/1.1\r\nHost: ", "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"] {
+    for beginning in ["", "GET /health HTTP/1.1\r\nHost: ", "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
         let start = Instant::now();
         let mut peer = Peer::new(&server);
         peer.send(beginning.as_bytes());
@@ -28,7 +28,7 @@ fn bodies_have_bounds_of_length_and_time() {
     let body = format!("{{\"entities\": {{}}, \"x\": \"{}\"}}", "x".repeat(1_000));
     assert_eq!(Peer::new(&server).ask("POST", "/get-online-features", "", &body).status, 413);
     let mut peer = Peer::new(&server);
-    peer.send(b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{");
+    peer.send(b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{");
     assert_eq!(peer.answer().status, 408);
 }
 
@@ -51,7 +51,7 @@ fn a_server_that_stops_answers_what_it_was_asked() {
     let mut idle = Peer::new(&server);
     assert_eq!(idle.ask("GET", "/health", "", "").status, 200);
     let mut asking = Peer::new(&server);
-    asking.send(b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{");
+    asking.send(b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{");
     std::thread::sleep(Duration::from_millis(50));
     let stopper = server.stopper();
     stopper.stop();

@@ -110,6 +110,12 @@ fn requests() -> Vec<(&'static str, &'static str, String, Json)> {
             json!({ "feature_service": "of_a", "entity_rows": spine }),
         ),
         ("/v1/history", "POST", "/v1/history".to_owned(), json!({ "features": ["a:x"], "spine": spine })),
+        (
+            "/v1/write/{view}",
+            "POST",
+            "/v1/write/a".to_owned(),
+            json!([{ "id": 1, "x": 1, "event_timestamp": "2026-01-01T00:00:00Z" }]),
+        ),
         ("/v1/views", "GET", "/v1/views".to_owned(), Json::Null),
         ("/v1/views/{view}", "GET", "/v1/views/a".to_owned(), Json::Null),
         ("/v1/services", "GET", "/v1/services".to_owned(), Json::Null),
@@ -156,10 +162,119 @@ fn every_route_opens_to_its_scope_and_view_and_to_nobody_else() {
             assert_eq!(answer.status, if opens { 200 } else { 403 }, "{place}");
             if *view == "b" {
                 let said = answer.body.utf8_chunks().map(|chunk| chunk.valid()).collect::<String>();
-                for word in ["111111", "of_a", "\"a\""] {
+                for word in ["111111", "\"of_a\"", "\"a\""] {
                     assert!(!said.contains(word), "{word} in {place}");
                 }
             }
         }
     }
+}
+
+/// Errors listed the names of all views, services and snapshots to keys of one view.
+#[test]
+fn a_key_of_some_views_is_not_told_what_else_there_is() {
+    let store = Store::builder().background(false).temporary().unwrap();
+    let view = |name: &str, feature: &str| FeatureView::new(name).entity("thing").feature(feature, DataType::Int64);
+    let mut definitions = Definitions::new("p").entity("thing", [("id", DataType::Int64)]);
+    definitions = definitions.view(view("a", "x")).view(view("secret", "hidden"));
+    let all = Selection {
+        view: "secret".parse().unwrap(),
+        alias: None,
+        join_keys: Default::default(),
+        features: vec!["hidden".to_owned()],
+    };
+    let service = FeatureService { features: vec![all], ..FeatureService::default() };
+    definitions.services.insert("of_hidden".to_owned(), service);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    store.write_rows("a", [Row::new().at(store.now()).set("id", 1_i64).set("x", 1_i64)]).unwrap();
+    store.snapshot("hidden_day").unwrap();
+    let keys = Arc::new(KeyRing::new(store.key_records().unwrap()));
+    let options = HttpOptions { authenticator: Authenticator::Keys(keys), ..options() };
+    let server = HttpServer::start((*store).clone(), options).unwrap();
+    let reader = store.create_key("reader", &[Scope::Read, Scope::Write], &["a"]).unwrap().0.text().to_owned();
+    let df = json!({ "id": [1], "x": [1], "event_timestamp": ["2026-01-01T00:00:00Z"] });
+    let spine = json!([{ "id": 1, "event_timestamp": "2026-01-01T00:00:00Z" }]);
+    // What the request itself does not say, no answer says.
+    let mut asked: Vec<(String, Json, &str)> = Vec::new();
+    for features in [json!(["secre:x"]), json!(["secret:hidde"]), json!(["secret:*", "secret:*"]), json!(["a:hidde"])] {
+        let tells = if features.to_string().contains("secret") { "hidden" } else { "secret" };
+        for (path, body) in [
+            ("/get-online-features", json!({ "features": features, "entities": { "id": [1] } })),
+            ("/v1/get", json!({ "features": features, "entities": [{ "id": 1 }] })),
+            ("/v1/history", json!({ "features": features, "spine": spine })),
+            ("/get-features", json!({ "feature_refs": features, "entity_rows": [{ "id": 1 }] })),
+            ("/features/batch", json!({ "feature_refs": features, "entity_rows": spine })),
+        ] {
+            asked.push((path.to_owned(), body, tells));
+        }
+        let feature = features[0].as_str().unwrap();
+        asked.push((format!("/features/online/1?features={feature}"), Json::Null, tells));
+        asked.push((format!("/v1/explain?id=1&feature={feature}"), Json::Null, tells));
+        asked.push((format!("/features/{feature}"), Json::Null, tells));
+        asked.push((format!("/features/{feature}/lineage"), Json::Null, tells));
+    }
+    for service in ["of_hidde", "of_hidden"] {
+        for (path, body) in [
+            ("/get-online-features", json!({ "feature_service": service, "entities": { "id": [1] } })),
+            ("/v1/get", json!({ "service": service, "entities": [{ "id": 1 }] })),
+            ("/v1/history", json!({ "service": service, "spine": spine })),
+            ("/get-features", json!({ "feature_service": service, "entity_rows": [{ "id": 1 }] })),
+        ] {
+            asked.push((path.to_owned(), body, "secret"));
+        }
+    }
+    let of_a = |known_at: &str| json!({ "features": ["a:x"], "entities": [{ "id": 1 }], "known_at": known_at });
+    asked.push(("/v1/get".to_owned(), of_a("hidden_da"), "hidden_day"));
+    asked.push(("/v1/explain?id=1&feature=a:x&known_at=hidden_da".to_owned(), Json::Null, "hidden_day"));
+    asked.push(("/v1/views/secre".to_owned(), Json::Null, "secret"));
+    asked.push(("/v1/write/secre".to_owned(), json!([]), "secret"));
+    asked.push(("/features/hidde".to_owned(), Json::Null, "hidden"));
+    asked.push(("/write-to-online-store".to_owned(), json!({ "feature_view_name": "secre", "df": df }), "secret"));
+    asked.push(("/push".to_owned(), json!({ "push_source_name": "secre", "df": df, "to": "online" }), "secret"));
+    for (path, body, tells) in asked {
+        let answer = ask_as(&server, &reader, if body.is_null() { "GET" } else { "POST" }, &path, &body);
+        let said = String::from_utf8_lossy(&answer.body);
+        assert!((400..500).contains(&answer.status), "{path} {body}: {said}");
+        assert!(!said.contains(tells), "{path} {body}: {said}");
+    }
+    assert_eq!(ask_as(&server, &reader, "POST", "/v1/get", &of_a("hidden_day")).status, 200);
+}
+
+#[test]
+fn a_key_that_is_revoked_while_a_body_is_on_its_way_opens_nothing() {
+    let (store, server) = serve_with_keys();
+    let rows = json!([{ "id": 9, "x": 9, "event_timestamp": "2026-01-01T00:00:00Z" }]).to_string();
+    let before = store.summary().unwrap().rows;
+    let line = &rows[1..rows.len() - 1];
+    for (media, body) in [("application/json", rows.as_str()), ("application/x-ndjson", line)] {
+        let key = store.create_key("writer", &[Scope::Write], &[]).unwrap().0.text().to_owned();
+        let mut peer = Peer::new(&server);
+        let length = body.len();
+        let head = format!(
+            "POST /v1/write/a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Type: {media}\r\n\
+             Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        );
+        peer.send(head.as_bytes());
+        // The body is asked for once the head was looked at.
+        assert_eq!(peer.answer().status, 100);
+        store.revoke_key("writer").unwrap();
+        peer.send(body.as_bytes());
+        assert_eq!(peer.answer().status, 401, "{media}");
+    }
+    assert_eq!(store.summary().unwrap().rows, before);
+}
+
+#[test]
+fn pages_of_other_sites_get_nothing_from_a_server_that_asks_for_no_key() {
+    let (store, server) = serve_with_keys();
+    let ask = |headers: &[(&str, &str)]| Peer::new(&server).ask_with("GET", "/v1/views", headers, b"").status;
+    assert_eq!(ask(&[("Origin", "https://example.com")]), 403);
+    assert_eq!(ask(&[]), 200);
+    let key = store.create_key("reader", &[Scope::Read], &[]).unwrap().0.text().to_owned();
+    let bearer = format!("Bearer {key}");
+    assert_eq!(
+        ask(&[("Origin", "https://example.com"), ("Authorization", &bearer)]),
+        200,
+        "who shows a key may be anywhere"
+    );
 }

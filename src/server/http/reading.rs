@@ -1,12 +1,10 @@
 //! What a request's names stand for, and its answers, read now or as of another moment.
 
-use std::sync::Arc;
-
 use super::ask::Ask;
+use super::entities::check_values;
 use super::guard;
 use super::problem::Problem;
 use super::shared::Shared;
-use crate::api_key::Scope;
 use crate::engine::get::{Entity, FeatureValue, GetOptions};
 use crate::engine::online::{EntityKey, OnlineHandle, OnlineRow};
 use crate::error::{Error, Result};
@@ -39,11 +37,6 @@ pub(super) fn names_of(asked: &Resolution, full: bool) -> Result<Vec<String>> {
         }));
     }
     Ok(names)
-}
-
-/// Refuses who may not read all of these views.
-pub(super) fn check(asked: &Resolution, grant: &Grant) -> Result<(), Problem> {
-    asked.views.iter().try_for_each(|view| guard::check(grant, Scope::Read, view))
 }
 
 /// One entity's answer, however it was read.
@@ -93,6 +86,7 @@ impl Reading<'_> {
     /// # Errors
     /// Join keys that are missing or unknown; a damaged run.
     pub(super) fn each(self, entities: &[Entity<'_>], mut visit: impl FnMut(usize, AnswerRow<'_>)) -> Result<Moment> {
+        check_values(entities.len(), self.asked.columns.len())?;
         match self.source {
             Source::Now(handle) => {
                 let keys: Vec<EntityKey> = entities.iter().map(|entity| handle.key(entity)).collect::<Result<_>>()?;
@@ -115,26 +109,26 @@ impl Shared {
     /// # Errors
     /// Features that are not there, or not for this key; those of `read`.
     pub(super) fn read<T>(
-        self: &Arc<Self>,
+        &self,
         grant: &Grant,
         ask: &Ask,
         read: impl FnOnce(Reading<'_>) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let store = &self.store;
+        guard::check_ask(self, grant, ask)?;
         if ask.is_of_now() {
             let kind = (store.definitions_revision()?, &*ask.kind());
+            let check = |resolved: &Resolution| guard::check_resolved(grant, resolved);
             return self.pool.with(
                 store,
                 kind,
-                || ask.features(),
-                |prepared| {
-                    check(&prepared.asked, grant)?;
-                    read(Reading { asked: &prepared.asked, store, source: Source::Now(&mut prepared.handle) })
-                },
+                || ask.features.clone(),
+                check,
+                |prepared| read(Reading { asked: &prepared.asked, store, source: Source::Now(&mut prepared.handle) }),
             )?;
         }
-        let asked = store.resolve(&ask.features()?, &ask.options)?;
-        check(&asked, grant)?;
+        let asked = store.resolve(&ask.features, &ask.options)?;
+        guard::check_resolved(grant, &asked)?;
         read(Reading { asked: &asked, store, source: Source::Then(&ask.options) })
     }
 }

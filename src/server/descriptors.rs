@@ -6,8 +6,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const RESERVE: u64 = 256;
 
 /// Raises the process's limit, as far as that may be, for so many connections. How many it is enough for, those at most; where they
-/// are fewer, a warning says so.
-pub fn provide(clients_max: usize) -> usize {
+/// are fewer, a warning says so, and what is bounded by that.
+pub fn provide(what: &str, clients_max: usize) -> usize {
     let limits = getrlimit(Resource::Nofile);
     let limit = limits.current.unwrap_or(u64::MAX);
     let wanted = wanted(clients_max, limit, limits.maximum.unwrap_or(u64::MAX));
@@ -16,7 +16,7 @@ pub fn provide(clients_max: usize) -> usize {
     let enough = clients_of(limit);
     if enough < clients_max {
         tracing::warn!(
-            "maxclients is {enough} instead of {clients_max}: the process may open {limit} files, some of which are the store's; \
+            "{what} {enough} instead of {clients_max}: the process may open {limit} files, some of which are the store's; \
              raise the limit (ulimit -n) to {} for more connections",
             descriptors_of(clients_max)
         );

@@ -1,0 +1,117 @@
+//! Rows to write, out of JSON.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use crate::definition::{EventTime, FeatureView};
+use crate::error::{Error, Result};
+use crate::format::accept::DELETED_COLUMN;
+use crate::store::Row;
+use crate::text::{from_json, parse_value};
+use crate::time::Timestamp;
+use crate::value::{DataType, Value};
+
+/// What the rows of a view are made of.
+#[derive(Debug)]
+pub(super) struct RowReader<'a> {
+    view: &'a FeatureView,
+    /// Join keys, what tells events apart, features: name, what the source calls it, type.
+    pub columns: Vec<(&'a str, Option<&'a str>, &'a DataType)>,
+}
+
+impl<'a> RowReader<'a> {
+    pub(super) fn new(view: &'a FeatureView) -> RowReader<'a> {
+        let renamed =
+            |name: &str| view.source.rename.iter().find(|(_, own)| *own == name).map(|(column, _)| column.as_str());
+        let mut columns: Vec<(&str, Option<&str>, &DataType)> = Vec::new();
+        let keys = view.join_keys.iter().chain(&view.event_id).map(|(name, dtype)| (name.as_str(), dtype));
+        for (name, dtype) in keys.chain(view.features.iter().map(|feature| (feature.name.as_str(), &feature.dtype))) {
+            if columns.iter().all(|(known, ..)| *known != name) {
+                columns.push((name, renamed(name), dtype));
+            }
+        }
+        RowReader { view, columns }
+    }
+
+    /// The row at a position; `cell` gives its value in a column, by the column's name. What is not given is null.
+    ///
+    /// # Errors
+    /// It has no event time; a value is none of its column's type.
+    pub(super) fn read<'j>(&self, at: usize, cell: impl Fn(&str) -> Option<&'j Json>) -> Result<Row> {
+        let place = |name: &str| format!("{name}: row {at}");
+        let instant = |name: &str| match cell(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(json) => match value(&DataType::Timestamp, json).map_err(|error| error.at(place(name)))? {
+                Value::Timestamp(micros) => Ok(Some(Timestamp(micros))),
+                _ => Ok(None),
+            },
+        };
+        let mut row = Row::new();
+        match &self.view.source.event_timestamp {
+            EventTime::Constant(micros) => row = row.at(Timestamp(*micros)),
+            EventTime::Column(name) => {
+                let found = instant(name)?;
+                row = row.at(found.ok_or_else(|| {
+                    Error::invalid("a row needs the time when it was true")
+                        .at(place(name))
+                        .remedy(format!("give it as {name}"))
+                })?);
+            }
+        }
+        if let Some(name) = &self.view.source.created_timestamp
+            && let Some(created) = instant(name)?
+        {
+            row = row.created(created);
+        }
+        for (name, renamed, dtype) in &self.columns {
+            let json = cell(name).or_else(|| cell((*renamed)?));
+            let value = json.map_or(Ok(Value::Null), |json| value(dtype, json));
+            row = row.set(*name, value.map_err(|error| error.at(place(name)))?);
+        }
+        match cell(DELETED_COLUMN) {
+            None | Some(Json::Null | Json::Bool(false)) => Ok(row),
+            Some(Json::Bool(true)) => Ok(row.deleted()),
+            Some(other) => Err(Error::invalid(format!("is true or false, not {other}")).at(place(DELETED_COLUMN))),
+        }
+    }
+
+    /// Whether a column of this name says something of a row.
+    fn knows(&self, name: &str) -> bool {
+        let source = &self.view.source;
+        let is_time = match &source.event_timestamp {
+            EventTime::Column(column) => column == name,
+            EventTime::Constant(_) => false,
+        };
+        is_time
+            || name == DELETED_COLUMN
+            || source.created_timestamp.as_deref() == Some(name)
+            || self.columns.iter().any(|(known, renamed, _)| *known == name || *renamed == Some(name))
+    }
+}
+
+/// Rows that are objects, and the names in them that the view does not know.
+///
+/// # Errors
+/// One is no object; those of [`RowReader::read`].
+pub(super) fn rows_of_objects(view: &FeatureView, objects: &[Json]) -> Result<(Vec<Row>, Vec<String>)> {
+    let reader = RowReader::new(view);
+    let mut ignored: BTreeSet<&str> = BTreeSet::new();
+    let mut rows = Vec::with_capacity(objects.len());
+    for (at, object) in objects.iter().enumerate() {
+        let Json::Object(cells) = object else {
+            return Err(Error::invalid("a row is an object of its columns").at(format!("row {at}")));
+        };
+        ignored.extend(cells.keys().map(String::as_str).filter(|name| !reader.knows(name)));
+        rows.push(reader.read(at, |name| cells.get(name))?);
+    }
+    Ok((rows, ignored.into_iter().map(str::to_owned).collect()))
+}
+
+fn value(dtype: &DataType, json: &Json) -> Result<Value> {
+    match (dtype, json) {
+        // As join keys of a request may be.
+        (DataType::Int32 | DataType::Int64 | DataType::Bool, Json::String(text)) => parse_value(dtype, text),
+        (_, json) => from_json(dtype, json),
+    }
+}
