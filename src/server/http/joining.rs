@@ -103,7 +103,7 @@ fn answer(
     let known_at_seq = written.map_err(|error| spool.problem(error))?;
     let mut body = FileBody::new(spool, &answer)?;
     if media == Media::Json {
-        body = body.as_array(format!("{{\"known_at_seq\":{known_at_seq},\"rows\":[").into_bytes(), b"]}\n");
+        body = body.into_array(format!("{{\"known_at_seq\":{known_at_seq},\"rows\":[").into_bytes(), b"]}\n");
     }
     let mut response = ([(header::CONTENT_TYPE, media.name())], Body::new(body)).into_response();
     response.headers_mut().insert(KNOWN_AT_SEQ, HeaderValue::from(known_at_seq));

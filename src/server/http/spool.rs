@@ -180,7 +180,7 @@ impl FileBody {
     }
 
     /// A file of JSON Lines as an array, between `head` and `tail`.
-    pub(super) fn as_array(mut self, head: Vec<u8>, tail: &'static [u8]) -> FileBody {
+    pub(super) fn into_array(mut self, head: Vec<u8>, tail: &'static [u8]) -> FileBody {
         self.array = Some(Array { head, tail });
         self
     }
