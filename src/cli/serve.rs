@@ -86,12 +86,20 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
             }
         }
     });
+    let http = http.map(|server| {
+        let stop = stop.clone();
+        std::thread::spawn(move || {
+            server.wait();
+            stop();
+        })
+    });
     if let Some(server) = redis {
         server.wait();
         stop();
     }
-    if let Some(server) = http {
-        server.wait();
+    if let Some(http) = http {
+        // It only waited.
+        let _ = http.join();
     }
     handle.close();
     // It only waited for a signal.

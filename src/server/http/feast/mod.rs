@@ -4,9 +4,11 @@
 //! they were asked for; a value that is older than its view's TTL is `OUTSIDE_MAX_AGE` and null, an entity without a row `NOT_FOUND`.
 
 mod frame;
+mod keys;
 mod online;
 mod refusal;
 mod request;
+mod select;
 mod write;
 
 pub(super) use online::{get_online_features, health};
