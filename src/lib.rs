@@ -61,6 +61,7 @@ pub mod error;
 pub mod exchange;
 pub mod format;
 pub mod head;
+pub mod histogram;
 pub mod history;
 mod huge_pages;
 pub mod identity;

@@ -367,6 +367,12 @@ pub struct Serve {
     /// Where to speak HTTP.
     #[arg(long, value_name = "ADDR")]
     pub http: Option<std::net::SocketAddr>,
+    /// Over HTTP, sources of views are imported from below this folder alone. [default: the project's]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub import_folder: Option<PathBuf>,
+    /// Over HTTP, most requests of a key a second; 0 for any number.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub requests_per_second: u32,
     /// Print `redis ADDR` and `http ADDR` on standard output when they are ready.
     #[arg(long)]
     pub print_address: bool,

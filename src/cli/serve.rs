@@ -1,13 +1,14 @@
 //! `asof serve`: the store's features and keys for other programs, until it is told to stop.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::args::Serve;
-use super::context::Context;
+use super::context::{Context, DEFINITIONS_FILE};
 use super::failure::Failure;
 use crate::server::auth::{Authenticator, KeyRing};
 use crate::server::http::{HttpOptions, HttpServer, RunningHttp};
@@ -20,6 +21,7 @@ const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 
 pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     let project = context.project()?;
+    let folder = project.path(Path::new("."));
     let durability = project.definitions.store.durability.unwrap_or_default();
     let (redis, http) = match (args.redis, args.http) {
         (None, None) => (Some(REDIS), Some(HTTP)),
@@ -55,8 +57,18 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
             let project = project.definitions.project.clone();
             let connections_beside = if redis.is_some() { ServerOptions::default().clients_max } else { 0 };
             let tls = tls.clone();
-            let options =
-                HttpOptions { address, project, authenticator, tls, connections_beside, ..HttpOptions::default() };
+            let options = HttpOptions {
+                address,
+                project,
+                authenticator,
+                tls,
+                connections_beside,
+                managed_by: Some(DEFINITIONS_FILE.to_owned()),
+                requests_per_second: args.requests_per_second,
+                import_folder: Some(args.import_folder.clone().unwrap_or_else(|| folder.clone())),
+                source_folder: folder,
+                ..HttpOptions::default()
+            };
             Some(HttpServer::start(store.clone(), options)?)
         }
         None => None,

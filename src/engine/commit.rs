@@ -5,6 +5,7 @@
 //! queued, and the others find their answer when they get it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::core::{Core, Engine, lock};
 use crate::error::{Error, Result};
@@ -162,6 +163,7 @@ impl Engine {
     /// Commits a group; the number of its first row.
     fn commit_group(&self, core: &mut Core, group: &mut [(Arc<Pending>, Batch)], bytes: usize) -> Result<u64> {
         core.check_sound()?;
+        let began = Instant::now();
         let rows: u64 = group.iter().map(|(_, batch)| u64::from(batch.frame.row_count())).sum();
         let first_seq = core.next_seq;
         core.log.make_room(bytes, first_seq, first_seq + rows)?;
@@ -169,8 +171,9 @@ impl Engine {
         let ingested_at = self.stamp(core);
         // The log takes nothing more then, and the next open tells how much of it there is.
         let committed = self.commit_stamped(core, group, ingested_at);
-        if committed.is_err() {
-            self.settle(core, false);
+        match committed {
+            Ok(()) => self.commit_times.observe(began.elapsed()),
+            Err(_) => self.settle(core, false),
         }
         committed.map(|()| first_seq)
     }

@@ -16,6 +16,7 @@ use super::tables::Tables;
 use crate::error::{Error, ErrorKind, LOOK_FIRST, Result};
 use crate::format::log::LogPosition;
 use crate::head::{HeadState, UNSETTLED};
+use crate::histogram::{Counts, Histogram};
 use crate::history::StagingBudget;
 use crate::lock::WriterLock;
 use crate::log::LogWriter;
@@ -66,6 +67,8 @@ pub struct Engine {
     pub(super) merging: Mutex<()>,
     /// What the imports that are under way may hold in memory together.
     pub(super) import_budget: Mutex<Weak<StagingBudget>>,
+    /// How long commits took, a group counted once: writing it into the log, and syncing it where that is done before it is answered.
+    pub(super) commit_times: Histogram,
     /// Reads hold it too. Until this is dropped something of the store may write, as an import that cleans up behind it.
     pub(super) _lock: Arc<WriterLock>,
 }
@@ -129,6 +132,20 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
+    /// Whether a write could be taken now.
+    ///
+    /// # Errors
+    /// As [`Core::check_sound`].
+    pub fn check_writable(&self) -> Result<()> {
+        self.lock_core().check_sound()
+    }
+
+    /// How long the commits of this process took, a group counted once: writing it into the log, and syncing it where that is done before
+    /// it is answered.
+    pub fn commit_times(&self) -> Counts {
+        self.commit_times.read()
+    }
+
     /// The core. After a panic in the middle of a change nobody knows how far it went: no more are made then.
     pub(super) fn lock_core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(|poisoned| {

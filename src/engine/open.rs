@@ -14,6 +14,7 @@ use super::tables::{Tables, remove_unwritable_tables, retire_tables};
 use crate::disk::{Disk, MapAccess, OpenMode};
 use crate::error::{Error, RESTORE_STORE, Result};
 use crate::head::{Head, HeadState, Trust};
+use crate::histogram::Histogram;
 use crate::identity::{self, Identity};
 use crate::lock::{Holder, OpenerLock};
 use crate::log::recover;
@@ -173,6 +174,7 @@ impl Engine {
             sealing: Mutex::default(),
             merging: Mutex::default(),
             import_budget: Mutex::default(),
+            commit_times: Histogram::default(),
             _lock: lock,
         };
         let are_told = engine.open_tables(last_seq)?;

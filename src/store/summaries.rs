@@ -4,6 +4,7 @@ use super::Store;
 use crate::definition::Definitions;
 use crate::engine::summary::{EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, StoreSummary, ViewSummary};
 use crate::error::Result;
+use crate::histogram::Counts;
 
 impl Store {
     /// The feature views in force, by name and version: what they are, what they hold, how fresh it is.
@@ -115,5 +116,22 @@ impl Store {
     pub(crate) fn view_definitions(&self) -> Result<Vec<crate::definition::FeatureView>> {
         let definitions = self.reads.sight()?.picture.state.definitions_at(None);
         Ok(definitions.views().map(|view| view.definition.clone()).collect())
+    }
+
+    /// How long commits of this process took, a group counted once: writing it into the log, and syncing it where that is done before
+    /// it is answered.
+    ///
+    /// # Errors
+    /// `Refused`: this process does not write. `Poisoned`: the store was closed.
+    pub fn commit_times(&self) -> Result<Counts> {
+        Ok(self.engine()?.commit_times())
+    }
+
+    /// Whether a write could be taken now. It waits for a commit that is under way.
+    ///
+    /// # Errors
+    /// `Refused`: this process does not write. `Poisoned`: the store was closed, or an earlier write failed for good.
+    pub fn check_writable(&self) -> Result<()> {
+        self.engine()?.check_writable()
     }
 }

@@ -10,7 +10,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -36,7 +36,6 @@ pub(super) async fn serve(
     router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(shared.options.connections_max));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -51,7 +50,7 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
             // In TLS nothing can be said to whoever has not been greeted.
             if shared.options.tls.is_none() {
                 tokio::spawn(refuse(socket));

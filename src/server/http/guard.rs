@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::ask::Ask;
+use super::metrics::RouteRequests;
 use super::problem::Problem;
 use super::shared::Shared;
 use crate::api_key::Scope;
@@ -21,32 +23,56 @@ use crate::store::Resolution;
 /// As whom a key is shown that names nobody.
 const ANYBODY: &[u8] = b"default";
 
-/// Lets a request through whose key has the scope; what it may do goes with it.
-pub(super) async fn admit(
-    State((shared, scope)): State<(Arc<Shared>, Scope)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// What a route is about.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    pub shared: Arc<Shared>,
+    /// What it takes; `None`: it is open to everybody.
+    pub scope: Option<Scope>,
+    pub requests: Arc<RouteRequests>,
+}
+
+/// Lets a request through whose key has the scope; what it may do goes with it. Each is counted, with the time that it took.
+pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let response = match gate.scope.map(|scope| granted(&gate.shared, scope, &request)) {
+        Some(Err(problem)) => {
+            let is_unknown = problem.status == StatusCode::UNAUTHORIZED;
+            let mut response = problem.into_response();
+            if is_unknown {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+        Some(Ok(grant)) => {
+            request.extensions_mut().insert(grant);
+            next.run(request).await
+        }
+        None => next.run(request).await,
+    };
+    gate.requests.observe(response.status().as_u16(), began.elapsed());
+    response
+}
+
+/// What the key of a request may do, if it has the scope.
+fn granted(shared: &Shared, scope: Scope, request: &Request) -> Result<Arc<Grant>, Problem> {
     let authenticator = &shared.options.authenticator;
-    if !authenticator.is_required() && shared.options.address.ip().is_loopback() && is_of_another_site(&request) {
+    if !authenticator.is_required() && shared.options.address.ip().is_loopback() && is_of_another_site(request) {
         let why = "a page of another site gets nothing from a server that asks for no key (asof key create makes one)";
-        return Problem::new(StatusCode::FORBIDDEN, why).into_response();
+        return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
-    let grant = match shown(&request) {
+    let grant = match shown(request) {
         Some(key) if authenticator.is_required() => authenticator.admit(ANYBODY, key),
         _ => authenticator.unasked(),
     };
-    let Some(grant) = grant else {
+    let grant = grant.ok_or_else(|| {
         let why = "show a key of this store: Authorization: Bearer KEY (asof key create makes one)";
-        let mut response = Problem::new(StatusCode::UNAUTHORIZED, why).into_response();
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        return response;
-    };
-    if !grant.access.has(scope) {
-        return not_permitted(&grant, scope, "").into_response();
+        Problem::new(StatusCode::UNAUTHORIZED, why)
+    })?;
+    if let Some(Err(wait)) = grant.key.as_deref().map(|key| shared.rates.take(key)) {
+        return Err(Problem::too_many(&grant.name, wait));
     }
-    request.extensions_mut().insert(grant);
-    next.run(request).await
+    if grant.access.has(scope) { Ok(grant) } else { Err(not_permitted(&grant, scope, "")) }
 }
 
 /// The key in `Authorization: Bearer KEY`.

@@ -23,6 +23,9 @@ pub struct HttpOptions {
     pub connections_max: usize,
     /// Connections of another server of this process, which takes its descriptors from the same limit.
     pub connections_beside: usize,
+    /// Most requests of a key a second, on an average; one that was idle makes those of a second at once. 0 for any number. Where no key is
+    /// asked for nobody is limited.
+    pub requests_per_second: u32,
     /// A connection is closed whose TLS greeting, or whose request up to the end of its headers, takes longer, or that asks nothing for
     /// so long.
     pub head_time: Duration,
@@ -30,6 +33,12 @@ pub struct HttpOptions {
     pub body_time: Duration,
     /// A connection that takes nothing of what it was answered is closed after that.
     pub stall_time: Duration,
+    /// The file that has the store's definitions: then a request registers none.
+    pub managed_by: Option<String>,
+    /// What paths of views' sources are relative to.
+    pub source_folder: PathBuf,
+    /// The folder below which a source lies that a request has imported; none is without it.
+    pub import_folder: Option<PathBuf>,
     /// Most bytes of a body that is held in memory, as JSON is; one that is longer is answered 413.
     pub body_bytes_max: usize,
     /// Most bytes of a body that goes through a file: a spine as Parquet, Arrow, CSV or JSON Lines.
@@ -53,11 +62,15 @@ impl Default for HttpOptions {
             head_time: Duration::from_secs(30),
             body_time: Duration::from_secs(60),
             stall_time: Duration::from_secs(30),
+            managed_by: None,
+            source_folder: PathBuf::new(),
+            import_folder: None,
             body_bytes_max: 16 << 20,
             stream_bytes_max: 4 << 30,
             stream_time: Duration::from_secs(600),
             spools_max: 16,
             connections_beside: 0,
+            requests_per_second: 10_000,
             spool_folder: std::env::temp_dir(),
         }
     }

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::metrics::ServedColumns;
+use super::shared::Shared;
 use crate::engine::get::GetOptions;
 use crate::engine::online::OnlineHandle;
 use crate::error::Error;
 use crate::request::Features;
-use crate::store::{Resolution, Store};
+use crate::store::Resolution;
 
 /// Requests of so many kinds are kept; with one more, all are forgotten.
 const KINDS_MAX: usize = 1_024;
@@ -29,6 +31,8 @@ struct Held {
 pub(super) struct Prepared {
     pub handle: OnlineHandle,
     pub asked: Resolution,
+    /// Where its answers are counted.
+    pub served: ServedColumns,
 }
 
 impl Pool {
@@ -38,7 +42,7 @@ impl Pool {
     /// The features are not there, or `check` refuses them. Neither is kept.
     pub(super) fn with<T, E: From<Error>>(
         &self,
-        store: &Store,
+        shared: &Shared,
         (revision, kind): (u64, &str),
         features: impl FnOnce() -> Features,
         check: impl FnOnce(&Resolution) -> Result<(), E>,
@@ -57,9 +61,10 @@ impl Pool {
                 prepared
             }
             None => {
+                let store = &shared.store;
                 let asked = store.resolve(&features(), &GetOptions::default())?;
                 check(&asked)?;
-                Prepared { handle: store.online(&asked.features)?, asked }
+                Prepared { handle: store.online(&asked.features)?, served: shared.served.columns(&asked), asked }
             }
         };
         let done = read(&mut prepared);

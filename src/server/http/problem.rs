@@ -1,5 +1,7 @@
 //! Errors in asof's own form: `{"detail": "what; where; what to do", "kind": "invalid"}`.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -13,12 +15,14 @@ pub(super) struct Problem {
     pub status: StatusCode,
     pub kind: Option<&'static str>,
     pub detail: String,
+    /// In so many seconds it may be tried again.
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
     /// As the framework beneath Feast says it: without a kind.
     pub(super) fn bare(status: StatusCode, detail: &str) -> Problem {
-        Problem { status, kind: None, detail: detail.to_owned() }
+        Problem { status, kind: None, detail: detail.to_owned(), retry_after: None }
     }
 
     /// What HTTP itself has a word for: no key, too long.
@@ -34,7 +38,16 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             _ => "internal",
         };
-        Problem { status, kind: Some(kind), detail: detail.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Problem { status, kind: Some(kind), detail: detail.into(), retry_after }
+    }
+
+    /// A key asked more often than it may.
+    pub(super) fn too_many(key: &str, wait: Duration) -> Problem {
+        let detail = format!("the key {key} asks more often than it may; ask again in {wait:.1?}");
+        // To the full second, as the header has it.
+        let retry_after = Some(wait.as_secs() + 1);
+        Problem { status: StatusCode::TOO_MANY_REQUESTS, kind: Some("too_many"), detail, retry_after }
     }
 
     /// There is no time left.
@@ -73,7 +86,7 @@ impl From<Error> for Problem {
             ErrorKind::NewerFormat => "newer_format",
             ErrorKind::Io => "io",
         };
-        Problem { status: status_of(error.kind()), kind: Some(kind), detail: error.to_string() }
+        Problem { status: status_of(error.kind()), kind: Some(kind), detail: error.to_string(), retry_after: None }
     }
 }
 
@@ -97,8 +110,8 @@ impl IntoResponse for Problem {
         };
         let mut response =
             (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -3,6 +3,7 @@
 use super::ask::Ask;
 use super::entities::check_values;
 use super::guard;
+use super::metrics::ServedColumns;
 use super::problem::Problem;
 use super::shared::Shared;
 use crate::engine::get::{Entity, FeatureValue, GetOptions};
@@ -61,7 +62,7 @@ impl AnswerRow<'_> {
 /// Where answers come from.
 #[derive(Debug)]
 enum Source<'a> {
-    Now(&'a mut OnlineHandle),
+    Now(&'a mut OnlineHandle, &'a ServedColumns),
     Then(&'a GetOptions),
 }
 
@@ -88,10 +89,13 @@ impl Reading<'_> {
     pub(super) fn each(self, entities: &[Entity<'_>], mut visit: impl FnMut(usize, AnswerRow<'_>)) -> Result<Moment> {
         check_values(entities.len(), self.asked.columns.len())?;
         match self.source {
-            Source::Now(handle) => {
+            Source::Now(handle, served) => {
                 let keys: Vec<EntityKey> = entities.iter().map(|entity| handle.key(entity)).collect::<Result<_>>()?;
                 let now = self.store.now();
-                let seq = handle.get_batch(&keys, now, |at, row| visit(at, AnswerRow::Now(row)))?;
+                let seq = handle.get_batch(&keys, now, |at, row| {
+                    served.count(row);
+                    visit(at, AnswerRow::Now(row));
+                })?;
                 Ok(Moment { at: now, seq })
             }
             Source::Then(options) => {
@@ -120,11 +124,17 @@ impl Shared {
             let kind = (store.definitions_revision()?, &*ask.kind());
             let check = |resolved: &Resolution| guard::check_resolved(grant, resolved);
             return self.pool.with(
-                store,
+                self,
                 kind,
                 || ask.features.clone(),
                 check,
-                |prepared| read(Reading { asked: &prepared.asked, store, source: Source::Now(&mut prepared.handle) }),
+                |prepared| {
+                    read(Reading {
+                        asked: &prepared.asked,
+                        store,
+                        source: Source::Now(&mut prepared.handle, &prepared.served),
+                    })
+                },
             )?;
         }
         let asked = store.resolve(&ask.features, &ask.options)?;

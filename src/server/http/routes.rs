@@ -6,9 +6,13 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
 
 use super::feast;
-use super::guard;
+use super::guard::{self, Gate};
+use super::health::{health, ready};
+use super::metrics::metrics;
 use super::own;
 use super::platform;
 use super::problem::Problem;
@@ -20,12 +24,17 @@ type Route = (&'static str, Option<Scope>, MethodRouter<Arc<Shared>>);
 
 fn table() -> Vec<Route> {
     vec![
-        ("/health", None, get(feast::health)),
+        ("/health", None, get(health)),
+        ("/ready", None, get(ready)),
+        ("/metrics", Some(Scope::Read), get(metrics)),
         ("/get-online-features", Some(Scope::Read), post(feast::get_online_features)),
         ("/push", Some(Scope::Write), post(feast::push)),
         ("/write-to-online-store", Some(Scope::Write), post(feast::write_to_online_store)),
+        ("/materialize", Some(Scope::Write), post(feast::materialize)),
+        ("/materialize-incremental", Some(Scope::Write), post(feast::materialize_incremental)),
         ("/get-features", Some(Scope::Read), post(platform::get_features)),
         ("/feature-views", Some(Scope::Read), get(own::views)),
+        ("/features", Some(Scope::Admin), post(platform::register)),
         ("/features/{name}", Some(Scope::Read), get(platform::feature)),
         ("/features/{name}/lineage", Some(Scope::Read), get(platform::lineage)),
         ("/features/online/{entity_id}", Some(Scope::Read), get(platform::online)),
@@ -48,15 +57,17 @@ fn table() -> Vec<Route> {
 pub(super) fn router(shared: &Arc<Shared>) -> Router {
     let mut router = Router::new();
     for (path, scope, mut methods) in table() {
-        if let Some(scope) = scope {
-            methods = methods.layer(from_fn_with_state((Arc::clone(shared), scope), guard::admit));
-        }
+        let gate = Gate { shared: Arc::clone(shared), scope, requests: shared.requests.of_route(path) };
+        methods = methods.layer(from_fn_with_state(gate, guard::admit));
         router = router.route(path, methods);
     }
     router
         .fallback(|| async { Problem::bare(StatusCode::NOT_FOUND, "Not Found") })
         .method_not_allowed_fallback(|| async { Problem::bare(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .with_state(Arc::clone(shared))
+        // Bounds are those of what comes out of a body, however short it is on its way.
+        .layer(RequestDecompressionLayer::new())
+        .layer(CompressionLayer::new())
 }
 
 /// The scope that each path takes.

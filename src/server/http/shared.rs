@@ -9,9 +9,11 @@ use axum::http::StatusCode;
 use tokio::sync::Semaphore;
 
 use super::body;
+use super::metrics::{Requests, Served};
 use super::options::HttpOptions;
 use super::prepared::Pool;
 use super::problem::Problem;
+use super::rates::Rates;
 use super::registered::Registered;
 use crate::error::Result;
 use crate::server::auth::Grant;
@@ -22,6 +24,14 @@ pub(super) struct Shared {
     pub store: Store,
     pub options: HttpOptions,
     pub pool: Pool,
+    /// How many requests each key may make.
+    pub rates: Rates,
+    /// Requests of each route.
+    pub requests: Requests,
+    /// Feature values of each view.
+    pub served: Served,
+    /// Places for connections.
+    pub places: Arc<Semaphore>,
     /// Places for requests that keep files.
     pub spools: Arc<Semaphore>,
     /// Turns of joins: more at a time than there are cores would not be done sooner.
@@ -34,6 +44,10 @@ impl Shared {
     pub(super) fn new(store: Store, options: HttpOptions) -> Shared {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Shared {
+            rates: Rates::new(options.requests_per_second),
+            requests: Requests::default(),
+            served: Served::default(),
+            places: Arc::new(Semaphore::new(options.connections_max)),
             spools: Arc::new(Semaphore::new(options.spools_max)),
             joins: Semaphore::new(cores),
             store,
@@ -42,6 +56,11 @@ impl Shared {
             is_stopping: AtomicBool::new(false),
             registered: Registered::default(),
         }
+    }
+
+    /// Connections that are open.
+    pub(super) fn connections(&self) -> usize {
+        self.options.connections_max.saturating_sub(self.places.available_permits())
     }
 
     /// The server stops: what takes long gives up.

@@ -5,11 +5,13 @@
 
 mod frame;
 mod keys;
+mod materialize;
 mod online;
 mod refusal;
 mod request;
 mod select;
 mod write;
 
-pub(super) use online::{get_online_features, health};
+pub(super) use materialize::{materialize, materialize_incremental};
+pub(super) use online::get_online_features;
 pub(super) use write::{push, write_to_online_store};

@@ -1,4 +1,4 @@
-//! `POST /get-online-features`, and `GET /health`.
+//! `POST /get-online-features`.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
 use super::keys::Keys;
@@ -25,11 +25,6 @@ use crate::server::http::registered::InForce;
 use crate::server::http::shared::Shared;
 use crate::store::Resolution;
 use crate::value::Value;
-
-/// Alive.
-pub(in crate::server::http) async fn health() -> StatusCode {
-    StatusCode::OK
-}
 
 /// Features of entities, now.
 pub(in crate::server::http) async fn get_online_features(
@@ -104,8 +99,8 @@ fn read_rows(
     wanted.dedup();
     // Each was looked at by name.
     let check = |_: &Resolution| Ok::<_, Refusal>(());
-    shared.pool.with(&shared.store, (in_force.revision, &kind), features, check, |prepared| {
-        let handle = &mut prepared.handle;
+    shared.pool.with(shared, (in_force.revision, &kind), features, check, |prepared| {
+        let (handle, served) = (&mut prepared.handle, &prepared.served);
         let entity = |at: usize| -> Vec<(&str, Value)> {
             let cells = wanted.iter().filter_map(|name| Some((*name, keys.column(name)?.get(at)?)));
             cells.map(|(name, cell)| (name, cell.value.clone())).collect()
@@ -113,6 +108,7 @@ fn read_rows(
         let keys = (0..keys.count).map(|at| handle.key(&entity(at)));
         let keys: Vec<EntityKey> = keys.collect::<crate::Result<_>>()?;
         handle.get_batch(&keys, shared.store.now(), |_, row| {
+            served.count(row);
             for (feature, &place) in places.iter().enumerate() {
                 columns[place].push_feature(row, feature);
             }

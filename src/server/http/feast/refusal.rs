@@ -10,7 +10,7 @@ use crate::server::http::problem::{Problem, status_of};
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Refusal {
+pub(in crate::server::http) struct Refusal {
     status: StatusCode,
     body: Json,
 }

@@ -79,6 +79,49 @@ pub(super) struct WriteRequest {
     pub df: Columns,
 }
 
+/// Whose sources are to be imported, over which span of time.
+#[derive(Debug, Deserialize)]
+pub(super) struct MaterializeRequest {
+    pub start_ts: Option<String>,
+    pub end_ts: Option<String>,
+    pub feature_views: Option<Vec<String>>,
+    #[serde(default)]
+    pub disable_event_timestamp: bool,
+}
+
+/// Reads the body of `/materialize`.
+///
+/// # Errors
+/// As [`online_request`].
+pub(super) fn materialize_request(body: &[u8]) -> Result<MaterializeRequest, Refusal> {
+    const FIELDS: [Field; 4] = [
+        Field { name: "start_ts", wanted: TEXT, is_required: false },
+        Field { name: "end_ts", wanted: TEXT, is_required: false },
+        Field { name: "feature_views", wanted: NAMES, is_required: false },
+        Field { name: "disable_event_timestamp", wanted: FLAG, is_required: false },
+    ];
+    read(body, &FIELDS)
+}
+
+/// Reads the body of `/materialize-incremental`.
+///
+/// # Errors
+/// As [`online_request`].
+pub(super) fn incremental_request(body: &[u8]) -> Result<MaterializeRequest, Refusal> {
+    const FIELDS: [Field; 2] = [
+        Field { name: "end_ts", wanted: TEXT, is_required: true },
+        Field { name: "feature_views", wanted: NAMES, is_required: false },
+    ];
+    let request: MaterializeRequest = read(body, &FIELDS)?;
+    match request.end_ts {
+        Some(_) => Ok(request),
+        None => {
+            let json = serde_json::from_slice(body).unwrap_or_default();
+            Err(Refusal::faults(vec![fault("missing", &["body", "end_ts"], "Field required", &json)]))
+        }
+    }
+}
+
 /// Reads the body of `/get-online-features`.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ mod batch;
 mod describe;
 mod get_features;
 mod online;
+mod register;
 mod request;
 mod row;
 
@@ -11,3 +12,4 @@ pub(super) use batch::batch;
 pub(super) use describe::{feature, lineage};
 pub(super) use get_features::get_features;
 pub(super) use online::online;
+pub(super) use register::register;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::{Answer, Peer, serve};
+use super::{Answer, HttpOptions, HttpServer, PATIENCE, Peer, options, serve};
 use crate::definition::{Definitions, FeatureService, FeatureView, Selection};
 use crate::store::{Row, Store, TemporaryStore};
 use crate::time::ManualClock;
@@ -16,7 +16,11 @@ use crate::{ApplyOptions, time::Timestamp};
 
 /// The store that Feast had: views and rows as far as the recorded answers tell of them.
 fn store() -> TemporaryStore {
-    let now: Timestamp = "2026-11-21T02:25:00Z".parse().unwrap();
+    store_at("2026-11-21T02:25:00Z")
+}
+
+fn store_at(now: &str) -> TemporaryStore {
+    let now: Timestamp = now.parse().unwrap();
     let store = Store::builder().background(false).clock(Arc::new(ManualClock::new(now))).temporary().unwrap();
     let float = DataType::Float64;
     let driver = |name: &str, push: &str| {
@@ -102,12 +106,14 @@ fn columns(answer: &Json) -> BTreeMap<String, Json> {
 const OF_FUNCTIONS: [&str; 2] = ["gof_odfv", "gof_odfv_missing_request_data"];
 
 /// Mistakes that are told as Feast tells them.
-const IN_THE_SAME_WORDS: [&str; 8] = [
+const IN_THE_SAME_WORDS: [&str; 10] = [
     "gof_bad_ref",
     "gof_collision",
     "gof_no_features",
     "gof_ragged",
     "gof_unknown_feature",
+    "materialize_bad_order",
+    "materialize_no_ts",
     "push_bad_to",
     "push_missing_col",
     "push_missing_ts",
@@ -138,7 +144,7 @@ fn recorded_requests_are_answered_as_they_were() {
         compare(name, &recorded, &answer);
         replayed += 1;
     }
-    assert_eq!(replayed, 44, "recordings");
+    assert_eq!(replayed, 52, "recordings");
 }
 
 fn compare(name: &str, recorded: &Json, answer: &Answer) {
@@ -209,4 +215,80 @@ fn features_come_in_the_order_of_the_request() {
     assert_eq!(answer["results"][3]["values"], json!(["c1", null]));
     // A null is there, an entity without a row is not.
     assert_eq!(answer["results"][4]["statuses"], json!(["PRESENT", "NOT_FOUND"]));
+}
+
+/// What Feast's own client sent, `RemoteOnlineStore` among it, and what it was answered.
+#[test]
+fn recorded_requests_of_the_remote_client_are_answered_as_they_were() {
+    let store = store_at("2026-11-21T02:26:00Z");
+    let bob =
+        Row::new().at("2026-11-21T00:00:00Z".parse().unwrap()).set("driver_id", 1002_i64).set("customer_id", "bob");
+    store.write_rows("pair_stats", [bob.set("trips", 5_i64).set("last_fare", Value::Null)]).unwrap();
+    let server = serve(&store);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/http/tests/feast_remote");
+    let mut names: Vec<String> = std::fs::read_dir(folder.clone())
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    // What was written is read afterwards.
+    names.sort_unstable_by_key(|name| (name.ends_with("_get"), name.clone()));
+    assert_eq!(names.len(), 17, "recordings");
+    for name in names {
+        let recorded = std::fs::read(folder.join(format!("{name}.json"))).unwrap();
+        let mut recorded: Json = serde_json::from_slice(&recorded).unwrap();
+        let fields = recorded.as_object_mut().unwrap();
+        let response = fields.remove("resp").unwrap();
+        fields.insert("response".to_owned(), response);
+        let (method, path) = (recorded["method"].as_str().unwrap(), recorded["path"].as_str().unwrap());
+        let answer = Peer::new(&server).ask(method, path, "", &recorded["req"].to_string());
+        compare(&name, &recorded, &answer);
+    }
+}
+
+/// What a source has gained since is there once it was asked for.
+#[test]
+fn sources_of_views_are_imported_as_far_as_they_are_new() {
+    let store = Store::builder().background(false).temporary().unwrap();
+    let folder = store.path().with_file_name("data");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut view = FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
+    view.source.path = Some("weather.csv".into());
+    let pushed = FeatureView::new("pushed").entity("airport").feature("x", DataType::Int64);
+    let mut outside = FeatureView::new("outside").entity("airport").feature("x", DataType::Int64);
+    outside.source.path = Some("../outside.csv".into());
+    let definitions = Definitions::new("fsx").entity("airport", [("origin", DataType::String)]);
+    store.apply(&definitions.view(view).view(pushed).view(outside), ApplyOptions::default()).unwrap();
+    std::fs::write(store.path().with_file_name("outside.csv"), "origin,event_timestamp,x\nJFK,2013-01-01,1\n").unwrap();
+    let file = folder.join("weather.csv");
+    let mut text = "origin,event_timestamp,temp\nJFK,2013-01-01,39\n".to_owned();
+    std::fs::write(&file, &text).unwrap();
+    let options = HttpOptions { source_folder: folder.clone(), import_folder: Some(folder), ..options() };
+    let server = HttpServer::start((*store).clone(), options).unwrap();
+    let mut peer = Peer::new(&server);
+    let rows = || store.summary().unwrap().rows;
+    let of_all = json!({ "end_ts": "2026-01-01T00:00:00", "feature_views": ["weather", "pushed"] });
+    for (more, wanted) in [("", 1), ("", 1), ("LGA,2013-01-01,40\n", 2)] {
+        text.push_str(more);
+        std::fs::write(&file, &text).unwrap();
+        let answer = peer.post("/materialize-incremental", &of_all);
+        assert_eq!((answer.status, answer.json()), (200, Json::Null), "{answer:?}");
+        assert_eq!(rows(), wanted);
+    }
+    text.push_str("EWR,2013-01-01,41\n");
+    std::fs::write(&file, &text).unwrap();
+    let body = json!({ "start_ts": "2013-01-01", "end_ts": "2026-01-01", "feature_views": ["weather"] });
+    let answer = peer.post("/materialize?async=true", &body);
+    assert_eq!((answer.status, answer.json()), (202, json!({ "status": "accepted", "feature_views": ["weather"] })));
+    let asked = std::time::Instant::now();
+    while rows() < 3 {
+        assert!(asked.elapsed() < PATIENCE, "it is imported though nobody waits");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let answer =
+        peer.post("/materialize-incremental", &json!({ "end_ts": "2026-01-01", "feature_views": ["outside"] }));
+    assert_eq!(answer.status, 409, "{answer:?}");
+    std::fs::remove_file(&file).unwrap();
+    let answer = peer.post("/materialize-incremental", &of_all);
+    assert_eq!(answer.status, 404, "{answer:?}");
+    assert_eq!(rows(), 3);
 }

@@ -74,6 +74,8 @@ fn requests() -> Vec<(&'static str, &'static str, String, Json)> {
     let spine = json!([{ "id": 1, "event_timestamp": "2026-01-01T00:00:00Z" }]);
     vec![
         ("/health", "GET", "/health".to_owned(), Json::Null),
+        ("/ready", "GET", "/ready".to_owned(), Json::Null),
+        ("/metrics", "GET", "/metrics".to_owned(), Json::Null),
         (
             "/get-online-features",
             "POST",
@@ -88,12 +90,25 @@ fn requests() -> Vec<(&'static str, &'static str, String, Json)> {
             json!({ "feature_view_name": "a", "df": df }),
         ),
         (
+            "/materialize",
+            "POST",
+            "/materialize".to_owned(),
+            json!({ "disable_event_timestamp": true, "feature_views": ["a"] }),
+        ),
+        (
+            "/materialize-incremental",
+            "POST",
+            "/materialize-incremental".to_owned(),
+            json!({ "end_ts": "2026-01-01T00:00:00", "feature_views": ["a"] }),
+        ),
+        (
             "/get-features",
             "POST",
             "/get-features".to_owned(),
             json!({ "feature_refs": ["a:x"], "entity_rows": [{ "id": 1 }] }),
         ),
         ("/feature-views", "GET", "/feature-views".to_owned(), Json::Null),
+        ("/features", "POST", "/features".to_owned(), json!({ "views": {} })),
         ("/features/{name}", "GET", "/features/a:x".to_owned(), Json::Null),
         ("/features/{name}/lineage", "GET", "/features/a:x/lineage".to_owned(), Json::Null),
         ("/features/online/{entity_id}", "GET", "/features/online/1?service=of_a".to_owned(), Json::Null),
@@ -156,7 +171,7 @@ fn every_route_opens_to_its_scope_and_view_and_to_nobody_else() {
         for (of, view, key) in &keys {
             let answer = ask_as(&server, key, method, path, body);
             let has_scope = *of == scope || *of == Scope::Admin;
-            let is_of_all = ["/v1/stats", "/v1/snapshots"].contains(&route);
+            let is_of_all = ["/metrics", "/v1/stats", "/v1/snapshots"].contains(&route);
             let opens = has_scope && (view.is_empty() || LISTS.contains(&route) || (*view == "a" && !is_of_all));
             let place = format!("{path} to {} of {view:?}: {answer:?}", of.name());
             assert_eq!(answer.status, if opens { 200 } else { 403 }, "{place}");
@@ -277,4 +292,20 @@ fn pages_of_other_sites_get_nothing_from_a_server_that_asks_for_no_key() {
         200,
         "who shows a key may be anywhere"
     );
+}
+
+#[test]
+fn a_key_that_asks_too_often_is_told_when_to_ask_again() {
+    let store = Store::builder().background(false).temporary().unwrap();
+    let keys = Arc::new(KeyRing::new(store.key_records().unwrap()));
+    let options = HttpOptions { authenticator: Authenticator::Keys(keys), requests_per_second: 1, ..options() };
+    let server = HttpServer::start((*store).clone(), options).unwrap();
+    let ask = |key: &str| ask_as(&server, key, "GET", "/v1/views", &Json::Null);
+    assert!((0..10).all(|_| ask("").status == 200), "who needs no key is not limited");
+    let [one, two] =
+        ["one", "two"].map(|name| store.create_key(name, &[Scope::Read], &[]).unwrap().0.text().to_owned());
+    assert_eq!(ask(&one).status, 200);
+    let answer = ask(&one);
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{answer:?}");
+    assert_eq!(ask(&two).status, 200, "each has its own");
 }

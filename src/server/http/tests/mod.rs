@@ -1,8 +1,10 @@
 //! The server as its peers see it: requests as they are written, answers as they come.
 
 mod connections;
+mod encoding;
 mod feast;
 mod keys;
+mod operations;
 mod own;
 mod platform;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::own::store;
-use super::{Peer, serve};
+use super::{HttpOptions, HttpServer, Peer, options, serve};
 
 #[test]
 fn rows_of_features_come_with_their_entities() {
@@ -106,4 +106,33 @@ fn a_feature_is_described_and_traced() {
         assert!(answer["detail"].as_str().unwrap().contains(says), "{name}: {answer}");
     }
     assert_eq!(ask(&mut peer, "/feature-views").1, ask(&mut peer, "/v1/views").1);
+}
+
+#[test]
+fn features_are_registered_where_no_file_has_the_definitions() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let body = json!({
+        "entities": { "plane": { "join_keys": { "tailnum": "string" } } },
+        "views": { "plane": { "entities": ["plane"], "features": { "seats": "int32" } } },
+    });
+    let answer = peer.post("/features", &body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.json()["items"].as_array().unwrap().len() >= 2, "{answer:?}");
+    assert_eq!(ask(&mut peer, "/features/seats").1["view"], "plane");
+    assert_eq!(ask(&mut peer, "/features/note").0, 200, "what was there is there");
+    let row = json!([{ "tailnum": "N1", "event_timestamp": "2013-01-01", "seats": 55 }]);
+    assert_eq!(peer.post("/v1/write/plane", &row).status, 200);
+    assert_eq!(ask(&mut peer, "/features/online/N1?features=plane:seats").1["features"], json!({ "seats": 55 }));
+    let retyped = json!({ "views": { "plane": { "entities": ["plane"], "features": { "seats": "string" } } } });
+    let answer = peer.post("/features", &retyped);
+    assert!(answer.status == 400 || answer.status == 409, "{answer:?}");
+    assert_eq!(ask(&mut peer, "/features/seats").1["feature"]["dtype"], "int32");
+
+    let options = HttpOptions { managed_by: Some("asof.toml".to_owned()), ..options() };
+    let managed = HttpServer::start((*store).clone(), options).unwrap();
+    let answer = Peer::new(&managed).post("/features", &body);
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert!(answer.json()["detail"].as_str().unwrap().contains("asof.toml"));
 }

@@ -1,0 +1,75 @@
+//! How many feature values were asked for of each view, and how many of them were not there.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::online::OnlineRow;
+use crate::join::pick::Status;
+use crate::store::Resolution;
+
+/// Values of one view that were answered as of now.
+#[derive(Debug, Default)]
+pub(super) struct OfView {
+    asked: AtomicU64,
+    missing: AtomicU64,
+}
+
+/// Values of each view, by its name.
+#[derive(Debug, Default)]
+pub(in crate::server::http) struct Served(Mutex<BTreeMap<String, Arc<OfView>>>);
+
+impl Served {
+    /// Where the columns of an answer are counted.
+    pub(in crate::server::http) fn columns(&self, asked: &Resolution) -> ServedColumns {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let views = asked.views.iter().map(|view| Arc::clone(all.entry(view.clone()).or_default())).collect();
+        // Each is among the views that are asked for.
+        let place = |name: &str| asked.views.iter().position(|view| view == name).unwrap_or_default();
+        ServedColumns { views, places: asked.columns.iter().map(|column| place(&column.view_name)).collect() }
+    }
+
+    /// View, values asked for, values that were not there.
+    pub(super) fn all(&self) -> Vec<(String, u64, u64)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        all.iter().map(|(view, of)| (view.clone(), count(&of.asked), count(&of.missing))).collect()
+    }
+}
+
+/// Where the columns of an answer are counted.
+#[derive(Debug)]
+pub(in crate::server::http) struct ServedColumns {
+    views: Vec<Arc<OfView>>,
+    /// For each column, its view's place among these.
+    places: Vec<usize>,
+}
+
+impl ServedColumns {
+    /// Counts one entity's values. What is null is there; what was never written, was deleted or is too old is not.
+    pub(in crate::server::http) fn count(&self, row: &OnlineRow<'_>) {
+        let mut missing_in_a_row = (0, 0, 0);
+        for (column, &place) in self.places.iter().enumerate() {
+            let is_missing = matches!(row.status(column).0, Status::NotFound | Status::OutsideMaxAge);
+            let (at, asked, missing) = &mut missing_in_a_row;
+            // Columns of a view mostly stand together: what is shared is added to once.
+            if *at != place {
+                self.add(*at, *asked, *missing);
+                (*at, *asked, *missing) = (place, 0, 0);
+            }
+            *asked += 1;
+            *missing += u64::from(is_missing);
+        }
+        let (at, asked, missing) = missing_in_a_row;
+        self.add(at, asked, missing);
+    }
+
+    fn add(&self, place: usize, asked: u64, missing: u64) {
+        if asked > 0 {
+            self.views[place].asked.fetch_add(asked, Ordering::Relaxed);
+        }
+        if missing > 0 {
+            self.views[place].missing.fetch_add(missing, Ordering::Relaxed);
+        }
+    }
+}
