@@ -2,9 +2,11 @@
 
 mod connections;
 mod feast;
+mod joins;
 mod keys;
 mod own;
 mod platform;
+mod writes;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
