@@ -3,10 +3,12 @@
 mod connections;
 mod encoding;
 mod feast;
+mod joins;
 mod keys;
 mod operations;
 mod own;
 mod platform;
+mod writes;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
