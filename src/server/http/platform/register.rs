@@ -32,7 +32,10 @@ pub(in crate::server::http) async fn register(
     }
     let body = shared.receive(&grant, body).await?;
     on_disk(move || {
-        let definitions = definitions_of(&serde_json::from_slice(&body)?, &shared.options.project)?;
+        // A store that has none yet takes the name that the server was given.
+        let known = shared.store.summary()?.project;
+        let project = if known.is_empty() { shared.options.project.clone() } else { known };
+        let definitions = definitions_of(&serde_json::from_slice(&body)?, &project)?;
         json_of(&shared.store.apply(&definitions, ApplyOptions::default())?)
     })
     .await
