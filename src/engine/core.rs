@@ -135,7 +135,7 @@ impl Engine {
     /// Whether a write could be taken now.
     ///
     /// # Errors
-    /// As [`Core::check_sound`].
+    /// `Poisoned`: the store was closed, a change of the registry failed half-way, or the log could not be written or synced.
     pub fn check_writable(&self) -> Result<()> {
         self.lock_core().check_sound()
     }
