@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value as Json, json};
 
-use crate::ApplyOptions;
 use crate::definition::Definitions;
 use crate::error::Error;
+use crate::request::ApplyOptions;
 use crate::server::auth::Grant;
 use crate::server::http::answer::{json_of, on_disk};
 use crate::server::http::problem::Problem;
