@@ -147,7 +147,8 @@ pub(super) fn not_permitted(grant: &Grant, scope: Scope, what: &str) -> Problem 
 /// Whether a page of another site may have sent a request: browsers say where it is from, and which name they found the server by. Where
 /// no key is asked for, being on this machine is what lets anybody in, and such a page is not.
 fn is_of_another_site(request: &Request) -> bool {
-    let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // What is no text is no name of this machine either.
+    let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let host = text(header::HOST).unwrap_or_default();
     let is_elsewhere = text(header::ORIGIN)
         .is_some_and(|origin| origin.split_once("://").is_none_or(|(_, authority)| authority != host));
@@ -181,10 +182,12 @@ mod tests {
             ("127.0.0.1:6566", "null", true),
             ("rebound.example.com:6566", "", true),
             ("localhost.example.com", "", true),
+            ("127.0.0.1:6566", "http://\u{e4}.example.com", true),
+            ("\u{e4}", "", true),
         ] {
-            let mut request = Request::builder().header(header::HOST, host);
+            let mut request = Request::builder().header(header::HOST, host.as_bytes());
             if !origin.is_empty() {
-                request = request.header(header::ORIGIN, origin);
+                request = request.header(header::ORIGIN, origin.as_bytes());
             }
             let request = request.body(axum::body::Body::empty()).unwrap();
             assert_eq!(is_of_another_site(&request), is_elsewhere, "{host} {origin}");

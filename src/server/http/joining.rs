@@ -13,7 +13,6 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::value::RawValue;
 
-use super::answer::on_disk;
 use super::ask::Ask;
 use super::guard;
 use super::media::Media;
@@ -65,11 +64,10 @@ pub(super) async fn join(
     spool: Spool,
     spine: Media,
 ) -> Result<Response, Problem> {
-    let Ok(_turn) = shared.joins.acquire().await else { return Err(Problem::stopping()) };
     let is_vain = Arc::new(AtomicBool::new(false));
     let _waiting = Waiting(Arc::clone(&is_vain));
     let work = Arc::clone(&shared);
-    on_disk(move || answer(&work, &grant, join, spool, spine, &is_vain)).await
+    shared.in_turn(move || answer(&work, &grant, join, spool, spine, &is_vain)).await
 }
 
 fn answer(

@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use tokio::sync::Semaphore;
 
+use super::answer::on_disk;
 use super::body;
 use super::metrics::{Requests, Served};
 use super::options::HttpOptions;
@@ -34,8 +35,8 @@ pub(super) struct Shared {
     pub places: Arc<Semaphore>,
     /// Places for requests that keep files.
     pub spools: Arc<Semaphore>,
-    /// Turns of joins: more at a time than there are cores would not be done sooner.
-    pub joins: Semaphore,
+    /// Turns of joins and imports: more at a time than there are cores would not be done sooner.
+    turns: Arc<Semaphore>,
     is_stopping: AtomicBool,
     registered: Registered,
 }
@@ -49,7 +50,7 @@ impl Shared {
             served: Served::default(),
             places: Arc::new(Semaphore::new(options.connections_max)),
             spools: Arc::new(Semaphore::new(options.spools_max)),
-            joins: Semaphore::new(cores),
+            turns: Arc::new(Semaphore::new(cores)),
             store,
             options,
             pool: Pool::default(),
@@ -67,7 +68,24 @@ impl Shared {
     pub(super) fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         // Who waits for a turn has it no more.
-        self.joins.close();
+        self.turns.close();
+    }
+
+    /// Does what takes long when its turn has come. The turn goes with the work: a caller that leaves does not make room for another while
+    /// the work goes on.
+    ///
+    /// # Errors
+    /// Those of `work`; 503 when the server stops before.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return Err(Problem::stopping()) };
+        on_disk(move || {
+            let _turn = turn;
+            work()
+        })
+        .await
     }
 
     /// Whether it does.
@@ -102,5 +120,54 @@ impl Shared {
     /// The store was closed.
     pub(super) fn definitions(&self) -> Result<Arc<super::registered::InForce>> {
         self.registered.now(&self.store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A turn was given back when its caller left, while the work went on.
+    #[test]
+    fn a_turn_ends_with_the_work_and_not_with_its_caller() {
+        let store = Store::temporary().unwrap();
+        let shared = Arc::new(Shared::new((*store).clone(), HttpOptions::default()));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
+        let turns = shared.turns.available_permits();
+        let (begun, all_begun) = channel();
+        let mut ends = Vec::new();
+        let callers: Vec<_> = (0..turns)
+            .map(|_| {
+                let (shared, begun, (end, ended)) = (Arc::clone(&shared), begun.clone(), channel::<()>());
+                ends.push(end);
+                runtime.spawn(async move {
+                    let work = move || {
+                        begun.send(()).unwrap();
+                        // Until its end is dropped.
+                        let _ = ended.recv();
+                        Ok(())
+                    };
+                    shared.in_turn(work).await
+                })
+            })
+            .collect();
+        (0..turns).for_each(|_| all_begun.recv_timeout(Duration::from_secs(10)).unwrap());
+        runtime.block_on(async {
+            for caller in callers {
+                caller.abort();
+                assert!(caller.await.unwrap_err().is_cancelled());
+            }
+        });
+        assert_eq!(shared.turns.available_permits(), 0, "the work goes on");
+        let waiting = runtime.spawn({
+            let shared = Arc::clone(&shared);
+            async move { shared.in_turn(|| Ok(())).await }
+        });
+        shared.stop();
+        assert_eq!(runtime.block_on(waiting).unwrap(), Err(Problem::stopping()));
+        drop(ends);
     }
 }

@@ -21,7 +21,6 @@ use crate::definition::FeatureView;
 use crate::error::{Error, Result};
 use crate::exchange::ImportOptions;
 use crate::server::auth::Grant;
-use crate::server::http::answer::on_disk;
 use crate::server::http::guard;
 use crate::server::http::options::HttpOptions;
 use crate::server::http::params::Params;
@@ -104,12 +103,12 @@ async fn import_sources(
         Ok(())
     };
     if !query.in_background {
-        on_disk(import).await?;
+        shared.in_turn(import).await?;
         return Ok(([(header::CONTENT_TYPE, "application/json")], "null").into_response());
     }
     let accepted = json!({ "status": "accepted", "feature_views": names }).to_string();
     tokio::spawn(async move {
-        if let Err(problem) = on_disk(import).await {
+        if let Err(problem) = shared.in_turn(import).await {
             tracing::warn!(why = problem.detail, "an import that nobody waits for failed");
         }
     });

@@ -1,4 +1,5 @@
-//! What the store holds: of views, what the key may read; of the whole, for keys of all views.
+//! What the store holds: of views, what the key may read; of the whole, for keys of all views. Sizes and times of files are read
+//! from the disk.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::definition::ViewRef;
 use crate::engine::summary::{EntitySummary, RunSummary, ServiceSummary, ViewSummary};
 use crate::error::{Error, nearest};
 use crate::server::auth::Grant;
-use crate::server::http::answer::json_of;
+use crate::server::http::answer::{aside, json_of};
 use crate::server::http::guard;
 use crate::server::http::params::Name;
 use crate::server::http::problem::Problem;
@@ -32,7 +33,7 @@ fn name_of(view: &str) -> &str {
 
 /// Feature views, with their sizes and how fresh they are.
 pub(in crate::server::http) async fn views((State(shared), Extension(grant)): Asker) -> Answer {
-    let mut views = shared.store.views()?;
+    let mut views = aside(true, || shared.store.views())?;
     views.retain(|view| may_read(&grant, &view.name));
     json_of(&views)
 }
@@ -41,7 +42,7 @@ pub(in crate::server::http) async fn views((State(shared), Extension(grant)): As
 pub(in crate::server::http) async fn view((State(shared), Extension(grant)): Asker, Name(name): Name) -> Answer {
     let wanted: ViewRef = name.parse()?;
     guard::check(&grant, Scope::Read, &wanted.name)?;
-    let mut views = shared.store.views()?;
+    let mut views = aside(true, || shared.store.views())?;
     views.retain(|view| may_read(&grant, &view.name));
     json_of(find_view(&views, &wanted)?)
 }
@@ -92,7 +93,7 @@ pub(in crate::server::http) async fn entities((State(shared), Extension(grant)):
 
 /// Files of history.
 pub(in crate::server::http) async fn runs((State(shared), Extension(grant)): Asker) -> Answer {
-    let mut runs: Vec<RunSummary> = shared.store.runs()?;
+    let mut runs: Vec<RunSummary> = aside(true, || shared.store.runs())?;
     runs.retain(|run| may_read(&grant, name_of(&run.view)));
     json_of(&runs)
 }
@@ -100,7 +101,7 @@ pub(in crate::server::http) async fn runs((State(shared), Extension(grant)): Ask
 /// The store as a whole.
 pub(in crate::server::http) async fn stats((State(shared), Extension(grant)): Asker) -> Answer {
     guard::check_all(&grant, Scope::Read)?;
-    json_of(&shared.store.summary()?)
+    json_of(&aside(true, || shared.store.summary())?)
 }
 
 /// Named states of knowledge.

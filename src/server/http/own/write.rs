@@ -85,14 +85,15 @@ pub(in crate::server::http) async fn write(
     let path = spool.file(&format!("body.{}", media.extension()));
     receive(body, &path, &shared.options).await?;
     shared.check_still(&grant)?;
-    on_disk(move || {
+    let work = Arc::clone(&shared);
+    let import = move || {
         let WriteQuery { allow_future, append, bad_rows, source } = query;
         let bad_rows = match bad_rows {
             BadRowsOf::Fail => BadRows::Fail,
             BadRowsOf::Quarantine => BadRows::Quarantine,
         };
         let options = ImportOptions { allow_future, append, bad_rows, source, ..ImportOptions::default() };
-        let report = shared.store.import_files(&view, &[path], &options);
+        let report = work.store.import_files(&view, &[path], &options);
         let report = report.map_err(|error| spool.problem(error))?;
         json_of(&json!({
             "rows": report.rows_written,
@@ -103,8 +104,8 @@ pub(in crate::server::http) async fn write(
             "was_imported": report.files.iter().all(|file| file.was_imported),
             "ignored": report.ignored,
         }))
-    })
-    .await
+    };
+    shared.in_turn(import).await
 }
 
 fn known_view<'a>(in_force: &'a InForce, grant: &Grant, wanted: &ViewRef) -> Result<&'a FeatureView, Error> {

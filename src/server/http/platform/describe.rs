@@ -12,7 +12,7 @@ use crate::definition::{Feature, FeatureRef};
 use crate::engine::summary::ViewSummary;
 use crate::error::{Error, nearest};
 use crate::server::auth::Grant;
-use crate::server::http::answer::json_of;
+use crate::server::http::answer::{aside, json_of};
 use crate::server::http::guard;
 use crate::server::http::own::{find_view, may_read};
 use crate::server::http::params::Name;
@@ -80,7 +80,7 @@ pub(in crate::server::http) async fn lineage(
 }
 
 fn readable(shared: &Shared, grant: &Grant) -> Result<Vec<ViewSummary>, Error> {
-    let mut views = shared.store.views()?;
+    let mut views = aside(true, || shared.store.views())?;
     views.retain(|view| may_read(grant, &view.name));
     Ok(views)
 }

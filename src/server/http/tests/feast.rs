@@ -292,3 +292,24 @@ fn sources_of_views_are_imported_as_far_as_they_are_new() {
     assert_eq!(answer.status, 404, "{answer:?}");
     assert_eq!(rows(), 3);
 }
+
+/// Each view is a commit of its own: the first was written, and the second refused.
+#[test]
+fn rows_for_several_views_are_written_to_all_of_them_or_to_none() {
+    let store = Store::builder().background(false).temporary().unwrap();
+    let mut definitions = Definitions::new("fsx").entity("airport", [("origin", DataType::String)]);
+    for name in ["first", "second"] {
+        let mut view = FeatureView::new(name).entity("airport").feature("temp", DataType::Float64);
+        view.source.push = Some("weather".to_owned());
+        view.features[0].rules.not_null = name == "second";
+        definitions = definitions.view(view);
+    }
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let server = serve(&store);
+    let push = |temp: Json| {
+        let df = json!({ "origin": ["JFK"], "event_timestamp": ["2013-01-01"], "temp": [temp] });
+        Peer::new(&server).post("/push", &json!({ "push_source_name": "weather", "df": df, "to": "online" })).status
+    };
+    assert_eq!((push(Json::Null), store.summary().unwrap().rows), (400, 0));
+    assert_eq!((push(json!(1.5)), store.summary().unwrap().rows), (200, 2));
+}
