@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +179,16 @@ pub struct WriteOptions {
     pub bad_rows: BadRows,
     /// Who wrote it; kept with the commit and shown by `explain`.
     pub source: Option<String>,
+    /// Of writes of the same rows to the same view by the same key, 1 to [`IDEMPOTENCY_KEY_BYTES_MAX`] bytes, only the first is done, for
+    /// [`IDEMPOTENCY_TIME`] from then on; the others are answered as it was. The log has the key with the rows, so that a crash does not part them.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
 }
+
+/// Longest [`WriteOptions::idempotency_key`].
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// So long a [`WriteOptions::idempotency_key`] is known.
+pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a bulk import is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::time::{Duration, Instant};
 
 use super::commit::Pending;
 use super::keyspace::LiveKeyspace;
@@ -69,6 +70,8 @@ pub struct Engine {
     pub(super) import_budget: Mutex<Weak<StagingBudget>>,
     /// How long commits took, a group counted once: writing it into the log, and syncing it where that is done before it is answered.
     pub(super) commit_times: Histogram,
+    /// Since when whoever asked has found a commit under way, and after which number.
+    pub(super) seen_busy: Mutex<Option<(Instant, u64)>>,
     /// Reads hold it too. Until this is dropped something of the store may write, as an import that cleans up behind it.
     pub(super) _lock: Arc<WriterLock>,
 }
@@ -122,6 +125,9 @@ impl Core {
     }
 }
 
+/// A commit that takes so long waits for a disk that does not answer.
+const BUSY_MAX: Duration = Duration::from_secs(10);
+
 /// What is known of a panic by whoever comes to the core after it.
 const PANICKED: &str = "a thread panicked while it changed the store";
 
@@ -132,12 +138,37 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
-    /// Whether a write could be taken now.
+    /// Whether a write could be taken now. It waits for nothing.
     ///
     /// # Errors
-    /// `Poisoned`: the store was closed, a change of the registry failed half-way, or the log could not be written or synced.
+    /// `Locked`: a commit has not got on for long.     /// `Poisoned`: the store was closed, a change of the registry failed half-way, or the log could not be written or synced.
     pub fn check_writable(&self) -> Result<()> {
-        self.lock_core().check_sound()
+        match self.core.try_lock() {
+            Ok(core) => {
+                *lock(&self.seen_busy) = None;
+                core.check_sound()
+            }
+            Err(TryLockError::Poisoned(_)) => Err(Error::new(ErrorKind::Poisoned, PANICKED)),
+            // Whoever asks does not wait for a disk, as the commit may.
+            Err(TryLockError::WouldBlock) => self.check_progress(),
+        }
+    }
+
+    /// Whether commits get on, while one is under way.
+    fn check_progress(&self) -> Result<()> {
+        let seq = self.own_head().head.committed_seq();
+        let mut seen = lock(&self.seen_busy);
+        match *seen {
+            Some((since, of)) if of == seq && since.elapsed() >= BUSY_MAX => {
+                let what = format!("a commit has not got on for {} seconds", since.elapsed().as_secs());
+                Err(Error::new(ErrorKind::Locked, what).remedy("look whether the disk answers"))
+            }
+            Some((_, of)) if of == seq => Ok(()),
+            _ => {
+                *seen = Some((Instant::now(), seq));
+                Ok(())
+            }
+        }
     }
 
     /// How long the commits of this process took, a group counted once: writing it into the log, and syncing it where that is done before

@@ -154,7 +154,7 @@ impl Engine {
         keyspace.begin(ticket, now);
         let fate = GroupFate::default();
         *lock(&live.fate) = fate.clone();
-        let mut rows = RowStage::new(&self.reads, now, self.options.max_future_skew_us);
+        let mut rows = RowStage::new(&self.reads, (core.next_seq, now), self.options.max_future_skew_us);
         let given = group(&mut keyspace, &mut rows);
         let recorded = keyspace.take_records();
         drop(keyspace);
@@ -201,6 +201,16 @@ impl Engine {
     /// As there.
     pub fn change_keyspace<T>(&self, live: &LiveKeyspace, group: impl FnOnce(&mut Keyspace, i64) -> T) -> Result<T> {
         self.transact(live, |keyspace, rows| group(keyspace, rows.now))
+    }
+
+    /// Has the store say that it has keys, where it does not yet, so that the next group's rows are numbered from the next number on.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`].
+    pub(super) fn prepare_keyspace(&self) -> Result<()> {
+        let mut core = self.lock_core();
+        core.check_sound()?;
+        self.begin_keyspace(&mut core)
     }
 
     fn commit_batch(&self, core: &mut Core, batch: Batch, now: i64) -> Result<Committed> {

@@ -23,6 +23,7 @@ mod import_build;
 pub mod keyspace;
 mod known_at;
 mod known_rows;
+mod once;
 pub mod online;
 mod open;
 mod orphans;

@@ -122,6 +122,12 @@ impl OnlineHandle {
         })
     }
 
+    /// What tells the state of the store that it was prepared for last from every other: it holds the files of that, and memory.
+    #[cfg(feature = "http")]
+    pub(crate) fn holds(&self) -> usize {
+        Arc::as_ptr(&self.prepared.picture).addr()
+    }
+
     /// Encodes an entity's join keys, for this handle and its clones.
     ///
     /// # Errors

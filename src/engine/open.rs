@@ -175,6 +175,7 @@ impl Engine {
             merging: Mutex::default(),
             import_budget: Mutex::default(),
             commit_times: Histogram::default(),
+            seen_busy: Mutex::default(),
             _lock: lock,
         };
         let are_told = engine.open_tables(last_seq)?;

@@ -101,6 +101,14 @@ impl Engine {
     /// # Errors
     /// A value is too long to store; the batch is too large; as [`Engine::commit`].
     pub fn write(&self, view: &ViewPicture, accepted: &Accepted, source: u32) -> Result<Committed> {
+        self.commit(self.encode(view, accepted, source)?)
+    }
+
+    /// Accepted rows of one view as a batch.
+    ///
+    /// # Errors
+    /// A value is too long to store; the batch is too large.
+    pub(super) fn encode(&self, view: &ViewPicture, accepted: &Accepted, source: u32) -> Result<Batch> {
         let keys = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
         let ids = event_ids(view, accepted)?;
         let features = by_ordinal(view, accepted)?;
@@ -124,7 +132,7 @@ impl Engine {
             Ok(rows)
         })?;
         batch.hashes = keys.iter().map(|key| key_hash(self.reads.hash_seed(), key)).collect();
-        self.commit(batch)
+        Ok(batch)
     }
 
     /// Commits a delete of one key from `at` on. In a view that declares created and without the caller's, it takes
@@ -233,6 +241,7 @@ impl Engine {
         if let Some(id) = self.reads.picture().state.source_id(name) {
             return Ok(id);
         }
+        check_source(name, self.reads.picture().state.source_count())?;
         let mut core = self.lock_core();
         let mut id = 0;
         self.commit_registry(
@@ -246,6 +255,24 @@ impl Engine {
         )?;
         Ok(id)
     }
+}
+
+/// Longest name of a source.
+const SOURCE_BYTES_MAX: usize = 128;
+/// Most sources of a store: each is kept for ever, and read at every opening.
+const SOURCES_MAX: usize = 10_000;
+
+/// Refuses a source that would be one more than a store has, or is called at such length.
+fn check_source(name: &str, known: usize) -> Result<()> {
+    if name.is_empty() || name.len() > SOURCE_BYTES_MAX {
+        let what = format!("a source is called in 1 to {SOURCE_BYTES_MAX} bytes, not in {}", name.len());
+        return Err(Error::invalid(what));
+    }
+    if known >= SOURCES_MAX {
+        return Err(Error::refused(format!("the store knows {SOURCES_MAX} sources, and takes no other one"))
+            .remedy("name the program that writes, and not its run"));
+    }
+    Ok(())
 }
 
 /// The id of a source by name; a new one where there is none.

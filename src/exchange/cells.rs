@@ -60,7 +60,8 @@ fn type_of_arrow(arrow: &ArrowType) -> Option<DataType> {
 }
 
 /// A column in the layout that [`value_at`] reads.
-pub(super) struct Cells {
+#[derive(Debug)]
+pub struct Cells {
     dtype: DataType,
     array: ArrayRef,
 }

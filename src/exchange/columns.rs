@@ -14,11 +14,13 @@ use crate::error::{Error, Result};
 use crate::value::{DataType, Value};
 
 /// Builds canonical arrays of one type, batch after batch.
-pub(super) struct ColumnBuilder {
+#[derive(Debug)]
+pub struct ColumnBuilder {
     dtype: DataType,
     cells: Cells,
 }
 
+#[derive(Debug)]
 enum Cells {
     Bool(BooleanBuilder),
     Int32(PrimitiveBuilder<Int32Type>),
@@ -45,6 +47,7 @@ enum Cells {
 }
 
 impl ColumnBuilder {
+    /// An empty column.
     pub fn new(dtype: &DataType) -> ColumnBuilder {
         let cells = match dtype {
             DataType::Bool => Cells::Bool(BooleanBuilder::new()),
@@ -70,10 +73,12 @@ impl ColumnBuilder {
         ColumnBuilder { dtype: dtype.clone(), cells }
     }
 
+    /// The type of its values.
     pub fn dtype(&self) -> &DataType {
         &self.dtype
     }
 
+    /// Appends a null.
     pub fn push_null(&mut self) {
         match &mut self.cells {
             Cells::Bool(builder) => builder.append_null(),

@@ -56,6 +56,15 @@ pub(super) fn files_of_folder(folder: &Path) -> Result<FolderFiles> {
     Ok(FolderFiles { files: found.into(), real_folders: entered.names.into_keys().collect() })
 }
 
+/// Every file of a known format below a folder, as an import of it finds them, in the order of their paths.
+///
+/// # Errors
+/// As an import of it.
+#[cfg(feature = "http")]
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(files_of_folder(folder)?.files.into())
+}
+
 /// Where each file or folder really is, and what it was called on the way there.
 struct Entered {
     what: &'static str,

@@ -37,6 +37,8 @@ pub struct ImportOptions {
     pub append: bool,
     /// Who imports; kept beside the files' names and shown by `explain`.
     pub source: Option<String>,
+    /// What to call the file instead of its path where it is kept and shown: one that has no name that lasts.
+    pub called: Option<String>,
     /// Told of every batch read.
     pub progress: Option<ImportProgressHandler>,
 }
@@ -177,10 +179,6 @@ impl InputFile {
         Ok(InputFile { len_bytes: about.len(), modified: about.modified().ok(), path })
     }
 
-    fn name(&self) -> String {
-        self.path.to_string_lossy().into_owned()
-    }
-
     /// # Errors
     /// The file is another than before: what was read is not what its digest says.
     fn check_unchanged(&self) -> Result<()> {
@@ -240,9 +238,9 @@ impl Run<'_> {
     fn import(&mut self, file: &InputFile) -> Result<()> {
         let digest = import_digest(self.writer.definition(), &file.path)?;
         if !self.options.append && self.is_known(file, &digest)? {
-            self.writer.skip_file(file.name())?;
+            self.writer.skip_file(self.name_of(file))?;
         } else {
-            self.writer.begin_file(file.name())?;
+            self.writer.begin_file(self.name_of(file))?;
             let rows_unread = self.read(file)?;
             file.check_unchanged()?;
             self.writer.end_file(digest.as_str(), rows_unread)?;
@@ -252,6 +250,10 @@ impl Run<'_> {
         self.progress.bytes += file.len_bytes;
         self.tell(0, 0);
         Ok(())
+    }
+
+    fn name_of(&self, file: &InputFile) -> String {
+        self.options.called.clone().unwrap_or_else(|| file.path.to_string_lossy().into_owned())
     }
 
     /// Whether the rows of a file of this digest are stored: it was imported before, or when the view had all but the features that
@@ -318,7 +320,7 @@ impl Run<'_> {
                     Some(column) => format!("column {column}: {}", refusal.reason),
                     None => refusal.reason,
                 };
-                set_aside.add(&file.name(), batch, refusal.row, source.origin().row(refusal.row), &reason)?;
+                set_aside.add(&self.name_of(file), batch, refusal.row, source.origin().row(refusal.row), &reason)?;
             }
         }
         Ok(())

@@ -37,6 +37,7 @@ mod spine;
 mod temporary;
 mod text_sink;
 mod view_source;
+mod write_file;
 
 #[cfg(test)]
 mod tests;
@@ -45,9 +46,12 @@ mod tests;
 pub use self::redis::{
     RedisExportOptions, RedisExportReport, RedisImportOptions, RedisImportReport, RedisLayout, RedisUrl,
 };
-pub use cells::typed_field;
+pub use cells::{Cells, typed_field};
+pub use columns::ColumnBuilder;
 pub use digest::file_digest;
 pub use export::{ExportOptions, ExportReport, RowProgress};
+#[cfg(feature = "http")]
+pub use folder::files_below;
 pub use folder::reads_file;
 pub use import::{ImportOptions, ImportProgress, ImportProgressHandler};
 pub use kind::FileKind;

@@ -315,6 +315,18 @@ impl Source {
         })
     }
 
+    /// All that is left, as one batch.
+    ///
+    /// # Errors
+    /// As [`Source::next_batch`].
+    pub fn read_all(&mut self) -> Result<RecordBatch> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next_batch()? {
+            batches.push(batch);
+        }
+        arrow_select::concat::concat_batches(&self.schema(), &batches).map_err(source_error)
+    }
+
     fn advance(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             let Some(reader) = &mut self.current else { return Ok(None) };

@@ -27,8 +27,12 @@ use crate::value::DataType;
 pub const VIEW_ID: u32 = 0;
 /// Its name, which no definitions can give.
 pub const VIEW_NAME: &str = "_keyspace";
-/// How many databases there are.
+/// How many databases clients of the Redis protocol have.
 pub const DATABASES: u8 = 16;
+/// The database behind them, which no client selects: receipts of writes that are done once.
+pub const RECEIPTS: u8 = DATABASES;
+/// How many there are in all.
+pub const DATABASES_KEPT: u8 = DATABASES + 1;
 /// Longest name of a key, in bytes: a record says lengths of keys in 16 bits.
 pub const NAME_BYTES_MAX: usize = u16::MAX as usize - DATABASE_BYTES;
 /// Longest string, and longest value of a field, in bytes.
@@ -132,7 +136,7 @@ pub fn push_key((database, name): KeyName<'_>, out: &mut Vec<u8>) {
 /// The key that an entity key stands for; `None`: it is none of this release's.
 pub fn parse_key(key: &[u8]) -> Option<KeyName<'_>> {
     let (database, name) = key.split_first_chunk::<DATABASE_BYTES>()?;
-    let database = u8::try_from(i32::from_le_bytes(*database)).ok().filter(|database| *database < DATABASES)?;
+    let database = u8::try_from(i32::from_le_bytes(*database)).ok().filter(|database| *database < DATABASES_KEPT)?;
     Some((database, name))
 }
 
@@ -316,7 +320,7 @@ mod tests {
         }
         assert!(refused(RowKind::KeyspaceDelete, &key, Some(1)).contains("nothing that is known"));
         assert!(refused(RowKind::KeyspaceTruncate, &key, None).contains("nothing that is known"));
-        for key in [&[16, 0, 0, 0][..], &[0xff, 0xff, 0xff, 0xff], &[0, 0]] {
+        for key in [&[DATABASES_KEPT, 0, 0, 0][..], &[0xff, 0xff, 0xff, 0xff], &[0, 0]] {
             assert!(refused(RowKind::KeyspaceDelete, key, None).contains("database"));
         }
     }

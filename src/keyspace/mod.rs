@@ -1,4 +1,5 @@
-//! The keyspace of the Redis protocol, in memory: sixteen databases of strings and hashes, as the log's records leave them.
+//! The keyspace of the Redis protocol, in memory: sixteen databases of strings and hashes, as the log's records leave them, and
+//! one more of the store's own.
 //!
 //! It is derived: whoever opens the store builds it from log and runs. A change is made here before the log has it, so that the
 //! commands that follow in its group find it, and is undone if the log does not take the group. Each key carries the ticket of
@@ -36,18 +37,20 @@ use self::record::Records;
 use self::table::Table;
 use self::walk::Walk;
 use crate::disk::prefetch;
-pub use crate::format::keyspace::KeyName;
+pub use crate::format::keyspace::{KeyName, RECEIPTS};
 
 /// So often a random element is drawn that may be past its deadline, before those that are not are counted.
 const RANDOM_DRAWS_MAX: usize = 64;
 
-/// How many databases there are.
+/// How many databases clients have.
 pub const DATABASES: usize = crate::format::keyspace::DATABASES as usize;
+/// How many there are, with that of the store's own.
+const DATABASES_KEPT: usize = crate::format::keyspace::DATABASES_KEPT as usize;
 
 /// All databases.
 #[derive(Debug)]
 pub struct Keyspace {
-    databases: [Database; DATABASES],
+    databases: [Database; DATABASES_KEPT],
     seed: u64,
     /// Up to which size hashes stay packed, from the next change on.
     pub packed_limits: PackedLimits,
@@ -80,7 +83,7 @@ impl Database {
 }
 
 impl Keyspace {
-    /// Sixteen empty databases. `seed` keeps who does not know it from making names collide.
+    /// Empty databases. `seed` keeps who does not know it from making names collide.
     pub fn new(seed: u64) -> Keyspace {
         Keyspace {
             databases: std::array::from_fn(|_| Database::new(seed)),
@@ -205,6 +208,13 @@ impl Keyspace {
         let (_, database, name) = self.first_to_go().filter(|(deadline, ..)| *deadline <= now)?;
         let name: Box<[u8]> = name.into();
         self.forget_expired((database, &name), now)
+    }
+
+    /// Removes the first receipt that is past its deadline at `now`; whether there was one.
+    pub fn forget_expired_receipt(&mut self, now: i64) -> bool {
+        let first = self.databases[usize::from(RECEIPTS)].deadlines.first().filter(|(deadline, _)| *deadline <= now);
+        let Some(name) = first.map(|(_, name)| Box::<[u8]>::from(name)) else { return false };
+        self.forget_expired((RECEIPTS, &name), now).is_some()
     }
 
     /// Removes a key, or fields of it, past their deadline at `now`: what nobody can see. It is not undone, and asks for no

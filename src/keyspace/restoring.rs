@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::table::CURSOR_MAX;
-use super::{DATABASES, KeyValue, Keyspace};
+use super::{DATABASES_KEPT, KeyValue, Keyspace};
 use crate::format::checkpoint::{BlockHeader, BlockKind, Header, Place};
 use crate::format::keyspace::{Change, KeyName, layout, read_change};
 use crate::format::row::{RowLayout, RowRef};
@@ -83,7 +83,7 @@ impl Restoring {
     pub fn end_blocks(&mut self, header: &Header) -> Result<(), &'static str> {
         let has = |seq: u64| (header.first_seq..=header.last_seq).contains(&seq);
         let ends_at = self.ends.last().map(|(end, _)| usize::from(end.database));
-        if ends_at != Some(DATABASES) || !self.ends.iter().all(|(_, seq)| has(*seq)) {
+        if ends_at != Some(DATABASES_KEPT) || !self.ends.iter().all(|(_, seq)| has(*seq)) {
             return Err("it does not have all keys");
         }
         self.seqs = (header.first_seq, header.last_seq);

@@ -12,12 +12,12 @@ use super::hash::Hash;
 use super::key::{Key, KeyValue};
 use super::record::Records;
 use super::table::{CURSOR_MAX, Cursor, cursor};
-use super::{DATABASES, Keyspace};
+use super::{DATABASES_KEPT, Keyspace};
 use crate::error::Result;
 use crate::format::checkpoint::{BlockKind, Place};
 use crate::format::keyspace::{Change, KeyName};
 
-const DATABASES_LAST: u8 = crate::format::keyspace::DATABASES - 1;
+const DATABASES_LAST: u8 = crate::format::keyspace::DATABASES_KEPT - 1;
 /// Fields of a hash by which its size is judged.
 const SAMPLES: usize = 16;
 /// So many keys may wait to be written once more.
@@ -110,11 +110,11 @@ impl Keyspace {
     /// A key has a name that no record can say.
     pub(super) fn walk_on(&self, bytes_max: usize) -> Result<Option<Step>> {
         let mut walk = self.walk();
-        let Some(walk) = walk.as_mut().filter(|walk| usize::from(walk.at.database) < DATABASES) else {
+        let Some(walk) = walk.as_mut().filter(|walk| usize::from(walk.at.database) < DATABASES_KEPT) else {
             return Ok(None);
         };
         let mut records = records();
-        while records.bytes() == 0 && usize::from(walk.at.database) < DATABASES {
+        while records.bytes() == 0 && usize::from(walk.at.database) < DATABASES_KEPT {
             match walk.in_parts.take() {
                 Some(name) => self.walk_part(walk, name, bytes_max, &mut records),
                 None => self.walk_keys(walk, bytes_max, &mut records),

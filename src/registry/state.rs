@@ -200,6 +200,11 @@ impl RegistryState {
         self.sources.get(&id).map(|source| source.name.as_str())
     }
 
+    /// How many sources there are.
+    pub fn source_count(&self) -> usize {
+        self.sources.len()
+    }
+
     /// The id of a source by name.
     pub fn source_id(&self, name: &str) -> Option<u32> {
         self.sources.values().find(|source| source.name == name).map(|source| source.id)

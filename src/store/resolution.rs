@@ -26,8 +26,8 @@ pub struct Resolution {
 pub struct AnswerColumn {
     /// The view as it was asked for: its name, with the version where one was written, or its alias in a service.
     pub view: String,
-    /// The view's own name.
-    pub view_name: String,
+    /// The view as lists call it: its name, with the version where that is not the first.
+    pub view_reference: String,
     /// The feature's name.
     pub feature: String,
     /// Its type.
@@ -60,7 +60,7 @@ impl Store {
         let columns = resolved.iter().flat_map(|one| one.fields.iter().map(move |field| (one, field)));
         let columns = columns.map(|(one, field)| AnswerColumn {
             view: one.label.clone(),
-            view_name: one.view.definition.name.clone(),
+            view_reference: one.view.definition.reference_text(),
             feature: field.name.clone(),
             dtype: field.dtype.clone(),
         });

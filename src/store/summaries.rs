@@ -118,6 +118,12 @@ impl Store {
         Ok(definitions.views().map(|view| view.definition.clone()).collect())
     }
 
+    /// The definition that a reference to a view stands for now.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn view_definition(&self, reference: &str) -> Result<crate::definition::FeatureView> {
+        Ok(self.view(reference)?.record.definition.clone())
+    }
+
     /// How long commits of this process took, a group counted once: writing it into the log, and syncing it where that is done before
     /// it is answered.
     ///

@@ -7,7 +7,7 @@ use super::{BulkWriter, Store, Writes};
 use crate::engine::entity::entity_key;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
-use crate::format::accept::{Refusal, accept_batch};
+use crate::format::accept::{Accepted, Refusal, accept_batch};
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -23,6 +23,9 @@ pub struct WriteReport {
     pub ignored: Vec<String>,
     /// Rows left out, where the caller asked for that.
     pub refused: Vec<Refusal>,
+    /// The same rows were written with the same idempotency key before: this is what that write did, and nothing more was done.
+    #[serde(default)]
+    pub was_written_before: bool,
 }
 
 /// What a delete did.
@@ -78,14 +81,24 @@ impl Store {
         let view = self.view(view)?;
         let accept = self.accept_options(options.allow_future, options.bad_rows);
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
-        let source = self.engine()?.source_id(options.source.as_deref())?;
-        let (rows, first_seq) = if accepted.row_count == 0 {
-            (0, self.reads.sight()?.seq + 1)
-        } else {
-            let committed = self.engine()?.write(&view, &accepted, source)?;
-            (committed.rows.into(), committed.first_seq)
+        // Without rows nobody wrote any.
+        let source = match accepted.row_count {
+            0 => 0,
+            _ => self.engine()?.source_id(options.source.as_deref())?,
         };
-        Ok(WriteReport { rows, first_seq, ignored: accepted.ignored, refused: accepted.refused })
+        let (rows, first_seq, was_written_before) = match &options.idempotency_key {
+            _ if accepted.row_count == 0 => (0, self.reads.sight()?.seq + 1, false),
+            None => {
+                let committed = self.engine()?.write(&view, &accepted, source)?;
+                (committed.rows, committed.first_seq, false)
+            }
+            Some(key) => {
+                let once = self.engine()?.write_once(&view, &accepted, source, key)?;
+                (once.rows, once.first_seq, once.was_before)
+            }
+        };
+        let Accepted { ignored, refused, .. } = accepted;
+        Ok(WriteReport { rows: rows.into(), first_seq, ignored, refused, was_written_before })
     }
 
     /// Begins a bulk import into a view: sorted past the log, visible at once when committed.

@@ -108,7 +108,7 @@ fn every_constant_has_the_value_that_the_document_says() {
             log::SECTION_HEADER_BYTES, row::RECORD_HEADER_BYTES, row::FLAG_CREATED, row::FLAG_ROW_DEADLINE,
             row::FLAG_FIELD_DEADLINES, row::FLAG_EVENT_ID, row::FIELDS_MAX, value::VARIABLE_BYTES_MAX,
             row::REFERENCE_BYTES, row::INLINE_BYTES_MAX, row_keyspace::KIND_MIN, row_keyspace::KIND_MAX,
-            row_keyspace::DATABASE_AT, row_keyspace::KEY_TYPE_AT, keyspace::VIEW_ID, keyspace::DATABASES,
+            row_keyspace::DATABASE_AT, row_keyspace::KEY_TYPE_AT, keyspace::VIEW_ID, keyspace::DATABASES, keyspace::RECEIPTS,
             keyspace::NAME_BYTES_MAX, keyspace::STRING_BYTES_MAX, key::KEY_BYTES_MAX, commits::COMMITS_HEADER_BYTES,
             commits::COMMIT_BYTES, commits::COMMITS_VERSION, run_index::RUN_INDEX_VERSION, run_index::BLOCK_BYTES,
             run_index::RUN_ROWS_MAX, run_index::HEAD_FIXED_BYTES, run_index::SLOT_BYTES, table::SUPERBLOCK_WORDS,

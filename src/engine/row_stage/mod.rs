@@ -27,12 +27,16 @@ const GROUP_BYTES_MAX: usize = 512 << 20;
 /// Rows as a group finds them, and those it writes.
 #[derive(Debug)]
 pub struct RowStage {
+    /// The number that the group's first row gets, where the store has keys already.
+    pub(super) next_seq: u64,
     /// The group's instant, microseconds since 1970: the event time of what it writes, unless it says another.
     pub now: i64,
     max_future_skew_us: i64,
     reads: Arc<Reads>,
     picture: Arc<Picture>,
     staged: Staged,
+    /// Rows of one view that came encoded.
+    encoded: Option<Batch>,
     /// Room for the image of a row, and for deadlines of its fields.
     image: Vec<u8>,
     field_deadlines: Vec<u8>,
@@ -40,17 +44,29 @@ pub struct RowStage {
 
 impl RowStage {
     /// Under the core lock, with everything committed that was queued.
-    pub(super) fn new(reads: &Arc<Reads>, now: i64, max_future_skew_us: i64) -> RowStage {
+    pub(super) fn new(reads: &Arc<Reads>, (next_seq, now): (u64, i64), max_future_skew_us: i64) -> RowStage {
         let picture = reads.picture();
         RowStage {
+            next_seq,
             now,
             max_future_skew_us,
             reads: Arc::clone(reads),
             picture,
             staged: Staged::default(),
+            encoded: None,
             image: Vec::new(),
             field_deadlines: Vec::new(),
         }
+    }
+
+    /// Adds rows that are encoded already, which the group has alone: no row was written by the other methods, nor is one after this.
+    ///
+    /// # Errors
+    /// `Refused`: their view was dropped.
+    pub(super) fn put_encoded(&mut self, batch: Batch) -> Result<()> {
+        self.picture.check_takes_rows(batch.view_id)?;
+        self.encoded = Some(batch);
+        Ok(())
     }
 
     /// The revision of the definitions, which every apply raises: those of before do not fit the rows then.
@@ -219,6 +235,9 @@ impl RowStage {
 
     /// What was written, as one batch.
     pub(super) fn into_batch(self) -> Result<Batch> {
-        self.staged.into_batch()
+        match self.encoded {
+            Some(batch) => Ok(batch),
+            None => self.staged.into_batch(),
+        }
     }
 }

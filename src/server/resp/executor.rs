@@ -17,7 +17,7 @@ use super::pubsub::Delivery;
 use super::session::Keys;
 use super::shared::Shared;
 use super::sync::lock;
-use crate::keyspace::Gone;
+use crate::keyspace::{Gone, RECEIPTS};
 
 /// What waits for the executor.
 #[derive(Debug, Default)]
@@ -143,6 +143,10 @@ fn sweep(shared: &Shared) {
     let done = shared.keyspace.change(|keyspace, now| {
         for _ in 0..SWEEP_KEYS_MAX {
             let Some(expired) = keyspace.remove_expired(now) else { break };
+            // No client knows of it.
+            if expired.database == RECEIPTS {
+                continue;
+            }
             count += usize::from(expired.what == Gone::Key);
             Event::of_expired(expired, &mut events);
         }

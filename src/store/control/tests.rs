@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Call, PROTOCOL_VERSION};
 use crate::api_key::Scope;
 use crate::definition::{
-    Definitions, Entity, EventTime, Feature, FeatureService, FeatureView, Rules, Selection, Source, StoreSettings,
-    ViewKind, ViewRef,
+    Definitions, Entity, EventTime, Feature, FeatureService, FeatureView, Rules, Selection, ServeSettings, Source,
+    StoreSettings, ViewKind, ViewRef,
 };
 use crate::engine::summary::KeySummary;
 use crate::format::accept::Refusal;
@@ -82,6 +82,7 @@ fn definitions() -> Definitions {
     Definitions {
         project: text("p"),
         store: StoreSettings::default(),
+        serve: ServeSettings::default(),
         entities: pair("thing", entity),
         views: vec![view],
         services: pair("s", service),
@@ -133,7 +134,12 @@ fn key_record() -> KeyRecord {
 #[test]
 fn what_is_sent_is_what_this_version_says() {
     assert_eq!(PROTOCOL_VERSION, 1);
-    let write = WriteOptions { allow_future: true, bad_rows: BadRows::Quarantine, source: Some(text("s")) };
+    let write = WriteOptions {
+        allow_future: true,
+        bad_rows: BadRows::Quarantine,
+        source: Some(text("s")),
+        idempotency_key: Some(text("k")),
+    };
     let bulk = BulkOptions { allow_future: true, bad_rows: BadRows::Fail, append: true, source: None };
     let delete = DeleteOptions { at: Some(Timestamp(7)), created: None, allow_future: true };
     let at = "1970-01-01T00:00:00.000007Z";
@@ -145,7 +151,7 @@ fn what_is_sent_is_what_this_version_says() {
         ),
         (
             Call::Write { view: view(), options: write },
-            json!({"Write": {"view": "v", "options": {"allow_future": true, "bad_rows": "Quarantine", "source": "s"}}}),
+            json!({"Write": {"view": "v", "options": {"allow_future": true, "bad_rows": "Quarantine", "source": "s", "idempotency_key": "k"}}}),
         ),
         (
             Call::Delete { view: view(), key: vec![7], options: delete },
@@ -186,8 +192,10 @@ fn what_is_sent_is_what_this_version_says() {
     }
     let refused = || vec![Refusal { row: 7, column: Some(text("x")), reason: text("r") }];
     let refused_sent = json!([{"row": 7, "column": "x", "reason": "r"}]);
-    let report = WriteReport { rows: 1, first_seq: 2, ignored: vec![text("i")], refused: refused() };
-    let expected = json!({"rows": 1, "first_seq": 2, "ignored": ["i"], "refused": refused_sent});
+    let report =
+        WriteReport { rows: 1, first_seq: 2, ignored: vec![text("i")], refused: refused(), was_written_before: true };
+    let expected =
+        json!({"rows": 1, "first_seq": 2, "ignored": ["i"], "refused": refused_sent, "was_written_before": true});
     assert_eq!(serde_json::to_value(report).unwrap(), expected);
     let report = DeleteReport { seq: 1, created: Some(Timestamp(7)) };
     assert_eq!(serde_json::to_value(report).unwrap(), json!({"seq": 1, "created": at}));

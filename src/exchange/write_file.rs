@@ -1,0 +1,51 @@
+//! A file's rows into the log, as one commit.
+
+use std::path::Path;
+
+use super::source::{SourceOptions, open_source};
+use super::view_source::ViewSource;
+use crate::error::Result;
+use crate::request::WriteOptions;
+use crate::store::{Store, WriteReport};
+
+impl Store {
+    /// Writes the rows of a file to a view as [`Store::write_with`] does: into the log, all of them as one commit, or none. Columns are found
+    /// as [`Store::import_files`] finds them. For what fits into memory: much at once is better imported.
+    ///
+    /// ```
+    /// use asof::definition::{Definitions, FeatureView};
+    /// use asof::value::DataType;
+    /// use asof::{ApplyOptions, Store, WriteOptions};
+    ///
+    /// let store = Store::temporary()?;
+    /// let view = FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
+    /// let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view);
+    /// store.apply(&definitions, ApplyOptions::default())?;
+    /// let file = store.path().with_file_name("weather.jsonl");
+    /// std::fs::write(&file, "{\"origin\": \"JFK\", \"event_timestamp\": \"2024-03-01T13:00:00Z\", \"temp\": 39.0}\n")?;
+    /// // Sent again, as after an answer that was lost, it is written once.
+    /// let options = WriteOptions { idempotency_key: Some("hour 13".to_owned()), ..WriteOptions::default() };
+    /// let first = store.write_file("weather", &file, &options)?;
+    /// let again = store.write_file("weather", &file, &options)?;
+    /// assert_eq!((first.rows, first.first_seq), (again.rows, again.first_seq));
+    /// assert!(again.was_written_before);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such view or file; a row cannot be read or stored: the error names file, row and column. As [`Store::write_with`].
+    pub fn write_file(&self, view: &str, path: &Path, options: &WriteOptions) -> Result<WriteReport> {
+        let definition = self.view_definition(view)?;
+        let found = ViewSource::find(&definition, path, SourceOptions::default())?;
+        let mut source = open_source(path, &found.options)?;
+        let batch = source.read_all()?;
+        found.check_met(&definition, path, source.met_columns())?;
+        let mut report = self.write_with(view, &batch, options).map_err(|error| error.at(path.display()))?;
+        let met = source.met_columns();
+        let mut ignored = found.ignored.clone();
+        ignored.extend(found.unused(met).into_iter().chain(met.late.iter().cloned()));
+        ignored.retain(|name| !report.ignored.contains(name));
+        report.ignored.append(&mut ignored);
+        Ok(report)
+    }
+}
