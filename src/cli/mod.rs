@@ -23,23 +23,26 @@ mod key;
 pub mod output;
 mod progress;
 mod serve;
+mod settings;
 mod show;
 mod snapshot;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use tracing::level_filters::LevelFilter;
 
-use self::args::{Cli, Command};
+use self::args::{Cli, Command, SETTINGS};
 use self::context::Context;
 use self::failure::Failure;
 use crate::caught::is_caught;
+use crate::definition::{LogFormat, LogLevel};
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output and are no failure; clap knows which. Nobody is left to
@@ -48,7 +51,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { failure::USAGE } else { failure::DONE });
         }
     };
-    tell_warnings();
+    // A server is told by its project how much to tell.
+    if !matches!(cli.command, Command::Serve(_)) {
+        tell(LogLevel::Warn, LogFormat::Text);
+    }
     tell_panics();
     let stdout = std::io::stdout();
     let mut context = Context::new(&cli, Box::new(stdout.lock()));
@@ -65,11 +71,34 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What the store warns of on its way goes to standard error: a registry that was rebuilt, a table that is behind.
-fn tell_warnings() {
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::WARN);
+/// Reads the command line, and which settings the environment has.
+fn parse() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Command::Serve(serve), Some((_, given))) = (&mut cli.command, matches.subcommand()) {
+        let is_of_environment = |name: &&str| given.value_source(name) == Some(ValueSource::EnvVariable);
+        serve.of_environment.extend(SETTINGS.into_iter().filter(is_of_environment));
+    }
+    Ok(cli)
+}
+
+/// What the store and its servers have to tell on their way goes to standard error: a registry that was rebuilt, a table that is behind.
+fn tell(level: LogLevel, format: LogFormat) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level);
     // Where standard error cannot be written to, a warning is lost, and nothing else.
-    lines.with_ansi(false).with_target(false).without_time().log_internal_errors(false).init();
+    let lines = lines.with_ansi(false).with_target(false).log_internal_errors(false);
+    match format {
+        // People see when they see it; a log is read later.
+        LogFormat::Text if level <= LevelFilter::WARN => lines.without_time().init(),
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
+    }
 }
 
 /// A panic of a library over damaged bytes is told as the damage that it is; any other is told as one.
@@ -106,6 +135,8 @@ fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
 mod tests {
     use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
+
+    use clap::Parser as _;
 
     use super::*;
     use crate::disk::{MapAccess, RealDisk};

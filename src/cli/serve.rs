@@ -1,8 +1,8 @@
 //! `asof serve`: the store's features and keys for other programs, until it is told to stop.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -10,27 +10,26 @@ use signal_hook::iterator::Signals;
 use super::args::Serve;
 use super::context::{Context, DEFINITIONS_FILE};
 use super::failure::Failure;
+use super::settings::Settings;
 use crate::server::auth::{Authenticator, KeyRing};
 use crate::server::http::{HttpOptions, HttpServer, RunningHttp};
 use crate::server::resp::{RedisServer, RunningServer, ServerOptions};
 use crate::server::tls::Tls;
 
-/// Where each protocol is spoken when none is asked for by name.
-const REDIS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6379);
-const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6566);
-
 pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     let project = context.project()?;
+    let settings = Settings::new(args, &project).map_err(Failure::Usage)?;
+    super::tell(settings.log, settings.log_format);
+    for line in &settings.told {
+        context.note(line);
+    }
     let folder = project.path(Path::new("."));
     let durability = project.definitions.store.durability.unwrap_or_default();
-    let (redis, http) = match (args.redis, args.http) {
-        (None, None) => (Some(REDIS), Some(HTTP)),
-        asked => asked,
+    let tls = match &settings.tls {
+        Some((certificate, key)) => Some(Arc::new(Tls::load(certificate, key)?)),
+        None => None,
     };
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
-        _ => None,
-    };
+    let has_tls = tls.is_some();
     let store = project.open_and_hold()?;
     // Before anybody can send one. Without a certificate to be read again, a terminal that hangs up ends the server, as it would.
     let mut signals = match tls {
@@ -39,7 +38,7 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     };
     let keys = Arc::new(KeyRing::new(store.key_records()?));
     let authenticator = Authenticator::Keys(Arc::clone(&keys));
-    let redis = match redis {
+    let redis = match settings.redis {
         Some(address) => Some(RedisServer::start(
             store.keyspace()?,
             ServerOptions {
@@ -52,7 +51,7 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
         )?),
         None => None,
     };
-    let http = match http {
+    let http = match settings.http {
         Some(address) => {
             let project = project.definitions.project.clone();
             let connections_beside = if redis.is_some() { ServerOptions::default().clients_max } else { 0 };
@@ -64,8 +63,9 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
                 tls,
                 connections_beside,
                 managed_by: Some(DEFINITIONS_FILE.to_owned()),
-                requests_per_second: args.requests_per_second,
-                import_folder: Some(args.import_folder.clone().unwrap_or_else(|| folder.clone())),
+                connections_max: settings.http_connections,
+                requests_per_second: settings.requests_per_second,
+                import_folder: Some(settings.import_folder.clone()),
                 source_folder: folder,
                 ..HttpOptions::default()
             };
@@ -73,7 +73,7 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
         }
         None => None,
     };
-    announce(args, context, &keys, (redis.as_ref(), http.as_ref()))?;
+    announce((args.print_address, has_tls), context, &keys, (redis.as_ref(), http.as_ref()))?;
 
     // Whichever ends first, the other ends with it.
     let (redis_stopper, http_stopper) =
@@ -83,6 +83,7 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
         http_stopper.iter().for_each(crate::server::http::HttpStopper::stop);
     };
     let handle = signals.handle();
+    let once_more = Arc::new(AtomicBool::new(true));
     let stop_by_signal = stop.clone();
     let waiting = std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -92,6 +93,14 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
                     Err(error) => tracing::warn!(%error, "the certificate of before is kept"),
                 },
                 _ => {
+                    // Who asks once more does not want to wait.
+                    for signal in [SIGINT, SIGTERM] {
+                        if let Err(error) =
+                            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&once_more))
+                        {
+                            tracing::warn!(%error, "a second signal will not end the server at once");
+                        }
+                    }
                     stop_by_signal();
                     return;
                 }
@@ -121,7 +130,7 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
 
 /// Says where it listens, and who gets in.
 fn announce(
-    args: &Serve,
+    (print_address, has_tls): (bool, bool),
     context: &mut Context,
     keys: &KeyRing,
     (redis, http): (Option<&RunningServer>, Option<&RunningHttp>),
@@ -130,17 +139,16 @@ fn announce(
         ("redis", "the Redis protocol", redis.map(RunningServer::address)),
         ("http", "HTTP", http.map(RunningHttp::address)),
     ];
-    let has_tls = args.tls_cert.is_some();
     for (name, protocol, address) in addresses {
         let Some(address) = address else { continue };
-        if args.print_address {
+        if print_address {
             context.say(format!("{name} {address}"))?;
         } else {
             let how = if has_tls { " in TLS" } else { "" };
             context.note(format!("serving {protocol}{how} on {address}; ctrl-c stops it"));
         }
     }
-    if args.print_address {
+    if print_address {
         context.out.flush()?;
     }
     context.note(match (keys.is_required(), keys.len()) {

@@ -10,6 +10,7 @@
 //!   string, unless the table form gives its type: `event_id = { col = "int64" }`.
 
 mod reader;
+mod serve;
 mod service;
 mod view;
 
@@ -25,7 +26,7 @@ use super::{Definitions, Entity};
 use crate::error::{Error, Result};
 use crate::value::DataType;
 
-const TABLES: &[&str] = &["project", "store", "entities", "views", "services"];
+const TABLES: &[&str] = &["project", "store", "serve", "entities", "views", "services"];
 const PROJECT_KEYS: &[&str] = &["name"];
 const STORE_KEYS: &[&str] = &["path", "durability", "max_future_skew"];
 /// More than so many places where the syntax breaks are one place and what comes of it.
@@ -102,6 +103,7 @@ fn read_root(reader: &mut Reader, root: &DeTable<'_>, definitions: &mut Definiti
                 read_project(reader, &at, &item, definitions);
             }
             "store" => read_store(reader, &at, &item, definitions),
+            "serve" => definitions.serve = serve::read_serve(reader, &at, &item),
             "entities" => {
                 for entity in reader.table(&at, &item, "tables such as [entities.airport]") {
                     let read = read_entity(reader, &entity);

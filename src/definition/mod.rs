@@ -10,6 +10,7 @@ mod file;
 mod mistake;
 mod plan;
 mod reference;
+mod serve;
 mod template;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub(crate) use bounds::is_ordered;
 pub use mistake::{Mistake, Mistakes};
 pub use plan::{Action, Plan, PlanItem, Registered, RegisteredService, RegisteredView, Subject, plan};
 pub use reference::{FeatureRef, NAME_BYTES_MAX, ViewRef, check_name, selections_of};
+pub use serve::{Endpoint, LogFormat, LogLevel, ServeSettings};
 pub use template::template;
 
 use crate::key::KeySchema;
@@ -44,6 +46,9 @@ pub struct Definitions {
     /// Where and how the store is kept; `None` for definitions built in code.
     #[serde(skip)]
     pub store: StoreSettings,
+    /// How it is served; nothing for definitions built in code.
+    #[serde(skip)]
+    pub serve: ServeSettings,
     /// Entities by name.
     pub entities: BTreeMap<String, Entity>,
     /// Feature views, each name and version once, in file order.

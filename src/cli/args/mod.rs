@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::api_key::Scope;
 
-pub use serve::Serve;
+pub use serve::{SETTINGS, Serve};
 
 /// An embedded feature store: the latest value of every feature, and every value there ever was.
 #[derive(Debug, Parser)]

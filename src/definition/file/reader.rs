@@ -188,6 +188,17 @@ impl Reader {
         None
     }
 
+    /// A number of things.
+    pub(super) fn count(&mut self, at: &At, value: &Value<'_>) -> Option<u32> {
+        if let DeValue::Integer(number) = value.get_ref()
+            && let Ok(count) = u32::from_str_radix(number.as_str(), number.radix())
+        {
+            return Some(count);
+        }
+        self.wrong_type(at, value, "a number from 0 to 4294967295");
+        None
+    }
+
     /// A string in the text form of `T`.
     pub(super) fn parsed<T: FromStr<Err = Error>>(&mut self, at: &At, value: &Value<'_>, example: &str) -> Option<T> {
         let text = self.string(at, value, example)?;
