@@ -27,7 +27,7 @@ const REST: Duration = Duration::from_millis(50);
 const REFUSED_BYTES_MAX: u64 = 64 << 10;
 const REFUSED_TIME: Duration = Duration::from_secs(1);
 /// So long requests that are under way have to end when the server stops.
-pub(super) const FAREWELL: Duration = Duration::from_secs(10);
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Takes connections until `stopped` says otherwise, and then waits for their requests to end.
 pub(super) async fn serve(
@@ -52,8 +52,13 @@ pub(super) async fn serve(
         };
         let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
             // In TLS nothing can be said to whoever has not been greeted.
-            if shared.options.tls.is_none() {
-                tokio::spawn(refuse(socket));
+            if shared.options.tls.is_none()
+                && let Ok(place) = Arc::clone(&shared.refusals).try_acquire_owned()
+            {
+                tokio::spawn(async move {
+                    let _place = place;
+                    refuse(socket).await;
+                });
             }
             continue;
         };
@@ -82,6 +87,7 @@ pub(super) async fn serve(
     shared.stop();
     // Who is idle is closed at once, who asks is answered first.
     let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
+    shared.give_up();
 }
 
 async fn connection(

@@ -1,9 +1,11 @@
-//! Entities as requests name them in JSON: an array of rows, or an object of columns.
+//! Entities as requests name them: in JSON an array of rows or an object of columns, in Arrow a batch.
 
+use arrow_array::RecordBatch;
 use serde_json::{Map, Value as Json};
 
 use crate::engine::get::Entity;
 use crate::error::{Error, Result};
+use crate::exchange::Cells;
 use crate::store::JoinKey;
 use crate::text::{from_json, parse_value};
 use crate::value::{DataType, Value};
@@ -41,13 +43,22 @@ pub(super) fn check_count(count: usize) -> Result<()> {
         .remedy("ask in parts, or for a point-in-time join: POST /v1/history"))
 }
 
-/// Refuses a request whose answer would have more values than one may have.
-pub(super) fn check_values(entities: usize, features: usize) -> Result<()> {
-    if entities.saturating_mul(features) <= VALUES_MAX {
-        return Ok(());
+/// How many values an answer has.
+///
+/// # Errors
+/// More than one may have.
+pub(super) fn check_values(entities: usize, features: usize) -> Result<usize> {
+    let values = entities.saturating_mul(features);
+    if values <= VALUES_MAX {
+        return Ok(values);
     }
     Err(Error::invalid(format!("{entities} entities by {features} features are more than {VALUES_MAX} values"))
         .remedy("ask in parts, or for a point-in-time join: POST /v1/history"))
+}
+
+/// Whether so many values take long enough for others to wait.
+pub(super) fn is_much(values: usize) -> bool {
+    values > 10_000
 }
 
 fn check_names(count: usize) -> Result<()> {
@@ -92,6 +103,46 @@ fn cell(name: &str, at: usize, json: &Json, keys: &[JoinKey]) -> Result<Value> {
     }
 }
 
+/// The entities of a batch, a row each.
+///
+/// # Errors
+/// A column is not of its key's type, or has no text form; a join key is null; there are too many.
+pub(super) fn entities_of_batch<'a>(batch: &'a RecordBatch, keys: &[JoinKey]) -> Result<Vec<Entity<'a>>> {
+    check_names(batch.num_columns())?;
+    check_count(batch.num_rows())?;
+    let mut columns: Vec<(&str, Option<(&DataType, Cells)>)> = Vec::with_capacity(batch.num_columns());
+    for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let key = keys.iter().find(|key| key.column == *field.name());
+        let cells = key.map(|key| Ok::<_, Error>((&key.dtype, Cells::new(field, array)?))).transpose()?;
+        columns.push((field.name(), cells));
+    }
+    let entity = |at: usize| {
+        let cell = |(name, cells): &(&'a str, Option<(&DataType, Cells)>)| {
+            let value = match cells {
+                Some((dtype, cells)) => key_of_value(dtype, cells.value(at))
+                    .map_err(|error| error.at(format!("entity {at}: join key {name}")))?,
+                None => Value::Null,
+            };
+            Ok((*name, value))
+        };
+        columns.iter().map(cell).collect()
+    };
+    (0..batch.num_rows()).map(entity).collect()
+}
+
+/// [`key_value`] of a value that has a type.
+fn key_of_value(dtype: &DataType, value: Value) -> Result<Value> {
+    match (dtype, value) {
+        (_, Value::Null) => Err(Error::invalid(NULL_KEY)),
+        (DataType::Int64, Value::Int32(number)) => Ok(Value::Int64(number.into())),
+        (DataType::Uuid, Value::String(text)) => Ok(parse_value(dtype, &text).unwrap_or(Value::String(text))),
+        (_, value) => Ok(value),
+    }
+}
+
+/// What is wrong with a join key that is null.
+const NULL_KEY: &str = "a join key is null; an entity is looked for by a value";
+
 /// A join key to be looked for. A number that is too large for its type matches nothing, as in the spine of a join, and so does a text that
 /// is no uuid.
 ///
@@ -103,7 +154,7 @@ pub(super) fn key_value(dtype: &DataType, json: &Json) -> Result<Value> {
         other => from_json(dtype, other),
     };
     match (dtype, json) {
-        (_, Json::Null) => Err(Error::invalid("a join key is null; an entity is looked for by a value")),
+        (_, Json::Null) => Err(Error::invalid(NULL_KEY)),
         (DataType::Uuid, Json::String(text)) => Ok(as_type(dtype).unwrap_or_else(|_| Value::String(text.clone()))),
         (DataType::Int32, _) => as_type(dtype).or_else(|error| as_type(&DataType::Int64).map_err(|_| error)),
         _ => as_type(dtype),

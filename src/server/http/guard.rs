@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::ask::Ask;
 use super::metrics::RouteRequests;
 use super::problem::Problem;
+use super::request_log::By;
 use super::shared::Shared;
 use crate::api_key::Scope;
 use crate::definition::Selection;
@@ -34,30 +35,50 @@ pub(super) struct Gate {
 
 /// Lets a request through whose key has the scope; what it may do goes with it. Each is counted, with the time that it took.
 pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let began = Instant::now();
+    let counted = Counted { requests: &gate.requests, began: Instant::now(), status: CLIENT_GONE };
     let response = match gate.scope.map(|scope| granted(&gate.shared, scope, &request)) {
-        Some(Err(problem)) => {
-            let is_unknown = problem.status == StatusCode::UNAUTHORIZED;
-            let mut response = problem.into_response();
-            if is_unknown {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Some(Err(problem)) => problem.into_response(),
+        Some(Ok(grant)) => {
+            let by = (grant.key.is_some() && tracing::enabled!(tracing::Level::WARN)).then(|| Arc::clone(&grant.name));
+            request.extensions_mut().insert(grant);
+            let mut response = next.run(request).await;
+            if let Some(name) = by {
+                response.extensions_mut().insert(By(name));
             }
             response
         }
-        Some(Ok(grant)) => {
-            request.extensions_mut().insert(grant);
-            next.run(request).await
-        }
         None => next.run(request).await,
     };
-    gate.requests.observe(response.status().as_u16(), began.elapsed());
-    response
+    counted.end(response)
+}
+
+/// A request that is counted however it ends.
+struct Counted<'a> {
+    requests: &'a RouteRequests,
+    began: Instant,
+    status: u16,
+}
+
+/// As which a request counts whose client left before its answer.
+const CLIENT_GONE: u16 = 499;
+
+impl Counted<'_> {
+    fn end(mut self, response: Response) -> Response {
+        self.status = response.status().as_u16();
+        response
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.requests.observe(self.status, self.began.elapsed());
+    }
 }
 
 /// What the key of a request may do, if it has the scope.
 fn granted(shared: &Shared, scope: Scope, request: &Request) -> Result<Arc<Grant>, Problem> {
     let authenticator = &shared.options.authenticator;
-    if !authenticator.is_required() && shared.options.address.ip().is_loopback() && is_of_another_site(request) {
+    if !authenticator.is_required() && is_of_another_site(request, shared.options.address.ip().is_loopback()) {
         let why = "a page of another site gets nothing from a server that asks for no key (asof key create makes one)";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
@@ -145,14 +166,15 @@ pub(super) fn not_permitted(grant: &Grant, scope: Scope, what: &str) -> Problem 
 }
 
 /// Whether a page of another site may have sent a request: browsers say where it is from, and which name they found the server by. Where
-/// no key is asked for, being on this machine is what lets anybody in, and such a page is not.
-fn is_of_another_site(request: &Request) -> bool {
+/// no key is asked for, being on this machine, or within its network, is what lets anybody in, and such a page is not. A server that other
+/// machines reach is called as they may call it.
+fn is_of_another_site(request: &Request, is_local: bool) -> bool {
     // What is no text is no name of this machine either.
     let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     let host = text(header::HOST).unwrap_or_default();
     let is_elsewhere = text(header::ORIGIN)
         .is_some_and(|origin| origin.split_once("://").is_none_or(|(_, authority)| authority != host));
-    is_elsewhere || !is_name_of_this_machine(host)
+    is_elsewhere || (is_local && !is_name_of_this_machine(host))
 }
 
 /// Whether a `Host` cannot be the name of another site that leads here.
@@ -190,7 +212,7 @@ mod tests {
                 request = request.header(header::ORIGIN, origin.as_bytes());
             }
             let request = request.body(axum::body::Body::empty()).unwrap();
-            assert_eq!(is_of_another_site(&request), is_elsewhere, "{host} {origin}");
+            assert_eq!(is_of_another_site(&request, true), is_elsewhere, "{host} {origin}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::{RecordBatch, RecordBatchReader as _};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, RecordBatchReader as _};
 use arrow_ipc::writer::StreamWriter;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -17,7 +17,7 @@ use super::ask::Ask;
 use super::guard;
 use super::media::Media;
 use super::problem::Problem;
-use super::shared::Shared;
+use super::shared::{Shared, Turns};
 use super::spool::{FileBody, Spool};
 use crate::error::{Error, Result};
 use crate::exchange::{Source, create_sink, open_source, spine_options};
@@ -67,7 +67,8 @@ pub(super) async fn join(
     let is_vain = Arc::new(AtomicBool::new(false));
     let _waiting = Waiting(Arc::clone(&is_vain));
     let work = Arc::clone(&shared);
-    shared.in_turn(move || answer(&work, &grant, join, spool, spine, &is_vain)).await
+    let by = Arc::clone(&grant);
+    shared.in_turn(Turns::Joins, by, move || answer(&work, &grant, join, spool, spine, &is_vain)).await
 }
 
 fn answer(
@@ -93,13 +94,19 @@ fn answer(
     }
     let media = join.media;
     let answer = spool.file(&format!("answer.{}", media.extension()));
-    let go_on = || match is_vain.load(Ordering::Relaxed) || shared.is_stopping() {
+    let go_on = || match is_vain.load(Ordering::Relaxed) || shared.has_no_time() {
         true => Err(Error::refused("the join was given up: its caller is gone, or the server stops")),
         false => Ok(()),
     };
-    let written = write_answer(shared, &request, &spool.file(&spine_name(spine)), &answer, media, &go_on);
-    let known_at_seq = written.map_err(|error| spool.problem(error))?;
-    let mut body = FileBody::new(spool, &answer)?;
+    let body = spool.file(&spine_name(spine));
+    let written = write_answer(shared, &request, &body, &answer, media, &go_on);
+    let known_at_seq = written.map_err(|error| match shared.has_no_time() {
+        true => Problem::stopping(),
+        false => spool.problem(error),
+    })?;
+    // Whoever takes the answer may take long for it.
+    spool.remove(&body);
+    let mut body = FileBody::new(spool, &answer, shared.options.stream_time)?;
     if media == Media::Json {
         body = body.into_array(format!("{{\"known_at_seq\":{known_at_seq},\"rows\":[").into_bytes(), b"]}\n");
     }
@@ -123,9 +130,16 @@ fn write_answer(
     }
     let training_set = shared.store.get_historical_features(source, request)?;
     let (schema, known_at_seq) = (training_set.schema(), training_set.known_at_seq());
+    let (bytes_max, mut bytes) = (shared.options.answer_bytes_max, 0_u64);
     let batches = training_set.map(|batch| {
         go_on()?;
-        batch
+        let batch = batch?;
+        bytes += batch.columns().iter().map(bytes_of).sum::<u64>();
+        if bytes > bytes_max {
+            let what = format!("the answer has more than {bytes_max} bytes");
+            return Err(Error::invalid(what).remedy("send the spine in parts"));
+        }
+        Ok(batch)
     });
     match media {
         Media::Arrow => write_stream(answer, &schema, batches)?,
@@ -141,6 +155,11 @@ fn write_answer(
         }
     }
     Ok(known_at_seq)
+}
+
+/// Bytes of a column's values.
+fn bytes_of(column: &ArrayRef) -> u64 {
+    column.to_data().get_slice_memory_size().map_or(0, |bytes| bytes as u64)
 }
 
 /// Writes an Arrow IPC stream.

@@ -41,10 +41,14 @@ pub struct HttpOptions {
     pub import_folder: Option<PathBuf>,
     /// Most bytes of a body that is held in memory, as JSON is; one that is longer is answered 413.
     pub body_bytes_max: usize,
+    /// Most bytes of all bodies that are held in memory at a time; one more is answered 503. What is read out of JSON takes many times as much.
+    pub bodies_bytes_max: usize,
     /// Most bytes of a body that goes through a file: a spine as Parquet, Arrow, CSV or JSON Lines.
     pub stream_bytes_max: u64,
-    /// A request is answered 408 whose body of that kind takes longer in all.
+    /// A request is answered 408 whose body of that kind takes longer in all; an answer out of a file that its peer takes longer for is cut off.
     pub stream_time: Duration,
+    /// Most bytes of an answer that goes through a file, as they are in memory.
+    pub answer_bytes_max: u64,
     /// So many requests keep such files at a time; one more is answered 503.
     pub spools_max: usize,
     /// Where such files, and long answers, lie until the request is done.
@@ -66,9 +70,11 @@ impl Default for HttpOptions {
             source_folder: PathBuf::new(),
             import_folder: None,
             body_bytes_max: 16 << 20,
+            bodies_bytes_max: 64 << 20,
             stream_bytes_max: 4 << 30,
+            answer_bytes_max: 8 << 30,
             stream_time: Duration::from_secs(600),
-            spools_max: 16,
+            spools_max: 64,
             connections_beside: 0,
             requests_per_second: 10_000,
             spool_folder: std::env::temp_dir(),

@@ -23,6 +23,8 @@ pub(super) struct Pool(Mutex<Held>);
 struct Held {
     /// A handle goes on answering for what a name meant when it was made: of another revision it may mean something else.
     revision: u64,
+    /// What those that are idle hold of the store: one that lies idle would keep files and memory of a state that is gone.
+    holds: usize,
     idle: HashMap<String, Vec<Prepared>>,
 }
 
@@ -70,6 +72,11 @@ impl Pool {
         let done = read(&mut prepared);
         let mut held = self.held();
         if held.revision == revision {
+            let holds = prepared.handle.holds();
+            if held.holds != holds {
+                held.holds = holds;
+                held.idle.clear();
+            }
             if held.idle.len() >= KINDS_MAX && !held.idle.contains_key(kind) {
                 held.idle.clear();
             }

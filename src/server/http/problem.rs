@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::body::Unread;
+use super::request_log::Why;
 use crate::error::{Error, ErrorKind};
 
 /// An answer that is an error.
@@ -108,11 +109,21 @@ impl IntoResponse for Problem {
             Some(kind) => json!({ "detail": self.detail, "kind": kind }),
             None => json!({ "detail": self.detail }),
         };
-        let mut response =
-            (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        let mut response = answer_of(self.status, body.to_string(), self.retry_after);
+        response.extensions_mut().insert(Why(self.detail.into()));
         response
     }
+}
+
+/// An error as an answer of JSON.
+pub(super) fn answer_of(status: StatusCode, json: String, retry_after: Option<u64>) -> Response {
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], json).into_response();
+    let headers = response.headers_mut();
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }

@@ -1,7 +1,8 @@
 //! What a request's names stand for, and its answers, read now or as of another moment.
 
+use super::answer::aside;
 use super::ask::Ask;
-use super::entities::check_values;
+use super::entities::{check_values, is_much};
 use super::guard;
 use super::metrics::ServedColumns;
 use super::problem::Problem;
@@ -13,6 +14,7 @@ use crate::join::pick::Status;
 use crate::server::auth::Grant;
 use crate::store::{AnswerColumn, Resolution, Store};
 use crate::time::Timestamp;
+use crate::value::Value;
 
 /// What the features are called in an answer, beside the join keys.
 ///
@@ -57,6 +59,15 @@ impl AnswerRow<'_> {
             AnswerRow::Then(row) => (row[feature].status, row[feature].event_ts),
         }
     }
+
+    /// A feature's value, null unless it is present.
+    pub(super) fn value(&self, feature: usize) -> Value {
+        match self {
+            _ if self.status(feature).0 != Status::Present => Value::Null,
+            AnswerRow::Now(row) => row.value(feature),
+            AnswerRow::Then(row) => row[feature].value.clone(),
+        }
+    }
 }
 
 /// Where answers come from.
@@ -87,8 +98,8 @@ impl Reading<'_> {
     /// # Errors
     /// Join keys that are missing or unknown; a damaged run.
     pub(super) fn each(self, entities: &[Entity<'_>], mut visit: impl FnMut(usize, AnswerRow<'_>)) -> Result<Moment> {
-        check_values(entities.len(), self.asked.columns.len())?;
-        match self.source {
+        let values = check_values(entities.len(), self.asked.columns.len())?;
+        aside(is_much(values), || match self.source {
             Source::Now(handle, served) => {
                 let keys: Vec<EntityKey> = entities.iter().map(|entity| handle.key(entity)).collect::<Result<_>>()?;
                 let now = self.store.now();
@@ -103,7 +114,7 @@ impl Reading<'_> {
                 answers.rows.iter().enumerate().for_each(|(at, row)| visit(at, AnswerRow::Then(row)));
                 Ok(Moment { at: answers.at, seq: answers.seq })
             }
-        }
+        })
     }
 }
 

@@ -1,23 +1,34 @@
 //! All paths: what each takes, and who does it. What is not in the table is not there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use super::feast;
 use super::guard::{self, Gate};
 use super::health::{health, ready};
-use super::metrics::metrics;
+use super::media::Media;
+use super::metrics::{RouteRequests, metrics};
+use super::openapi;
 use super::own;
 use super::platform;
 use super::problem::Problem;
+use super::request_log;
 use super::shared::Shared;
 use crate::api_key::Scope;
+
+/// What requests count as whose path or method is not in the table.
+const OTHER_PATHS: &str = "other";
+/// Answers that are shorter go as they are.
+const COMPRESSED_BYTES_MIN: u64 = 4 << 10;
 
 /// A path, the scope that it takes, and what it does by method. No scope: it is open, and says nothing of what the store holds.
 type Route = (&'static str, Option<Scope>, MethodRouter<Arc<Shared>>);
@@ -27,6 +38,8 @@ fn table() -> Vec<Route> {
         ("/health", None, get(health)),
         ("/ready", None, get(ready)),
         ("/metrics", Some(Scope::Read), get(metrics)),
+        ("/openapi.json", None, get(openapi::openapi)),
+        ("/docs", None, get(openapi::docs)),
         ("/get-online-features", Some(Scope::Read), post(feast::get_online_features)),
         ("/push", Some(Scope::Write), post(feast::push)),
         ("/write-to-online-store", Some(Scope::Write), post(feast::write_to_online_store)),
@@ -61,13 +74,30 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         methods = methods.layer(from_fn_with_state(gate, guard::admit));
         router = router.route(path, methods);
     }
+    let unknown = shared.requests.of_route(OTHER_PATHS);
+    let mistaken = Arc::clone(&unknown);
     router
-        .fallback(|| async { Problem::bare(StatusCode::NOT_FOUND, "Not Found") })
-        .method_not_allowed_fallback(|| async { Problem::bare(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
+        .fallback(move || async move { counted(&unknown, StatusCode::NOT_FOUND, "Not Found") })
+        .method_not_allowed_fallback(move || async move {
+            counted(&mistaken, StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+        })
         .with_state(Arc::clone(shared))
         // Bounds are those of what comes out of a body, however short it is on its way.
         .layer(RequestDecompressionLayer::new())
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_compressing()))
+        .layer(from_fn(request_log::told))
+}
+
+/// An answer where there is nothing.
+fn counted(requests: &RouteRequests, status: StatusCode, detail: &str) -> Problem {
+    requests.observe(status.as_u16(), Duration::ZERO);
+    Problem::bare(status, detail)
+}
+
+/// A short answer is there sooner as it is, and of what is compressed already nothing is gained.
+fn is_worth_compressing() -> impl Predicate {
+    let [parquet, arrow] = [Media::Parquet, Media::Arrow].map(|media| NotForContentType::new(media.name()));
+    SizeAbove::new(COMPRESSED_BYTES_MIN).and(parquet).and(arrow)
 }
 
 /// The scope that each path takes.

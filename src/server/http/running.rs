@@ -2,12 +2,12 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::connections::FAREWELL;
 use super::options::HttpOptions;
 use super::shared::Shared;
 use super::{connections, routes, spool};
@@ -15,6 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::server::descriptors;
 use crate::server::exposure::check_exposure;
 use crate::store::Store;
+
+/// So long work that was told to give up has for that.
+const GIVING_UP: Duration = Duration::from_secs(2);
 
 /// A server of the HTTP API.
 #[derive(Debug)]
@@ -89,8 +92,8 @@ impl RunningHttp {
         if let Some((runtime, serving)) = self.running.take() {
             // A task that panicked said so where it did.
             let _ = runtime.block_on(serving);
-            // What goes on yet was given its time.
-            runtime.shutdown_timeout(FAREWELL);
+            // What goes on yet was given its time, and gives up.
+            runtime.shutdown_timeout(GIVING_UP);
         }
     }
 }

@@ -4,12 +4,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::StatusCode;
 use tokio::sync::Semaphore;
 
 use super::answer::on_disk;
-use super::body;
+use super::body::{self, BODY_UNIT_BYTES, Received};
 use super::metrics::{Requests, Served};
 use super::options::HttpOptions;
 use super::prepared::Pool;
@@ -19,6 +19,18 @@ use super::registered::Registered;
 use crate::error::Result;
 use crate::server::auth::Grant;
 use crate::store::Store;
+
+/// Connections that are being refused at a time; others are closed unheard.
+const REFUSALS_MAX: usize = 64;
+/// Imports that nobody waits for, waiting or under way.
+const IMPORTS_WAITING_MAX: usize = 64;
+
+/// What takes turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turns {
+    Joins,
+    Imports,
+}
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -35,9 +47,19 @@ pub(super) struct Shared {
     pub places: Arc<Semaphore>,
     /// Places for requests that keep files.
     pub spools: Arc<Semaphore>,
-    /// Turns of joins and imports: more at a time than there are cores would not be done sooner.
-    turns: Arc<Semaphore>,
+    /// Places for connections that are refused, until they have heard it.
+    pub refusals: Arc<Semaphore>,
+    /// Places for imports that nobody waits for.
+    pub imports_waiting: Arc<Semaphore>,
+    /// Bytes of bodies that are held in memory, in units of [`BODY_UNIT_BYTES`].
+    bodies: Arc<Semaphore>,
+    /// Turns of joins, and of imports: more at a time than there are cores would not be done sooner.
+    joins: Arc<Semaphore>,
+    imports: Arc<Semaphore>,
+    /// No more work is begun.
     is_stopping: AtomicBool,
+    /// Work that goes on gives up.
+    has_no_time: AtomicBool,
     registered: Registered,
 }
 
@@ -50,11 +72,16 @@ impl Shared {
             served: Served::default(),
             places: Arc::new(Semaphore::new(options.connections_max)),
             spools: Arc::new(Semaphore::new(options.spools_max)),
-            turns: Arc::new(Semaphore::new(cores)),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            imports_waiting: Arc::new(Semaphore::new(IMPORTS_WAITING_MAX)),
+            bodies: Arc::new(Semaphore::new(options.bodies_bytes_max / BODY_UNIT_BYTES)),
+            joins: Arc::new(Semaphore::new(cores)),
+            imports: Arc::new(Semaphore::new(cores)),
             store,
             options,
             pool: Pool::default(),
             is_stopping: AtomicBool::new(false),
+            has_no_time: AtomicBool::new(false),
             registered: Registered::default(),
         }
     }
@@ -64,41 +91,59 @@ impl Shared {
         self.options.connections_max.saturating_sub(self.places.available_permits())
     }
 
-    /// The server stops: what takes long gives up.
+    /// The server stops: who waits for a turn has it no more.
     pub(super) fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
-        // Who waits for a turn has it no more.
-        self.turns.close();
+        self.joins.close();
+        self.imports.close();
+    }
+
+    /// The time is over that what goes on was given.
+    pub(super) fn give_up(&self) {
+        self.has_no_time.store(true, Ordering::Relaxed);
     }
 
     /// Does what takes long when its turn has come. The turn goes with the work: a caller that leaves does not make room for another while
-    /// the work goes on.
+    /// the work goes on. The key may have been revoked meanwhile.
     ///
     /// # Errors
-    /// Those of `work`; 503 when the server stops before.
+    /// Those of `work`; 401; 503 when the server stops before.
     pub(super) async fn in_turn<T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
+        turns: Turns,
+        grant: Arc<Grant>,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return Err(Problem::stopping()) };
+        let turns = match turns {
+            Turns::Joins => &self.joins,
+            Turns::Imports => &self.imports,
+        };
+        let Ok(turn) = Arc::clone(turns).acquire_owned().await else { return Err(Problem::stopping()) };
+        let shared = Arc::clone(self);
         on_disk(move || {
             let _turn = turn;
+            shared.check_still(&grant)?;
             work()
         })
         .await
     }
 
-    /// Whether it does.
+    /// Whether it stops: what has parts does not begin another.
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether what goes on is to end at once.
+    pub(super) fn has_no_time(&self) -> bool {
+        self.has_no_time.load(Ordering::Relaxed)
     }
 
     /// Reads a body. The key may have been revoked meanwhile.
     ///
     /// # Errors
     /// Those of [`body::read`]; 401.
-    pub(super) async fn receive(&self, grant: &Grant, body: Body) -> Result<Bytes, Problem> {
-        let body = body::read(body, &self.options).await?;
+    pub(super) async fn receive(&self, grant: &Grant, body: Body) -> Result<Received, Problem> {
+        let body = body::read(body, &self.options, &self.bodies).await?;
         self.check_still(grant)?;
         Ok(body)
     }
@@ -130,13 +175,17 @@ mod tests {
 
     use super::*;
 
+    fn anybody() -> Arc<Grant> {
+        HttpOptions::default().authenticator.unasked().unwrap()
+    }
+
     /// A turn was given back when its caller left, while the work went on.
     #[test]
     fn a_turn_ends_with_the_work_and_not_with_its_caller() {
         let store = Store::temporary().unwrap();
         let shared = Arc::new(Shared::new((*store).clone(), HttpOptions::default()));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
-        let turns = shared.turns.available_permits();
+        let turns = shared.joins.available_permits();
         let (begun, all_begun) = channel();
         let mut ends = Vec::new();
         let callers: Vec<_> = (0..turns)
@@ -150,7 +199,7 @@ mod tests {
                         let _ = ended.recv();
                         Ok(())
                     };
-                    shared.in_turn(work).await
+                    shared.in_turn(Turns::Joins, anybody(), work).await
                 })
             })
             .collect();
@@ -161,10 +210,10 @@ mod tests {
                 assert!(caller.await.unwrap_err().is_cancelled());
             }
         });
-        assert_eq!(shared.turns.available_permits(), 0, "the work goes on");
+        assert_eq!(shared.joins.available_permits(), 0, "the work goes on");
         let waiting = runtime.spawn({
             let shared = Arc::clone(&shared);
-            async move { shared.in_turn(|| Ok(())).await }
+            async move { shared.in_turn(Turns::Joins, anybody(), || Ok(())).await }
         });
         shared.stop();
         assert_eq!(runtime.block_on(waiting).unwrap(), Err(Problem::stopping()));

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
@@ -33,6 +33,8 @@ const PREFIX: &str = "asof-http-";
 #[derive(Debug)]
 pub(super) struct Spool {
     folder: PathBuf,
+    /// Who holds its lock is there still.
+    _lock: File,
     _place: OwnedSemaphorePermit,
 }
 
@@ -51,7 +53,10 @@ impl Spool {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let folder = shared.options.spool_folder.join(format!("{PREFIX}{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&folder) {
-                Ok(()) => return Ok(Spool { folder, _place: place }),
+                Ok(()) => {
+                    let lock = lock(&folder).map_err(|error| Error::io("lock the folder", &folder, error))?;
+                    return Ok(Spool { folder, _lock: lock, _place: place });
+                }
                 // Of a process that was killed, and had this number.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Error::io("make the folder", &folder, error).into()),
@@ -62,6 +67,13 @@ impl Spool {
     /// A file in it.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// Removes a file of it that is done with.
+    pub(super) fn remove(&self, path: &Path) {
+        if let Err(error) = fs::remove_file(path) {
+            tracing::warn!(%error, path = %path.display(), "a file of a request could not be removed");
+        }
     }
 
     /// An error, with files of the spool called what they are to the caller. A body that is damaged is the caller's mistake.
@@ -87,9 +99,12 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::warn!(%error, folder = %self.folder.display(), "a folder of a request could not be removed");
-        }
+        // Long files take their time.
+        tokio::task::block_in_place(|| {
+            if let Err(error) = fs::remove_dir_all(&self.folder) {
+                tracing::warn!(%error, folder = %self.folder.display(), "a folder of a request could not be removed");
+            }
+        });
     }
 }
 
@@ -97,23 +112,37 @@ impl Drop for Spool {
 pub(super) fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let process =
-            name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split_once('-')).map(|(process, _)| process);
-        let Some(process) = process.filter(|process| process.parse::<u32>().is_ok()) else { continue };
-        // Those of other users cannot be removed, and are not.
-        if !Path::new("/proc").join(process).exists() && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let _ = fs::remove_dir_all(entry.path());
+        let path = entry.path();
+        let is_spool = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if !is_spool || !entry.file_type().is_ok_and(|kind| kind.is_dir()) || is_young(&entry) {
+            continue;
+        }
+        // Those of other users cannot be locked or removed, and are not.
+        if let Ok(_lock) = lock(&path) {
+            let _ = fs::remove_dir_all(&path);
         }
     }
+}
+
+/// Whether a folder may have been made just now, and not be locked yet.
+fn is_young(entry: &fs::DirEntry) -> bool {
+    let age = entry.metadata().and_then(|about| about.modified()).map(|made| made.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age < Duration::from_secs(60))
+}
+
+/// The lock of a folder, which goes with its process however that ends.
+fn lock(folder: &Path) -> std::io::Result<File> {
+    let opened = File::open(folder)?;
+    opened.try_lock()?;
+    Ok(opened)
 }
 
 /// Writes all of a body into a file.
 ///
 /// # Errors
 /// It is too long, stands still or takes too long, or ends before its end; the disk refuses.
-pub(super) async fn receive(body: Body, path: &Path, options: &HttpOptions) -> Result<(), Problem> {
-    match tokio::time::timeout(options.stream_time, receive_all(body, path, options)).await {
+pub(super) async fn receive(body: Body, path: &Path, options: &HttpOptions, bytes_max: u64) -> Result<(), Problem> {
+    match tokio::time::timeout(options.stream_time, receive_all(body, path, options, bytes_max)).await {
         Ok(done) => done,
         Err(_) => {
             let why = format!("the body was not there after {:?}", options.stream_time);
@@ -122,15 +151,15 @@ pub(super) async fn receive(body: Body, path: &Path, options: &HttpOptions) -> R
     }
 }
 
-async fn receive_all(mut body: Body, path: &Path, options: &HttpOptions) -> Result<(), Problem> {
+async fn receive_all(mut body: Body, path: &Path, options: &HttpOptions, bytes_max: u64) -> Result<(), Problem> {
     let failed = |error| Error::io("keep the body", path, error);
     let mut file = File::create_new(path).map_err(failed)?;
     let mut length = 0_u64;
     while let Some(frame) = next_frame(&mut body, options.body_time).await? {
         let Ok(data) = frame.into_data() else { continue };
         length += data.len() as u64;
-        if length > options.stream_bytes_max {
-            let why = format!("the body is longer than {} bytes", options.stream_bytes_max);
+        if length > bytes_max {
+            let why = format!("the body is longer than {bytes_max} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, why));
         }
         // Into the system's memory, mostly.
@@ -152,6 +181,8 @@ async fn next_frame(body: &mut Body, patience: Duration) -> Result<Option<Frame<
 pub(super) struct FileBody {
     file: File,
     rest: u64,
+    /// When whoever takes it has had long enough.
+    deadline: Instant,
     /// Around the file's lines, which become the elements of an array.
     array: Option<Array>,
     /// Goes with the answer.
@@ -165,18 +196,18 @@ struct Array {
 }
 
 impl FileBody {
-    /// The file as it is.
+    /// The file as it is, to be taken within so long.
     ///
     /// # Errors
     /// It cannot be opened.
-    pub(super) fn new(spool: Spool, path: &Path) -> Result<FileBody> {
+    pub(super) fn new(spool: Spool, path: &Path, time: Duration) -> Result<FileBody> {
         let open = || -> std::io::Result<(File, u64)> {
             let file = File::open(path)?;
             let length = file.metadata()?.len();
             Ok((file, length))
         };
         let (file, rest) = open().map_err(|error| Error::io("open", path, error))?;
-        Ok(FileBody { file, rest, array: None, _spool: spool })
+        Ok(FileBody { file, rest, deadline: Instant::now() + time, array: None, _spool: spool })
     }
 
     /// A file of JSON Lines as an array, between `head` and `tail`.
@@ -186,6 +217,9 @@ impl FileBody {
     }
 
     fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+        if self.rest > 0 && Instant::now() > self.deadline {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
         let mut chunk = Vec::new();
         if let Some(array) = &mut self.array {
             chunk.append(&mut array.head);

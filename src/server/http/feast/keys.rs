@@ -25,7 +25,12 @@ pub(super) struct KeyCell {
 }
 
 impl Keys {
-    pub(super) fn read(given: &Columns, selected: &Selected<'_>, in_force: &InForce) -> Result<Keys, Refusal> {
+    pub(super) fn read(
+        given: &Columns,
+        selected: &Selected<'_>,
+        in_force: &InForce,
+        may_read: &dyn Fn(&str) -> bool,
+    ) -> Result<Keys, Refusal> {
         let count = given.0.first().map_or(0, |(_, values)| values.len());
         if given.0.iter().any(|(_, values)| values.len() != count) {
             return Err(Refusal::mistake("All entity rows must have the same columns."));
@@ -34,7 +39,7 @@ impl Keys {
         let mut columns: Vec<(String, Vec<KeyCell>)> = Vec::with_capacity(given.0.len());
         for (name, values) in &given.0 {
             // What is no join key is data of the request, which no feature takes.
-            let Some((name, dtype)) = key_of_column(name, selected, in_force) else { continue };
+            let Some((name, dtype)) = key_of_column(name, selected, in_force, may_read) else { continue };
             if columns.iter().any(|(known, _)| *known == name) {
                 return Err(Refusal::mistake(format!("the join key {name} is given by two columns")));
             }
@@ -79,8 +84,13 @@ impl Keys {
 }
 
 /// The join key that a column holds, and its type: one that the features are looked up by, or another of the project, which is answered
-/// as it was given.
-fn key_of_column(name: &str, selected: &Selected<'_>, in_force: &InForce) -> Option<(String, DataType)> {
+/// as it was given: of a view that may be read.
+fn key_of_column(
+    name: &str,
+    selected: &Selected<'_>,
+    in_force: &InForce,
+    may_read: &dyn Fn(&str) -> bool,
+) -> Option<(String, DataType)> {
     let taken = |column: &str| {
         let keys = selected.parts.iter().flat_map(|part| part.key_columns.iter().zip(&part.view.join_keys));
         let types = keys.filter(|(key, _)| *key == column).map(|(_, (_, dtype))| dtype);
@@ -90,6 +100,8 @@ fn key_of_column(name: &str, selected: &Selected<'_>, in_force: &InForce) -> Opt
         return Some((name.to_owned(), dtype));
     }
     let (key, dtype) = in_force.join_key(name)?;
+    // Of what others call their entities nothing is told.
+    in_force.newest().find(|view| may_read(&view.name) && view.join_keys.iter().any(|(known, _)| known == key))?;
     Some((key.to_owned(), taken(key).unwrap_or_else(|| dtype.clone())))
 }
 

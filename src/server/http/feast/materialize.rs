@@ -19,13 +19,15 @@ use super::request::{MaterializeRequest, incremental_request, materialize_reques
 use crate::api_key::Scope;
 use crate::definition::FeatureView;
 use crate::error::{Error, Result};
-use crate::exchange::ImportOptions;
+use crate::exchange::{ImportOptions, files_below};
 use crate::server::auth::Grant;
+use crate::server::http::answer::aside;
 use crate::server::http::guard;
 use crate::server::http::options::HttpOptions;
 use crate::server::http::params::Params;
+use crate::server::http::problem::Problem;
 use crate::server::http::registered::InForce;
-use crate::server::http::shared::Shared;
+use crate::server::http::shared::{Shared, Turns};
 use crate::time::Timestamp;
 
 /// Whether the caller waits.
@@ -82,33 +84,43 @@ fn as_python(instant: Timestamp) -> String {
 
 async fn import_sources(
     shared: Arc<Shared>,
-    grant: &Grant,
+    grant: &Arc<Grant>,
     request: MaterializeRequest,
     query: MaterializeQuery,
 ) -> Result<Response, Refusal> {
     let in_force = shared.definitions()?;
     let views = views_of(&request, &in_force, grant, &shared.options.project)?;
-    let mut sources: Vec<(String, PathBuf)> = Vec::new();
-    for view in &views {
-        if let Some(path) = &view.source.path {
-            sources.push((view.reference().to_string(), beneath(&shared.options, path)?));
-        }
-    }
+    let of_view = |view: &&FeatureView| -> Option<Result<(String, Vec<PathBuf>)>> {
+        let path = view.source.path.as_deref()?;
+        Some(beneath(&shared.options, path).map(|files| (view.reference().to_string(), files)))
+    };
+    // It looks at folders.
+    let sources: Vec<_> = aside(true, || views.iter().filter_map(of_view).collect::<Result<_>>())?;
     let names: Vec<&str> = views.iter().map(|view| view.name.as_str()).collect();
     let work = Arc::clone(&shared);
     let import = move || {
-        for (view, path) in sources {
-            work.store.import_files(&view, &[path], &ImportOptions::default())?;
+        for (view, files) in sources {
+            if work.is_stopping() {
+                return Err(Problem::stopping());
+            }
+            let imported = work.store.import_files(&view, &files, &ImportOptions::default());
+            imported.map_err(|error| error.at(format!("view {view}")))?;
         }
         Ok(())
     };
     if !query.in_background {
-        shared.in_turn(import).await?;
+        shared.in_turn(Turns::Imports, Arc::clone(grant), import).await?;
         return Ok(([(header::CONTENT_TYPE, "application/json")], "null").into_response());
     }
+    let Ok(place) = Arc::clone(&shared.imports_waiting).try_acquire_owned() else {
+        let why = "as many imports wait as may; ask again";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into());
+    };
     let accepted = json!({ "status": "accepted", "feature_views": names }).to_string();
+    let (shared, grant) = (Arc::clone(&shared), Arc::clone(grant));
     tokio::spawn(async move {
-        if let Err(problem) = shared.in_turn(import).await {
+        let _place = place;
+        if let Err(problem) = shared.in_turn(Turns::Imports, grant, import).await {
             tracing::warn!(why = problem.detail, "an import that nobody waits for failed");
         }
     });
@@ -130,7 +142,7 @@ fn views_of<'a>(
         }
         return Ok(views);
     };
-    let mut views = Vec::with_capacity(names.len());
+    let mut views: Vec<&FeatureView> = Vec::new();
     for name in names {
         let unknown = || {
             let message = format!("Feature view {name} does not exist in project {project}");
@@ -138,16 +150,20 @@ fn views_of<'a>(
         };
         let wanted = name.parse::<crate::definition::ViewRef>().map_err(|_| unknown())?;
         guard::check(grant, Scope::Write, &wanted.name)?;
-        views.push(in_force.view(&wanted).ok_or_else(unknown)?);
+        let view = in_force.view(&wanted).ok_or_else(unknown)?;
+        // There are no more of them than there are views.
+        if views.iter().all(|known| known.reference() != view.reference()) {
+            views.push(view);
+        }
     }
     Ok(views)
 }
 
-/// A source's path, which leads nowhere but into the folder that files are imported from.
+/// The files of a source, which lie nowhere but in the folder that files are imported from, as they are really called.
 ///
 /// # Errors
-/// No such folder was given; it is not there; the path leads out of it.
-fn beneath(options: &HttpOptions, path: &Path) -> Result<PathBuf> {
+/// No such folder was given; it is not there; the path, or a link below it, leads out of it.
+fn beneath(options: &HttpOptions, path: &Path) -> Result<Vec<PathBuf>> {
     let folder = options.import_folder.as_deref().ok_or_else(|| {
         Error::refused("this server imports no files of its own machine").remedy("import them there: asof import --all")
     })?;
@@ -158,12 +174,20 @@ fn beneath(options: &HttpOptions, path: &Path) -> Result<PathBuf> {
         })
     };
     let (folder, found) = (real(folder)?, real(&options.source_folder.join(path))?);
-    if found.starts_with(&folder) {
-        return Ok(found);
+    let check = |found: &Path| match found.starts_with(&folder) {
+        true => Ok(()),
+        false => Err(Error::refused("a source lies outside of the folder that files are imported from")
+            .at(path.display())
+            .remedy("asof serve --import-folder names another one")),
+    };
+    check(&found)?;
+    if !found.is_dir() {
+        return Ok(vec![found]);
     }
-    Err(Error::refused("a source lies outside of the folder that files are imported from")
-        .at(path.display())
-        .remedy("asof serve --import-folder names another one"))
+    let files = files_below(&found)?.iter().map(|file| real(file)).collect::<Result<Vec<_>>>()?;
+    files.iter().try_for_each(|file| check(file))?;
+    // The import says that there is none.
+    Ok(if files.is_empty() { vec![found] } else { files })
 }
 
 #[cfg(test)]
@@ -183,11 +207,17 @@ mod tests {
             import_folder: import_folder.map(Path::to_path_buf),
             ..HttpOptions::default()
         };
+        for (folder_below, target) in [("in", "../a.csv"), ("out", "../../b.csv")] {
+            std::fs::create_dir(inner.join(folder_below)).unwrap();
+            std::os::unix::fs::symlink(target, inner.join(folder_below).join("link.csv")).unwrap();
+        }
         let may = |path: &str| beneath(&options(Some(&inner)), Path::new(path)).is_ok();
+        let folders = ["in", "out"].map(may);
         let answers = ["a.csv", "../inner/a.csv", "../b.csv", "link.csv", "/etc/passwd", "none.csv"].map(may);
         let absolute = may(&inner.join("a.csv").to_string_lossy());
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(answers, [true, true, false, false, false, false]);
+        assert_eq!(folders, [true, false], "a link in a folder leads out of it");
         assert!(absolute && beneath(&options(None), Path::new("a.csv")).is_err());
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
@@ -13,13 +13,14 @@ use super::keys::Keys;
 use super::refusal::Refusal;
 use super::request::{OnlineRequest, online_request};
 use super::select::{Part, Selected, select};
+use crate::api_key::Scope;
 use crate::engine::online::EntityKey;
 use crate::request::Features;
 use crate::server::auth::Grant;
 use crate::server::http::answer::{aside, is_long};
 use crate::server::http::ask::kind_of;
 use crate::server::http::columns::Column;
-use crate::server::http::entities::check_values;
+use crate::server::http::entities::{check_values, is_much};
 use crate::server::http::json::push_string;
 use crate::server::http::registered::InForce;
 use crate::server::http::shared::Shared;
@@ -42,33 +43,38 @@ pub(in crate::server::http) async fn get_online_features(
     }
 }
 
-fn answer(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Vec<u8>, Refusal> {
+fn answer(shared: &Shared, grant: &Grant, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let request = online_request(body)?;
     let in_force = shared.definitions()?;
     let selected = select(&request, &in_force, grant, &shared.options.project)?;
-    let keys = Keys::read(&request.entities, &selected, &in_force)?;
-    check_values(keys.count, selected.names.len())?;
+    let may_read = |view: &str| grant.access.may(Scope::Read, Some(view));
+    let keys = Keys::read(&request.entities, &selected, &in_force, &may_read)?;
+    let values = check_values(keys.count, selected.names.len())?;
     // Views of which a join key is missing have no row of these entities; the others are read at once.
     let read: Vec<&Part> = selected.parts.iter().filter(|part| keys.has_all_of(part)).collect();
     let mut out = Vec::new();
-    COLUMNS.with_borrow_mut(|columns| {
-        let features = selected.names.len();
-        if columns.len() < features {
-            columns.resize_with(features, Column::default);
-        }
-        columns[..features].iter_mut().for_each(Column::clear);
-        read_rows(shared, &in_force, &read, &keys, columns)?;
-        for part in selected.parts.iter().filter(|part| !keys.has_all_of(part)) {
-            for column in &mut columns[part.columns.clone()] {
-                (0..keys.count).for_each(|_| column.push_not_found());
+    // Within it nothing waits: the thread keeps its buffers.
+    let read_and_write = || {
+        COLUMNS.with_borrow_mut(|columns| {
+            let features = selected.names.len();
+            if columns.len() < features {
+                columns.resize_with(features, Column::default);
             }
-        }
-        write(&request, &selected, &keys, &columns[..features], &mut out);
-        if out.capacity() > COLUMNS_BYTES_MAX {
-            *columns = Vec::new();
-        }
-        Ok::<_, Refusal>(())
-    })?;
+            columns[..features].iter_mut().for_each(Column::clear);
+            read_rows(shared, &in_force, &read, &keys, columns)?;
+            for part in selected.parts.iter().filter(|part| !keys.has_all_of(part)) {
+                for column in &mut columns[part.columns.clone()] {
+                    (0..keys.count).for_each(|_| column.push_not_found());
+                }
+            }
+            write(&request, &selected, &keys, &columns[..features], &mut out);
+            if out.capacity() > COLUMNS_BYTES_MAX {
+                *columns = Vec::new();
+            }
+            Ok::<_, Refusal>(())
+        })
+    };
+    aside(is_much(values), read_and_write)?;
     Ok(out)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -12,7 +12,7 @@ use super::frame::rows_of;
 use super::refusal::Refusal;
 use super::request::{push_request, write_request};
 use crate::api_key::Scope;
-use crate::definition::FeatureView;
+use crate::definition::{FeatureView, ViewRef};
 use crate::server::auth::Grant;
 use crate::server::http::guard;
 use crate::server::http::problem::Problem;
@@ -53,7 +53,7 @@ async fn write_rows(
     shared: Arc<Shared>,
     grant: Arc<Grant>,
     body: Body,
-    batches: fn(&Shared, &Grant, &Bytes) -> Result<Batches, Refusal>,
+    batches: fn(&Shared, &Grant, &[u8]) -> Result<Batches, Refusal>,
 ) -> Result<(), Refusal> {
     let body = shared.receive(&grant, body).await?;
     // It waits for the disk.
@@ -73,7 +73,7 @@ async fn write_rows(
     written.await.unwrap_or_else(|_| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the write failed").into()))
 }
 
-fn rows_of_push(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Batches, Refusal> {
+fn rows_of_push(shared: &Shared, grant: &Grant, body: &[u8]) -> Result<Batches, Refusal> {
     let request = push_request(body)?;
     if !DESTINATIONS.contains(&request.to.as_str()) {
         let known = DESTINATIONS.map(|name| format!("'{name}'")).join(", ");
@@ -84,6 +84,10 @@ fn rows_of_push(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Batches,
     let source = &request.push_source_name;
     let mut views: Vec<&FeatureView> = in_force.newest().filter(|view| push_name(view) == source).collect();
     views.sort_unstable_by_key(|view| &view.name);
+    // Whether there is one is told to who may write to all there are.
+    if views.is_empty() && !grant.access.is_of_all_views() {
+        return Err(guard::not_permitted(grant, Scope::Write, &format!("of all that {source} feeds")).into());
+    }
     if views.is_empty() {
         let message = format!("Unable to find push source '{source}'.");
         return Err(Refusal::exception(StatusCode::UNPROCESSABLE_ENTITY, "PushSourceNotFoundException", &message));
@@ -97,15 +101,16 @@ fn rows_of_push(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Batches,
     views.into_iter().map(batch).collect()
 }
 
-fn rows_of_write(shared: &Shared, grant: &Grant, body: &Bytes) -> Result<Batches, Refusal> {
+fn rows_of_write(shared: &Shared, grant: &Grant, body: &[u8]) -> Result<Batches, Refusal> {
     let request = write_request(body)?;
     let in_force = shared.definitions()?;
     let name = &request.feature_view_name;
-    let view = name.parse().ok().and_then(|view| in_force.view(&view)).ok_or_else(|| {
+    let wanted = name.parse::<ViewRef>().ok();
+    guard::check(grant, Scope::Write, wanted.as_ref().map_or(name, |view| &view.name))?;
+    let view = wanted.and_then(|view| in_force.view(&view)).ok_or_else(|| {
         let message = format!("Can't recognize feast object with a name {name}");
         Refusal::exception(StatusCode::NOT_FOUND, "FeastObjectNotFoundException", &message)
     })?;
-    guard::check(grant, Scope::Write, &view.name)?;
     Ok(vec![(view.reference().to_string(), rows_of(&request.df, view)?)])
 }
 

@@ -133,6 +133,11 @@ impl Exposition<'_> {
     fn views(&mut self, scrape: &Scrape) -> Done {
         let help = "Seconds since the newest event of a view was true.";
         self.of_views("feature_freshness", help, scrape, |view| scrape.freshness(view))?;
+        let help = "Seconds since a row of a view came.";
+        self.of_views("asof_view_ingested_seconds", help, scrape, |view| {
+            let came = view.newest_ingested_at?;
+            Some(scrape.now.0.saturating_sub(came.0).max(0) as f64 / 1e6)
+        })?;
         let help = "The age at which the newest event is too old, as the definition says; absent where it says none.";
         self.of_views("feature_freshness_sla", help, scrape, |view| {
             (view.freshness_sla_us > 0).then_some(view.freshness_sla_us as f64 / 1e6)

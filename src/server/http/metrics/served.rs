@@ -15,7 +15,7 @@ pub(super) struct OfView {
     missing: AtomicU64,
 }
 
-/// Values of each view, by its name.
+/// Values of each view, by its name and version as lists have it.
 #[derive(Debug, Default)]
 pub(in crate::server::http) struct Served(Mutex<BTreeMap<String, Arc<OfView>>>);
 
@@ -23,10 +23,12 @@ impl Served {
     /// Where the columns of an answer are counted.
     pub(in crate::server::http) fn columns(&self, asked: &Resolution) -> ServedColumns {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let views = asked.views.iter().map(|view| Arc::clone(all.entry(view.clone()).or_default())).collect();
-        // Each is among the views that are asked for.
-        let place = |name: &str| asked.views.iter().position(|view| view == name).unwrap_or_default();
-        ServedColumns { views, places: asked.columns.iter().map(|column| place(&column.view_name)).collect() }
+        let mut names: Vec<&str> = asked.columns.iter().map(|column| column.view_reference.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let views = names.iter().map(|name| Arc::clone(all.entry((*name).to_owned()).or_default())).collect();
+        let place = |name: &str| names.binary_search(&name).unwrap_or_default();
+        ServedColumns { views, places: asked.columns.iter().map(|column| place(&column.view_reference)).collect() }
     }
 
     /// View, values asked for, values that were not there.

@@ -1,23 +1,30 @@
-//! `POST /v1/get`: features of entities, now or as of any moment, each with its status and event time.
+//! `POST /v1/get`: features of entities, now or as of any moment, each with its status and event time; as JSON or as Arrow.
 
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::get_arrow::answer_in_arrow;
 use crate::engine::get::Entity;
+use crate::exchange::{SourceOptions, open_source};
 use crate::server::auth::Grant;
 use crate::server::http::answer::{aside, is_long, json_answer};
-use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, When};
-use crate::server::http::entities::entities;
+use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, When, references};
+use crate::server::http::entities::{entities, entities_of_batch};
+use crate::server::http::guard;
 use crate::server::http::json::{push_each, push_quoted, push_string, push_time, push_time_or_null, push_value};
+use crate::server::http::media::Media;
+use crate::server::http::params::Params;
 use crate::server::http::problem::Problem;
 use crate::server::http::reading::{Reading, names_of};
 use crate::server::http::shared::Shared;
+use crate::server::http::spool::{Spool, receive};
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -34,14 +41,40 @@ struct GetRequest {
     full_names: bool,
 }
 
+/// What is asked for, beside entities that come as Arrow.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::server::http) struct GetQuery {
+    features: Option<String>,
+    service: Option<String>,
+    at: Option<String>,
+    known_at: Option<KnownAtText>,
+    definitions: Option<DefinitionsOf>,
+    full_names: Option<bool>,
+}
+
 /// Features of entities.
 pub(in crate::server::http) async fn get(
     State(shared): State<Arc<Shared>>,
     Extension(grant): Extension<Arc<Grant>>,
+    Params(query): Params<GetQuery>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let given = one_of(Media::of_body(&headers)?, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
+    let wanted = one_of(Media::of_answer(&headers, given)?, StatusCode::NOT_ACCEPTABLE)?;
+    let answer = match wanted {
+        Media::Arrow => answer_in_arrow,
+        _ => answer_in_json,
+    };
+    if given == Media::Arrow {
+        return of_arrow(&shared, &grant, query, body, answer).await;
+    }
+    if query != GetQuery::default() {
+        return Err(Problem::mistake("with a body of JSON, the body says what is asked for, and not the query"));
+    }
     let body = shared.receive(&grant, body).await?;
-    let json = aside(is_long(&body), || {
+    aside(is_long(&body), || {
         let request: GetRequest = serde_json::from_slice(&body)?;
         let (at, known_at) = (request.at.as_deref(), request.known_at.as_ref());
         let when = When { at, known_at, definitions: request.definitions };
@@ -52,11 +85,48 @@ pub(in crate::server::http) async fn get(
                 answer(reading, &entities, ask.full_names)
             })
         })
-    })?;
-    Ok(json_answer(json))
+    })
 }
 
-fn answer(reading: Reading<'_>, entities: &[Entity<'_>], full_names: bool) -> Result<Vec<u8>, Problem> {
+/// Refuses the forms that this path has not.
+fn one_of(media: Media, status: StatusCode) -> Result<Media, Problem> {
+    match media {
+        Media::Json | Media::Arrow => Ok(media),
+        other => {
+            let why = format!("not {} here, but {} or {}", other.name(), Media::Json.name(), Media::Arrow.name());
+            Err(Problem::new(status, why))
+        }
+    }
+}
+
+/// Entities as Arrow. They go through a file, for it is read as files from anywhere are.
+async fn of_arrow(
+    shared: &Arc<Shared>,
+    grant: &Grant,
+    query: GetQuery,
+    body: Body,
+    answer: fn(Reading<'_>, &[Entity<'_>], bool) -> Result<Response, Problem>,
+) -> Result<Response, Problem> {
+    let features = references(query.features.as_deref().unwrap_or_default());
+    let when = When { at: query.at.as_deref(), known_at: query.known_at.as_ref(), definitions: query.definitions };
+    let ask = Ask::new(&features, query.service, when, query.full_names.unwrap_or_default())?;
+    // Before anything of the body is taken.
+    guard::check_ask(shared, grant, &ask)?;
+    let spool = Spool::new(shared)?;
+    let path = spool.file("body.arrows");
+    receive(body, &path, &shared.options, shared.options.body_bytes_max as u64).await?;
+    shared.check_still(grant)?;
+    aside(true, || {
+        let read = open_source(&path, &SourceOptions::default()).and_then(|mut source| source.read_all());
+        let batch = read.map_err(|error| spool.problem(error))?;
+        shared.read(grant, &ask, |reading| {
+            let entities = entities_of_batch(&batch, &reading.asked.join_keys)?;
+            answer(reading, &entities, ask.full_names)
+        })
+    })
+}
+
+fn answer_in_json(reading: Reading<'_>, entities: &[Entity<'_>], full_names: bool) -> Result<Response, Problem> {
     let names = names_of(reading.asked, full_names)?;
     let columns = &reading.asked.columns;
     let mut out = Vec::with_capacity(256 + 64 * names.len() * (entities.len() + 1));
@@ -88,5 +158,5 @@ fn answer(reading: Reading<'_>, entities: &[Entity<'_>], full_names: bool) -> Re
     out.extend_from_slice(b"],\"at\":");
     push_time(moment.at, &mut out);
     out.extend_from_slice(format!(",\"seq\":{}}}", moment.seq).as_bytes());
-    Ok(out)
+    Ok(json_answer(out))
 }

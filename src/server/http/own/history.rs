@@ -69,10 +69,12 @@ pub(in crate::server::http) async fn history(
             let when = When { at: None, known_at: query.known_at.as_ref(), definitions: query.definitions };
             let ask = Ask::new(&features, query.service, when, query.full_names.unwrap_or_default())?;
             // Before anything of the body is taken.
-            guard::check_ask(&shared, &grant, &ask)?;
-            guard::check_resolved(&grant, &shared.store.resolve(&ask.features, &ask.options)?)?;
+            aside(true, || {
+                guard::check_ask(&shared, &grant, &ask)?;
+                guard::check_resolved(&grant, &shared.store.resolve(&ask.features, &ask.options)?)
+            })?;
             let spool = Spool::new(&shared)?;
-            receive(body, &spool.file(&spine_name(spine)), &shared.options).await?;
+            receive(body, &spool.file(&spine_name(spine)), &shared.options, shared.options.stream_bytes_max).await?;
             shared.check_still(&grant)?;
             let created_cutoff = query.created_cutoff.unwrap_or_default();
             (Join { ask, timestamp: query.timestamp, created_cutoff, media }, spool)

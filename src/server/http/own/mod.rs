@@ -3,6 +3,7 @@
 mod catalog;
 mod explain;
 mod get;
+mod get_arrow;
 mod history;
 mod write;
 

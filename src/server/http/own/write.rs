@@ -1,11 +1,12 @@
 //! `POST /v1/write/{view}`: rows into the log; a body that is a file is imported.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -23,8 +24,14 @@ use crate::server::http::params::{Name, Params};
 use crate::server::http::problem::Problem;
 use crate::server::http::registered::InForce;
 use crate::server::http::rows::rows_of_objects;
-use crate::server::http::shared::Shared;
+use crate::server::http::shared::{Shared, Turns};
 use crate::server::http::spool::{Spool, receive};
+use crate::store::WriteReport;
+
+/// The header with which a write is done once, however often it is sent.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Its longest: that of an API key stands before it.
+const KEY_BYTES_MAX: usize = 200;
 
 /// How it is written.
 #[derive(Debug, Deserialize)]
@@ -33,10 +40,13 @@ pub(in crate::server::http) struct WriteQuery {
     /// Take event timestamps however far ahead of the clock.
     #[serde(default)]
     allow_future: bool,
-    /// Of a file: add every row, those that are there already too.
+    /// Import JSON Lines or Arrow as files are, past the log.
+    #[serde(default)]
+    import: bool,
+    /// Of an import: add every row, those that are there already too.
     #[serde(default)]
     append: bool,
-    /// Of a file: what to do with rows that cannot be read or stored.
+    /// Of an import: what to do with rows that cannot be read or stored.
     #[serde(default)]
     bad_rows: BadRowsOf,
     /// Who wrote it; shown by explain.
@@ -77,35 +87,99 @@ pub(in crate::server::http) async fn write(
     let in_force = shared.definitions()?;
     let view = known_view(&in_force, &grant, &wanted)?.reference().to_string();
     let media = Media::of_body(&headers)?;
+    let key = idempotency_key(&headers, &grant)?;
+    let is_import = query.import || matches!(media, Media::Csv | Media::Parquet);
+    check_query(&query, media, is_import, key.is_some())?;
+    let options = WriteOptions {
+        allow_future: query.allow_future,
+        source: query.source.clone(),
+        idempotency_key: key,
+        ..WriteOptions::default()
+    };
     if media == Media::Json {
         let body = shared.receive(&grant, body).await?;
-        return on_disk(move || write_rows(&shared, &grant, &view, query, &body)).await;
+        return on_disk(move || write_rows(&shared, &grant, &view, &options, &body)).await;
     }
     let spool = Spool::new(&shared)?;
     let path = spool.file(&format!("body.{}", media.extension()));
-    receive(body, &path, &shared.options).await?;
-    shared.check_still(&grant)?;
+    let bytes_max = if is_import { shared.options.stream_bytes_max } else { shared.options.body_bytes_max as u64 };
+    receive(body, &path, &shared.options, bytes_max).await.map_err(|problem| match problem.status {
+        StatusCode::PAYLOAD_TOO_LARGE if !is_import => {
+            Problem { detail: format!("{}; send it in parts, or import it: ?import=true", problem.detail), ..problem }
+        }
+        _ => problem,
+    })?;
     let work = Arc::clone(&shared);
-    let import = move || {
-        let WriteQuery { allow_future, append, bad_rows, source } = query;
-        let bad_rows = match bad_rows {
-            BadRowsOf::Fail => BadRows::Fail,
-            BadRowsOf::Quarantine => BadRows::Quarantine,
-        };
-        let options = ImportOptions { allow_future, append, bad_rows, source, ..ImportOptions::default() };
-        let report = work.store.import_files(&view, &[path], &options);
-        let report = report.map_err(|error| spool.problem(error))?;
-        json_of(&json!({
-            "rows": report.rows_written,
-            "rows_read": report.rows_read,
-            "rows_skipped": report.rows_skipped,
-            "rows_refused": report.rows_refused,
-            "quarantine": report.quarantine.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy()),
-            "was_imported": report.files.iter().all(|file| file.was_imported),
-            "ignored": report.ignored,
-        }))
+    if is_import {
+        let by = Arc::clone(&grant);
+        return shared.in_turn(Turns::Imports, by, move || import(&work, &grant, &view, query, (&spool, &path))).await;
+    }
+    on_disk(move || {
+        work.check_still(&grant)?;
+        let report = work.store.write_file(&view, &path, &options).map_err(|error| spool.problem(error))?;
+        told(&report, &report.ignored)
+    })
+    .await
+}
+
+/// What no import is has no use for what an import is told.
+fn check_query(query: &WriteQuery, media: Media, is_import: bool, has_key: bool) -> Result<(), Problem> {
+    let why = match query {
+        WriteQuery { import: true, .. } if media == Media::Json => {
+            "a body of JSON is not imported; send JSON Lines, CSV, Parquet or Arrow"
+        }
+        WriteQuery { append: true, .. } if !is_import => "append is of imports; a write adds every row",
+        WriteQuery { bad_rows: BadRowsOf::Quarantine, .. } if !is_import => {
+            "bad_rows=quarantine is of imports: send JSON Lines, CSV, Parquet or Arrow, with import=true"
+        }
+        WriteQuery { append: true, .. } if has_key => {
+            "an import that appends is done as often as it is sent; without append it is known by its content"
+        }
+        _ => return Ok(()),
     };
-    shared.in_turn(import).await
+    Err(Problem::mistake(why))
+}
+
+/// The key of a write that is done once. Each API key has its own.
+fn idempotency_key(headers: &HeaderMap, grant: &Grant) -> Result<Option<String>, Problem> {
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(first) = given.next() else { return Ok(None) };
+    let text = first.to_str().ok().map(str::trim).filter(|text| (1..=KEY_BYTES_MAX).contains(&text.len()));
+    match (text, given.next()) {
+        (Some(text), None) => Ok(Some(format!("{}/{text}", grant.key.as_deref().unwrap_or_default()))),
+        _ => Err(Problem::mistake(format!(
+            "an Idempotency-Key is given once, as 1 to {KEY_BYTES_MAX} characters of ASCII, such as a random UUID"
+        ))),
+    }
+}
+
+/// Imports a file.
+fn import(
+    shared: &Shared,
+    grant: &Grant,
+    view: &str,
+    query: WriteQuery,
+    (spool, path): (&Spool, &Path),
+) -> Result<Response, Problem> {
+    let WriteQuery { allow_future, append, bad_rows, source, .. } = query;
+    let bad_rows = match bad_rows {
+        BadRowsOf::Fail => BadRows::Fail,
+        BadRowsOf::Quarantine => BadRows::Quarantine,
+    };
+    let by = if grant.key.is_some() { format!(" by {}", grant.name) } else { String::new() };
+    let called = Some(format!("POST /v1/write/{view}{by}"));
+    let options = ImportOptions { allow_future, append, bad_rows, source, called, ..ImportOptions::default() };
+    let report = shared.store.import_files(view, &[path.to_owned()], &options);
+    let report = report.map_err(|error| spool.problem(error))?;
+    json_of(&json!({
+        "rows": report.rows_written,
+        "rows_read": report.rows_read,
+        "rows_skipped": report.rows_skipped,
+        "rows_refused": report.rows_refused,
+        "quarantine": report.quarantine.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy()),
+        "was_imported": report.files.iter().all(|file| file.was_imported),
+        "ignored": report.ignored,
+    }))
 }
 
 fn known_view<'a>(in_force: &'a InForce, grant: &Grant, wanted: &ViewRef) -> Result<&'a FeatureView, Error> {
@@ -123,14 +197,22 @@ fn write_rows(
     shared: &Shared,
     grant: &Grant,
     view: &str,
-    query: WriteQuery,
-    body: &Bytes,
+    options: &WriteOptions,
+    body: &[u8],
 ) -> Result<Response, Problem> {
     let (Rows::Bare(objects) | Rows::Named { rows: objects }) = serde_json::from_slice(body)
         .map_err(|error| Problem::mistake(format!("rows are an array of objects, or {{\"rows\": [...]}}: {error}")))?;
     let in_force = shared.definitions()?;
     let (rows, ignored) = rows_of_objects(known_view(&in_force, grant, &view.parse()?)?, &objects)?;
-    let options = WriteOptions { allow_future: query.allow_future, source: query.source, ..WriteOptions::default() };
-    let report = shared.store.write_rows_with(view, rows, &options)?;
-    json_of(&json!({ "rows": report.rows, "first_seq": report.first_seq, "ignored": ignored }))
+    let report = shared.store.write_rows_with(view, rows, options)?;
+    told(&report, &ignored)
+}
+
+fn told(report: &WriteReport, ignored: &[String]) -> Result<Response, Problem> {
+    json_of(&json!({
+        "rows": report.rows,
+        "first_seq": report.first_seq,
+        "ignored": ignored,
+        "was_written_before": report.was_written_before,
+    }))
 }

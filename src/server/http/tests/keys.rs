@@ -76,6 +76,8 @@ fn requests() -> Vec<(&'static str, &'static str, String, Json)> {
         ("/health", "GET", "/health".to_owned(), Json::Null),
         ("/ready", "GET", "/ready".to_owned(), Json::Null),
         ("/metrics", "GET", "/metrics".to_owned(), Json::Null),
+        ("/openapi.json", "GET", "/openapi.json".to_owned(), Json::Null),
+        ("/docs", "GET", "/docs".to_owned(), Json::Null),
         (
             "/get-online-features",
             "POST",

@@ -1,6 +1,7 @@
 //! The server as its peers see it: requests as they are written, answers as they come.
 
 mod connections;
+mod documents;
 mod encoding;
 mod feast;
 mod joins;

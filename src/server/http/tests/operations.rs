@@ -61,3 +61,18 @@ fn metrics_count_what_was_asked_and_what_was_not_there() {
     assert!(value("asof_log_bytes") > 0.0);
     assert!(text.ends_with("# EOF\n"));
 }
+
+#[test]
+fn every_answer_has_the_id_of_its_request() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let mut id = |path: &str, given: &str| {
+        let header = if given.is_empty() { String::new() } else { format!("X-Request-Id: {given}\r\n") };
+        peer.ask("GET", path, &header, "").header("x-request-id").unwrap().to_owned()
+    };
+    assert_eq!(id("/health", "abc-1"), "abc-1");
+    assert_eq!(id("/nowhere", "abc-2"), "abc-2");
+    let (one, two) = (id("/v1/views", ""), id("/health", "not plain"));
+    assert!(one != two && two != "not plain" && one.len() > 16, "{one} {two}");
+}

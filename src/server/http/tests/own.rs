@@ -215,3 +215,82 @@ fn an_explanation_names_the_row_that_decided() {
         assert!(answer["detail"].as_str().unwrap().contains(says), "{query}: {answer}");
     }
 }
+
+#[test]
+fn answers_in_arrow_say_what_those_in_json_do() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let arrow = "application/vnd.apache.arrow.stream";
+    for (query, more) in [("", json!({})), ("&at=2013-01-01T18:00:00Z", json!({ "at": "2013-01-01T18:00:00Z" }))] {
+        let mut body = json!({ "features": ["weather:temp", "weather:note", "airport:lat"], "entities": { "origin": ["JFK", "X"] } });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let json = peer.post("/v1/get", &body).json();
+        let answer = peer.ask_with("POST", "/v1/get", &[("accept", arrow)], body.to_string().as_bytes());
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(arrow)), "{answer:?}");
+        let batch = batch_of(&answer.body);
+        let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names[..4], ["temp", "note", "lat", "temp__status"]);
+        assert_eq!(names[8], "lat__event_timestamp");
+        assert_eq!(batch.schema_ref().metadata()["seq"], json["seq"].to_string());
+        for (at, row) in json["rows"].as_array().unwrap().iter().enumerate() {
+            for feature in 0..3 {
+                let cell = |column: usize| {
+                    let dtype = match column {
+                        0 | 2 => DataType::Float64,
+                        6..9 => DataType::Timestamp,
+                        _ => DataType::String,
+                    };
+                    crate::value_at(batch.column(column), &dtype, at)
+                };
+                let text = |value: Value| match value {
+                    Value::Null => Json::Null,
+                    Value::Float64(value) => json!(value),
+                    Value::Timestamp(at) => json!(crate::time::Timestamp(at).to_string()),
+                    Value::String(text) => json!(text),
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(text(cell(feature)), row["values"][feature]);
+                assert_eq!(text(cell(3 + feature)), row["statuses"][feature]);
+                assert_eq!(text(cell(6 + feature)), row["event_timestamps"][feature]);
+            }
+        }
+        // Entities as Arrow: the answer's own statuses do, whose column is called as the key is.
+        let spine = "{\"origin\":\"JFK\",\"event_timestamp\":\"2013-01-01\"}\n{\"origin\":\"X\",\"event_timestamp\":\"2013-01-01\"}\n";
+        let headers = [("content-type", "application/x-ndjson"), ("accept", arrow)];
+        let spine = peer.ask_with("POST", "/v1/history?features=airport:lat", &headers, spine.as_bytes()).body;
+        let path = format!("/v1/get?features=weather:temp,note,airport:lat{query}");
+        let strange = peer.ask_with("POST", &path, &[("content-type", arrow)], &spine);
+        assert_eq!(strange.status, 400, "it has columns that are no join keys");
+        let keys = keys_of(&spine);
+        let of_arrow = peer.ask_with("POST", &path, &[("content-type", arrow)], &keys);
+        assert_eq!((of_arrow.status, of_arrow.header("content-type")), (200, Some(arrow)), "{of_arrow:?}");
+        assert_eq!(batch_of(&of_arrow.body).columns(), batch.columns());
+        let headers = [("content-type", arrow), ("accept", "application/json")];
+        assert_eq!(peer.ask_with("POST", &path, &headers, &keys).json()["rows"], json["rows"]);
+    }
+    let body = json!({ "features": ["weather:temp"], "entities": [] }).to_string();
+    for (headers, path, status) in [
+        (&[("accept", "text/csv")][..], "/v1/get", 406),
+        (&[("content-type", "text/csv")], "/v1/get", 415),
+        (&[], "/v1/get?at=2013-01-01", 400),
+        (&[("content-type", arrow)], "/v1/get?features=weather:temp", 400),
+    ] {
+        assert_eq!(peer.ask_with("POST", path, headers, body.as_bytes()).status, status, "{path} {headers:?}");
+    }
+}
+
+fn batch_of(stream: &[u8]) -> arrow_array::RecordBatch {
+    let mut batches = arrow_ipc::reader::StreamReader::try_new(stream, None).unwrap();
+    let batch = batches.next().unwrap().unwrap();
+    assert!(batches.next().is_none());
+    batch
+}
+
+/// The first column of a stream, as a stream.
+fn keys_of(stream: &[u8]) -> Vec<u8> {
+    let keys = batch_of(stream).project(&[0]).unwrap();
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), keys.schema_ref()).unwrap();
+    writer.write(&keys).unwrap();
+    writer.into_inner().unwrap()
+}

@@ -70,7 +70,8 @@ fn a_body_that_is_a_file_is_imported_once() {
         [("application/x-ndjson", lines.as_bytes(), 2, json!(["humid"])), ("text/csv", csv.as_bytes(), 1, json!([]))]
     {
         let mut send = |query: &str| {
-            let answer = peer.ask_with("POST", &format!("/v1/write/weather{query}"), &[("content-type", media)], body);
+            let path = format!("/v1/write/weather?import=true{query}");
+            let answer = peer.ask_with("POST", &path, &[("content-type", media)], body);
             assert_eq!(answer.status, 200, "{answer:?}");
             answer.json()
         };
@@ -81,7 +82,7 @@ fn a_body_that_is_a_file_is_imported_once() {
         );
         let again = send("");
         assert_eq!((&again["rows"], &again["was_imported"]), (&json!(0), &json!(true)));
-        assert_eq!(send("?append=true")["rows"], json!(rows));
+        assert_eq!(send("&append=true")["rows"], json!(rows));
     }
     // As a reader of another process would send it: what history gives back.
     let spine = r#"{"origin":"LGA","event_timestamp":"2013-01-07"}"#;
@@ -114,16 +115,22 @@ fn requests_that_keep_files_are_so_many_and_leave_none() {
     let store = store();
     let spool_folder = spool_of(&store);
     std::fs::create_dir_all(&spool_folder).unwrap();
-    // Of a process that was killed, of one that is alive, and of somebody else.
-    let (dead, alive, other) = ("asof-http-4194999-0", "asof-http-1-0", "asof-http-x-0");
-    for name in [dead, alive, other] {
+    // Of a process that was killed, of one that is alive, of one that has just made it, and of somebody else.
+    let (dead, alive, young, other) = ("asof-http-4194999-0", "asof-http-1-0", "asof-http-2-0", "asof-0");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+    let folders = [dead, alive, young, other].map(|name| {
         std::fs::create_dir(spool_folder.join(name)).unwrap();
-    }
+        let folder = std::fs::File::open(spool_folder.join(name)).unwrap();
+        if name != young {
+            folder.set_modified(long_ago).unwrap();
+        }
+        folder
+    });
+    folders[1].lock().unwrap();
     let options = super::HttpOptions { spools_max: 1, spool_folder: spool_folder.clone(), ..super::options() };
     let server = super::HttpServer::start((*store).clone(), options).unwrap();
-    assert!(
-        !spool_folder.join(dead).exists() && spool_folder.join(alive).exists() && spool_folder.join(other).exists()
-    );
+    let is_there = [dead, alive, young, other].map(|name| spool_folder.join(name).exists());
+    assert_eq!(is_there, [false, true, true, true]);
     let mut first = Peer::new(&server);
     first.send(b"POST /v1/write/weather HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(first.answer().status, 100);
@@ -136,5 +143,71 @@ fn requests_that_keep_files_are_so_many_and_leave_none() {
         assert!(waited.elapsed() < super::PATIENCE, "the place of a peer that is gone is free again");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert_eq!(std::fs::read_dir(spool_folder).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(spool_folder).unwrap().count(), 3);
+}
+
+#[test]
+fn json_lines_and_arrow_go_into_the_log_unless_they_are_to_be_imported() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let lines = "{\"origin\":\"LGA\",\"event_timestamp\":\"2013-01-05\",\"temp\":1,\"humid\":2}\n{\"origin\":\"EWR\",\"event_timestamp\":\"2013-01-05\"}\n";
+    let before = store.summary().unwrap();
+    let media = ("content-type", "application/x-ndjson");
+    let answer = peer.ask_with("POST", "/v1/write/weather?source=hourly", &[media], lines.as_bytes()).json();
+    assert_eq!((&answer["rows"], &answer["ignored"]), (&json!(2), &json!(["humid"])), "{answer}");
+    assert_eq!(answer["first_seq"], json!(before.seq + 1));
+    let after = store.summary().unwrap();
+    assert_eq!(after.rows_in_log, before.rows_in_log + 2, "not in a run of their own");
+    let told = peer.ask("GET", "/v1/explain?feature=weather:temp&origin=LGA&at=2013-01-05T01:00:00Z", "", "").json();
+    assert_eq!(told["row"]["provenance"]["source"], json!("hourly"));
+    for (query, says) in [("?append=true", "append is of imports"), ("?bad_rows=quarantine", "import=true")] {
+        let refused = peer.ask_with("POST", &format!("/v1/write/weather{query}"), &[media], lines.as_bytes());
+        assert!(refused.status == 400 && String::from_utf8_lossy(&refused.body).contains(says), "{refused:?}");
+    }
+    let bad = b"{\"origin\":\"LGA\",\"event_timestamp\":\"2013-01-06\",\"temp\":1}\n{\"origin\":\"LGA\",\"event_timestamp\":\"x\"}\n";
+    let refused = peer.ask_with("POST", "/v1/write/weather", &[media], bad);
+    let said = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(refused.status == 400 && said.contains("the body: line 2") && !said.contains("asof-http"), "{said}");
+    assert_eq!(store.summary().unwrap().rows, after.rows, "all of them or none");
+    let import =
+        peer.ask_with("POST", "/v1/write/weather?import=true", &[media], lines.replace("2013", "2014").as_bytes());
+    assert_eq!(import.json()["rows"], json!(2));
+    let told = peer.ask("GET", "/v1/explain?feature=weather:temp&origin=LGA&at=2014-01-05T01:00:00Z", "", "").json();
+    assert_eq!(told["row"]["provenance"]["by"], json!("POST /v1/write/weather@1"), "{told}");
+}
+
+#[test]
+fn a_write_with_an_idempotency_key_is_done_once() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let rows = |temp: i32| json!([{ "origin": "LGA", "event_timestamp": "2013-01-05", "temp": temp }]).to_string();
+    let mut send = |key: &str, body: &str| {
+        peer.ask_with("POST", "/v1/write/weather", &[("idempotency-key", key)], body.as_bytes())
+    };
+    let first = send("a", &rows(1)).json();
+    assert_eq!((&first["rows"], &first["was_written_before"]), (&json!(1), &json!(false)));
+    let count = store.summary().unwrap().rows;
+    let again = send("a", &rows(1)).json();
+    assert_eq!(
+        (&again["rows"], &again["first_seq"], &again["was_written_before"]),
+        (&json!(1), &first["first_seq"], &json!(true))
+    );
+    assert_eq!(store.summary().unwrap().rows, count);
+    let others = send("a", &rows(2));
+    assert_eq!((others.status, others.json()["kind"].as_str()), (409, Some("refused")), "{others:?}");
+    assert_eq!(send("b", &rows(1)).json()["was_written_before"], json!(false));
+    assert_eq!((send("", &rows(1)).status, send(&"k".repeat(201), &rows(1)).status), (400, 400));
+    let lines = rows(3).trim_matches(['[', ']']).to_owned();
+    let mut stream = |key: &str| {
+        let headers = [("idempotency-key", key), ("content-type", "application/x-ndjson")];
+        peer.ask_with("POST", "/v1/write/weather", &headers, lines.as_bytes()).json()
+    };
+    assert_eq!(stream("c")["was_written_before"], json!(false));
+    assert_eq!(stream("c")["was_written_before"], json!(true));
+    // A view of its own: the key says nothing there.
+    let airport = json!([{ "origin": "LGA", "event_timestamp": "2013-01-05", "lat": 1 }]).to_string();
+    let other = peer.ask_with("POST", "/v1/write/airport", &[("idempotency-key", "a")], airport.as_bytes());
+    assert_eq!(other.json()["was_written_before"], json!(false));
 }
