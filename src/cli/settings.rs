@@ -51,9 +51,15 @@ impl Told<'_> {
         value
     }
 
-    fn take_path(&mut self, name: &str, asked: Option<&Path>, of_file: Option<PathBuf>) -> Option<PathBuf> {
+    fn take_path(
+        &mut self,
+        name: &str,
+        asked: Option<&Path>,
+        of_file: Option<PathBuf>,
+        otherwise: Option<PathBuf>,
+    ) -> Option<PathBuf> {
         let [asked, of_file] = [asked.map(Path::to_path_buf), of_file].map(|path| path.map(|path| Shown(Some(path))));
-        self.take(name, asked, of_file, Shown(None)).0
+        self.take(name, asked, of_file, Shown(otherwise)).0
     }
 }
 
@@ -94,11 +100,15 @@ impl Settings {
             return Err(Error::invalid("both redis and http are off: nothing is left to serve"));
         }
         let of_project = |path: &Option<PathBuf>| path.as_deref().map(|path| project.path(path));
-        let folder = project.path(Path::new("."));
+        let folder = match project.folder() {
+            unsaid if unsaid.as_os_str().is_empty() => Path::new("."),
+            folder => folder,
+        };
         let import_folder = told.take_path(
             "import_folder",
             args.import_folder.as_deref(),
-            Some(of_project(&file.import_folder).unwrap_or(folder)),
+            of_project(&file.import_folder),
+            Some(folder.to_path_buf()),
         );
         let defaults = HttpOptions::default();
         let requests_per_second = told.take(
@@ -110,8 +120,8 @@ impl Settings {
         let connections_max = u32::try_from(defaults.connections_max).unwrap_or(u32::MAX);
         let http_connections =
             told.take("http_connections", args.http_connections, file.http_connections, connections_max);
-        let tls_cert = told.take_path("tls_cert", args.tls_cert.as_deref(), of_project(&file.tls_cert));
-        let tls_key = told.take_path("tls_key", args.tls_key.as_deref(), of_project(&file.tls_key));
+        let tls_cert = told.take_path("tls_cert", args.tls_cert.as_deref(), of_project(&file.tls_cert), None);
+        let tls_key = told.take_path("tls_key", args.tls_key.as_deref(), of_project(&file.tls_key), None);
         let tls = match (tls_cert, tls_key) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,

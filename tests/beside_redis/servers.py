@@ -13,21 +13,38 @@ PATIENCE_S = 30
 
 @contextlib.contextmanager
 def asof(binary):
-    """`asof serve` over what `asof init` and `asof apply` made; gives HOST:PORT."""
+    """`asof serve` over what `asof init` and `asof apply` made; gives HOST:PORT of the Redis protocol."""
     with tempfile.TemporaryDirectory(prefix="asof-serve-") as folder:
         project = pathlib.Path(folder) / "project"
-        for arguments in (["init", project], ["--project", project, "apply"]):
-            subprocess.run([binary, *arguments], check=True, capture_output=True)
-        command = [binary, "--project", project, "serve", "--redis", "127.0.0.1:0", "--print-address"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                line = process.stdout.readline()
-                assert line.startswith("redis "), f"asof serve said {line!r} instead of its address"
-                yield line.split()[1]
-            finally:
-                process.terminate()
-                ended = process.wait(PATIENCE_S)
-        assert ended == 0, f"asof serve ended with status {ended}"
+        subprocess.run([binary, "init", project], check=True, capture_output=True)
+        with serve(binary, project, "redis") as address:
+            yield address
+
+
+@contextlib.contextmanager
+def asof_http(binary, definitions, *arguments):
+    """`asof serve` over these definitions; gives HOST:PORT of HTTP."""
+    with tempfile.TemporaryDirectory(prefix="asof-serve-") as folder:
+        project = pathlib.Path(folder)
+        (project / "asof.toml").write_text(definitions)
+        with serve(binary, project, "http", *arguments) as address:
+            yield address
+
+
+@contextlib.contextmanager
+def serve(binary, project, protocol, *arguments):
+    """`asof serve` of a project, by this protocol; gives HOST:PORT."""
+    subprocess.run([binary, "--project", project, "apply"], check=True, capture_output=True)
+    command = [binary, "--project", project, "serve", f"--{protocol}", "127.0.0.1:0", "--print-address", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            assert line.startswith(f"{protocol} "), f"asof serve said {line!r} instead of its address"
+            yield line.split()[1]
+        finally:
+            process.terminate()
+            ended = process.wait(PATIENCE_S)
+    assert ended == 0, f"asof serve ended with status {ended}"
 
 
 @contextlib.contextmanager

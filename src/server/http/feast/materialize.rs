@@ -45,7 +45,7 @@ pub(in crate::server::http) async fn materialize(
     body: Body,
 ) -> Result<Response, Refusal> {
     let request = materialize_request(&shared.receive(&grant, body).await?)?;
-    if !request.disable_event_timestamp {
+    if !request.disable_event_timestamp.0 {
         let (Some(start), Some(end)) = (&request.start_ts, &request.end_ts) else {
             let why = "start_ts and end_ts are required when disable_event_timestamp is False";
             return Err(Refusal::mistake(why));

@@ -3,6 +3,7 @@
 //! Where Feast answers 500 for a mistake of the caller's, this answers 400 with a body of the same form. Features come in the order in which
 //! they were asked for; a value that is older than its view's TTL is `OUTSIDE_MAX_AGE` and null, an entity without a row `NOT_FOUND`.
 
+mod flag;
 mod frame;
 mod keys;
 mod materialize;

@@ -144,7 +144,7 @@ fn write(request: &OnlineRequest, selected: &Selected<'_>, keys: &Keys, columns:
         out.push(b',');
     }
     end_list(out);
-    if request.include_feature_view_version_metadata {
+    if request.include_feature_view_version_metadata.0 {
         out.extend_from_slice(b",\"feature_view_metadata\":[");
         let mut views: Vec<&str> = Vec::new();
         for part in &selected.parts {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::{Value as Json, json};
 
+use super::flag::Flag;
 use super::refusal::Refusal;
 
 /// Most columns of a request.
@@ -23,9 +24,9 @@ pub(super) struct OnlineRequest {
     #[serde(default)]
     pub feature_service: Option<String>,
     #[serde(default)]
-    pub full_feature_names: bool,
+    pub full_feature_names: Flag,
     #[serde(default)]
-    pub include_feature_view_version_metadata: bool,
+    pub include_feature_view_version_metadata: Flag,
 }
 
 /// Columns by name, in the order in which they came.
@@ -66,6 +67,11 @@ pub(super) struct PushRequest {
     pub df: Columns,
     #[serde(default = "online")]
     pub to: String,
+    /// These make no difference here.
+    #[serde(default, rename = "allow_registry_cache")]
+    _allow_registry_cache: Flag,
+    #[serde(default, rename = "transform_on_write")]
+    _transform_on_write: Flag,
 }
 
 fn online() -> String {
@@ -77,6 +83,11 @@ fn online() -> String {
 pub(super) struct WriteRequest {
     pub feature_view_name: String,
     pub df: Columns,
+    /// These make no difference here.
+    #[serde(default, rename = "allow_registry_cache")]
+    _allow_registry_cache: Flag,
+    #[serde(default, rename = "transform_on_write")]
+    _transform_on_write: Flag,
 }
 
 /// Whose sources are to be imported, over which span of time.
@@ -86,7 +97,7 @@ pub(super) struct MaterializeRequest {
     pub end_ts: Option<String>,
     pub feature_views: Option<Vec<String>>,
     #[serde(default)]
-    pub disable_event_timestamp: bool,
+    pub disable_event_timestamp: Flag,
 }
 
 /// Reads the body of `/materialize`.
@@ -142,10 +153,12 @@ pub(super) fn online_request(body: &[u8]) -> Result<OnlineRequest, Refusal> {
 /// # Errors
 /// As [`online_request`].
 pub(super) fn push_request(body: &[u8]) -> Result<PushRequest, Refusal> {
-    const FIELDS: [Field; 3] = [
+    const FIELDS: [Field; 5] = [
         Field { name: "push_source_name", wanted: TEXT, is_required: true },
         Field { name: "df", wanted: COLUMNS, is_required: true },
         Field { name: "to", wanted: TEXT, is_required: false },
+        Field { name: "allow_registry_cache", wanted: FLAG, is_required: false },
+        Field { name: "transform_on_write", wanted: FLAG, is_required: false },
     ];
     read(body, &FIELDS)
 }
@@ -155,9 +168,11 @@ pub(super) fn push_request(body: &[u8]) -> Result<PushRequest, Refusal> {
 /// # Errors
 /// As [`online_request`].
 pub(super) fn write_request(body: &[u8]) -> Result<WriteRequest, Refusal> {
-    const FIELDS: [Field; 2] = [
+    const FIELDS: [Field; 4] = [
         Field { name: "feature_view_name", wanted: TEXT, is_required: true },
         Field { name: "df", wanted: COLUMNS, is_required: true },
+        Field { name: "allow_registry_cache", wanted: FLAG, is_required: false },
+        Field { name: "transform_on_write", wanted: FLAG, is_required: false },
     ];
     read(body, &FIELDS)
 }
@@ -196,8 +211,15 @@ const COLUMNS: Wanted =
 const TEXT: Wanted =
     Wanted { is_it: Json::is_string, kind: "string_type", says: "Input should be a valid string", of: None };
 const NAMES: Wanted = Wanted { of: Some(&TEXT), ..LIST };
-const FLAG: Wanted =
-    Wanted { is_it: Json::is_boolean, kind: "bool_type", says: "Input should be a valid boolean", of: None };
+const FLAG: Wanted = Wanted {
+    is_it: |json| Flag::of(json).is_some(),
+    kind: "bool_type",
+    says: "Input should be a valid boolean",
+    of: None,
+};
+/// Of what could say either, and does not.
+const UNREADABLE_FLAG: Wanted =
+    Wanted { kind: "bool_parsing", says: "Input should be a valid boolean, unable to interpret input", ..FLAG };
 
 /// A field of a body.
 struct Field {
@@ -213,7 +235,11 @@ impl Wanted {
         }
         if !(self.is_it)(found) {
             let loc = [&["body"], place].concat();
-            faults.push(fault(self.kind, &loc, self.says, found));
+            let told = match self.kind == FLAG.kind && (found.is_string() || found.is_number()) {
+                true => UNREADABLE_FLAG,
+                false => self,
+            };
+            faults.push(fault(told.kind, &loc, told.says, found));
             return;
         }
         let Some(of) = self.of else { return };
@@ -304,7 +330,7 @@ mod tests {
             "{\"entities\": {}, \"features\": \"a\"}",
             "{\"entities\": {}, \"features\": [1]}",
             "{\"entities\": {}, \"feature_service\": 1}",
-            "{\"entities\": {}, \"full_feature_names\": \"yes\"}",
+            "{\"entities\": {}, \"full_feature_names\": \"perhaps\"}",
             "{\"entities\": {}, \"full_feature_names\": null}",
         ] {
             let refusal = online_request(body.as_bytes()).expect_err(body);

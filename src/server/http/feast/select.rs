@@ -73,7 +73,7 @@ pub(super) fn select<'a>(
             return Err(Refusal::mistake(format!("'Feature {feature} not found in projection {name}'")));
         }
         let (first, label) = (names.len(), selection.label());
-        names.extend(selection.features.iter().map(|feature| match request.full_feature_names {
+        names.extend(selection.features.iter().map(|feature| match request.full_feature_names.0 {
             true => format!("{label}__{feature}"),
             false => feature.clone(),
         }));

@@ -15,6 +15,12 @@ pub(super) fn all() -> Vec<Documented> {
     all.into_iter().map(|documented| documented.tag(FEAST).refuses_as_feast()).collect()
 }
 
+/// True or false, in the forms that Feast takes for them.
+fn flag() -> Json {
+    let others = json!([0, 1, "true", "false", "t", "f", "yes", "no", "y", "n", "on", "off", "1", "0"]);
+    json!({ "oneOf": [{ "type": "boolean" }, { "type": ["integer", "string"], "enum": others }] })
+}
+
 fn columns(description: &str) -> Json {
     json!({ "type": "object", "additionalProperties": { "type": "array", "items": {} }, "description": description })
 }
@@ -24,10 +30,11 @@ fn get_online_features() -> Documented {
         "type": "object",
         "required": ["entities"],
         "properties": {
-            "features": list(text("weather:temp")),
-            "feature_service": text("departure"),
+            "features": { "type": ["array", "null"], "items": { "type": "string" } },
+            "feature_service": { "type": ["string", "null"], "description": "Instead of features." },
             "entities": columns("Columns of join keys, of one length."),
-            "full_feature_names": boolean(),
+            "full_feature_names": flag(),
+            "include_feature_view_version_metadata": flag(),
         },
     });
     let answer = json!({
@@ -77,8 +84,8 @@ fn writes() -> [Documented; 2] {
             "push_source_name": text("weather"),
             "df": columns("Columns of the rows: join keys, event time, features."),
             "to": { "type": "string", "description": "online, offline or online_and_offline: one log, which both read." },
-            "allow_registry_cache": boolean(),
-            "transform_on_write": boolean(),
+            "allow_registry_cache": flag(),
+            "transform_on_write": flag(),
         },
     });
     let write = json!({
@@ -87,8 +94,8 @@ fn writes() -> [Documented; 2] {
         "properties": {
             "feature_view_name": text("weather"),
             "df": columns("Columns of the rows: join keys, event time, features."),
-            "allow_registry_cache": boolean(),
-            "transform_on_write": boolean(),
+            "allow_registry_cache": flag(),
+            "transform_on_write": flag(),
         },
     });
     [
@@ -110,7 +117,7 @@ fn materialize() -> [Documented; 2] {
             "start_ts": { "type": ["string", "null"] },
             "end_ts": { "type": ["string", "null"] },
             "feature_views": names,
-            "disable_event_timestamp": boolean(),
+            "disable_event_timestamp": flag(),
         },
     });
     let incremental = json!({
