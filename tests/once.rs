@@ -1,7 +1,5 @@
 //! Writes with an idempotency key: done once, whoever asks again and whatever becomes of the process.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test that wants it")]
-
 use std::sync::Arc;
 
 use asof::definition::{Definitions, FeatureView};

@@ -23,6 +23,7 @@ mod ipc_lengths;
 mod jsonl;
 mod kind;
 mod leaves;
+mod parquet_bounds;
 mod parquet_reader;
 mod parquet_sink;
 mod partitioned;

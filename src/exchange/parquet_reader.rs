@@ -19,6 +19,7 @@ use parquet::errors::ParquetError;
 use super::file::SourceFile;
 use super::int96;
 use super::kind::PARQUET_MAGIC;
+use super::parquet_bounds::{Shown, as_views, batch_rows};
 use super::source::{Part, PartReader, SourceOptions};
 use crate::caught::caught;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +37,9 @@ type Decoded = std::result::Result<RecordBatch, ArrowError>;
 pub(super) struct ParquetReader {
     file: SourceFile,
     schema: SchemaRef,
+    /// As it is decoded.
+    decoded: SchemaRef,
+    shown: Shown,
     shares: Vec<Share>,
     /// The columns with INT96 times once more, in seconds.
     in_seconds: Option<Share>,
@@ -66,7 +70,8 @@ impl Batches {
 impl ParquetReader {
     pub fn open(file: SourceFile, options: &SourceOptions) -> Result<ParquetReader> {
         let damaged = |error: ParquetError| damaged(&file, &error.to_string());
-        let (metadata, wanted, schema) = load(&file, options)?;
+        let Loaded { metadata, wanted, schema, decoded } = load(&file, options)?;
+        let batch_rows = batch_rows(&metadata, &wanted, options.batch_rows.max(1));
         let rows = metadata.metadata().file_metadata().num_rows();
         let share_count = match thread::available_parallelism() {
             Ok(cores) if rows >= PARALLEL_ROWS_MIN => cores.get().min(DECODERS_MAX).min(wanted.len()),
@@ -75,7 +80,7 @@ impl ParquetReader {
         let reader_of = |metadata: &ArrowReaderMetadata, columns: &[usize]| {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
                 .with_projection(ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied()))
-                .with_batch_size(options.batch_rows.max(1))
+                .with_batch_size(batch_rows)
                 .build()
                 .map_err(damaged)
         };
@@ -101,12 +106,13 @@ impl ParquetReader {
             }
             None => None,
         };
-        Ok(ParquetReader { file, schema, shares, in_seconds, next_row: 1 })
+        let shown = Shown::default();
+        Ok(ParquetReader { file, schema, decoded, shown, shares, in_seconds, next_row: 1 })
     }
 
     /// The columns that a reader delivers.
     pub fn schema_of(file: &SourceFile, options: &SourceOptions) -> Result<SchemaRef> {
-        load(file, options).map(|(_, _, schema)| schema)
+        load(file, options).map(|loaded| loaded.schema)
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
@@ -135,7 +141,7 @@ impl ParquetReader {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let columns = columns.into_iter().flatten().collect();
-        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        let batch = RecordBatch::try_new_with_options(self.decoded.clone(), columns, &options);
         // The library takes the file's word that elements which must not be null are none.
         let nested = |column: &&ArrayRef| column.data_type().is_nested();
         let checked = batch.and_then(|batch| {
@@ -146,16 +152,30 @@ impl ParquetReader {
     }
 }
 
-/// The file's metadata, which of its columns are asked for, and their schema.
-fn load(file: &SourceFile, options: &SourceOptions) -> Result<(ArrowReaderMetadata, Vec<usize>, SchemaRef)> {
+/// What is to be read of a file.
+struct Loaded {
+    metadata: ArrowReaderMetadata,
+    /// The columns that are asked for.
+    wanted: Vec<usize>,
+    /// What is delivered of them, and what is decoded.
+    schema: SchemaRef,
+    decoded: SchemaRef,
+}
+
+fn load(file: &SourceFile, options: &SourceOptions) -> Result<Loaded> {
     check_magic(file)?;
     let damaged = |error: ParquetError| damaged(file, &error.to_string());
     let found = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(damaged)?;
     let metadata = int96::in_unit(&found, TimeUnit::Microsecond).map_err(damaged)?.unwrap_or(found);
     let is_wanted = |i: &usize| options.wants(metadata.schema().field(*i).name());
     let wanted: Vec<usize> = (0..metadata.schema().fields().len()).filter(is_wanted).collect();
-    let schema = metadata.schema().project(&wanted).map_err(|error| damaged(error.into()))?;
-    Ok((metadata, wanted, Arc::new(schema)))
+    let of_wanted = |metadata: &ArrowReaderMetadata| {
+        metadata.schema().project(&wanted).map(Arc::new).map_err(|error| damaged(error.into()))
+    };
+    let schema = of_wanted(&metadata)?;
+    let metadata = as_views(&metadata).unwrap_or(metadata);
+    let decoded = of_wanted(&metadata)?;
+    Ok(Loaded { metadata, wanted, schema, decoded })
 }
 
 impl PartReader for ParquetReader {
@@ -164,7 +184,16 @@ impl PartReader for ParquetReader {
     }
 
     fn next_part(&mut self) -> Result<Option<Part>> {
-        Ok(self.next_batch()?.map(|batch| Part::following(&mut self.next_row, batch)))
+        loop {
+            let shown = self.shown.next(&self.schema).map_err(|error| damaged(&self.file, &error.to_string()))?;
+            if let Some(batch) = shown {
+                return Ok(Some(Part::following(&mut self.next_row, batch)));
+            }
+            match self.next_batch()? {
+                Some(batch) => self.shown.put(batch),
+                None => return Ok(None),
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Features as columns of JSON, written value by value into buffers that are used again: no value takes memory of its own.
 
-use super::json::{push_quoted, push_time, push_value};
+use super::json::{Times, push_quoted, push_time, push_value};
 use super::reading::AnswerRow;
 use crate::engine::online::OnlineRow;
 use crate::join::pick::Status;
@@ -26,14 +26,14 @@ impl Column {
     }
 
     /// One entity's answer for a feature. A null is `PRESENT`, as Feast has it.
-    pub(super) fn push_feature(&mut self, row: &OnlineRow<'_>, feature: usize) {
+    pub(super) fn push_feature(&mut self, row: &OnlineRow<'_>, feature: usize, times: &mut Times) {
         let row = AnswerRow::Now(row);
         let (status, event_ts) = row.status(feature);
         let name = if status == Status::NullValue { Status::Present.name() } else { status.name() };
         self.begin();
         push_value(&row, feature, status, &mut self.values);
         push_quoted(name, &mut self.statuses);
-        push_time(event_ts.unwrap_or(NO_TIME), &mut self.times);
+        times.push(event_ts.unwrap_or(NO_TIME), &mut self.times);
     }
 
     /// One entity that cannot be looked for: a join key of it was not given.

@@ -1,25 +1,27 @@
 //! Connections: how many, how long each may take for what, and their end when the server stops.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::front::Front;
 use super::shared::Shared;
 
 /// What is answered where there are too many connections.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 34\r\nconnection: close\r\nretry-after: 1\r\n\r\n{\"detail\":\"too many connections\"}\n";
-/// Most headers of a request, and most bytes of its head.
-const HEADERS_MAX: usize = 64;
+/// Most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// After an error of the system, as when it has no descriptors left, nobody is taken for so long.
 const REST: Duration = Duration::from_millis(50);
@@ -33,7 +35,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub(super) async fn serve(
     listener: TcpListener,
     shared: Arc<Shared>,
-    router: Router,
+    front: Arc<Front>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let graceful = GracefulShutdown::new();
@@ -62,13 +64,13 @@ pub(super) async fn serve(
             }
             continue;
         };
-        let (shared, router, watcher) = (Arc::clone(&shared), router.clone(), graceful.watcher());
+        let (shared, front, watcher) = (Arc::clone(&shared), Arc::clone(&front), graceful.watcher());
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
             let _place = place;
             let _ = socket.set_nodelay(true);
             match &shared.options.tls {
-                None => connection(socket, &shared, router, watcher).await,
+                None => connection(socket, &shared, front, watcher).await,
                 Some(tls) => {
                     let greeting = TlsAcceptor::from(tls.config()).accept(socket);
                     let greeting = tokio::time::timeout(shared.options.head_time, greeting);
@@ -77,7 +79,7 @@ pub(super) async fn serve(
                         _ = stopped.wait_for(|stopped| *stopped) => return,
                     };
                     if let Ok(Ok(socket)) = greeted {
-                        connection(socket, &shared, router, watcher).await;
+                        connection(socket, &shared, front, watcher).await;
                     }
                 }
             }
@@ -93,18 +95,21 @@ pub(super) async fn serve(
 async fn connection(
     socket: impl AsyncRead + AsyncWrite + Send + 'static,
     shared: &Shared,
-    router: Router,
+    front: Arc<Front>,
     watcher: Watcher,
 ) {
     let mut socket = TimeoutStream::new(socket);
     socket.set_write_timeout(Some(shared.options.stall_time));
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let front = Arc::clone(&front);
+        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) }
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.options.head_time)
-        .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .pipeline_flush(true)
-        .serve_connection(TokioIo::new(Box::pin(socket)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Box::pin(socket)), answer);
     // What ends a connection early is its peer's affair.
     let _ = watcher.watch(serving).await;
 }

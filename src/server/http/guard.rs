@@ -24,6 +24,9 @@ use crate::store::Resolution;
 /// As whom a key is shown that names nobody.
 const ANYBODY: &[u8] = b"default";
 
+/// The scope of reads.
+pub(super) const READ: Scope = Scope::Read;
+
 /// What a route is about.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
@@ -35,25 +38,41 @@ pub(super) struct Gate {
 
 /// Lets a request through whose key has the scope; what it may do goes with it. Each is counted, with the time that it took.
 pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let counted = Counted { requests: &gate.requests, began: Instant::now(), status: CLIENT_GONE };
+    let counted = gate.count();
     let response = match gate.scope.map(|scope| granted(&gate.shared, scope, &request)) {
         Some(Err(problem)) => problem.into_response(),
         Some(Ok(grant)) => {
-            let by = (grant.key.is_some() && tracing::enabled!(tracing::Level::WARN)).then(|| Arc::clone(&grant.name));
+            let by = by(&grant);
             request.extensions_mut().insert(grant);
-            let mut response = next.run(request).await;
-            if let Some(name) = by {
-                response.extensions_mut().insert(By(name));
-            }
-            response
+            signed(next.run(request).await, by)
         }
         None => next.run(request).await,
     };
     counted.end(response)
 }
 
+/// The key that a request showed, for the log.
+pub(super) fn by(grant: &Grant) -> Option<By> {
+    grant.key.as_ref().map(|_| By(Arc::clone(&grant.name)))
+}
+
+/// An answer that says who asked.
+pub(super) fn signed(mut response: Response, by: Option<By>) -> Response {
+    if let Some(by) = by {
+        response.extensions_mut().insert(by);
+    }
+    response
+}
+
+impl Gate {
+    /// Counts a request from here on.
+    pub(super) fn count(&self) -> Counted<'_> {
+        Counted { requests: &self.requests, began: Instant::now(), status: CLIENT_GONE }
+    }
+}
+
 /// A request that is counted however it ends.
-struct Counted<'a> {
+pub(super) struct Counted<'a> {
     requests: &'a RouteRequests,
     began: Instant,
     status: u16,
@@ -63,7 +82,8 @@ struct Counted<'a> {
 const CLIENT_GONE: u16 = 499;
 
 impl Counted<'_> {
-    fn end(mut self, response: Response) -> Response {
+    /// With its answer.
+    pub(super) fn end(mut self, response: Response) -> Response {
         self.status = response.status().as_u16();
         response
     }
@@ -76,7 +96,7 @@ impl Drop for Counted<'_> {
 }
 
 /// What the key of a request may do, if it has the scope.
-fn granted(shared: &Shared, scope: Scope, request: &Request) -> Result<Arc<Grant>, Problem> {
+pub(super) fn granted(shared: &Shared, scope: Scope, request: &Request) -> Result<Arc<Grant>, Problem> {
     let authenticator = &shared.options.authenticator;
     if !authenticator.is_required() && is_of_another_site(request, shared.options.address.ip().is_loopback()) {
         let why = "a page of another site gets nothing from a server that asks for no key (asof key create makes one)";

@@ -57,11 +57,30 @@ pub(super) fn push_time(time: Timestamp, out: &mut Vec<u8>) {
     let _ = write!(out, "\"{time}\"");
 }
 
-/// An instant, or null.
-pub(super) fn push_time_or_null(time: Option<Timestamp>, out: &mut Vec<u8>) {
-    match time {
-        Some(time) => push_time(time, out),
-        None => out.extend_from_slice(b"null"),
+/// Instants, of which many are the same one after the other: each is put into words once.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    last: Option<Timestamp>,
+    text: Vec<u8>,
+}
+
+impl Times {
+    /// An instant.
+    pub(super) fn push(&mut self, time: Timestamp, out: &mut Vec<u8>) {
+        if self.last != Some(time) {
+            self.text.clear();
+            push_time(time, &mut self.text);
+            self.last = Some(time);
+        }
+        out.extend_from_slice(&self.text);
+    }
+
+    /// An instant, or null.
+    pub(super) fn push_or_null(&mut self, time: Option<Timestamp>, out: &mut Vec<u8>) {
+        match time {
+            Some(time) => self.push(time, out),
+            None => out.extend_from_slice(b"null"),
+        }
     }
 }
 

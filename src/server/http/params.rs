@@ -16,9 +16,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(params)) => Ok(Params(params)),
-            Err(error) => {
-                Err(Problem::mistake(format!("the query is not what this path takes: {}", error.body_text())))
-            }
+            Err(error) => Err(Problem::of_query(&error)),
         }
     }
 }

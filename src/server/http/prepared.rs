@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::metrics::ServedColumns;
+use super::names::Asked;
 use super::shared::Shared;
 use crate::engine::get::GetOptions;
 use crate::engine::online::OnlineHandle;
 use crate::error::Error;
 use crate::request::Features;
-use crate::store::Resolution;
 
 /// Requests of so many kinds are kept; with one more, all are forgotten.
 const KINDS_MAX: usize = 1_024;
@@ -32,7 +32,7 @@ struct Held {
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub handle: OnlineHandle,
-    pub asked: Resolution,
+    pub asked: Asked,
     /// Where its answers are counted.
     pub served: ServedColumns,
 }
@@ -47,7 +47,7 @@ impl Pool {
         shared: &Shared,
         (revision, kind): (u64, &str),
         features: impl FnOnce() -> Features,
-        check: impl FnOnce(&Resolution) -> Result<(), E>,
+        check: impl FnOnce(&Asked) -> Result<(), E>,
         read: impl FnOnce(&mut Prepared) -> T,
     ) -> Result<T, E> {
         let idle = {
@@ -64,7 +64,7 @@ impl Pool {
             }
             None => {
                 let store = &shared.store;
-                let asked = store.resolve(&features(), &GetOptions::default())?;
+                let asked = Asked::new(store.resolve(&features(), &GetOptions::default())?);
                 check(&asked)?;
                 Prepared { handle: store.online(&asked.features)?, served: shared.served.columns(&asked), asked }
             }

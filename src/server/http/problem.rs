@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -49,6 +50,11 @@ impl Problem {
         // To the full second, as the header has it.
         let retry_after = Some(wait.as_secs() + 1);
         Problem { status: StatusCode::TOO_MANY_REQUESTS, kind: Some("too_many"), detail, retry_after }
+    }
+
+    /// A query that cannot be read.
+    pub(super) fn of_query(error: &QueryRejection) -> Problem {
+        Problem::mistake(format!("the query is not what this path takes: {}", error.body_text()))
     }
 
     /// There is no time left.

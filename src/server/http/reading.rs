@@ -5,42 +5,17 @@ use super::ask::Ask;
 use super::entities::{check_values, is_much};
 use super::guard;
 use super::metrics::ServedColumns;
+use super::names::Asked;
 use super::problem::Problem;
 use super::shared::Shared;
 use crate::engine::get::{Entity, FeatureValue, GetOptions};
 use crate::engine::online::{EntityKey, OnlineHandle, OnlineRow};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::join::pick::Status;
 use crate::server::auth::Grant;
-use crate::store::{AnswerColumn, Resolution, Store};
+use crate::store::Store;
 use crate::time::Timestamp;
 use crate::value::Value;
-
-/// What the features are called in an answer, beside the join keys.
-///
-/// # Errors
-/// Two are called the same.
-pub(super) fn names_of(asked: &Resolution, full: bool) -> Result<Vec<String>> {
-    let name = |column: &AnswerColumn| match full {
-        true => format!("{}__{}", column.view, column.feature),
-        false => column.feature.clone(),
-    };
-    let names: Vec<String> = asked.columns.iter().map(name).collect();
-    let mut sorted: Vec<&str> = asked.join_keys.iter().map(|key| key.column.as_str()).collect();
-    // Views may call it by several names.
-    sorted.sort_unstable();
-    sorted.dedup();
-    sorted.extend(names.iter().map(String::as_str));
-    sorted.sort_unstable();
-    if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        let error = Error::invalid(format!("two columns of the answer would be called {}", pair[0]));
-        return Err(error.remedy(match full {
-            true => "ask for each feature once",
-            false => "ask for full names, which begin with the view's",
-        }));
-    }
-    Ok(names)
-}
 
 /// One entity's answer, however it was read.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +55,7 @@ enum Source<'a> {
 /// Features that may be read.
 #[derive(Debug)]
 pub(super) struct Reading<'a> {
-    pub asked: &'a Resolution,
+    pub asked: &'a Asked,
     store: &'a Store,
     source: Source<'a>,
 }
@@ -133,7 +108,7 @@ impl Shared {
         guard::check_ask(self, grant, ask)?;
         if ask.is_of_now() {
             let kind = (store.definitions_revision()?, &*ask.kind());
-            let check = |resolved: &Resolution| guard::check_resolved(grant, resolved);
+            let check = |resolved: &Asked| guard::check_resolved(grant, resolved);
             return self.pool.with(
                 self,
                 kind,
@@ -148,7 +123,7 @@ impl Shared {
                 },
             )?;
         }
-        let asked = store.resolve(&ask.features, &ask.options)?;
+        let asked = Asked::new(store.resolve(&ask.features, &ask.options)?);
         guard::check_resolved(grant, &asked)?;
         read(Reading { asked: &asked, store, source: Source::Then(&ask.options) })
     }

@@ -1,13 +1,13 @@
 //! Every request has an id, by which its answer and what the log says of it are found; and the log tells how it ended.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
@@ -26,19 +26,22 @@ pub(super) struct By(pub Arc<str>);
 
 /// Answers with the request's id, and tells of the request when its answer begins: of each from the level info on, of those that the server
 /// failed always. Paths are told, which may name an entity; queries and bodies never.
-pub(super) async fn told(request: Request, next: Next) -> Response {
+pub(super) async fn told(request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let id = request.headers().get(REQUEST_ID).filter(|id| is_id(id.as_bytes())).cloned().unwrap_or_else(new_id);
-    if !tracing::enabled!(tracing::Level::WARN) {
-        return answered(next.run(request).await, id);
-    }
-    let (began, method, path) = (Instant::now(), request.method().clone(), request.uri().clone());
-    let span = tracing::info_span!("request", request_id = text(&id));
-    let response = next.run(request).instrument(span).await;
+    let (began, method, uri) = (Instant::now(), request.method().clone(), request.uri().clone());
+    let tells_all = tracing::enabled!(tracing::Level::INFO);
+    let mut response = match tells_all {
+        true => {
+            let span = tracing::info_span!("request", request_id = text(&id));
+            answer(request).instrument(span).await
+        }
+        false => answer(request).await,
+    };
     let status = response.status();
     // Of a server that is full every request would tell.
     let is_failure = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
-    if is_failure || tracing::enabled!(tracing::Level::INFO) {
-        let (path, id) = (path.path(), text(&id));
+    if is_failure || tells_all {
+        let (path, id) = (uri.path(), text(&id));
         let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (why, by) = (response.extensions().get::<Why>(), response.extensions().get::<By>());
         let (why, by) = (why.map(|why| &*why.0), by.map(|by| &*by.0));
@@ -48,10 +51,6 @@ pub(super) async fn told(request: Request, next: Next) -> Response {
             false => tracing::info!(request_id = id, %method, path, status, took_us, key = by, why, "request"),
         }
     }
-    answered(response, id)
-}
-
-fn answered(mut response: Response, id: HeaderValue) -> Response {
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
@@ -72,8 +71,12 @@ fn new_id() -> HeaderValue {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let process = PROCESS.get_or_init(|| RandomState::new().hash_one(std::process::id()));
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    // Both are digits.
-    HeaderValue::from_str(&format!("{process:016x}-{number:x}")).unwrap_or_else(|_| HeaderValue::from(number))
+    let mut text = [0; 33];
+    let mut rest = &mut text[..];
+    // It has room for the longest, and all of it is digits.
+    let _ = write!(rest, "{process:016x}-{number:x}");
+    let length = 33 - rest.len();
+    HeaderValue::from_bytes(&text[..length]).unwrap_or_else(|_| HeaderValue::from(number))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -21,14 +21,13 @@ use super::openapi;
 use super::own;
 use super::platform;
 use super::problem::Problem;
-use super::request_log;
 use super::shared::Shared;
 use crate::api_key::Scope;
 
 /// What requests count as whose path or method is not in the table.
 const OTHER_PATHS: &str = "other";
 /// Answers that are shorter go as they are.
-const COMPRESSED_BYTES_MIN: u64 = 4 << 10;
+pub(super) const COMPRESSED_BYTES_MIN: u64 = 4 << 10;
 
 /// A path, the scope that it takes, and what it does by method. No scope: it is open, and says nothing of what the store holds.
 type Route = (&'static str, Option<Scope>, MethodRouter<Arc<Shared>>);
@@ -66,17 +65,18 @@ fn table() -> Vec<Route> {
     ]
 }
 
-/// The service of all paths.
-pub(super) fn router(shared: &Arc<Shared>) -> Router {
-    let mut router = Router::new();
+/// The service of all paths, and what each is about.
+pub(super) fn router(shared: &Arc<Shared>) -> (Router, Vec<(&'static str, Gate)>) {
+    let (mut router, mut gates) = (Router::new(), Vec::new());
     for (path, scope, mut methods) in table() {
         let gate = Gate { shared: Arc::clone(shared), scope, requests: shared.requests.of_route(path) };
+        gates.push((path, gate.clone()));
         methods = methods.layer(from_fn_with_state(gate, guard::admit));
         router = router.route(path, methods);
     }
     let unknown = shared.requests.of_route(OTHER_PATHS);
     let mistaken = Arc::clone(&unknown);
-    router
+    let router = router
         .fallback(move || async move { counted(&unknown, StatusCode::NOT_FOUND, "Not Found") })
         .method_not_allowed_fallback(move || async move {
             counted(&mistaken, StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
@@ -84,8 +84,8 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .with_state(Arc::clone(shared))
         // Bounds are those of what comes out of a body, however short it is on its way.
         .layer(RequestDecompressionLayer::new())
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_compressing()))
-        .layer(from_fn(request_log::told))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_compressing()));
+    (router, gates)
 }
 
 /// An answer where there is nothing.
@@ -95,7 +95,7 @@ fn counted(requests: &RouteRequests, status: StatusCode, detail: &str) -> Proble
 }
 
 /// A short answer is there sooner as it is, and of what is compressed already nothing is gained.
-fn is_worth_compressing() -> impl Predicate {
+pub(super) fn is_worth_compressing() -> impl Predicate {
     let [parquet, arrow] = [Media::Parquet, Media::Arrow].map(|media| NotForContentType::new(media.name()));
     SizeAbove::new(COMPRESSED_BYTES_MIN).and(parquet).and(arrow)
 }

@@ -8,9 +8,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::front::Front;
 use super::options::HttpOptions;
 use super::shared::Shared;
-use super::{connections, routes, spool};
+use super::{connections, spool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::descriptors;
 use crate::server::exposure::check_exposure;
@@ -48,13 +49,13 @@ impl HttpServer {
         let address = listener.local_addr()?;
         let runtime = Builder::new_multi_thread().enable_io().enable_time().thread_name("asof-http").build()?;
         let shared = Arc::new(Shared::new(store, options));
-        let router = routes::router(&shared);
+        let front = Arc::new(Front::new(Arc::clone(&shared)));
         let (stop, stopped) = watch::channel(false);
         let listener = {
             let _entered = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
-        let serving = runtime.spawn(connections::serve(listener, shared, router, stopped));
+        let serving = runtime.spawn(connections::serve(listener, shared, front, stopped));
         Ok(RunningHttp { address, stop: Arc::new(stop), running: Some((runtime, serving)) })
     }
 }

@@ -21,10 +21,10 @@ use crate::server::http::answer::{aside, is_long};
 use crate::server::http::ask::kind_of;
 use crate::server::http::columns::Column;
 use crate::server::http::entities::{check_values, is_much};
-use crate::server::http::json::push_string;
+use crate::server::http::json::{Times, push_string};
+use crate::server::http::names::Asked;
 use crate::server::http::registered::InForce;
 use crate::server::http::shared::Shared;
-use crate::store::Resolution;
 use crate::value::Value;
 
 /// Features of entities, now.
@@ -104,7 +104,7 @@ fn read_rows(
     wanted.sort_unstable();
     wanted.dedup();
     // Each was looked at by name.
-    let check = |_: &Resolution| Ok::<_, Refusal>(());
+    let check = |_: &Asked| Ok::<_, Refusal>(());
     shared.pool.with(shared, (in_force.revision, &kind), features, check, |prepared| {
         let (handle, served) = (&mut prepared.handle, &prepared.served);
         let entity = |at: usize| -> Vec<(&str, Value)> {
@@ -113,10 +113,11 @@ fn read_rows(
         };
         let keys = (0..keys.count).map(|at| handle.key(&entity(at)));
         let keys: Vec<EntityKey> = keys.collect::<crate::Result<_>>()?;
+        let mut times = Times::default();
         handle.get_batch(&keys, shared.store.now(), |_, row| {
             served.count(row);
             for (feature, &place) in places.iter().enumerate() {
-                columns[place].push_feature(row, feature);
+                columns[place].push_feature(row, feature, &mut times);
             }
         })
     })??;

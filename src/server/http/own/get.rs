@@ -18,11 +18,11 @@ use crate::server::http::answer::{aside, is_long, json_answer};
 use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, When, references};
 use crate::server::http::entities::{entities, entities_of_batch};
 use crate::server::http::guard;
-use crate::server::http::json::{push_each, push_quoted, push_string, push_time, push_time_or_null, push_value};
+use crate::server::http::json::{Times, push_each, push_quoted, push_string, push_time, push_value};
 use crate::server::http::media::Media;
 use crate::server::http::params::Params;
 use crate::server::http::problem::Problem;
-use crate::server::http::reading::{Reading, names_of};
+use crate::server::http::reading::Reading;
 use crate::server::http::shared::Shared;
 use crate::server::http::spool::{Spool, receive};
 
@@ -127,11 +127,11 @@ async fn of_arrow(
 }
 
 fn answer_in_json(reading: Reading<'_>, entities: &[Entity<'_>], full_names: bool) -> Result<Response, Problem> {
-    let names = names_of(reading.asked, full_names)?;
+    let names = reading.asked.names(full_names)?;
     let columns = &reading.asked.columns;
     let mut out = Vec::with_capacity(256 + 64 * names.len() * (entities.len() + 1));
     out.extend_from_slice(b"{\"columns\":[");
-    push_each(names.iter().zip(columns), &mut out, |(name, column), out| {
+    push_each(names.plain.iter().zip(columns), &mut out, |(name, column), out| {
         let dtype = column.dtype.to_string();
         let parts = [("name", name), ("view", &column.view), ("feature", &column.feature), ("dtype", &dtype)];
         out.push(b'{');
@@ -143,6 +143,7 @@ fn answer_in_json(reading: Reading<'_>, entities: &[Entity<'_>], full_names: boo
         out.push(b'}');
     });
     out.extend_from_slice(b"],\"rows\":[");
+    let mut times = Times::default();
     let moment = reading.each(entities, |at, row| {
         if at > 0 {
             out.push(b',');
@@ -152,7 +153,7 @@ fn answer_in_json(reading: Reading<'_>, entities: &[Entity<'_>], full_names: boo
         out.extend_from_slice(b"],\"statuses\":[");
         push_each(0..names.len(), &mut out, |feature, out| push_quoted(row.status(feature).0.name(), out));
         out.extend_from_slice(b"],\"event_timestamps\":[");
-        push_each(0..names.len(), &mut out, |feature, out| push_time_or_null(row.status(feature).1, out));
+        push_each(0..names.len(), &mut out, |feature, out| times.push_or_null(row.status(feature).1, out));
         out.extend_from_slice(b"]}");
     })?;
     out.extend_from_slice(b"],\"at\":");

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::exchange::{ColumnBuilder, typed_field};
 use crate::server::http::media::Media;
 use crate::server::http::problem::Problem;
-use crate::server::http::reading::{Reading, names_of};
+use crate::server::http::reading::Reading;
 use crate::value::{DataType, Value};
 
 /// What of a feature is told beside its value, in columns that are called after it.
@@ -30,7 +30,7 @@ pub(super) fn answer_in_arrow(
     full_names: bool,
 ) -> Result<Response, Problem> {
     let asked = reading.asked;
-    let names = names_of(asked, full_names)?;
+    let names = &asked.names(full_names)?.plain;
     let count = names.len();
     let mut fields: Vec<Field> = Vec::with_capacity(3 * count);
     fields.extend(names.iter().zip(&asked.columns).map(|(name, column)| typed_field(name, &column.dtype)));

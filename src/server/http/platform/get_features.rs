@@ -9,13 +9,12 @@ use axum::response::Response;
 use serde_json::Value as Json;
 
 use super::request::FeaturesRequest;
-use super::row::{push_statuses, push_values};
+use super::row::{push_statuses, push_values, told};
 use crate::server::auth::Grant;
 use crate::server::http::answer::{aside, is_long, json_answer};
 use crate::server::http::entities::entities;
 use crate::server::http::json::{push_each, push_string};
 use crate::server::http::problem::Problem;
-use crate::server::http::reading::names_of;
 use crate::server::http::shared::Shared;
 
 /// Features of entities: each with its join keys as they were given.
@@ -31,9 +30,10 @@ pub(in crate::server::http) async fn get_features(
         aside(!ask.is_of_now(), || {
             shared.read(&grant, &ask, |reading| {
                 let entities = entities(&rows, &reading.asked.join_keys)?;
-                let names = names_of(reading.asked, ask.full_names)?;
+                let names = reading.asked.names(ask.full_names)?;
                 let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
                 let (mut results, mut statuses) = (b"{\"results\":[".to_vec(), Vec::new());
+                let mut of_row = Vec::with_capacity(names.len());
                 reading.each(&entities, |at, row| {
                     if at > 0 {
                         results.push(b',');
@@ -49,10 +49,11 @@ pub(in crate::server::http) async fn get_features(
                     if !results.ends_with(b"{") {
                         results.push(b',');
                     }
-                    push_values(&names, &row, &mut results);
+                    told(names, &row, &mut of_row);
+                    push_values(names, &row, &of_row, &mut results);
                     results.push(b'}');
                     statuses.push(b'{');
-                    push_statuses(&names, &row, &mut statuses);
+                    push_statuses(names, &row, &of_row, &mut statuses);
                     statuses.push(b'}');
                 })?;
                 results.extend_from_slice(b"],\"statuses\":[");

@@ -8,16 +8,17 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::row::{push_event_times, push_statuses, push_values};
+use super::row::{Told, push_event_times, push_statuses, push_values, told};
 use crate::error::Error;
 use crate::server::auth::Grant;
 use crate::server::http::answer::{aside, json_answer};
 use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, When, references};
 use crate::server::http::entities::key_value;
 use crate::server::http::json::{push_quoted, push_string};
+use crate::server::http::names::Names;
 use crate::server::http::params::{Name, Params};
 use crate::server::http::problem::Problem;
-use crate::server::http::reading::{Reading, names_of};
+use crate::server::http::reading::Reading;
 use crate::server::http::shared::Shared;
 use crate::store::Resolution;
 
@@ -50,27 +51,29 @@ pub(in crate::server::http) async fn online(
 }
 
 fn answer(reading: Reading<'_>, entity_id: &str, full_names: bool) -> Result<Vec<u8>, Problem> {
-    let names = names_of(reading.asked, full_names)?;
-    let column = only_key(reading.asked)?.to_owned();
+    let names = reading.asked.names(full_names)?;
+    let column = only_key(reading.asked)?;
     let key = reading.asked.join_keys.iter().find(|key| key.column == column);
     let id = Json::String(entity_id.to_owned());
     let value = key.map_or(Ok(crate::value::Value::Null), |key| key_value(&key.dtype, &id));
     let value = value.map_err(|error| error.at(format!("join key {column}")))?;
     let mut out = Vec::with_capacity(128 + 128 * names.len());
     out.extend_from_slice(b"{\"entity\":{");
-    push_string(&column, &mut out);
+    push_string(column, &mut out);
     out.push(b':');
     push_string(entity_id, &mut out);
-    let moment = reading.each(&[vec![(column.as_str(), value)]], |_, row| {
+    let mut of_row = Vec::with_capacity(names.len());
+    let moment = reading.each(&[vec![(column, value)]], |_, row| {
+        told(names, &row, &mut of_row);
         for (part, push) in [
-            ("features", push_values as fn(&[String], &_, &mut Vec<u8>)),
+            ("features", push_values as fn(&Names, &_, &[Told], &mut Vec<u8>)),
             ("statuses", push_statuses),
             ("event_timestamps", push_event_times),
         ] {
             out.extend_from_slice(b"},");
             push_quoted(part, &mut out);
             out.extend_from_slice(b":{");
-            push(&names, &row, &mut out);
+            push(names, &row, &of_row, &mut out);
         }
     })?;
     out.extend_from_slice(format!("}},\"seq\":{}}}", moment.seq).as_bytes());
