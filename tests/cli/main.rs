@@ -13,6 +13,7 @@ mod full_disk;
 mod keys;
 mod manifest;
 mod misspelt;
+mod serving;
 mod shown;
 mod support;
 mod types;

@@ -108,7 +108,6 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(shared.options.head_time)
         .max_buf_size(HEAD_BYTES_MAX)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(Box::pin(socket)), answer);
     // What ends a connection early is its peer's affair.
     let _ = watcher.watch(serving).await;

@@ -60,3 +60,17 @@ fn a_server_that_stops_answers_what_it_was_asked() {
     assert_eq!(asking.answer().status, 422);
     server.wait();
 }
+
+/// What was answered before, and the refusal, stayed in the server's buffer where bytes of the request were left in the other one.
+#[test]
+fn a_request_that_cannot_be_read_is_refused_after_those_before_it_were_answered() {
+    let store = super::own::store();
+    let server = super::serve(&store);
+    let mut peer = super::Peer::new(&server);
+    peer.send(
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /push?a=\" HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde",
+    );
+    assert_eq!(peer.answer().status, 200);
+    assert_eq!(peer.answer().status, 400);
+    assert!(peer.rest().is_empty());
+}
