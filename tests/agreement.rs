@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use asof::definition::Definitions;
@@ -20,6 +20,8 @@ use serde_json::{Value as Json, json};
 /// So many rounds are compared, of so many aircraft each.
 const ROUNDS: usize = 150;
 const PLANES: usize = 20;
+/// So many rows are written meanwhile, however slow the disk is.
+const WRITTEN_MIN: u64 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The features of an aircraft, each with a type of its own.
 const FEATURES: [&str; 7] = ["manufactured", "type", "manufacturer", "model", "engines", "seats", "engine"];
@@ -90,8 +92,8 @@ fn flights() -> asof::TemporaryStore {
 }
 
 /// Writes rows of aircraft until it is told to stop: now of one, now of ten, with pauses in which nothing changes.
-fn write(store: &Store, planes: &[String], is_done: &AtomicBool) -> u64 {
-    let (mut numbers, mut written) = (Numbers(7), 0);
+fn write(store: &Store, planes: &[String], is_done: &AtomicBool, written: &AtomicU64) {
+    let mut numbers = Numbers(7);
     while !is_done.load(Ordering::Relaxed) {
         let rows: Vec<Row> = (0..1 + 9 * numbers.below(2))
             .map(|_| {
@@ -106,10 +108,9 @@ fn write(store: &Store, planes: &[String], is_done: &AtomicBool) -> u64 {
                 row.set("type", "Fixed wing").set("manufacturer", Value::Null).set("model", model).set("engine", "Jet")
             })
             .collect();
-        written += store.write_rows("plane", rows).unwrap().rows;
+        written.fetch_add(store.write_rows("plane", rows).unwrap().rows, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(2));
     }
-    written
 }
 
 #[test]
@@ -136,22 +137,21 @@ fn every_protocol_answers_the_same_at_one_seq_while_rows_are_written() {
     planes.truncate(400);
     planes.extend((0..20).map(|number| format!("NEW{number}")));
 
-    let is_done = AtomicBool::new(false);
+    let (is_done, written) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write(&store, &planes[200..], &is_done));
+        let writer = scope.spawn(|| write(&store, &planes[200..], &is_done, &written));
         let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            compare(&store, &planes, http.address(), redis.address());
+            compare(&store, &planes, http.address(), redis.address(), &written);
         }));
         is_done.store(true, Ordering::Relaxed);
-        let written = writer.join().unwrap();
+        writer.join().unwrap();
         if let Err(panic) = compared {
             std::panic::resume_unwind(panic);
         }
-        assert!(written > 1_000, "only {written} rows were written meanwhile");
     });
 }
 
-fn compare(store: &Store, planes: &[String], http: SocketAddr, redis: SocketAddr) {
+fn compare(store: &Store, planes: &[String], http: SocketAddr, redis: SocketAddr, written: &AtomicU64) {
     let began = Instant::now();
     let mut numbers = Numbers(1);
     let mut http = Http(BufReader::new(TcpStream::connect(http).unwrap()));
@@ -160,8 +160,15 @@ fn compare(store: &Store, planes: &[String], http: SocketAddr, redis: SocketAddr
     let features = Features::list(&references).unwrap();
     let mut handle = store.online(&features).unwrap();
     let (mut agreed, mut disturbed, mut present) = (0, 0, 0);
-    while agreed < ROUNDS {
-        assert!(began.elapsed() < PATIENCE, "{agreed} rounds agreed and {disturbed} were disturbed");
+    loop {
+        let rows = written.load(Ordering::Relaxed);
+        if agreed >= ROUNDS && rows >= WRITTEN_MIN {
+            break;
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{agreed} rounds agreed, {disturbed} were disturbed, {rows} rows were written"
+        );
         let names: Vec<&str> = (0..PLANES).map(|_| planes[numbers.below(planes.len())].as_str()).collect();
         let body = json!({ "features": references, "entities": { "tailnum": names } });
         let first = http.ask(&body);
@@ -217,5 +224,5 @@ fn compare(store: &Store, planes: &[String], http: SocketAddr, redis: SocketAddr
         }
         agreed += 1;
     }
-    assert!(present > ROUNDS * PLANES / 2, "{present} rows were there");
+    assert!(present > agreed * PLANES / 2, "{present} rows were there");
 }

@@ -15,6 +15,8 @@ pub(super) enum Media {
     Arrow,
 }
 
+const ALL: [Media; 5] = [Media::Json, Media::JsonLines, Media::Csv, Media::Parquet, Media::Arrow];
+
 /// By name, the first of each the one that answers bear.
 const NAMES: [(&str, Media); 9] = [
     ("application/json", Media::Json),
@@ -63,15 +65,20 @@ impl Media {
         // By weight, then in their order.
         let mut ranges: Vec<(f32, &str)> = asked.flat_map(|list| list.split(',')).map(weighed).collect();
         ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
-        for (weight, name) in ranges {
-            if weight <= 0.0 {
+        let named =
+            |name: &str| NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, media)| *media);
+        let is_refused =
+            |media: &Media| ranges.iter().any(|(weight, name)| *weight <= 0.0 && named(name) == Some(*media));
+        for (weight, name) in &ranges {
+            if *weight <= 0.0 {
                 break;
             }
-            if name == "*/*" || name == "application/*" {
-                return Ok(otherwise);
-            }
-            if let Some((_, media)) = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                return Ok(*media);
+            let found = match *name {
+                "*/*" | "application/*" => [otherwise].into_iter().chain(ALL).find(|media| !is_refused(media)),
+                name => named(name),
+            };
+            if let Some(media) = found {
+                return Ok(media);
             }
         }
         Err(Problem::new(StatusCode::NOT_ACCEPTABLE, format!("the answer can be {}", listed())))
@@ -104,8 +111,7 @@ fn weighed(range: &str) -> (f32, &str) {
 }
 
 fn listed() -> String {
-    let all = [Media::Json, Media::JsonLines, Media::Csv, Media::Parquet, Media::Arrow];
-    all.map(Media::name).join(", ")
+    ALL.map(Media::name).join(", ")
 }
 
 #[cfg(test)]
@@ -138,6 +144,8 @@ mod tests {
             ("application/json;q=0", None),
             ("image/png", None),
             ("image/png, */*;q=0.1", Some(Media::Csv)),
+            ("text/csv;q=0, */*", Some(Media::Json)),
+            ("text/csv;q=0, application/json;q=0, */*;q=0.1", Some(Media::JsonLines)),
             ("application/vnd.apache.parquet", Some(Media::Parquet)),
         ] {
             assert_eq!(Media::of_answer(&headers(header::ACCEPT, asked), Media::Csv).ok(), is, "{asked}");
