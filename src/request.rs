@@ -181,12 +181,17 @@ pub struct WriteOptions {
     pub source: Option<String>,
     /// Of writes of the same rows to the same view by the same key, 1 to [`IDEMPOTENCY_KEY_BYTES_MAX`] bytes, only the first is done, for
     /// [`IDEMPOTENCY_TIME`] from then on; the others are answered as it was. The log has the key with the rows, so that a crash does not part them.
+    /// [`IDEMPOTENCY_KEYS_MAX`] are known at a time. Rows are the same if they are handed over the same, deletes without a created timestamp
+    /// too; a feature that the view gained meanwhile makes no difference unless they have values of it. Such writes do not share a sync with
+    /// others that wait, and the first in a process reads the keyspace of the Redis protocol, which keeps the keys.
     #[serde(default)]
     pub idempotency_key: Option<String>,
 }
 
 /// Longest [`WriteOptions::idempotency_key`].
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// So many [`WriteOptions::idempotency_key`] are known at a time; a write with one more is refused.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 1_000_000;
 /// So long a [`WriteOptions::idempotency_key`] is known.
 pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use asof::definition::{Definitions, FeatureView};
+use asof::definition::{Definitions, FeatureView, Source};
 use asof::time::{ManualClock, Timestamp};
-use asof::value::DataType;
+use asof::value::{DataType, Value};
 use asof::{ApplyOptions, ErrorKind, Row, Store, WriteOptions, WriteReport};
 
 const DAY: i64 = 86_400 * 1_000_000;
@@ -96,4 +96,42 @@ fn a_write_that_failed_left_no_key() {
     assert!(refused.is_err());
     assert!(!write(&store, "weather", "a", 1.0).unwrap().was_written_before);
     assert!(write(&store, "weather", "a", 1.0).unwrap().was_written_before);
+}
+
+/// A delete without a created timestamp takes the clock's, which is another one the next time.
+#[test]
+fn a_delete_that_is_sent_again_is_the_same_rows() {
+    let clock = Arc::new(ManualClock::new(Timestamp(2 * DAY)));
+    let store = Store::builder().clock(clock.clone()).temporary().unwrap();
+    let source = Source::default().created_timestamp("recorded");
+    let view = FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64).source(source);
+    let definitions = Definitions::new("flights").entity("airport", [("origin", DataType::String)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let options = WriteOptions { idempotency_key: Some("a".to_owned()), ..WriteOptions::default() };
+    let write = |temp: f64| {
+        let row = |origin: &str| Row::new().at(Timestamp(DAY)).set("origin", origin);
+        let rows = [row("JFK").created(Timestamp(DAY)).set("temp", temp), row("JFK").deleted(), row("LGA").deleted()];
+        store.write_rows_with("weather", rows, &options)
+    };
+    let first = write(1.0).unwrap();
+    clock.set(Timestamp(2 * DAY + 1));
+    assert_eq!(write(1.0).unwrap(), WriteReport { was_written_before: true, ..first });
+    assert_eq!(write(2.0).unwrap_err().kind(), ErrorKind::Refused);
+}
+
+#[test]
+fn a_view_that_gained_a_feature_meanwhile_is_written_the_same_rows() {
+    let store = Store::temporary().unwrap();
+    store.apply(&definitions(), ApplyOptions::default()).unwrap();
+    let first = write(&store, "weather", "a", 1.0).unwrap();
+    let view = FeatureView::new("weather").entity("airport").feature("temp", DataType::Float64);
+    let gained = Definitions::new("flights")
+        .entity("airport", [("origin", DataType::String)])
+        .view(view.feature("wind", DataType::Float64))
+        .view(FeatureView::new("other").entity("airport").feature("temp", DataType::Float64));
+    store.apply(&gained, ApplyOptions::default()).unwrap();
+    let options = WriteOptions { idempotency_key: Some("a".to_owned()), ..WriteOptions::default() };
+    let write = |wind: Value| store.write_rows_with("weather", [row(1.0).set("wind", wind)], &options);
+    assert_eq!(write(Value::Null).unwrap(), WriteReport { was_written_before: true, ..first });
+    assert_eq!(write(Value::Float64(3.0)).unwrap_err().kind(), ErrorKind::Refused);
 }

@@ -1,9 +1,11 @@
 //! `asof serve`: the store's features and keys for other programs, until it is told to stop.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -11,18 +13,19 @@ use super::args::Serve;
 use super::context::{Context, DEFINITIONS_FILE};
 use super::failure::Failure;
 use super::settings::Settings;
+use crate::definition::LogFormat;
 use crate::server::auth::{Authenticator, KeyRing};
 use crate::server::http::{HttpOptions, HttpServer, RunningHttp};
 use crate::server::resp::{RedisServer, RunningServer, ServerOptions};
 use crate::server::tls::Tls;
+use crate::time::{Clock as _, SystemClock};
 
 pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     let project = context.project()?;
     let settings = Settings::new(args, &project).map_err(Failure::Usage)?;
     super::tell(settings.log, settings.log_format);
-    for line in &settings.told {
-        context.note(line);
-    }
+    let notes = Notes(settings.log_format);
+    settings.told.iter().for_each(|line| notes.note(context, line));
     let folder = project.path(Path::new("."));
     let durability = project.definitions.store.durability.unwrap_or_default();
     let tls = match &settings.tls {
@@ -31,11 +34,10 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     };
     let has_tls = tls.is_some();
     let store = project.open_and_hold()?;
-    // Before anybody can send one. Without a certificate to be read again, a terminal that hangs up ends the server, as it would.
-    let mut signals = match tls {
-        Some(_) => Signals::new([SIGINT, SIGTERM, SIGHUP])?,
-        None => Signals::new([SIGINT, SIGTERM])?,
-    };
+    // Before anybody can send one.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    // Where nothing is to be read again, a terminal that hangs up ends the server.
+    let has_terminal = std::io::stderr().is_terminal();
     let keys = Arc::new(KeyRing::new(store.key_records()?));
     let authenticator = Authenticator::Keys(Arc::clone(&keys));
     let redis = match settings.redis {
@@ -73,7 +75,7 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
         }
         None => None,
     };
-    announce((args.print_address, has_tls), context, &keys, (redis.as_ref(), http.as_ref()))?;
+    announce((args.print_address, has_tls), (context, notes), &keys, (redis.as_ref(), http.as_ref()))?;
 
     // Whichever ends first, the other ends with it.
     let (redis_stopper, http_stopper) =
@@ -92,6 +94,7 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
                     Ok(()) => tracing::info!("the certificate was read again"),
                     Err(error) => tracing::warn!(%error, "the certificate of before is kept"),
                 },
+                None if signal == SIGHUP && !has_terminal => tracing::info!("there is no certificate to be read again"),
                 _ => {
                     // Who asks once more does not want to wait.
                     for signal in [SIGINT, SIGTERM] {
@@ -128,10 +131,27 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     Ok(store.close()?)
 }
 
+/// What is told beside the log, in the log's form: whoever reads that reads JSON on every line.
+#[derive(Clone, Copy)]
+struct Notes(LogFormat);
+
+impl Notes {
+    fn note(self, context: &Context, text: &str) {
+        match self.0 {
+            LogFormat::Text => context.note(text),
+            LogFormat::Json => {
+                let line = json!({ "timestamp": SystemClock.now().to_string(), "level": "INFO", "message": text });
+                // Where that cannot be written to it is lost, and nothing else.
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        }
+    }
+}
+
 /// Says where it listens, and who gets in.
 fn announce(
     (print_address, has_tls): (bool, bool),
-    context: &mut Context,
+    (context, notes): (&mut Context, Notes),
     keys: &KeyRing,
     (redis, http): (Option<&RunningServer>, Option<&RunningHttp>),
 ) -> Result<(), Failure> {
@@ -145,23 +165,27 @@ fn announce(
             context.say(format!("{name} {address}"))?;
         } else {
             let how = if has_tls { " in TLS" } else { "" };
-            context.note(format!("serving {protocol}{how} on {address}; ctrl-c stops it"));
+            notes.note(context, &format!("serving {protocol}{how} on {address}; ctrl-c stops it"));
         }
     }
     if print_address {
         context.out.flush()?;
     }
-    context.note(match (keys.is_required(), keys.len()) {
+    let who = match (keys.is_required(), keys.len()) {
         (false, _) => "the store never had a key: nobody is asked for one, until asof key create makes one".to_owned(),
         (true, 0) => "all keys were revoked: nobody is served until asof key create makes one".to_owned(),
         (true, count) => format!("clients show a key as their password, or as a bearer token; keys in force: {count}"),
-    });
+    };
+    notes.note(context, &who);
     let is_exposed = addresses.iter().any(|(_, _, address)| address.is_some_and(|address| !address.ip().is_loopback()));
     if is_exposed && !has_tls {
-        context
-            .note("other machines reach this address without TLS: who is on the way reads what is said, keys included");
+        notes.note(
+            context,
+            "other machines reach this address without TLS: who is on the way reads what is said, keys included",
+        );
     } else if is_exposed && !keys.is_required() {
-        context.note("other machines reach this address, and whoever does may do everything: make a key as well");
+        notes
+            .note(context, "other machines reach this address, and whoever does may do everything: make a key as well");
     }
     Ok(())
 }

@@ -150,11 +150,15 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use crate::cli::args::{Cli, Command};
 
     fn settings(args: &[&str], serve: &str, of_environment: &[&'static str]) -> Result<Settings> {
-        let folder = std::env::temp_dir().join(format!("asof-settings-{:x}", std::ptr::from_ref(args).addr()));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("asof-settings-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(DEFINITIONS_FILE), format!("[project]\nname = \"p\"\n[serve]\n{serve}")).unwrap();
         let project = Project::load(&folder);

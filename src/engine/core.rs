@@ -70,7 +70,9 @@ pub struct Engine {
     pub(super) import_budget: Mutex<Weak<StagingBudget>>,
     /// How long commits took, a group counted once: writing it into the log, and syncing it where that is done before it is answered.
     pub(super) commit_times: Histogram,
-    /// Since when whoever asked has found a commit under way, and after which number.
+    /// How often the core was taken.
+    pub(super) core_turns: AtomicU64,
+    /// Since when whoever asked whether writes are taken has found the core with one taker, and as which turn.
     pub(super) seen_busy: Mutex<Option<(Instant, u64)>>,
     /// Reads hold it too. Until this is dropped something of the store may write, as an import that cleans up behind it.
     pub(super) _lock: Arc<WriterLock>,
@@ -141,7 +143,7 @@ impl Engine {
     /// Whether a write could be taken now. It waits for nothing.
     ///
     /// # Errors
-    /// `Locked`: a commit has not got on for long.     /// `Poisoned`: the store was closed, a change of the registry failed half-way, or the log could not be written or synced.
+    /// `Locked`: a commit has not got on for long. `Poisoned`: the store was closed, a change of the registry failed half-way, or the log could not be written or synced.
     pub fn check_writable(&self) -> Result<()> {
         match self.core.try_lock() {
             Ok(core) => {
@@ -154,18 +156,18 @@ impl Engine {
         }
     }
 
-    /// Whether commits get on, while one is under way.
+    /// Whether the core goes from hand to hand, while somebody has it.
     fn check_progress(&self) -> Result<()> {
-        let seq = self.own_head().head.committed_seq();
+        let turn = self.core_turns.load(Ordering::Relaxed);
         let mut seen = lock(&self.seen_busy);
         match *seen {
-            Some((since, of)) if of == seq && since.elapsed() >= BUSY_MAX => {
+            Some((since, of)) if of == turn && since.elapsed() >= BUSY_MAX => {
                 let what = format!("a commit has not got on for {} seconds", since.elapsed().as_secs());
                 Err(Error::new(ErrorKind::Locked, what).remedy("look whether the disk answers"))
             }
-            Some((_, of)) if of == seq => Ok(()),
+            Some((_, of)) if of == turn => Ok(()),
             _ => {
-                *seen = Some((Instant::now(), seq));
+                *seen = Some((Instant::now(), turn));
                 Ok(())
             }
         }
@@ -179,7 +181,9 @@ impl Engine {
 
     /// The core. After a panic in the middle of a change nobody knows how far it went: no more are made then.
     pub(super) fn lock_core(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(|poisoned| {
+        let locked = self.core.lock();
+        self.core_turns.fetch_add(1, Ordering::Relaxed);
+        locked.unwrap_or_else(|poisoned| {
             let mut core = poisoned.into_inner();
             core.broken.get_or_insert_with(|| PANICKED.to_owned());
             // Of a commit that had its time nobody knows what became of it.

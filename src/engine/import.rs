@@ -11,7 +11,7 @@ use super::import_build::{Built, Shared, build, bulk_batch};
 use super::known_rows::{Comparison, has_rows_above};
 use super::picture::{Picture, ViewPicture, history_folder, run_schema};
 use super::seal::run_record;
-use super::write::name_source;
+use super::write::{check_source, name_source};
 use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
 use crate::history::{BulkBatch, KnownRows, RunFile, RunFileMeta, merge_without};
@@ -82,6 +82,8 @@ impl Import {
     /// # Errors
     /// A folder cannot be made, or the thread not started.
     pub fn begin(engine: &Arc<Engine>, view: &Arc<ViewPicture>, append: bool, source: Option<&str>) -> Result<Import> {
+        // Before any work: its commit asks once more.
+        source.map_or(Ok(()), |name| check_source(&engine.reads.picture().state, name))?;
         let (sender, receiver) = sync_channel(BATCHES_WAITING_MAX);
         let shared = Arc::new(Shared::default());
         let (worker_engine, worker_view, worker_shared) = (Arc::clone(engine), Arc::clone(view), Arc::clone(&shared));

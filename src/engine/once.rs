@@ -1,12 +1,18 @@
 //! Writes that are done once, however often they are asked for: with the rows the log has a receipt, by which who asks again is told
 //! what was done.
 
+use arrow_array::Array as _;
+use xxhash_rust::xxh3::Xxh3;
+
 use super::core::Engine;
 use super::picture::ViewPicture;
+use super::write::{by_ordinal, event_ids};
 use crate::error::{Error, Result};
 use crate::format::accept::Accepted;
+use crate::format::columns::{RowColumns, encode_keys, encode_records};
+use crate::format::row::RowLayout;
 use crate::keyspace::{KeyValue, RECEIPTS};
-use crate::request::{IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_TIME};
+use crate::request::{IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_TIME};
 
 /// So many receipts that are past their time go with each that comes.
 const FORGOTTEN_MAX: usize = 8;
@@ -25,7 +31,7 @@ pub struct Once {
 /// What the keyspace says of such a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Receipt {
-    /// xxh3-128 of the rows.
+    /// As [`content_of`] has it.
     content: u128,
     first_seq: u64,
     rows: u32,
@@ -49,7 +55,7 @@ impl Engine {
     /// [`Engine::write`], unless a write of the same rows with this key was done already.
     ///
     /// # Errors
-    /// The key is empty or too long. `Refused`: other rows were written with it. As there.
+    /// The key is empty or too long. `Refused`: other rows were written with it, or too many keys are known. As there.
     pub fn write_once(&self, view: &ViewPicture, accepted: &Accepted, source: u32, key: &str) -> Result<Once> {
         if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
             return Err(Error::invalid(format!(
@@ -58,8 +64,8 @@ impl Engine {
             ))
             .remedy("a random UUID does well"));
         }
+        let content = content_of(view, accepted)?;
         let batch = self.encode(view, accepted, source)?;
-        let content = xxhash_rust::xxh3::xxh3_128(batch.frame.bytes());
         let rows = batch.frame.row_count();
         let name = [&view.record.id.to_le_bytes()[..], key.as_bytes()].concat();
         let live = self.keyspace()?;
@@ -80,6 +86,7 @@ impl Engine {
             }
             // Nobody else may see to it, where no client of the Redis protocol is served.
             (0..FORGOTTEN_MAX).take_while(|_| keyspace.forget_expired_receipt(now)).for_each(drop);
+            check_room(keyspace.len(RECEIPTS))?;
             let first_seq = stage.next_seq;
             stage.put_encoded(batch)?;
             let deadline = now.saturating_add(i64::try_from(IDEMPOTENCY_TIME.as_micros()).unwrap_or(i64::MAX));
@@ -90,9 +97,53 @@ impl Engine {
     }
 }
 
+/// Says the same of the same rows, whenever they come: xxh3-128 of them as they were handed over. A created timestamp that a delete leaves
+/// to the clock is none here, and a feature that no row has a value of is not looked at, for the view may have gained it since.
+fn content_of(view: &ViewPicture, accepted: &Accepted) -> Result<u128> {
+    let mut hasher = Xxh3::new();
+    let mut layout = Vec::new();
+    let mut features = Vec::new();
+    let columns = view.record.fields.iter().zip(view.layout.types()).zip(by_ordinal(view, accepted)?);
+    for ((field, dtype), column) in columns.filter(|(_, column)| column.null_count() < column.len()) {
+        hasher.update(&field.name.len().to_le_bytes());
+        hasher.update(field.name.as_bytes());
+        layout.push(dtype.clone());
+        features.push(column);
+    }
+    let keys = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
+    let ids = event_ids(view, accepted)?;
+    let columns = RowColumns {
+        keys: &keys,
+        event_ts: &accepted.event_ts,
+        created: accepted.created.as_ref(),
+        event_ids: ids.as_ref(),
+        features: &features,
+        deleted: accepted.deleted.as_ref(),
+    };
+    let mut records = Vec::new();
+    encode_records(&RowLayout::new(layout), &columns, &mut records, &mut Vec::new())?;
+    hasher.update(&records);
+    Ok(hasher.digest128())
+}
+
+/// Refuses a key beyond those that are known already.
+fn check_room(known: usize) -> Result<()> {
+    match known < IDEMPOTENCY_KEYS_MAX {
+        true => Ok(()),
+        false => Err(Error::refused(format!("{known} idempotency keys are known already, and no more are kept"))
+            .remedy("a key is forgotten a day after its write; write more rows at once, or without a key")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_keys_are_known_and_no_more() {
+        assert!(check_room(IDEMPOTENCY_KEYS_MAX - 1).is_ok());
+        assert!(check_room(IDEMPOTENCY_KEYS_MAX).unwrap_err().to_string().contains("without a key"));
+    }
 
     #[test]
     fn receipts_are_read_as_they_are_written() {

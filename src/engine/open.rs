@@ -175,6 +175,7 @@ impl Engine {
             merging: Mutex::default(),
             import_budget: Mutex::default(),
             commit_times: Histogram::default(),
+            core_turns: AtomicU64::new(0),
             seen_busy: Mutex::default(),
             _lock: lock,
         };

@@ -18,8 +18,8 @@ use crate::format::accept::Accepted;
 use crate::format::columns::{EncodedKeys, RowColumns, encode_keys, encode_records};
 use crate::format::row::{RowHead, RowKind, push_record};
 use crate::key::{KeySchema, key_hash};
-use crate::registry::Change;
 use crate::registry::records::{SnapshotRecord, SourceRecord};
+use crate::registry::{Change, RegistryState};
 use crate::time::Timestamp;
 
 /// A delete row that was committed.
@@ -235,13 +235,12 @@ impl Engine {
     /// The id that commits of this source carry; makes one at first use.
     ///
     /// # Errors
-    /// The registry cannot be written.
+    /// There are too many, or this one is called at great length; the registry cannot be written.
     pub fn source_id(&self, name: Option<&str>) -> Result<u32> {
         let Some(name) = name else { return Ok(0) };
         if let Some(id) = self.reads.picture().state.source_id(name) {
             return Ok(id);
         }
-        check_source(name, self.reads.picture().state.source_count())?;
         let mut core = self.lock_core();
         let mut id = 0;
         self.commit_registry(
@@ -262,13 +261,16 @@ const SOURCE_BYTES_MAX: usize = 128;
 /// Most sources of a store: each is kept for ever, and read at every opening.
 const SOURCES_MAX: usize = 10_000;
 
-/// Refuses a source that would be one more than a store has, or is called at such length.
-fn check_source(name: &str, known: usize) -> Result<()> {
+/// Refuses a source that would be one more than a store has, or is called at great length.
+pub(super) fn check_source(state: &RegistryState, name: &str) -> Result<()> {
+    if state.source_id(name).is_some() {
+        return Ok(());
+    }
     if name.is_empty() || name.len() > SOURCE_BYTES_MAX {
         let what = format!("a source is called in 1 to {SOURCE_BYTES_MAX} bytes, not in {}", name.len());
         return Err(Error::invalid(what));
     }
-    if known >= SOURCES_MAX {
+    if state.source_count() >= SOURCES_MAX {
         return Err(Error::refused(format!("the store knows {SOURCES_MAX} sources, and takes no other one"))
             .remedy("name the program that writes, and not its run"));
     }
@@ -276,10 +278,14 @@ fn check_source(name: &str, known: usize) -> Result<()> {
 }
 
 /// The id of a source by name; a new one where there is none.
+///
+/// # Errors
+/// It would be one more than a store has, or is called at such length.
 pub(super) fn name_source(change: &mut Change<'_>, name: &str) -> Result<u32> {
     if let Some(known) = change.before().source_id(name) {
         return Ok(known);
     }
+    check_source(change.before(), name)?;
     let meta = change.meta();
     let id = meta.next_source_id.max(1);
     meta.next_source_id = id + 1;

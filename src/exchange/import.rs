@@ -12,7 +12,8 @@ use super::digest::import_digest;
 use super::file::check_file;
 use super::folder::files_of_folder;
 use super::quarantine::QuarantineWriter;
-use super::source::{Source, SourceOptions, open_source};
+use super::source::{Source, open_source};
+use super::source_options::SourceOptions;
 use super::view_source::{ViewSource, unspoken_features};
 use crate::error::{Error, Result};
 use crate::format::accept::BAD_ROW_WAY_OUT;
@@ -39,6 +40,8 @@ pub struct ImportOptions {
     pub source: Option<String>,
     /// What to call the file instead of its path where it is kept and shown: one that has no name that lasts.
     pub called: Option<String>,
+    /// Refuse files that take more bytes of memory at once: see [`SourceOptions::decoded_bytes_max`].
+    pub decoded_bytes_max: Option<u64>,
     /// Told of every batch read.
     pub progress: Option<ImportProgressHandler>,
 }
@@ -282,7 +285,8 @@ impl Run<'_> {
     /// Reads a file into the writer; how many of its rows could not be read.
     fn read(&mut self, file: &InputFile) -> Result<u64> {
         let rows_unread = Arc::new(Mutex::new(0_u64));
-        let mut options = SourceOptions::default();
+        let decoded_bytes_max = self.options.decoded_bytes_max;
+        let mut options = SourceOptions { decoded_bytes_max, ..SourceOptions::default() };
         if self.options.bad_rows == BadRows::Quarantine {
             let (set_aside, rows_unread) = (self.set_aside.clone(), rows_unread.clone());
             options.on_bad_row = Some(Arc::new(move |row| {

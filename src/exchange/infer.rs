@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::source::SourceOptions;
+use super::source_options::SourceOptions;
 use crate::text::is_float_word;
 use crate::time::Timestamp;
 use crate::value::DataType;

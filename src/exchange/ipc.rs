@@ -13,16 +13,22 @@ use arrow_schema::{ArrowError, SchemaRef};
 use super::file::SourceFile;
 use super::ipc_lengths::{check_file_lengths, check_stream_lengths};
 use super::kind::ARROW_FILE_MAGIC;
-use super::source::{Part, PartReader, SourceOptions};
+use super::source::{Part, PartReader};
+use super::source_options::SourceOptions;
 use crate::caught::caught;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::columns::Parts;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Reads an Arrow IPC file or stream, batch by batch as it was written.
+/// Batches come in parts of so many bytes, about: a text that a million rows show is a few bytes in the file.
+const PART_BYTES_MAX: u64 = 128 << 20;
+
+/// Reads an Arrow IPC file or stream, batch by batch as it was written, long ones in parts.
 pub(super) struct IpcReader {
     file: SourceFile,
     batches: Box<dyn RecordBatchReader + Send>,
+    parts: Option<Parts>,
     next_row: u64,
 }
 
@@ -34,7 +40,10 @@ impl IpcReader {
             return Err(Error::new(ErrorKind::Damaged, "is empty, and so no Arrow IPC file").at(file.path().display()));
         }
         let is_file = head.starts_with(ARROW_FILE_MAGIC);
-        guarded(&file, || if is_file { check_file_lengths(&file) } else { check_stream_lengths(&file) })?;
+        guarded(&file, || {
+            let bytes_max = options.decoded_bytes_max.unwrap_or(u64::MAX);
+            if is_file { check_file_lengths(&file, bytes_max) } else { check_stream_lengths(&file, bytes_max) }
+        })?;
         let input = || BufReader::with_capacity(BUFFER_BYTES, file.cursor());
         let batches = guarded(&file, || -> std::result::Result<Box<dyn RecordBatchReader + Send>, ArrowError> {
             Ok(if is_file {
@@ -45,7 +54,7 @@ impl IpcReader {
                 Box::new(StreamReader::try_new(input(), projection(&schema, options))?)
             })
         })?;
-        Ok(IpcReader { file, batches, next_row: 1 })
+        Ok(IpcReader { file, batches, parts: None, next_row: 1 })
     }
 }
 
@@ -55,8 +64,18 @@ impl PartReader for IpcReader {
     }
 
     fn next_part(&mut self) -> Result<Option<Part>> {
-        let Some(batch) = guarded(&self.file, || self.batches.next().transpose())? else { return Ok(None) };
-        Ok(Some(Part::following(&mut self.next_row, batch)))
+        loop {
+            let next = guarded(&self.file, || Ok(self.parts.as_mut().and_then(Iterator::next)))?;
+            if let Some(batch) = next {
+                return Ok(Some(Part::following(&mut self.next_row, batch)));
+            }
+            let read = guarded(&self.file, || {
+                let batch = self.batches.next().transpose()?;
+                Ok(batch.map(|batch| Parts::new(batch, PART_BYTES_MAX)))
+            })?;
+            let Some(parts) = read else { return Ok(None) };
+            self.parts = Some(parts);
+        }
     }
 }
 
@@ -69,6 +88,9 @@ fn projection(schema: &SchemaRef, options: &SourceOptions) -> Option<Vec<usize>>
 
 fn guarded<T>(file: &SourceFile, calls: impl FnOnce() -> std::result::Result<T, ArrowError>) -> Result<T> {
     match caught(calls) {
+        Ok(Err(ArrowError::ExternalError(inner))) if inner.is::<Error>() => {
+            Err(Error::of_reader(ArrowError::ExternalError(inner), "cannot be read as Arrow IPC"))
+        }
         Ok(result) => result.map_err(|error| damaged(file, &error.to_string())),
         Err(_) => Err(damaged(file, "a length or offset in it is impossible")),
     }

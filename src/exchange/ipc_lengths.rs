@@ -4,10 +4,11 @@
 //! come from a word that was not checked here: the footer's and the blocks' lengths, and what a
 //! compressed buffer says its length will be.
 
-use arrow_ipc::{CompressionType, Message};
+use arrow_ipc::{CompressionType, Message, RecordBatch};
 use arrow_schema::ArrowError;
 
 use super::file::SourceFile;
+use crate::error::Error;
 
 type Result<T> = std::result::Result<T, ArrowError>;
 
@@ -20,13 +21,14 @@ const PREFIX_BYTES: u64 = 8;
 /// What stands there instead when it was not compressed after all.
 const NOT_COMPRESSED: i64 = -1;
 
-/// Checks a file: by the blocks in its footer.
-pub(super) fn check_file_lengths(file: &SourceFile) -> Result<()> {
+/// Checks a file: by the blocks in its footer. It may take so many bytes of memory at once.
+pub(super) fn check_file_lengths(file: &SourceFile, bytes_max: u64) -> Result<()> {
     let tail = file.len_bytes().checked_sub(10).ok_or_else(beyond)?;
     let footer_len = u64::from(u32_of(&bytes_at(file, tail, 4)?));
     let footer = bytes_at(file, tail.checked_sub(footer_len).ok_or_else(beyond)?, footer_len)?;
     let footer = arrow_ipc::root_as_footer(&footer).map_err(|error| ArrowError::IpcError(error.to_string()))?;
     let blocks = footer.recordBatches().into_iter().flatten().chain(footer.dictionaries().into_iter().flatten());
+    let mut decoded = Decoded::new(bytes_max);
     for block in blocks {
         let start = u64::try_from(block.offset()).map_err(|_| beyond())?;
         let head_len = u64::try_from(block.metaDataLength()).map_err(|_| beyond())?;
@@ -38,13 +40,14 @@ pub(super) fn check_file_lengths(file: &SourceFile) -> Result<()> {
         let head = bytes_at(file, start, head_len)?;
         // The length of the message, in older files without the mark before it.
         let prefix = if head.starts_with(&CONTINUATION.to_le_bytes()) { 8 } else { 4 };
-        check_buffers(file, message_of(head.get(prefix..).ok_or_else(beyond)?)?, body, body_len)?;
+        decoded.check(file, message_of(head.get(prefix..).ok_or_else(beyond)?)?, body, body_len)?;
     }
     Ok(())
 }
 
-/// Checks a stream: message by message.
-pub(super) fn check_stream_lengths(file: &SourceFile) -> Result<()> {
+/// Checks a stream: message by message, as a file.
+pub(super) fn check_stream_lengths(file: &SourceFile, bytes_max: u64) -> Result<()> {
+    let mut decoded = Decoded::new(bytes_max);
     let mut at = 0;
     while at + 4 <= file.len_bytes() {
         let mut len = u32_of(&bytes_at(file, at, 4)?);
@@ -64,7 +67,7 @@ pub(super) fn check_stream_lengths(file: &SourceFile) -> Result<()> {
         if at > file.len_bytes() {
             return Err(beyond());
         }
-        check_buffers(file, message, body, body_len)?;
+        decoded.check(file, message, body, body_len)?;
     }
     Ok(())
 }
@@ -75,17 +78,52 @@ fn message_of(head: &[u8]) -> Result<Message<'_>> {
     arrow_ipc::root_as_message(head).map_err(|error| ArrowError::IpcError(error.to_string()))
 }
 
-/// Checks what the compressed buffers of a message, whose body begins at `body`, say they will be.
-fn check_buffers(file: &SourceFile, message: Message<'_>, body: u64, body_len: u64) -> Result<()> {
-    let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
-    let Some(batch) = message.header_as_record_batch().or(dictionary) else { return Ok(()) };
-    let Some(compression) = batch.compression() else { return Ok(()) };
+/// What is in memory at once of what a file decodes to: all its dictionaries, and one batch of rows.
+struct Decoded {
+    dictionaries: u64,
+    bytes_max: u64,
+}
+
+impl Decoded {
+    fn new(bytes_max: u64) -> Decoded {
+        Decoded { dictionaries: 0, bytes_max }
+    }
+
+    /// Checks a message, whose body begins at `body` and has `body_len` bytes: what its compressed buffers say they will be, each, and all
+    /// that is in memory with them.
+    fn check(&mut self, file: &SourceFile, message: Message<'_>, body: u64, body_len: u64) -> Result<()> {
+        let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+        let mut decoded = body_len;
+        if let Some(batch) = message.header_as_record_batch().or(dictionary) {
+            decoded = decoded.saturating_add(check_buffers(file, batch, body, body_len)?);
+        }
+        let together = self.dictionaries.saturating_add(decoded);
+        if together > self.bytes_max {
+            let error = Error::invalid(format!("takes more than {} bytes of memory at once", self.bytes_max))
+                .at(file.path().display())
+                .remedy("write it as several batches of fewer rows");
+            return Err(ArrowError::ExternalError(Box::new(error)));
+        }
+        if !can_allocate(together) {
+            return Err(ArrowError::IpcError(format!("it takes {together} bytes of memory, which there are not")));
+        }
+        if dictionary.is_some() {
+            self.dictionaries = together;
+        }
+        Ok(())
+    }
+}
+
+/// What the compressed buffers of a batch will be together, when each of them may be what it says.
+fn check_buffers(file: &SourceFile, batch: RecordBatch<'_>, body: u64, body_len: u64) -> Result<u64> {
+    let Some(compression) = batch.compression() else { return Ok(0) };
     let ratio_max = match compression.codec() {
         CompressionType::LZ4_FRAME => LZ4_RATIO_MAX,
         CompressionType::ZSTD => ZSTD_RATIO_MAX,
         // Arrow refuses it.
-        _ => return Ok(()),
+        _ => return Ok(0),
     };
+    let mut together = 0_u64;
     for buffer in batch.buffers().into_iter().flatten() {
         let start = u64::try_from(buffer.offset()).map_err(|_| beyond())?;
         let len = u64::try_from(buffer.length()).map_err(|_| beyond())?;
@@ -99,13 +137,14 @@ fn check_buffers(file: &SourceFile, message: Message<'_>, body: u64, body_len: u
             continue;
         }
         let declared = u64::try_from(declared).map_err(|_| beyond())?;
-        if declared > compressed.saturating_mul(ratio_max) || !can_allocate(declared) {
+        if declared > compressed.saturating_mul(ratio_max) {
             return Err(ArrowError::IpcError(format!(
                 "a compressed buffer of {compressed} bytes declares {declared} bytes"
             )));
         }
+        together = together.saturating_add(declared);
     }
-    Ok(())
+    Ok(together)
 }
 
 /// Whether so many bytes can be had at all. Asked here, the answer may be no.

@@ -33,6 +33,7 @@ mod redis;
 mod rows;
 mod sink;
 mod source;
+mod source_options;
 mod spill;
 mod spine;
 mod temporary;
@@ -59,10 +60,8 @@ pub use kind::FileKind;
 pub use partitioned::{FolderReport, Partition, PartitionedWriter};
 pub use quarantine::QuarantineWriter;
 pub use sink::{Sink, SinkReport, create_sink};
-pub use source::{
-    BATCH_ROWS_DEFAULT, BadRow, BadRowHandler, InferProgress, Origin, Progress, Source, SourceOptions, open_source,
-    source_error,
-};
+pub use source::{Origin, Source, open_source, source_error};
+pub use source_options::{BATCH_ROWS_DEFAULT, BadRow, BadRowHandler, InferProgress, Progress, SourceOptions};
 pub use spine::spine_options;
 
 pub use crate::value::TYPE_METADATA_KEY;

@@ -1,17 +1,17 @@
 //! How much memory a batch of a Parquet file may take, whatever the file makes of it: a long text that is written once, and meant by a million
 //! rows, is a few bytes in the file.
 //!
-//! Texts and bytes are decoded as views, which do not repeat what they show. Of these as many rows at a time are made what the schema says as
+//! Texts and bytes, in lists too, are decoded as views, which do not repeat what they show. Of these as many rows at a time are made what the schema says as
 //! stay within the bound. Of other types the rows of a batch are so few that their columns do.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray as _;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array as _, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, DataType as ArrowType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
+
+use crate::format::columns::Parts;
 
 /// So much of a batch is decoded at a time, about, and so much of what views show.
 const BATCH_BYTES_MAX: usize = 128 << 20;
@@ -41,6 +41,9 @@ fn viewed(field: &Field) -> Option<FieldRef> {
         ArrowType::Dictionary(_, values) if matches!(**values, ArrowType::Binary | ArrowType::LargeBinary) => {
             ArrowType::BinaryView
         }
+        ArrowType::List(element) => ArrowType::List(viewed(element)?),
+        ArrowType::LargeList(element) => ArrowType::LargeList(viewed(element)?),
+        ArrowType::FixedSizeList(element, count) => ArrowType::FixedSizeList(viewed(element)?, *count),
         _ => return None,
     };
     Some(Arc::new(field.clone().with_data_type(dtype)))
@@ -66,22 +69,12 @@ pub(super) fn batch_rows(metadata: &ArrowReaderMetadata, wanted: &[usize], rows_
 
 /// Batches with views on their way to be what the schema says.
 #[derive(Debug, Default)]
-pub(super) struct Shown(VecDeque<RecordBatch>);
+pub(super) struct Shown(Option<Parts>);
 
 impl Shown {
-    /// Takes a batch.
+    /// Takes a batch, when the one before is done with.
     pub(super) fn put(&mut self, batch: RecordBatch) {
-        let views: Vec<&ArrayRef> = batch.columns().iter().filter(|column| is_view(column)).collect();
-        let (mut from, mut bytes) = (0, 0);
-        for row in 0..if views.is_empty() { 0 } else { batch.num_rows() } {
-            let of_row: usize = views.iter().map(|column| shown_bytes(column, row)).sum();
-            if bytes + of_row > BATCH_BYTES_MAX && row > from {
-                self.0.push_back(batch.slice(from, row - from));
-                (from, bytes) = (row, 0);
-            }
-            bytes += of_row;
-        }
-        self.0.push_back(batch.slice(from, batch.num_rows() - from));
+        self.0 = Some(Parts::new(batch, BATCH_BYTES_MAX as u64));
     }
 
     /// The next batch, as the schema says.
@@ -89,34 +82,22 @@ impl Shown {
     /// # Errors
     /// A text is longer than one of its type can be.
     pub(super) fn next(&mut self, schema: &SchemaRef) -> Result<Option<RecordBatch>, ArrowError> {
-        let Some(batch) = self.0.pop_front() else { return Ok(None) };
+        let Some(batch) = self.0.as_mut().and_then(Iterator::next) else { return Ok(None) };
         let columns = batch.columns().iter().zip(schema.fields());
-        let columns = columns.map(|(column, field)| match is_view(column) {
-            true => arrow_cast::cast(column, field.data_type()),
-            false => Ok(column.clone()),
+        let columns = columns.map(|(column, field)| match column.data_type() == field.data_type() {
+            true => Ok(column.clone()),
+            false => arrow_cast::cast(column, field.data_type()),
         });
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(schema.clone(), columns.collect::<Result<_, _>>()?, &options).map(Some)
     }
 }
 
-fn is_view(column: &ArrayRef) -> bool {
-    matches!(column.data_type(), ArrowType::Utf8View | ArrowType::BinaryView)
-}
-
-/// Bytes that a view shows.
-fn shown_bytes(column: &ArrayRef, row: usize) -> usize {
-    let views = match column.data_type() {
-        ArrowType::Utf8View => column.as_string_view().views(),
-        _ => column.as_binary_view().views(),
-    };
-    // The length is in the low bits.
-    views.get(row).map_or(0, |view| (view & u128::from(u32::MAX)) as usize)
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Int64Array, StringArray, StringViewArray};
+    use arrow_array::builder::{ListBuilder, StringBuilder};
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::{Array as _, ArrayRef, Int64Array, StringArray, StringViewArray};
 
     use super::*;
 
@@ -138,7 +119,42 @@ mod tests {
             assert_eq!(texts.is_null(7), rows.is_empty());
             rows.push(part.num_rows());
         }
-        assert_eq!(rows, [129, 128, 43]);
+        assert_eq!(rows, [128, 127, 45]);
+    }
+
+    /// So does one of lists of texts.
+    #[test]
+    fn texts_in_lists_are_not_there_many_times_either() {
+        let path = std::env::temp_dir().join(format!("asof-one-list-{}.parquet", std::process::id()));
+        let text = "x".repeat(512 << 10);
+        let rows = 5_000;
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        for row in 0..40 {
+            lists.append_value([Some(text.as_str()), (row % 2 == 0).then_some("y")]);
+        }
+        let some: ArrayRef = Arc::new(lists.finish());
+        let schema = Arc::new(Schema::new(vec![Field::new("t", some.data_type().clone(), true)]));
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, Arc::clone(&schema), None).unwrap();
+        for _ in 0..rows / 40 {
+            writer.write(&RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(&some)]).unwrap()).unwrap();
+        }
+        writer.close().unwrap();
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        let mut source = crate::exchange::open_source(&path, &crate::exchange::SourceOptions::default()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let (mut batches, mut read) = (0, 0);
+        while let Some(batch) = source.next_batch().unwrap() {
+            assert_eq!(batch.schema_ref(), &schema, "as the file says");
+            assert!(batch.num_rows() <= 256, "{} rows", batch.num_rows());
+            let first = batch.column(0).as_list::<i32>().value(0);
+            assert_eq!(&first, &some.as_list::<i32>().value(read % 40), "row {read}");
+            (batches, read) = (batches + 1, read + batch.num_rows());
+            if batches == 3 {
+                break;
+            }
+        }
+        assert!(bytes < 4 << 20, "{bytes}");
     }
 
     /// A file of some kilobytes took as much memory as its rows would have if each had a text of its own.

@@ -20,7 +20,8 @@ use super::file::SourceFile;
 use super::int96;
 use super::kind::PARQUET_MAGIC;
 use super::parquet_bounds::{Shown, as_views, batch_rows};
-use super::source::{Part, PartReader, SourceOptions};
+use super::source::{Part, PartReader};
+use super::source_options::SourceOptions;
 use crate::caught::caught;
 use crate::error::{Error, ErrorKind, Result};
 

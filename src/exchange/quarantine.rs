@@ -11,7 +11,7 @@ use arrow_schema::DataType as ArrowType;
 use serde_json::Value as Json;
 
 use super::cells::Cells;
-use super::source::BadRow;
+use super::source_options::BadRow;
 use crate::disk::{Disk, File, LockGuard, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::accept::TEXT_FORM_KEY;

@@ -9,7 +9,8 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use super::cells::typed_field;
 use super::columns::ColumnBuilder;
-use super::source::{BadRow, Part, SourceOptions};
+use super::source::Part;
+use super::source_options::{BadRow, SourceOptions};
 use crate::error::{Error, Result};
 use crate::format::accept::TEXT_FORM_KEY;
 use crate::value::DataType;

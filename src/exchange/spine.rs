@@ -1,6 +1,6 @@
 //! How a spine is read, whatever its format.
 
-use super::source::SourceOptions;
+use super::source_options::SourceOptions;
 use crate::engine::get::GetOptions;
 use crate::request::HistoricalRequest;
 use crate::store::Store;

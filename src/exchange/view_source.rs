@@ -11,7 +11,8 @@ use super::cells::typed_field;
 use super::file::SourceFile;
 use super::jsonl::is_sample_all;
 use super::kind::FileKind;
-use super::source::{MetColumns, SourceOptions, source_schema};
+use super::source::{MetColumns, source_schema};
+use super::source_options::SourceOptions;
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result, is_slip, nearest};
 use crate::format::accept::{

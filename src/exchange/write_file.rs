@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use super::source::{SourceOptions, open_source};
+use super::source::open_source;
+use super::source_options::SourceOptions;
 use super::view_source::ViewSource;
 use crate::error::Result;
+use crate::format::log::FRAME_BYTES_MAX;
 use crate::request::WriteOptions;
 use crate::store::{Store, WriteReport};
 
+/// No commit has more.
+const FILE_BYTES_MAX: u64 = FRAME_BYTES_MAX as u64;
+
 impl Store {
     /// Writes the rows of a file to a view as [`Store::write_with`] does: into the log, all of them as one commit, or none. Columns are found
-    /// as [`Store::import_files`] finds them. For what fits into memory: much at once is better imported.
+    /// as [`Store::import_files`] finds them. For what takes up to a gigabyte of memory: much at once is better imported.
     ///
     /// ```
     /// use asof::definition::{Definitions, FeatureView};
@@ -35,8 +40,23 @@ impl Store {
     /// # Errors
     /// There is no such view or file; a row cannot be read or stored: the error names file, row and column. As [`Store::write_with`].
     pub fn write_file(&self, view: &str, path: &Path, options: &WriteOptions) -> Result<WriteReport> {
+        self.write_file_within(view, path, options, FILE_BYTES_MAX)
+    }
+
+    /// [`Store::write_file`] of what takes so many bytes of memory at most.
+    ///
+    /// # Errors
+    /// It takes more. As there.
+    pub(crate) fn write_file_within(
+        &self,
+        view: &str,
+        path: &Path,
+        options: &WriteOptions,
+        bytes_max: u64,
+    ) -> Result<WriteReport> {
         let definition = self.view_definition(view)?;
-        let found = ViewSource::find(&definition, path, SourceOptions::default())?;
+        let within = SourceOptions { decoded_bytes_max: Some(bytes_max), ..SourceOptions::default() };
+        let found = ViewSource::find(&definition, path, within)?;
         let mut source = open_source(path, &found.options)?;
         let batch = source.read_all()?;
         found.check_met(&definition, path, source.met_columns())?;

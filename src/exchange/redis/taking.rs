@@ -14,7 +14,7 @@ use crate::engine::entities::EntityView;
 use crate::engine::online::OnlineHandle;
 use crate::error::{Error, Result};
 use crate::exchange::QuarantineWriter;
-use crate::exchange::source::BadRow;
+use crate::exchange::source_options::BadRow;
 use crate::format::accept::BAD_ROW_WAY_OUT;
 use crate::redis_key::shown;
 use crate::request::{BadRows, BulkOptions};

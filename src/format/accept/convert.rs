@@ -18,11 +18,14 @@ use arrow_schema::{DataType as ArrowType, TimeUnit};
 
 use super::{Refusal, nested};
 use crate::error::{Error, Result};
+use crate::format::columns::value_bytes;
 use crate::format::value::{canonical_f32, canonical_f64};
 use crate::text::{clip, is_json, parse_uuid, rescale};
 use crate::time::{MICROS_PER_DAY, Timestamp};
 use crate::value::{DECIMAL_PRECISION_MAX, DataType};
 
+/// Values of a column that lie in a dictionary or in runs, or are shown by views, may be so long together.
+const COPIED_BYTES_MAX: u64 = i32::MAX as u64;
 const MILLIS_PER_DAY: i64 = MICROS_PER_DAY / 1_000;
 
 pub(super) fn convert(dtype: &DataType, array: &ArrayRef, refused: &mut Vec<Refusal>) -> Result<ArrayRef> {
@@ -90,10 +93,14 @@ pub(super) fn mismatch(dtype: &DataType, array: &dyn Array) -> Error {
 
 /// The array in another layout of the same values.
 pub(super) fn cast(array: &dyn Array, to: &ArrowType) -> Result<ArrayRef> {
-    arrow_cast::cast(array, to).map_err(|error| {
-        Error::invalid(format!("{} does not become {to}: {error}", array.data_type()))
-            .remedy("hand over fewer rows at a time, if the batch is very large")
-    })
+    let remedy = "hand over fewer rows at a time, or send the long values once for each row";
+    if value_bytes(array) > COPIED_BYTES_MAX {
+        let why =
+            format!("the values of a column of {} are more than {COPIED_BYTES_MAX} bytes together", array.data_type());
+        return Err(Error::invalid(why).remedy(remedy));
+    }
+    arrow_cast::cast(array, to)
+        .map_err(|error| Error::invalid(format!("{} does not become {to}: {error}", array.data_type())).remedy(remedy))
 }
 
 /// `nulls` and the rows refused.

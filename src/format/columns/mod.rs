@@ -5,10 +5,12 @@ mod decode;
 mod encode;
 #[cfg(test)]
 pub(crate) mod tests;
+mod value_bytes;
 pub(crate) mod values;
 
 pub use decode::decode_columns;
 pub use encode::{EncodedKeys, RowColumns, encode_keys, encode_records};
+pub use value_bytes::{Parts, value_bytes};
 pub use values::{array_from_values, value_at};
 
 use arrow_array::{Array, ArrayRef};

@@ -17,7 +17,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::front::Front;
-use super::shared::Shared;
+use super::shared::{IMPORTS_WAITING_MAX, Shared};
 
 /// What is answered where there are too many connections.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 34\r\nconnection: close\r\nretry-after: 1\r\n\r\n{\"detail\":\"too many connections\"}\n";
@@ -87,8 +87,9 @@ pub(super) async fn serve(
     }
     drop(listener);
     shared.stop();
-    // Who is idle is closed at once, who asks is answered first.
-    let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
+    // Who is idle is closed at once, who asks is answered first; imports that nobody waits for end, too.
+    let imports = shared.imports_waiting.acquire_many(IMPORTS_WAITING_MAX);
+    let _ = tokio::time::timeout(FAREWELL, async { tokio::join!(graceful.shutdown(), imports) }).await;
     shared.give_up();
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::{Array as _, ArrayRef, RecordBatch, RecordBatchReader as _};
+use arrow_array::{RecordBatch, RecordBatchReader as _};
 use arrow_ipc::writer::StreamWriter;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -18,9 +18,10 @@ use super::guard;
 use super::media::Media;
 use super::problem::Problem;
 use super::shared::{Shared, Turns};
-use super::spool::{FileBody, Spool};
+use super::spool::{BATCH_BYTES_MAX, FileBody, Spool};
 use crate::error::{Error, Result};
-use crate::exchange::{Source, create_sink, open_source, spine_options};
+use crate::exchange::{Source, SourceOptions, create_sink, open_source, spine_options};
+use crate::format::columns::value_bytes;
 use crate::request::HistoricalRequest;
 use crate::server::auth::Grant;
 
@@ -123,7 +124,9 @@ fn write_answer(
     media: Media,
     go_on: &dyn Fn() -> Result<()>,
 ) -> Result<u64> {
-    let source: Source = *open_source(spine, &spine_options(&shared.store, request))?;
+    let decoded_bytes_max = Some(BATCH_BYTES_MAX);
+    let options = SourceOptions { decoded_bytes_max, ..spine_options(&shared.store, request) };
+    let source: Source = *open_source(spine, &options)?;
     if source.schema().fields().is_empty() {
         let error = Error::invalid("the spine has no columns: no rows, or nothing in them");
         return Err(error.remedy(format!("send rows with {} and the join keys", request.timestamp_column)));
@@ -134,7 +137,7 @@ fn write_answer(
     let batches = training_set.map(|batch| {
         go_on()?;
         let batch = batch?;
-        bytes += batch.columns().iter().map(bytes_of).sum::<u64>();
+        bytes = batch.columns().iter().map(|column| value_bytes(column)).fold(bytes, u64::saturating_add);
         if bytes > bytes_max {
             let what = format!("the answer has more than {bytes_max} bytes");
             return Err(Error::invalid(what).remedy("send the spine in parts"));
@@ -155,11 +158,6 @@ fn write_answer(
         }
     }
     Ok(known_at_seq)
-}
-
-/// Bytes of a column's values.
-fn bytes_of(column: &ArrayRef) -> u64 {
-    column.to_data().get_slice_memory_size().map_or(0, |bytes| bytes as u64)
 }
 
 /// Writes an Arrow IPC stream.

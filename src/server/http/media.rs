@@ -15,7 +15,7 @@ pub(super) enum Media {
     Arrow,
 }
 
-const ALL: [Media; 5] = [Media::Json, Media::JsonLines, Media::Csv, Media::Parquet, Media::Arrow];
+pub(super) const ALL: [Media; 5] = [Media::Json, Media::JsonLines, Media::Csv, Media::Parquet, Media::Arrow];
 
 /// By name, the first of each the one that answers bear.
 const NAMES: [(&str, Media); 9] = [
@@ -47,17 +47,17 @@ impl Media {
                 Ok(Media::Json)
             }
             None => {
-                let why = format!("a body of {name} is not read here; send {}", listed());
+                let why = format!("a body of {name} is not read here; send {}", listed(&ALL));
                 Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))
             }
         }
     }
 
-    /// What the answer is to be; `otherwise` where the request says nothing, or anything will do.
+    /// Which of `forms` the answer is to be; `otherwise` where the request says nothing, or anything will do.
     ///
     /// # Errors
     /// 406: none of these.
-    pub(super) fn of_answer(headers: &HeaderMap, otherwise: Media) -> Result<Media, Problem> {
+    pub(super) fn of_answer(headers: &HeaderMap, otherwise: Media, forms: &[Media]) -> Result<Media, Problem> {
         let mut asked = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
         if asked.peek().is_none() {
             return Ok(otherwise);
@@ -65,8 +65,10 @@ impl Media {
         // By weight, then in their order.
         let mut ranges: Vec<(f32, &str)> = asked.flat_map(|list| list.split(',')).map(weighed).collect();
         ranges.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let named =
-            |name: &str| NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, media)| *media);
+        let named = |name: &str| {
+            let mut known = NAMES.iter().filter(|(_, media)| forms.contains(media));
+            known.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, media)| *media)
+        };
         let is_refused =
             |media: &Media| ranges.iter().any(|(weight, name)| *weight <= 0.0 && named(name) == Some(*media));
         for (weight, name) in &ranges {
@@ -74,14 +76,14 @@ impl Media {
                 break;
             }
             let found = match *name {
-                "*/*" | "application/*" => [otherwise].into_iter().chain(ALL).find(|media| !is_refused(media)),
+                "*/*" | "application/*" => [otherwise].iter().chain(forms).copied().find(|media| !is_refused(media)),
                 name => named(name),
             };
             if let Some(media) = found {
                 return Ok(media);
             }
         }
-        Err(Problem::new(StatusCode::NOT_ACCEPTABLE, format!("the answer can be {}", listed())))
+        Err(Problem::new(StatusCode::NOT_ACCEPTABLE, format!("the answer can be {}", listed(forms))))
     }
 
     /// Its name in answers.
@@ -110,8 +112,8 @@ fn weighed(range: &str) -> (f32, &str) {
     (weight.unwrap_or(1.0), essence(range))
 }
 
-fn listed() -> String {
-    ALL.map(Media::name).join(", ")
+fn listed(forms: &[Media]) -> String {
+    forms.iter().map(|media| media.name()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -137,6 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn a_form_that_a_path_has_not_is_passed_over() {
+        let forms = [Media::Json, Media::Arrow];
+        for (asked, is) in [
+            ("text/csv, application/json;q=0.5", Some(Media::Json)),
+            ("text/csv", None),
+            ("application/json;q=0, */*", Some(Media::Arrow)),
+        ] {
+            assert_eq!(Media::of_answer(&headers(header::ACCEPT, asked), Media::Json, &forms).ok(), is, "{asked}");
+        }
+    }
+
+    #[test]
     fn an_answer_is_the_first_that_can_be_of_what_is_asked_for() {
         for (asked, is) in [
             ("*/*", Some(Media::Csv)),
@@ -148,7 +162,7 @@ mod tests {
             ("text/csv;q=0, application/json;q=0, */*;q=0.1", Some(Media::JsonLines)),
             ("application/vnd.apache.parquet", Some(Media::Parquet)),
         ] {
-            assert_eq!(Media::of_answer(&headers(header::ACCEPT, asked), Media::Csv).ok(), is, "{asked}");
+            assert_eq!(Media::of_answer(&headers(header::ACCEPT, asked), Media::Csv, &ALL).ok(), is, "{asked}");
         }
     }
 }

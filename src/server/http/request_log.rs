@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use tracing::Instrument as _;
 
@@ -33,7 +33,10 @@ pub(super) async fn told(request: Request, answer: impl AsyncFnOnce(Request) -> 
     let mut response = match tells_all {
         true => {
             let span = tracing::info_span!("request", request_id = text(&id));
-            answer(request).instrument(span).await
+            let left = Left { method: &method, path: uri.path(), id: text(&id), began };
+            let response = answer(request).instrument(span).await;
+            std::mem::forget(left);
+            response
         }
         false => answer(request).await,
     };
@@ -53,6 +56,22 @@ pub(super) async fn told(request: Request, answer: impl AsyncFnOnce(Request) -> 
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// Tells of a request whose caller left before there was an answer.
+struct Left<'a> {
+    method: &'a Method,
+    path: &'a str,
+    id: &'a str,
+    began: Instant,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        let Left { method, path, id, .. } = *self;
+        let took_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(request_id = id, %method, path, took_us, "a request was left before its answer");
+    }
 }
 
 fn text(id: &HeaderValue) -> &str {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
+use super::entities::check_values;
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result};
 use crate::format::accept::DELETED_COLUMN;
@@ -93,9 +94,13 @@ impl<'a> RowReader<'a> {
 /// Rows that are objects, and the names in them that the view does not know.
 ///
 /// # Errors
-/// One is no object; those of [`RowReader::read`].
+/// They are too many; one is no object; those of [`RowReader::read`].
 pub(super) fn rows_of_objects(view: &FeatureView, objects: &[Json]) -> Result<(Vec<Row>, Vec<String>)> {
     let reader = RowReader::new(view);
+    if check_values(objects.len(), reader.columns.len()).is_err() {
+        let why = format!("{} rows of {} columns are too many values", objects.len(), reader.columns.len());
+        return Err(Error::invalid(why).remedy("send them in parts, or import them as JSON Lines: ?import=true"));
+    }
     let mut ignored: BTreeSet<&str> = BTreeSet::new();
     let mut rows = Vec::with_capacity(objects.len());
     for (at, object) in objects.iter().enumerate() {

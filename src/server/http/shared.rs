@@ -23,7 +23,7 @@ use crate::store::Store;
 /// Connections that are being refused at a time; others are closed unheard.
 const REFUSALS_MAX: usize = 64;
 /// Imports that nobody waits for, waiting or under way.
-const IMPORTS_WAITING_MAX: usize = 64;
+pub(super) const IMPORTS_WAITING_MAX: u32 = 64;
 
 /// What takes turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Shared {
             places: Arc::new(Semaphore::new(options.connections_max)),
             spools: Arc::new(Semaphore::new(options.spools_max)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-            imports_waiting: Arc::new(Semaphore::new(IMPORTS_WAITING_MAX)),
+            imports_waiting: Arc::new(Semaphore::new(IMPORTS_WAITING_MAX as usize)),
             bodies: Arc::new(Semaphore::new(options.bodies_bytes_max / BODY_UNIT_BYTES)),
             joins: Arc::new(Semaphore::new(cores)),
             imports: Arc::new(Semaphore::new(cores)),

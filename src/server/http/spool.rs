@@ -26,6 +26,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// So much of a file is sent at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
+/// A file may take so much memory at once, while it is read batch by batch.
+pub(super) const BATCH_BYTES_MAX: u64 = 1 << 30;
+/// What is read as a whole may take so many times as much memory as its body may be long.
+const TIMES_DECODED: u64 = 8;
+
 /// How folders of requests are called, before the process and a number.
 const PREFIX: &str = "asof-http-";
 
@@ -54,7 +59,11 @@ impl Spool {
             let folder = shared.options.spool_folder.join(format!("{PREFIX}{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&folder) {
                 Ok(()) => {
-                    let lock = lock(&folder).map_err(|error| Error::io("lock the folder", &folder, error))?;
+                    let lock = lock(&folder).map_err(|error| {
+                        // Nothing is in it yet.
+                        let _ = fs::remove_dir(&folder);
+                        Error::io("lock the folder", &folder, error)
+                    })?;
                     return Ok(Spool { folder, _lock: lock, _place: place });
                 }
                 // Of a process that was killed, and had this number.
@@ -114,7 +123,7 @@ pub(super) fn sweep(folder: &Path) {
     for entry in entries.flatten() {
         let path = entry.path();
         let is_spool = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        if !is_spool || !entry.file_type().is_ok_and(|kind| kind.is_dir()) || is_young(&entry) {
+        if !is_spool || !entry.file_type().is_ok_and(|kind| kind.is_dir()) || may_be_locked_soon(&entry) {
             continue;
         }
         // Those of other users cannot be locked or removed, and are not.
@@ -124,10 +133,13 @@ pub(super) fn sweep(folder: &Path) {
     }
 }
 
-/// Whether a folder may have been made just now, and not be locked yet.
-fn is_young(entry: &fs::DirEntry) -> bool {
+/// Whether a folder may have been made just now by a process that is there, and not be locked yet.
+fn may_be_locked_soon(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+    let is_there = process.is_some_and(|process| Path::new("/proc").join(process).exists());
     let age = entry.metadata().and_then(|about| about.modified()).map(|made| made.elapsed().unwrap_or_default());
-    age.is_ok_and(|age| age < Duration::from_secs(60))
+    is_there && age.is_ok_and(|age| age < Duration::from_secs(60))
 }
 
 /// The lock of a folder, which goes with its process however that ends.
@@ -135,6 +147,11 @@ fn lock(folder: &Path) -> std::io::Result<File> {
     let opened = File::open(folder)?;
     opened.try_lock()?;
     Ok(opened)
+}
+
+/// So much memory may a body take that is read as a whole.
+pub(super) fn whole_bytes_max(options: &HttpOptions) -> u64 {
+    TIMES_DECODED.saturating_mul(options.body_bytes_max as u64)
 }
 
 /// Writes all of a body into a file.

@@ -24,7 +24,10 @@ use crate::server::http::params::Params;
 use crate::server::http::problem::Problem;
 use crate::server::http::reading::Reading;
 use crate::server::http::shared::Shared;
-use crate::server::http::spool::{Spool, receive};
+use crate::server::http::spool::{Spool, receive, whole_bytes_max};
+
+/// The forms of bodies and answers.
+const FORMS: [Media; 2] = [Media::Json, Media::Arrow];
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -61,8 +64,13 @@ pub(in crate::server::http) async fn get(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let given = one_of(Media::of_body(&headers)?, StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
-    let wanted = one_of(Media::of_answer(&headers, given)?, StatusCode::NOT_ACCEPTABLE)?;
+    let given = Media::of_body(&headers)?;
+    if !FORMS.contains(&given) {
+        let [json, arrow] = FORMS.map(Media::name);
+        let why = format!("a body of {} is not read here, but {json} or {arrow}", given.name());
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let wanted = Media::of_answer(&headers, given, &FORMS)?;
     let answer = match wanted {
         Media::Arrow => answer_in_arrow,
         _ => answer_in_json,
@@ -88,17 +96,6 @@ pub(in crate::server::http) async fn get(
     })
 }
 
-/// Refuses the forms that this path has not.
-fn one_of(media: Media, status: StatusCode) -> Result<Media, Problem> {
-    match media {
-        Media::Json | Media::Arrow => Ok(media),
-        other => {
-            let why = format!("not {} here, but {} or {}", other.name(), Media::Json.name(), Media::Arrow.name());
-            Err(Problem::new(status, why))
-        }
-    }
-}
-
 /// Entities as Arrow. They go through a file, for it is read as files from anywhere are.
 async fn of_arrow(
     shared: &Arc<Shared>,
@@ -117,7 +114,9 @@ async fn of_arrow(
     receive(body, &path, &shared.options, shared.options.body_bytes_max as u64).await?;
     shared.check_still(grant)?;
     aside(true, || {
-        let read = open_source(&path, &SourceOptions::default()).and_then(|mut source| source.read_all());
+        let decoded_bytes_max = Some(whole_bytes_max(&shared.options));
+        let options = SourceOptions { decoded_bytes_max, ..SourceOptions::default() };
+        let read = open_source(&path, &options).and_then(|mut source| source.read_all());
         let batch = read.map_err(|error| spool.problem(error))?;
         shared.read(grant, &ask, |reading| {
             let entities = entities_of_batch(&batch, &reading.asked.join_keys)?;

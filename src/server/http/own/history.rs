@@ -16,7 +16,7 @@ use crate::server::http::answer::aside;
 use crate::server::http::ask::{Ask, DefinitionsOf, KnownAtText, When, references};
 use crate::server::http::guard;
 use crate::server::http::joining::{Join, join, put_spine, spine_name};
-use crate::server::http::media::Media;
+use crate::server::http::media::{ALL, Media};
 use crate::server::http::params::Params;
 use crate::server::http::problem::Problem;
 use crate::server::http::shared::Shared;
@@ -61,7 +61,7 @@ pub(in crate::server::http) async fn history(
     body: Body,
 ) -> Result<Response, Problem> {
     let spine = Media::of_body(&headers)?;
-    let media = Media::of_answer(&headers, spine)?;
+    let media = Media::of_answer(&headers, spine, &ALL)?;
     let (asked, spool) = match spine {
         Media::Json => of_json(&shared, &grant, &query, media, body).await?,
         _ => {

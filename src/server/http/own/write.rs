@@ -25,7 +25,7 @@ use crate::server::http::problem::Problem;
 use crate::server::http::registered::InForce;
 use crate::server::http::rows::rows_of_objects;
 use crate::server::http::shared::{Shared, Turns};
-use crate::server::http::spool::{Spool, receive};
+use crate::server::http::spool::{BATCH_BYTES_MAX, Spool, receive, whole_bytes_max};
 use crate::store::WriteReport;
 
 /// The header with which a write is done once, however often it is sent.
@@ -116,7 +116,10 @@ pub(in crate::server::http) async fn write(
     }
     on_disk(move || {
         work.check_still(&grant)?;
-        let report = work.store.write_file(&view, &path, &options).map_err(|error| spool.problem(error))?;
+        let report = work
+            .store
+            .write_file_within(&view, &path, &options, whole_bytes_max(&work.options))
+            .map_err(|error| spool.problem(error))?;
         told(&report, &report.ignored)
     })
     .await
@@ -132,8 +135,8 @@ fn check_query(query: &WriteQuery, media: Media, is_import: bool, has_key: bool)
         WriteQuery { bad_rows: BadRowsOf::Quarantine, .. } if !is_import => {
             "bad_rows=quarantine is of imports: send JSON Lines, CSV, Parquet or Arrow, with import=true"
         }
-        WriteQuery { append: true, .. } if has_key => {
-            "an import that appends is done as often as it is sent; without append it is known by its content"
+        _ if is_import && has_key => {
+            "an Idempotency-Key is of a write; an import without append is known by its content, and is done once anyway"
         }
         _ => return Ok(()),
     };
@@ -168,7 +171,15 @@ fn import(
     };
     let by = if grant.key.is_some() { format!(" by {}", grant.name) } else { String::new() };
     let called = Some(format!("POST /v1/write/{view}{by}"));
-    let options = ImportOptions { allow_future, append, bad_rows, source, called, ..ImportOptions::default() };
+    let options = ImportOptions {
+        allow_future,
+        append,
+        bad_rows,
+        source,
+        called,
+        decoded_bytes_max: Some(BATCH_BYTES_MAX),
+        ..ImportOptions::default()
+    };
     let report = shared.store.import_files(view, &[path.to_owned()], &options);
     let report = report.map_err(|error| spool.problem(error))?;
     json_of(&json!({

@@ -4,6 +4,7 @@ mod connections;
 mod documents;
 mod encoding;
 mod feast;
+mod hostile;
 mod joins;
 mod keys;
 mod operations;

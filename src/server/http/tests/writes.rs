@@ -115,13 +115,14 @@ fn requests_that_keep_files_are_so_many_and_leave_none() {
     let store = store();
     let spool_folder = spool_of(&store);
     std::fs::create_dir_all(&spool_folder).unwrap();
-    // Of a process that was killed, of one that is alive, of one that has just made it, and of somebody else.
-    let (dead, alive, young, other) = ("asof-http-4194999-0", "asof-http-1-0", "asof-http-2-0", "asof-0");
+    // Of processes that were killed, long ago and just now, of one that is alive, of one that has just made it, and of somebody else.
+    let young = &*format!("asof-http-{}-999999999", std::process::id());
+    let (dead, restarted, alive, other) = ("asof-http-4194999-0", "asof-http-4194999-1", "asof-http-1-0", "asof-0");
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
-    let folders = [dead, alive, young, other].map(|name| {
+    let folders = [dead, alive, young, other, restarted].map(|name| {
         std::fs::create_dir(spool_folder.join(name)).unwrap();
         let folder = std::fs::File::open(spool_folder.join(name)).unwrap();
-        if name != young {
+        if name != young && name != restarted {
             folder.set_modified(long_ago).unwrap();
         }
         folder
@@ -129,8 +130,8 @@ fn requests_that_keep_files_are_so_many_and_leave_none() {
     folders[1].lock().unwrap();
     let options = super::HttpOptions { spools_max: 1, spool_folder: spool_folder.clone(), ..super::options() };
     let server = super::HttpServer::start((*store).clone(), options).unwrap();
-    let is_there = [dead, alive, young, other].map(|name| spool_folder.join(name).exists());
-    assert_eq!(is_there, [false, true, true, true]);
+    let is_there = [dead, alive, young, other, restarted].map(|name| spool_folder.join(name).exists());
+    assert_eq!(is_there, [false, true, true, true, false]);
     let mut first = Peer::new(&server);
     first.send(b"POST /v1/write/weather HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(first.answer().status, 100);

@@ -1,0 +1,130 @@
+//! Bodies that are short and mean much: what they would take in memory is known before it is taken.
+
+use std::sync::Arc;
+
+use arrow_array::types::{ArrowDictionaryKeyType, Int16Type, Int32Type};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, PrimitiveArray, RecordBatch, RunArray, StringArray,
+    StringViewArray, TimestampMicrosecondArray,
+};
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use serde_json::json;
+
+use super::own::store;
+use super::{Answer, Peer, serve};
+use crate::definition::{Definitions, FeatureView};
+use crate::value::DataType;
+use crate::{ApplyOptions, Store};
+
+const ARROW: (&str, &str) = ("content-type", "application/vnd.apache.arrow.stream");
+
+fn stream(columns: Vec<(&str, ArrayRef)>, compression: Option<CompressionType>) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), batch.schema_ref(), options).unwrap();
+    writer.write(&batch).unwrap();
+    let body = writer.into_inner().unwrap();
+    assert!(body.len() < 16 << 20, "{} bytes are no short body", body.len());
+    body
+}
+
+/// A text for every row, with rows of weather around it.
+fn weather(notes: ArrayRef) -> Vec<(&'static str, ArrayRef)> {
+    let rows = notes.len();
+    vec![
+        ("origin", Arc::new(StringArray::from(vec!["LGA"; rows]))),
+        ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0; rows]))),
+        ("temp", Arc::new(Float64Array::from(vec![1.0; rows]))),
+        ("note", notes),
+    ]
+}
+
+fn dictionary<K: ArrowDictionaryKeyType>(rows: usize, text: &str) -> ArrayRef
+where
+    K::Native: Default,
+{
+    let keys = PrimitiveArray::<K>::from_value(K::Native::default(), rows);
+    Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(vec![text]))))
+}
+
+/// One value that so many rows have.
+fn run(rows: i32, value: ArrayRef) -> ArrayRef {
+    Arc::new(RunArray::<Int32Type>::try_new(&Int32Array::from(vec![rows]), &value).unwrap())
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer, says: &str) {
+    let said = String::from_utf8_lossy(&answer.body);
+    assert!(answer.status == 400 && said.contains(says) && !said.contains("asof-http"), "{}: {said}", answer.status);
+}
+
+#[test]
+fn a_long_text_that_many_rows_show_is_refused_and_not_copied() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let text = "x".repeat(1 << 20);
+    let rows = 200_000;
+    let one = StringViewArray::from(vec![text.as_str()]);
+    let views = StringViewArray::new(vec![one.views()[0]; rows].into(), one.data_buffers().to_vec(), None);
+    let before = store.summary().unwrap().rows;
+    for notes in
+        [Arc::new(views) as ArrayRef, dictionary::<Int16Type>(rows, &text), dictionary::<Int32Type>(rows, &text)]
+    {
+        let body = stream(weather(notes), None);
+        assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "bytes together");
+        let get = "/v1/get?features=weather:temp";
+        let keys = RecordBatch::try_from_iter(weather(dictionary::<Int16Type>(rows, &text))).unwrap();
+        let keys = stream(vec![("origin", keys.column(3).clone())], None);
+        assert_refused(&peer.ask_with("POST", get, &[ARROW], &keys), "bytes together");
+    }
+    let weather = |rows| {
+        let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]));
+        vec![
+            ("origin", run(rows, Arc::new(StringArray::from(vec!["LGA"])))),
+            ("event_timestamp", run(rows, time)),
+            ("temp", run(rows, Arc::new(Float64Array::from(vec![1.0])))),
+            ("note", run(rows, Arc::new(StringArray::from(vec!["short"])))),
+        ]
+    };
+    let body = stream(weather(1 << 30), None);
+    assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "bytes together");
+    assert_eq!(store.summary().unwrap().rows, before);
+    let few = peer.ask_with("POST", "/v1/write/weather", &[ARROW], &stream(weather(2), None));
+    assert_eq!((few.status, &few.json()["rows"]), (200, &json!(2)), "{few:?}");
+}
+
+#[test]
+fn a_body_that_is_much_longer_decompressed_is_refused() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let rows = 8 << 20;
+    for compression in [CompressionType::ZSTD, CompressionType::LZ4_FRAME] {
+        let zeros: ArrayRef = Arc::new(Float64Array::from(vec![0.0; rows]));
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0; rows]));
+        let numbers: ArrayRef = Arc::new(Int32Array::from(vec![0; rows]));
+        let columns = vec![("origin", numbers), ("event_timestamp", times), ("temp", zeros)];
+        let body = stream(columns, Some(compression));
+        assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "bytes of memory at once");
+        let get = "/v1/get?features=weather:temp";
+        assert_refused(&peer.ask_with("POST", get, &[ARROW], &body), "bytes of memory at once");
+    }
+}
+
+#[test]
+fn rows_by_columns_are_so_many() {
+    let store = Store::temporary().unwrap();
+    let names: Vec<String> = (0..40).map(|number| format!("f{number}")).collect();
+    let view = FeatureView::new("wide").entity("thing");
+    let view = names.iter().fold(view, |view, name| view.feature(name, DataType::Float64));
+    let definitions = Definitions::new("wide").entity("thing", [("id", DataType::Int64)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    // What a row does not say of is null.
+    let rows = |count: usize| json!(vec![json!({ "id": 1, "event_timestamp": "2013-01-05" }); count]);
+    assert_refused(&peer.post("/v1/write/wide", &rows(100_000)), "100000 rows of 41 columns are too many");
+    assert_eq!(peer.post("/v1/write/wide", &rows(100)).status, 200);
+}
