@@ -40,7 +40,7 @@ pub struct SourceOptions {
     /// written, they are columns anyway, unless types are inferred.
     pub column_types: Option<Vec<(String, DataType)>>,
     /// CSV and JSON Lines: columns that are delivered as strings of what the file holds, marked with
-    /// [`TEXT_FORM_KEY`] `text` or `json`, for whoever reads them as values later. The files of a folder are of one format then.
+    /// [`TEXT_FORM_KEY`](crate::format::accept::TEXT_FORM_KEY) `text` or `json`, for whoever reads them as values later. The files of a folder are of one format then.
     pub as_written: Vec<String>,
     /// Whether text columns without a type here get the one in which all of their values keep what they say: text files are
     /// read twice then. Without, they are strings.
