@@ -37,7 +37,7 @@ pub(super) fn run(args: &Serve, context: &mut Context) -> Result<(), Failure> {
     // Before anybody can send one.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     // Where nothing is to be read again, a terminal that hangs up ends the server.
-    let has_terminal = std::io::stderr().is_terminal();
+    let has_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
     let keys = Arc::new(KeyRing::new(store.key_records()?));
     let authenticator = Authenticator::Keys(Arc::clone(&keys));
     let redis = match settings.redis {

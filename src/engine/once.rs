@@ -110,6 +110,7 @@ fn content_of(view: &ViewPicture, accepted: &Accepted) -> Result<u128> {
         layout.push(dtype.clone());
         features.push(column);
     }
+    hasher.update(&layout.len().to_le_bytes());
     let keys = encode_keys(&view.key_schema, &accepted.keys, accepted.row_count)?;
     let ids = event_ids(view, accepted)?;
     let columns = RowColumns {

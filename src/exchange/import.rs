@@ -265,7 +265,8 @@ impl Run<'_> {
         if self.digests.contains(digest) || self.writer.was_imported(digest)? {
             return Ok(true);
         }
-        let (unspoken, ignored) = unspoken_features(self.writer.definition(), &file.path)?;
+        let (unspoken, ignored) =
+            unspoken_features(self.writer.definition(), &file.path, self.options.decoded_bytes_max)?;
         let is_known = !unspoken.is_empty() && self.writer.was_imported_without(digest, &unspoken)?;
         if is_known {
             // One of them may be what a feature was added for.

@@ -21,7 +21,7 @@ use crate::format::columns::Parts;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Batches come in parts of so many bytes, about: a text that a million rows show is a few bytes in the file.
+/// Batches come in parts of so many bytes at most, where a row is not longer: a text that a million rows show is a few bytes in the file.
 const PART_BYTES_MAX: u64 = 128 << 20;
 
 /// Reads an Arrow IPC file or stream, batch by batch as it was written, long ones in parts.
@@ -29,6 +29,7 @@ pub(super) struct IpcReader {
     file: SourceFile,
     batches: Box<dyn RecordBatchReader + Send>,
     parts: Option<Parts>,
+    rows_max: usize,
     next_row: u64,
 }
 
@@ -41,8 +42,7 @@ impl IpcReader {
         }
         let is_file = head.starts_with(ARROW_FILE_MAGIC);
         guarded(&file, || {
-            let bytes_max = options.decoded_bytes_max.unwrap_or(u64::MAX);
-            if is_file { check_file_lengths(&file, bytes_max) } else { check_stream_lengths(&file, bytes_max) }
+            if is_file { check_file_lengths(&file, options) } else { check_stream_lengths(&file, options) }
         })?;
         let input = || BufReader::with_capacity(BUFFER_BYTES, file.cursor());
         let batches = guarded(&file, || -> std::result::Result<Box<dyn RecordBatchReader + Send>, ArrowError> {
@@ -54,7 +54,7 @@ impl IpcReader {
                 Box::new(StreamReader::try_new(input(), projection(&schema, options))?)
             })
         })?;
-        Ok(IpcReader { file, batches, parts: None, next_row: 1 })
+        Ok(IpcReader { file, batches, parts: None, rows_max: options.batch_rows.max(1), next_row: 1 })
     }
 }
 
@@ -71,7 +71,7 @@ impl PartReader for IpcReader {
             }
             let read = guarded(&self.file, || {
                 let batch = self.batches.next().transpose()?;
-                Ok(batch.map(|batch| Parts::new(batch, PART_BYTES_MAX)))
+                Ok(batch.map(|batch| Parts::new(batch, PART_BYTES_MAX, self.rows_max)))
             })?;
             let Some(parts) = read else { return Ok(None) };
             self.parts = Some(parts);

@@ -4,10 +4,13 @@
 //! come from a word that was not checked here: the footer's and the blocks' lengths, and what a
 //! compressed buffer says its length will be.
 
+use std::collections::HashMap;
+
 use arrow_ipc::{CompressionType, Message, RecordBatch};
 use arrow_schema::ArrowError;
 
 use super::file::SourceFile;
+use super::source_options::{SourceOptions, WHOLE_WAY_OUT};
 use crate::error::Error;
 
 type Result<T> = std::result::Result<T, ArrowError>;
@@ -21,14 +24,14 @@ const PREFIX_BYTES: u64 = 8;
 /// What stands there instead when it was not compressed after all.
 const NOT_COMPRESSED: i64 = -1;
 
-/// Checks a file: by the blocks in its footer. It may take so many bytes of memory at once.
-pub(super) fn check_file_lengths(file: &SourceFile, bytes_max: u64) -> Result<()> {
+/// Checks a file: by the blocks in its footer. It may take as much memory at once as the options say.
+pub(super) fn check_file_lengths(file: &SourceFile, options: &SourceOptions) -> Result<()> {
     let tail = file.len_bytes().checked_sub(10).ok_or_else(beyond)?;
     let footer_len = u64::from(u32_of(&bytes_at(file, tail, 4)?));
     let footer = bytes_at(file, tail.checked_sub(footer_len).ok_or_else(beyond)?, footer_len)?;
     let footer = arrow_ipc::root_as_footer(&footer).map_err(|error| ArrowError::IpcError(error.to_string()))?;
-    let blocks = footer.recordBatches().into_iter().flatten().chain(footer.dictionaries().into_iter().flatten());
-    let mut decoded = Decoded::new(bytes_max);
+    let blocks = footer.dictionaries().into_iter().flatten().chain(footer.recordBatches().into_iter().flatten());
+    let mut decoded = Decoded::new(options);
     for block in blocks {
         let start = u64::try_from(block.offset()).map_err(|_| beyond())?;
         let head_len = u64::try_from(block.metaDataLength()).map_err(|_| beyond())?;
@@ -46,8 +49,8 @@ pub(super) fn check_file_lengths(file: &SourceFile, bytes_max: u64) -> Result<()
 }
 
 /// Checks a stream: message by message, as a file.
-pub(super) fn check_stream_lengths(file: &SourceFile, bytes_max: u64) -> Result<()> {
-    let mut decoded = Decoded::new(bytes_max);
+pub(super) fn check_stream_lengths(file: &SourceFile, options: &SourceOptions) -> Result<()> {
+    let mut decoded = Decoded::new(options);
     let mut at = 0;
     while at + 4 <= file.len_bytes() {
         let mut len = u32_of(&bytes_at(file, at, 4)?);
@@ -78,50 +81,74 @@ fn message_of(head: &[u8]) -> Result<Message<'_>> {
     arrow_ipc::root_as_message(head).map_err(|error| ArrowError::IpcError(error.to_string()))
 }
 
-/// What is in memory at once of what a file decodes to: all its dictionaries, and one batch of rows.
+/// What is in memory at once of what a file decodes to: its dictionaries, and one batch of rows, or all.
 struct Decoded {
-    dictionaries: u64,
+    /// By their ids.
+    dictionaries: HashMap<i64, u64>,
+    /// Of what was there before, where that is kept.
+    kept: u64,
+    keeps_all: bool,
     bytes_max: u64,
 }
 
 impl Decoded {
-    fn new(bytes_max: u64) -> Decoded {
-        Decoded { dictionaries: 0, bytes_max }
+    fn new(options: &SourceOptions) -> Decoded {
+        let bytes_max = options.decoded_bytes_max.unwrap_or(u64::MAX);
+        Decoded { dictionaries: HashMap::new(), kept: 0, keeps_all: options.is_read_whole, bytes_max }
     }
 
     /// Checks a message, whose body begins at `body` and has `body_len` bytes: what its compressed buffers say they will be, each, and all
     /// that is in memory with them.
     fn check(&mut self, file: &SourceFile, message: Message<'_>, body: u64, body_len: u64) -> Result<()> {
-        let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
-        let mut decoded = body_len;
-        if let Some(batch) = message.header_as_record_batch().or(dictionary) {
-            decoded = decoded.saturating_add(check_buffers(file, batch, body, body_len)?);
+        let dictionary = message.header_as_dictionary_batch();
+        let batch = message.header_as_record_batch().or(dictionary.and_then(|dictionary| dictionary.data()));
+        let buffers = batch.map_or(Ok(0), |batch| check_buffers(file, batch, body, body_len))?;
+        let mut decoded = buffers.max(body_len);
+        if let Some(dictionary) = dictionary {
+            let before = self.dictionaries.get(&dictionary.id()).copied().unwrap_or(0);
+            if dictionary.isDelta() {
+                // What it is added to is copied with it.
+                decoded = decoded.saturating_add(before);
+            }
+            self.dictionaries.insert(dictionary.id(), decoded);
+            if self.keeps_all {
+                self.kept = self.kept.saturating_add(before);
+            }
+            // Until it takes the place of the one before.
+            self.ask(file, before)
+        } else {
+            self.ask(file, decoded)?;
+            if self.keeps_all {
+                self.kept = self.kept.saturating_add(decoded);
+            }
+            Ok(())
         }
-        let together = self.dictionaries.saturating_add(decoded);
+    }
+
+    /// Whether there may be so many bytes more.
+    fn ask(&self, file: &SourceFile, more: u64) -> Result<()> {
+        let together = self.dictionaries.values().copied().fold(self.kept, u64::saturating_add).saturating_add(more);
         if together > self.bytes_max {
             let error = Error::invalid(format!("takes more than {} bytes of memory at once", self.bytes_max))
                 .at(file.path().display())
-                .remedy("write it as several batches of fewer rows");
+                .remedy(if self.keeps_all { WHOLE_WAY_OUT } else { "write it as several batches of fewer rows" });
             return Err(ArrowError::ExternalError(Box::new(error)));
         }
-        if !can_allocate(together) {
-            return Err(ArrowError::IpcError(format!("it takes {together} bytes of memory, which there are not")));
+        match can_allocate(together) {
+            true => Ok(()),
+            false => Err(ArrowError::IpcError(format!("it takes {together} bytes of memory, which there are not"))),
         }
-        if dictionary.is_some() {
-            self.dictionaries = together;
-        }
-        Ok(())
     }
 }
 
-/// What the compressed buffers of a batch will be together, when each of them may be what it says.
+/// What the buffers of a batch will be together, decompressed, when each of them may be what it says.
 fn check_buffers(file: &SourceFile, batch: RecordBatch<'_>, body: u64, body_len: u64) -> Result<u64> {
-    let Some(compression) = batch.compression() else { return Ok(0) };
-    let ratio_max = match compression.codec() {
-        CompressionType::LZ4_FRAME => LZ4_RATIO_MAX,
-        CompressionType::ZSTD => ZSTD_RATIO_MAX,
+    let ratio_max = match batch.compression().map(|compression| compression.codec()) {
+        None => None,
+        Some(CompressionType::LZ4_FRAME) => Some(LZ4_RATIO_MAX),
+        Some(CompressionType::ZSTD) => Some(ZSTD_RATIO_MAX),
         // Arrow refuses it.
-        _ => return Ok(0),
+        Some(_) => return Ok(0),
     };
     let mut together = 0_u64;
     for buffer in batch.buffers().into_iter().flatten() {
@@ -130,21 +157,30 @@ fn check_buffers(file: &SourceFile, batch: RecordBatch<'_>, body: u64, body_len:
         if start.checked_add(len).is_none_or(|end| end > body_len) {
             return Err(beyond());
         }
-        let Some(compressed) = len.checked_sub(PREFIX_BYTES) else { continue };
-        let declared = bytes_at(file, body + start, PREFIX_BYTES)?;
-        let declared = declared.first_chunk().map_or(0, |eight| i64::from_le_bytes(*eight));
-        if declared == NOT_COMPRESSED {
-            continue;
-        }
-        let declared = u64::try_from(declared).map_err(|_| beyond())?;
-        if declared > compressed.saturating_mul(ratio_max) {
-            return Err(ArrowError::IpcError(format!(
-                "a compressed buffer of {compressed} bytes declares {declared} bytes"
-            )));
-        }
-        together = together.saturating_add(declared);
+        let declared = match (ratio_max, len.checked_sub(PREFIX_BYTES)) {
+            (Some(ratio_max), Some(compressed)) => declared_at(file, body + start, compressed, ratio_max)?,
+            _ => None,
+        };
+        // Several may be of the same bytes, and each is copied.
+        together = together.saturating_add(declared.unwrap_or(len));
     }
     Ok(together)
+}
+
+/// What a compressed buffer says it will be, which so many bytes may stand for; `None` where it was not compressed after all.
+fn declared_at(file: &SourceFile, at: u64, compressed: u64, ratio_max: u64) -> Result<Option<u64>> {
+    let declared = bytes_at(file, at, PREFIX_BYTES)?;
+    let declared = declared.first_chunk().map_or(0, |eight| i64::from_le_bytes(*eight));
+    if declared == NOT_COMPRESSED {
+        return Ok(None);
+    }
+    let declared = u64::try_from(declared).map_err(|_| beyond())?;
+    match declared <= compressed.saturating_mul(ratio_max) {
+        true => Ok(Some(declared)),
+        false => {
+            Err(ArrowError::IpcError(format!("a compressed buffer of {compressed} bytes declares {declared} bytes")))
+        }
+    }
 }
 
 /// Whether so many bytes can be had at all. Asked here, the answer may be no.

@@ -16,7 +16,7 @@ use super::ipc::IpcReader;
 use super::jsonl::{self, JsonLinesReader};
 use super::kind::FileKind;
 use super::parquet_reader::ParquetReader;
-use super::source_options::SourceOptions;
+use super::source_options::{SourceOptions, WHOLE_WAY_OUT};
 use crate::error::{Error, Result};
 use crate::format::accept::TEXT_FORM_KEY;
 use crate::format::columns::value_bytes;
@@ -204,12 +204,14 @@ impl Source {
         let bytes_max = self.options.decoded_bytes_max.unwrap_or(u64::MAX);
         let (mut batches, mut bytes) = (Vec::new(), 0_u64);
         while let Some(batch) = self.next_batch()? {
-            let of_columns = batch.columns().iter().map(|column| value_bytes(column));
+            // Empty ones take something too.
+            let of_columns =
+                batch.columns().iter().map(|column| value_bytes(column).saturating_add(column.len() as u64));
             bytes = of_columns.fold(bytes, u64::saturating_add);
             if bytes > bytes_max {
                 return Err(Error::invalid(format!("its values take more than {bytes_max} bytes together"))
                     .at(self.origin.file.display())
-                    .remedy("hand it over in parts, or import it"));
+                    .remedy(WHOLE_WAY_OUT));
             }
             batches.push(batch);
         }

@@ -11,6 +11,9 @@ use crate::value::DataType;
 /// Rows a batch holds unless told otherwise.
 pub const BATCH_ROWS_DEFAULT: usize = 64 << 10;
 
+/// What to do with what is too long to be read whole.
+pub(super) const WHOLE_WAY_OUT: &str = "hand it over in parts, or import it";
+
 /// Told the rows delivered and the bytes read so far, after each batch.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 /// Told the bytes read so far and those there are, while text files are read for their types.
@@ -57,8 +60,11 @@ pub struct SourceOptions {
     pub progress: Option<Progress>,
     /// Told, while types are inferred, of the bytes read so far and of those there are.
     pub inferring: Option<InferProgress>,
-    /// Refuse what would take more bytes in memory at once: all rows where they are read as one batch, a message of Arrow IPC otherwise.
+    /// Arrow IPC: refuse a file that would take more bytes of memory at once, its dictionaries and one of its batches. Of every format, where
+    /// [`SourceOptions::is_read_whole`]: refuse what would take more as one batch.
     pub decoded_bytes_max: Option<u64>,
+    /// All of it will be in memory at once: for [`Source::read_all`](super::Source::read_all).
+    pub is_read_whole: bool,
     /// CSV and JSON Lines: takes the rows that cannot be read, which are then left out. Without, the first is an error.
     pub on_bad_row: Option<BadRowHandler>,
 }
@@ -76,6 +82,7 @@ impl Default for SourceOptions {
             progress: None,
             inferring: None,
             decoded_bytes_max: None,
+            is_read_whole: false,
             on_bad_row: None,
         }
     }
@@ -126,6 +133,7 @@ impl fmt::Debug for SourceOptions {
             .field("batch_rows", &self.batch_rows)
             .field("projection", &self.projection)
             .field("decoded_bytes_max", &self.decoded_bytes_max)
+            .field("is_read_whole", &self.is_read_whole)
             .finish_non_exhaustive()
     }
 }

@@ -98,12 +98,16 @@ impl ViewSource {
 ///
 /// # Errors
 /// As for [`ViewSource::find`].
-pub(super) fn unspoken_features(view: &FeatureView, path: &Path) -> Result<(Vec<String>, Vec<String>)> {
+pub(super) fn unspoken_features(
+    view: &FeatureView,
+    path: &Path,
+    decoded_bytes_max: Option<u64>,
+) -> Result<(Vec<String>, Vec<String>)> {
     let file = SourceFile::open(path, Arc::default())?;
     if FileKind::of_file(&file)? == FileKind::JsonLines {
         return Ok(Default::default());
     }
-    let options = SourceOptions { delimiter: view.source.delimiter, ..SourceOptions::default() };
+    let options = SourceOptions { delimiter: view.source.delimiter, decoded_bytes_max, ..SourceOptions::default() };
     let schema = source_schema(path, &options)?;
     let (missing, unknown) = missing_columns(view, &schema)
         .map_err(|error| error.at(format!("view {}", view.reference())).at(path.display()))?;

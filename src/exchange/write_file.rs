@@ -55,7 +55,8 @@ impl Store {
         bytes_max: u64,
     ) -> Result<WriteReport> {
         let definition = self.view_definition(view)?;
-        let within = SourceOptions { decoded_bytes_max: Some(bytes_max), ..SourceOptions::default() };
+        let within =
+            SourceOptions { decoded_bytes_max: Some(bytes_max), is_read_whole: true, ..SourceOptions::default() };
         let found = ViewSource::find(&definition, path, within)?;
         let mut source = open_source(path, &found.options)?;
         let batch = source.read_all()?;

@@ -4,13 +4,14 @@ use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use super::{BulkWriter, Store, Writes};
+use crate::definition::{Feature, FeatureView};
 use crate::engine::entity::entity_key;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
 use crate::format::accept::{Accepted, Refusal, accept_batch};
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 use crate::time::Timestamp;
-use crate::value::Value;
+use crate::value::{DataType, Value};
 
 /// What a write did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,24 @@ pub struct DeleteReport {
     pub seq: u64,
     /// Its created timestamp, in views that declare one.
     pub created: Option<Timestamp>,
+}
+
+/// A batch's vectors may take so many bytes of memory. Null ones take as much as others there.
+const VECTORS_BYTES_MAX: u64 = 4 << 30;
+
+/// Refuses rows whose vectors alone take too much memory.
+fn check_vectors(view: &FeatureView, rows: usize) -> Result<()> {
+    let bytes_of = |feature: &Feature| match feature.dtype {
+        DataType::Vector(len) => 4 * u64::from(len),
+        _ => 0,
+    };
+    let row_bytes: u64 = view.features.iter().map(bytes_of).sum();
+    if row_bytes.saturating_mul(rows as u64) <= VECTORS_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("vectors of {rows} rows take more than {VECTORS_BYTES_MAX} bytes of memory"))
+        .at(format!("view {}", view.reference()))
+        .remedy("write it in parts, or import it"))
 }
 
 impl Store {
@@ -79,6 +98,7 @@ impl Store {
             return holder.write(view, batch, options);
         }
         let view = self.view(view)?;
+        check_vectors(&view.record.definition, batch.num_rows())?;
         let accept = self.accept_options(options.allow_future, options.bad_rows);
         let accepted = accept_batch(&view.record.definition, batch, &accept)?;
         // Without rows nobody wrote any.

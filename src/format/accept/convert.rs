@@ -24,7 +24,7 @@ use crate::text::{clip, is_json, parse_uuid, rescale};
 use crate::time::{MICROS_PER_DAY, Timestamp};
 use crate::value::{DECIMAL_PRECISION_MAX, DataType};
 
-/// Values of a column that lie in a dictionary or in runs, or are shown by views, may be so long together.
+/// Values of a column that are shown by views, dictionaries or runs may take so many bytes when each has its own.
 const COPIED_BYTES_MAX: u64 = i32::MAX as u64;
 const MILLIS_PER_DAY: i64 = MICROS_PER_DAY / 1_000;
 
@@ -93,14 +93,31 @@ pub(super) fn mismatch(dtype: &DataType, array: &dyn Array) -> Error {
 
 /// The array in another layout of the same values.
 pub(super) fn cast(array: &dyn Array, to: &ArrowType) -> Result<ArrayRef> {
-    let remedy = "hand over fewer rows at a time, or send the long values once for each row";
-    if value_bytes(array) > COPIED_BYTES_MAX {
-        let why =
-            format!("the values of a column of {} are more than {COPIED_BYTES_MAX} bytes together", array.data_type());
-        return Err(Error::invalid(why).remedy(remedy));
+    let shown_bytes = if may_repeat(array.data_type()) { value_bytes(array).max(array.len() as u64) } else { 0 };
+    if shown_bytes > COPIED_BYTES_MAX {
+        let why = format!("values of a column of {} take {shown_bytes} bytes when each has its own", array.data_type());
+        return Err(Error::invalid(why).remedy("hand over fewer rows at a time"));
     }
-    arrow_cast::cast(array, to)
-        .map_err(|error| Error::invalid(format!("{} does not become {to}: {error}", array.data_type())).remedy(remedy))
+    arrow_cast::cast(array, to).map_err(|error| {
+        Error::invalid(format!("{} does not become {to}: {error}", array.data_type()))
+            .remedy("hand over fewer rows at a time, if the batch is very large")
+    })
+}
+
+/// Whether arrays of a type may show the same bytes many times.
+fn may_repeat(dtype: &ArrowType) -> bool {
+    match dtype {
+        ArrowType::Dictionary(..)
+        | ArrowType::RunEndEncoded(..)
+        | ArrowType::Utf8View
+        | ArrowType::BinaryView
+        | ArrowType::ListView(_)
+        | ArrowType::LargeListView(_) => true,
+        ArrowType::List(element) | ArrowType::LargeList(element) | ArrowType::FixedSizeList(element, _) => {
+            may_repeat(element.data_type())
+        }
+        _ => false,
+    }
 }
 
 /// `nulls` and the rows refused.

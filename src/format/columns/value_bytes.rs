@@ -175,20 +175,19 @@ pub fn value_bytes(array: &dyn Array) -> u64 {
     ValueBytes::of(array).of_first(array.len() as u64)
 }
 
-/// A batch in parts whose values take at most so many bytes, each by itself, or that are one row.
+/// A batch in parts of at most so many rows, whose values take at most so many bytes, each by itself, or that are one row.
 #[derive(Debug)]
 pub struct Parts {
     batch: RecordBatch,
-    bytes: ValueBytes,
     bytes_max: u64,
+    rows_max: usize,
     from: usize,
 }
 
 impl Parts {
     /// Those of a batch. One without rows is a part too.
-    pub fn new(batch: RecordBatch, bytes_max: u64) -> Parts {
-        let bytes = ValueBytes::Beside(batch.columns().iter().map(|column| ValueBytes::of(column)).collect());
-        Parts { batch, bytes, bytes_max, from: 0 }
+    pub fn new(batch: RecordBatch, bytes_max: u64, rows_max: usize) -> Parts {
+        Parts { batch, bytes_max, rows_max, from: 0 }
     }
 }
 
@@ -197,21 +196,27 @@ impl Iterator for Parts {
 
     fn next(&mut self) -> Option<RecordBatch> {
         let (from, rows) = (self.from, self.batch.num_rows());
-        let fits = |to: usize| self.bytes.between(from as u64, to as u64) <= self.bytes_max;
         if from >= rows {
             // Whoever reads on, knows the columns.
             let is_first = rows == 0 && from == 0;
             self.from = 1;
             return is_first.then(|| self.batch.clone());
         }
+        // What few rows take is asked of few rows: they may say that there are very many.
+        let part = self.batch.slice(from, self.rows_max.min(rows - from));
+        let bytes = ValueBytes::Beside(part.columns().iter().map(|column| ValueBytes::of(column)).collect());
+        let fits = |count: usize| bytes.of_first(count as u64) <= self.bytes_max;
         // The greatest number of rows that fits, of which there is always one.
-        let (mut to, mut beyond) = if fits(rows) { (rows, rows + 1) } else { (from + 1, rows) };
-        while beyond - to > 1 {
-            let middle = to + (beyond - to) / 2;
-            if fits(middle) { to = middle } else { beyond = middle }
+        let (mut count, mut beyond) = match fits(part.num_rows()) {
+            true => (part.num_rows(), part.num_rows() + 1),
+            false => (1, part.num_rows()),
+        };
+        while beyond - count > 1 {
+            let middle = count + (beyond - count) / 2;
+            if fits(middle) { count = middle } else { beyond = middle }
         }
-        self.from = to;
-        Some(self.batch.slice(from, to - from))
+        self.from = from + count;
+        Some(part.slice(0, count))
     }
 }
 
@@ -268,13 +273,16 @@ mod tests {
         let texts: StringViewArray = (0..10).map(|row| if row == 2 { None } else { Some(long.as_str()) }).collect();
         let numbers: Int64Array = (0..10).collect();
         let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as ArrayRef), ("t", Arc::new(texts))]).unwrap();
-        let rows =
-            |bytes_max| -> Vec<usize> { Parts::new(batch.clone(), bytes_max).map(|part| part.num_rows()).collect() };
+        let rows = |bytes_max| -> Vec<usize> {
+            Parts::new(batch.clone(), bytes_max, 100).map(|part| part.num_rows()).collect()
+        };
         assert_eq!(rows(9_080), [10]);
         assert_eq!(rows(9_079), [9, 1]);
         assert_eq!(rows(2_024), [3, 2, 2, 2, 1]);
+        let few = Parts::new(batch.clone(), u64::MAX, 4).map(|part| part.num_rows());
+        assert_eq!(few.collect::<Vec<_>>(), [4, 4, 2]);
         // A row that is longer alone is a part.
         assert_eq!(rows(5), [1; 10]);
-        assert_eq!(Parts::new(batch.slice(0, 0), 5).map(|part| part.num_rows()).collect::<Vec<_>>(), [0]);
+        assert_eq!(Parts::new(batch.slice(0, 0), 5, 100).map(|part| part.num_rows()).collect::<Vec<_>>(), [0]);
     }
 }

@@ -30,6 +30,8 @@ pub(super) const IMPORTS_WAITING_MAX: u32 = 64;
 pub(super) enum Turns {
     Joins,
     Imports,
+    /// Bodies that are files and are read whole.
+    Wholes,
 }
 
 #[derive(Debug)]
@@ -53,9 +55,10 @@ pub(super) struct Shared {
     pub imports_waiting: Arc<Semaphore>,
     /// Bytes of bodies that are held in memory, in units of [`BODY_UNIT_BYTES`].
     bodies: Arc<Semaphore>,
-    /// Turns of joins, and of imports: more at a time than there are cores would not be done sooner.
+    /// Turns of each kind: more at a time than there are cores would not be done sooner.
     joins: Arc<Semaphore>,
     imports: Arc<Semaphore>,
+    wholes: Arc<Semaphore>,
     /// No more work is begun.
     is_stopping: AtomicBool,
     /// Work that goes on gives up.
@@ -77,6 +80,7 @@ impl Shared {
             bodies: Arc::new(Semaphore::new(options.bodies_bytes_max / BODY_UNIT_BYTES)),
             joins: Arc::new(Semaphore::new(cores)),
             imports: Arc::new(Semaphore::new(cores)),
+            wholes: Arc::new(Semaphore::new(cores)),
             store,
             options,
             pool: Pool::default(),
@@ -96,6 +100,7 @@ impl Shared {
         self.is_stopping.store(true, Ordering::Relaxed);
         self.joins.close();
         self.imports.close();
+        self.wholes.close();
     }
 
     /// The time is over that what goes on was given.
@@ -117,6 +122,7 @@ impl Shared {
         let turns = match turns {
             Turns::Joins => &self.joins,
             Turns::Imports => &self.imports,
+            Turns::Wholes => &self.wholes,
         };
         let Ok(turn) = Arc::clone(turns).acquire_owned().await else { return Err(Problem::stopping()) };
         let shared = Arc::clone(self);

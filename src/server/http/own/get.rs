@@ -23,7 +23,7 @@ use crate::server::http::media::Media;
 use crate::server::http::params::Params;
 use crate::server::http::problem::Problem;
 use crate::server::http::reading::Reading;
-use crate::server::http::shared::Shared;
+use crate::server::http::shared::{Shared, Turns};
 use crate::server::http::spool::{Spool, receive, whole_bytes_max};
 
 /// The forms of bodies and answers.
@@ -99,7 +99,7 @@ pub(in crate::server::http) async fn get(
 /// Entities as Arrow. They go through a file, for it is read as files from anywhere are.
 async fn of_arrow(
     shared: &Arc<Shared>,
-    grant: &Grant,
+    grant: &Arc<Grant>,
     query: GetQuery,
     body: Body,
     answer: fn(Reading<'_>, &[Entity<'_>], bool) -> Result<Response, Problem>,
@@ -112,17 +112,18 @@ async fn of_arrow(
     let spool = Spool::new(shared)?;
     let path = spool.file("body.arrows");
     receive(body, &path, &shared.options, shared.options.body_bytes_max as u64).await?;
-    shared.check_still(grant)?;
-    aside(true, || {
-        let decoded_bytes_max = Some(whole_bytes_max(&shared.options));
-        let options = SourceOptions { decoded_bytes_max, ..SourceOptions::default() };
+    let (work, by) = (Arc::clone(shared), Arc::clone(grant));
+    let read = move || {
+        let decoded_bytes_max = Some(whole_bytes_max(&work.options));
+        let options = SourceOptions { decoded_bytes_max, is_read_whole: true, ..SourceOptions::default() };
         let read = open_source(&path, &options).and_then(|mut source| source.read_all());
         let batch = read.map_err(|error| spool.problem(error))?;
-        shared.read(grant, &ask, |reading| {
+        work.read(&by, &ask, |reading| {
             let entities = entities_of_batch(&batch, &reading.asked.join_keys)?;
             answer(reading, &entities, ask.full_names)
         })
-    })
+    };
+    shared.in_turn(Turns::Wholes, Arc::clone(grant), read).await
 }
 
 fn answer_in_json(reading: Reading<'_>, entities: &[Entity<'_>], full_names: bool) -> Result<Response, Problem> {

@@ -114,15 +114,15 @@ pub(in crate::server::http) async fn write(
         let by = Arc::clone(&grant);
         return shared.in_turn(Turns::Imports, by, move || import(&work, &grant, &view, query, (&spool, &path))).await;
     }
-    on_disk(move || {
-        work.check_still(&grant)?;
+    let by = Arc::clone(&grant);
+    let write = move || {
         let report = work
             .store
             .write_file_within(&view, &path, &options, whole_bytes_max(&work.options))
             .map_err(|error| spool.problem(error))?;
         told(&report, &report.ignored)
-    })
-    .await
+    };
+    shared.in_turn(Turns::Wholes, by, write).await
 }
 
 /// What no import is has no use for what an import is told.

@@ -8,7 +8,7 @@ use arrow_array::{
     StringViewArray, TimestampMicrosecondArray,
 };
 use arrow_ipc::CompressionType;
-use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
 use serde_json::json;
 
 use super::own::store;
@@ -91,6 +91,11 @@ fn a_long_text_that_many_rows_show_is_refused_and_not_copied() {
     let body = stream(weather(1 << 30), None);
     assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "bytes together");
     assert_eq!(store.summary().unwrap().rows, before);
+    // Of more rows than there can be, whose texts are nothing.
+    let mut none = weather(i32::MAX);
+    none[3].1 = run(i32::MAX, Arc::new(StringArray::from(vec![""])));
+    let body = stream(none, None);
+    assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "bytes together");
     let few = peer.ask_with("POST", "/v1/write/weather", &[ARROW], &stream(weather(2), None));
     assert_eq!((few.status, &few.json()["rows"]), (200, &json!(2)), "{few:?}");
 }
@@ -111,6 +116,35 @@ fn a_body_that_is_much_longer_decompressed_is_refused() {
         let get = "/v1/get?features=weather:temp";
         assert_refused(&peer.ask_with("POST", get, &[ARROW], &body), "bytes of memory at once");
     }
+}
+
+/// Each by itself is short enough, and so is each of what a dictionary is put together from.
+#[test]
+fn all_that_is_kept_of_a_body_counts() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let zstd = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
+    // A row in as much memory as a million have, and no text.
+    let buffers = vec![vec![0_u8; 8 << 20].into(); 2];
+    let long = StringViewArray::new(vec![0; 1].into(), buffers, None);
+    let batch = RecordBatch::try_from_iter(weather(Arc::new(long))).unwrap();
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), batch.schema_ref(), zstd.clone()).unwrap();
+    (0..10).for_each(|_| writer.write(&batch).unwrap());
+    let body = writer.into_inner().unwrap();
+    assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "bytes of memory at once");
+    // A word more in each, and with it all words of before.
+    let words = |count: usize| -> ArrayRef {
+        let words: StringArray = (0..count).map(|word| Some(format!("{word}{}", "x".repeat(1 << 20)))).collect();
+        let keys = Int32Array::from(vec![i32::try_from(count).unwrap() - 1]);
+        Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(words)))
+    };
+    let batch = |count| RecordBatch::try_from_iter(weather(words(count))).unwrap();
+    let deltas = zstd.with_dictionary_handling(DictionaryHandling::Delta);
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), batch(1).schema_ref(), deltas).unwrap();
+    (1..24).for_each(|count| writer.write(&batch(count)).unwrap());
+    let body = writer.into_inner().unwrap();
+    assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "bytes of memory at once");
 }
 
 #[test]
