@@ -1,5 +1,6 @@
 //! Durations, counted by their size: any thread adds to them without waiting, and whoever asks reads them all.
 
+use std::iter::Sum;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -38,6 +39,16 @@ impl Histogram {
             counts: std::array::from_fn(|at| self.counts[at].load(Ordering::Relaxed)),
             sum_ns: self.sum_ns.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Sum for Counts {
+    /// All of them as one. What was counted in several parts is so put together.
+    fn sum<I: Iterator<Item = Counts>>(all: I) -> Counts {
+        all.fold(Counts::default(), |sum, one| Counts {
+            counts: std::array::from_fn(|at| sum.counts[at] + one.counts[at]),
+            sum_ns: sum.sum_ns + one.sum_ns,
+        })
     }
 }
 

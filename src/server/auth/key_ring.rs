@@ -1,6 +1,7 @@
 //! The keys of a store, as they are now.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use subtle::ConstantTimeEq as _;
@@ -14,6 +15,9 @@ use crate::store::KeyRecords;
 pub struct KeyRing {
     records: KeyRecords,
     held: RwLock<Arc<Held>>,
+    /// Of what is held: its revision, and in the last two bits whether there is any key, and that there is something. Every request asks, and
+    /// most of them for nothing else.
+    told: AtomicU64,
 }
 
 /// All keys, as of a revision.
@@ -30,7 +34,7 @@ struct Held {
 impl KeyRing {
     /// Of the keys of a store.
     pub fn new(records: KeyRecords) -> KeyRing {
-        KeyRing { records, held: RwLock::default() }
+        KeyRing { records, held: RwLock::default(), told: AtomicU64::new(0) }
     }
 
     /// Another number whenever what this says may have changed. One load: cheap enough to ask before every batch of commands.
@@ -42,7 +46,11 @@ impl KeyRing {
     /// Whether a key has to be shown: once there has been one. Were that over with the last one's end, its revocation would open the
     /// store to everybody.
     pub fn is_required(&self) -> bool {
-        self.held().has_any
+        let told = self.told.load(Ordering::Acquire);
+        match told == telling(self.revision(), told & HAS_ANY != 0) {
+            true => told & HAS_ANY != 0,
+            false => self.held().has_any,
+        }
     }
 
     /// How many keys are in force.
@@ -88,9 +96,18 @@ impl KeyRing {
         });
         let held =
             Arc::new(Held { revision: Some(revision), in_force: in_force.collect(), has_any: !records.is_empty() });
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&held);
+        let mut latest = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        *latest = Arc::clone(&held);
+        self.told.store(telling(revision, held.has_any), Ordering::Release);
         held
     }
+}
+
+const HAS_ANY: u64 = 2;
+
+/// What is told of keys of a revision.
+fn telling(revision: u64, has_any: bool) -> u64 {
+    revision << 2 | if has_any { HAS_ANY } else { 0 } | 1
 }
 
 #[cfg(test)]

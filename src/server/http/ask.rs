@@ -62,7 +62,7 @@ impl Ask {
     pub(super) fn kind(&self) -> String {
         match &self.features {
             // No name has a space in it.
-            Features::Service(service) => format!("service {service}"),
+            Features::Service(service) => ["service ", service].concat(),
             Features::List(selections) => selections.iter().map(kind_of).collect(),
         }
     }

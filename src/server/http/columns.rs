@@ -2,7 +2,6 @@
 
 use super::json::{Times, push_quoted, push_time, push_value};
 use super::reading::AnswerRow;
-use crate::engine::online::OnlineRow;
 use crate::join::pick::Status;
 use crate::time::Timestamp;
 
@@ -26,12 +25,11 @@ impl Column {
     }
 
     /// One entity's answer for a feature. A null is `PRESENT`, as Feast has it.
-    pub(super) fn push_feature(&mut self, row: &OnlineRow<'_>, feature: usize, times: &mut Times) {
-        let row = AnswerRow::Now(row);
+    pub(super) fn push_feature(&mut self, row: &AnswerRow<'_>, feature: usize, times: &mut Times) {
         let (status, event_ts) = row.status(feature);
         let name = if status == Status::NullValue { Status::Present.name() } else { status.name() };
         self.begin();
-        push_value(&row, feature, status, &mut self.values);
+        push_value(row, feature, status, &mut self.values);
         push_quoted(name, &mut self.statuses);
         times.push(event_ts.unwrap_or(NO_TIME), &mut self.times);
     }

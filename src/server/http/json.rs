@@ -13,7 +13,7 @@ use crate::value::DataType;
 pub(super) fn push_value(row: &AnswerRow<'_>, feature: usize, status: Status, out: &mut Vec<u8>) {
     match row {
         _ if status != Status::Present => out.extend_from_slice(b"null"),
-        AnswerRow::Now(row) => push_value_of_now(row, feature, out),
+        AnswerRow::Now(row, _) => push_value_of_now(row, feature, out),
         AnswerRow::Then(row) => out.extend_from_slice(json_text(&row[feature].dtype, &row[feature].value).as_bytes()),
     }
 }
@@ -57,6 +57,9 @@ pub(super) fn push_time(time: Timestamp, out: &mut Vec<u8>) {
     let _ = write!(out, "\"{time}\"");
 }
 
+/// An instant in quotes is mostly no longer.
+const TIME_BYTES: usize = 32;
+
 /// Instants, of which many are the same one after the other: each is put into words once.
 #[derive(Debug, Default)]
 pub(super) struct Times {
@@ -69,6 +72,7 @@ impl Times {
     pub(super) fn push(&mut self, time: Timestamp, out: &mut Vec<u8>) {
         if self.last != Some(time) {
             self.text.clear();
+            self.text.reserve(TIME_BYTES);
             push_time(time, &mut self.text);
             self.last = Some(time);
         }

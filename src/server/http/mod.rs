@@ -35,6 +35,7 @@ mod rows;
 mod running;
 mod shared;
 mod spool;
+mod stripes;
 
 pub use options::HttpOptions;
 pub use running::{HttpServer, HttpStopper, RunningHttp};

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::metrics::ServedColumns;
 use super::names::Asked;
 use super::shared::Shared;
+use super::stripes::Stripes;
 use crate::engine::get::GetOptions;
 use crate::engine::online::OnlineHandle;
 use crate::error::Error;
@@ -16,8 +17,9 @@ const KINDS_MAX: usize = 1_024;
 /// Most handles of one kind that wait for the next request.
 const IDLE_MAX: usize = 64;
 
+/// A thread mostly gets what it had: memory that another core did not touch since.
 #[derive(Debug, Default)]
-pub(super) struct Pool(Mutex<Held>);
+pub(super) struct Pool(Stripes<Mutex<Held>>);
 
 #[derive(Debug, Default)]
 struct Held {
@@ -90,6 +92,6 @@ impl Pool {
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.mine().lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

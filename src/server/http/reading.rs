@@ -17,20 +17,31 @@ use crate::store::Store;
 use crate::time::Timestamp;
 use crate::value::Value;
 
+/// What became of a feature, and when its row was true.
+pub(super) type Told = (Status, Option<Timestamp>);
+
 /// One entity's answer, however it was read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AnswerRow<'a> {
-    /// Out of the latest values.
-    Now(&'a OnlineRow<'a>),
+    /// Out of the latest values; what became of each feature is asked of them once.
+    Now(&'a OnlineRow<'a>, &'a [Told]),
     /// As of the moment that was asked for.
     Then(&'a [FeatureValue]),
 }
 
-impl AnswerRow<'_> {
+impl<'a> AnswerRow<'a> {
+    /// One out of the latest values, of so many features, which is counted.
+    pub(super) fn now(row: &'a OnlineRow<'a>, count: usize, told: &'a mut Vec<Told>, served: &ServedColumns) -> Self {
+        told.clear();
+        told.extend((0..count).map(|feature| row.status(feature)));
+        served.count(told);
+        AnswerRow::Now(row, told)
+    }
+
     /// What became of a feature, and when its row was true.
-    pub(super) fn status(&self, feature: usize) -> (Status, Option<Timestamp>) {
+    pub(super) fn status(&self, feature: usize) -> Told {
         match self {
-            AnswerRow::Now(row) => row.status(feature),
+            AnswerRow::Now(_, told) => told[feature],
             AnswerRow::Then(row) => (row[feature].status, row[feature].event_ts),
         }
     }
@@ -39,7 +50,7 @@ impl AnswerRow<'_> {
     pub(super) fn value(&self, feature: usize) -> Value {
         match self {
             _ if self.status(feature).0 != Status::Present => Value::Null,
-            AnswerRow::Now(row) => row.value(feature),
+            AnswerRow::Now(row, _) => row.value(feature),
             AnswerRow::Then(row) => row[feature].value.clone(),
         }
     }
@@ -78,9 +89,10 @@ impl Reading<'_> {
             Source::Now(handle, served) => {
                 let keys: Vec<EntityKey> = entities.iter().map(|entity| handle.key(entity)).collect::<Result<_>>()?;
                 let now = self.store.now();
+                let count = self.asked.columns.len();
+                let mut told = Vec::with_capacity(count);
                 let seq = handle.get_batch(&keys, now, |at, row| {
-                    served.count(row);
-                    visit(at, AnswerRow::Now(row));
+                    visit(at, AnswerRow::now(row, count, &mut told, served));
                 })?;
                 Ok(Moment { at: now, seq })
             }

@@ -1,7 +1,6 @@
 //! Every request has an id, by which its answer and what the log says of it are found; and the log tells how it ended.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -90,12 +89,20 @@ fn new_id() -> HeaderValue {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let process = PROCESS.get_or_init(|| RandomState::new().hash_one(std::process::id()));
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let mut text = [0; 33];
-    let mut rest = &mut text[..];
-    // It has room for the longest, and all of it is digits.
-    let _ = write!(rest, "{process:016x}-{number:x}");
-    let length = 33 - rest.len();
-    HeaderValue::from_bytes(&text[..length]).unwrap_or_else(|_| HeaderValue::from(number))
+    let mut text = [b'-'; 33];
+    push_hex(*process, &mut text[..16]);
+    push_hex(number, &mut text[17..]);
+    // All of it is digits.
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from(number))
+}
+
+/// The last digits of a number, as many as there is room for.
+fn push_hex(number: u64, digits: &mut [u8]) {
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+    }
 }
 
 #[cfg(test)]
@@ -116,5 +123,8 @@ mod tests {
         assert!(!is_id(&[b'a'; ID_BYTES_MAX + 1]) && !is_id(b"a\n") && !is_id(&[0xe4]));
         assert_ne!(new_id(), new_id());
         assert!(is_id(new_id().as_bytes()));
+        let mut digits = [0; 6];
+        push_hex(0x00c0_ffee, &mut digits);
+        assert_eq!(&digits, b"c0ffee");
     }
 }

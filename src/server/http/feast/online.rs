@@ -23,6 +23,7 @@ use crate::server::http::columns::Column;
 use crate::server::http::entities::{check_values, is_much};
 use crate::server::http::json::{Times, push_string};
 use crate::server::http::names::Asked;
+use crate::server::http::reading::AnswerRow;
 use crate::server::http::registered::InForce;
 use crate::server::http::shared::Shared;
 use crate::value::Value;
@@ -113,11 +114,11 @@ fn read_rows(
         };
         let keys = (0..keys.count).map(|at| handle.key(&entity(at)));
         let keys: Vec<EntityKey> = keys.collect::<crate::Result<_>>()?;
-        let mut times = Times::default();
+        let (mut told, mut times) = (Vec::new(), Times::default());
         handle.get_batch(&keys, shared.store.now(), |_, row| {
-            served.count(row);
+            let row = AnswerRow::now(row, places.len(), &mut told, served);
             for (feature, &place) in places.iter().enumerate() {
-                columns[place].push_feature(row, feature, &mut times);
+                columns[place].push_feature(&row, feature, &mut times);
             }
         })
     })??;

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::online::OnlineRow;
 use crate::join::pick::Status;
+use crate::server::http::reading::Told;
+use crate::server::http::stripes::Stripes;
 use crate::store::Resolution;
 
 /// Values of one view that were answered as of now.
 #[derive(Debug, Default)]
-pub(super) struct OfView {
+pub(super) struct OfView(Stripes<ValueCounts>);
+
+/// What some threads counted of them.
+#[derive(Debug, Default)]
+struct ValueCounts {
     asked: AtomicU64,
     missing: AtomicU64,
 }
@@ -34,8 +39,13 @@ impl Served {
     /// View, values asked for, values that were not there.
     pub(super) fn all(&self) -> Vec<(String, u64, u64)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        all.iter().map(|(view, of)| (view.clone(), count(&of.asked), count(&of.missing))).collect()
+        let count = |of: &OfView, which: fn(&ValueCounts) -> &AtomicU64| -> u64 {
+            of.0.all().map(|counts| which(counts).load(Ordering::Relaxed)).sum()
+        };
+        let of_view = |(view, of): (&String, &Arc<OfView>)| {
+            (view.clone(), count(of, |counts| &counts.asked), count(of, |counts| &counts.missing))
+        };
+        all.iter().map(of_view).collect()
     }
 }
 
@@ -49,10 +59,10 @@ pub(in crate::server::http) struct ServedColumns {
 
 impl ServedColumns {
     /// Counts one entity's values. What is null is there; what was never written, was deleted or is too old is not.
-    pub(in crate::server::http) fn count(&self, row: &OnlineRow<'_>) {
+    pub(in crate::server::http) fn count(&self, told: &[Told]) {
         let mut missing_in_a_row = (0, 0, 0);
-        for (column, &place) in self.places.iter().enumerate() {
-            let is_missing = matches!(row.status(column).0, Status::NotFound | Status::OutsideMaxAge);
+        for (&place, (status, _)) in self.places.iter().zip(told) {
+            let is_missing = matches!(status, Status::NotFound | Status::OutsideMaxAge);
             let (at, asked, missing) = &mut missing_in_a_row;
             // Columns of a view mostly stand together: what is shared is added to once.
             if *at != place {
@@ -68,10 +78,10 @@ impl ServedColumns {
 
     fn add(&self, place: usize, asked: u64, missing: u64) {
         if asked > 0 {
-            self.views[place].asked.fetch_add(asked, Ordering::Relaxed);
+            self.views[place].0.mine().asked.fetch_add(asked, Ordering::Relaxed);
         }
         if missing > 0 {
-            self.views[place].missing.fetch_add(missing, Ordering::Relaxed);
+            self.views[place].0.mine().missing.fetch_add(missing, Ordering::Relaxed);
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::Value as Json;
 
 use super::request::FeaturesRequest;
-use super::row::{push_statuses, push_values, told};
+use super::row::{push_statuses, push_values};
 use crate::server::auth::Grant;
 use crate::server::http::answer::{aside, is_long, json_answer};
 use crate::server::http::entities::entities;
@@ -33,7 +33,6 @@ pub(in crate::server::http) async fn get_features(
                 let names = reading.asked.names(ask.full_names)?;
                 let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
                 let (mut results, mut statuses) = (b"{\"results\":[".to_vec(), Vec::new());
-                let mut of_row = Vec::with_capacity(names.len());
                 reading.each(&entities, |at, row| {
                     if at > 0 {
                         results.push(b',');
@@ -49,11 +48,10 @@ pub(in crate::server::http) async fn get_features(
                     if !results.ends_with(b"{") {
                         results.push(b',');
                     }
-                    told(names, &row, &mut of_row);
-                    push_values(names, &row, &of_row, &mut results);
+                    push_values(names, &row, &mut results);
                     results.push(b'}');
                     statuses.push(b'{');
-                    push_statuses(names, &row, &of_row, &mut statuses);
+                    push_statuses(names, &row, &mut statuses);
                     statuses.push(b'}');
                 })?;
                 results.extend_from_slice(b"],\"statuses\":[");

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::row::{Told, push_event_times, push_statuses, push_values, told};
+use super::row::{push_event_times, push_statuses, push_values};
 use crate::error::Error;
 use crate::server::auth::Grant;
 use crate::server::http::answer::{aside, json_answer};
@@ -57,26 +57,26 @@ fn answer(reading: Reading<'_>, entity_id: &str, full_names: bool) -> Result<Vec
     let id = Json::String(entity_id.to_owned());
     let value = key.map_or(Ok(crate::value::Value::Null), |key| key_value(&key.dtype, &id));
     let value = value.map_err(|error| error.at(format!("join key {column}")))?;
-    let mut out = Vec::with_capacity(128 + 128 * names.len());
+    let mut out = Vec::with_capacity(96 + 88 * names.len());
     out.extend_from_slice(b"{\"entity\":{");
     push_string(column, &mut out);
     out.push(b':');
     push_string(entity_id, &mut out);
-    let mut of_row = Vec::with_capacity(names.len());
     let moment = reading.each(&[vec![(column, value)]], |_, row| {
-        told(names, &row, &mut of_row);
         for (part, push) in [
-            ("features", push_values as fn(&Names, &_, &[Told], &mut Vec<u8>)),
+            ("features", push_values as fn(&Names, &_, &mut Vec<u8>)),
             ("statuses", push_statuses),
             ("event_timestamps", push_event_times),
         ] {
             out.extend_from_slice(b"},");
             push_quoted(part, &mut out);
             out.extend_from_slice(b":{");
-            push(names, &row, &of_row, &mut out);
+            push(names, &row, &mut out);
         }
     })?;
-    out.extend_from_slice(format!("}},\"seq\":{}}}", moment.seq).as_bytes());
+    out.extend_from_slice(b"},\"seq\":");
+    out.extend_from_slice(itoa::Buffer::new().format(moment.seq).as_bytes());
+    out.push(b'}');
     Ok(out)
 }
 
@@ -85,17 +85,17 @@ fn answer(reading: Reading<'_>, entity_id: &str, full_names: bool) -> Result<Vec
 /// # Errors
 /// There are several, or none.
 fn only_key(asked: &Resolution) -> Result<&str, Error> {
+    if let [first, others @ ..] = asked.join_keys.as_slice()
+        && others.iter().all(|key| key.column == first.column)
+    {
+        return Ok(&first.column);
+    }
     let mut columns: Vec<&str> = asked.join_keys.iter().map(|key| key.column.as_str()).collect();
     columns.sort_unstable();
     columns.dedup();
-    match columns.as_slice() {
-        [one] => Ok(one),
-        several => {
-            let error = Error::invalid(match several.len() {
-                0 => "these features are of no entity".to_owned(),
-                _ => format!("an entity of these features has the join keys {}", several.join(", ")),
-            });
-            Err(error.remedy("ask by POST /v1/get, which takes any number of join keys"))
-        }
-    }
+    let error = Error::invalid(match columns.len() {
+        0 => "these features are of no entity".to_owned(),
+        _ => format!("an entity of these features has the join keys {}", columns.join(", ")),
+    });
+    Err(error.remedy("ask by POST /v1/get, which takes any number of join keys"))
 }
