@@ -1,17 +1,67 @@
 //! Rows to write, out of JSON.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::{self, Display};
 
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use super::entities::check_values;
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result};
 use crate::format::accept::DELETED_COLUMN;
 use crate::store::Row;
-use crate::text::{from_json, parse_value};
+use crate::text::{clip, from_json, parse_json_text, parse_value};
 use crate::time::Timestamp;
 use crate::value::{DataType, Value};
+
+/// A cell of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cell<'j> {
+    /// As it was read.
+    Read(&'j Json),
+    /// As it is written: numbers have all their digits, documents their order.
+    Written(&'j RawValue),
+}
+
+impl Cell<'_> {
+    fn is_null(self) -> bool {
+        match self {
+            Cell::Read(json) => json.is_null(),
+            Cell::Written(raw) => raw.get() == "null",
+        }
+    }
+
+    /// True, false, or neither.
+    fn as_bool(self) -> Option<bool> {
+        match self {
+            Cell::Read(json) => json.as_bool(),
+            Cell::Written(raw) => raw.get().parse().ok(),
+        }
+    }
+
+    fn value(self, dtype: &DataType) -> Result<Value> {
+        // As join keys of a request may be.
+        let may_be_text = matches!(dtype, DataType::Int32 | DataType::Int64 | DataType::Bool);
+        match self {
+            Cell::Read(Json::String(text)) if may_be_text => parse_value(dtype, text),
+            Cell::Read(json) => from_json(dtype, json),
+            Cell::Written(raw) if may_be_text && raw.get().starts_with('"') => {
+                parse_value(dtype, &serde_json::from_str::<String>(raw.get()).unwrap_or_default())
+            }
+            Cell::Written(raw) => parse_json_text(dtype, raw.get()),
+        }
+    }
+}
+
+impl Display for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cell::Read(json) => json.fmt(f),
+            Cell::Written(raw) => f.write_str(&clip(raw.get())),
+        }
+    }
+}
 
 /// What the rows of a view are made of.
 #[derive(Debug)]
@@ -39,14 +89,16 @@ impl<'a> RowReader<'a> {
     ///
     /// # Errors
     /// It has no event time; a value is none of its column's type.
-    pub(super) fn read<'j>(&self, at: usize, cell: impl Fn(&str) -> Option<&'j Json>) -> Result<Row> {
+    pub(super) fn read<'j>(&self, at: usize, cell: impl Fn(&str) -> Option<Cell<'j>>) -> Result<Row> {
         let place = |name: &str| format!("{name}: row {at}");
         let instant = |name: &str| match cell(name) {
-            None | Some(Json::Null) => Ok(None),
-            Some(json) => match value(&DataType::Timestamp, json).map_err(|error| error.at(place(name)))? {
-                Value::Timestamp(micros) => Ok(Some(Timestamp(micros))),
-                _ => Ok(None),
-            },
+            Some(cell) if !cell.is_null() => {
+                match cell.value(&DataType::Timestamp).map_err(|error| error.at(place(name)))? {
+                    Value::Timestamp(micros) => Ok(Some(Timestamp(micros))),
+                    _ => Ok(None),
+                }
+            }
+            _ => Ok(None),
         };
         let mut row = Row::new();
         match &self.view.source.event_timestamp {
@@ -66,14 +118,16 @@ impl<'a> RowReader<'a> {
             row = row.created(created);
         }
         for (name, renamed, dtype) in &self.columns {
-            let json = cell(name).or_else(|| cell((*renamed)?));
-            let value = json.map_or(Ok(Value::Null), |json| value(dtype, json));
+            let cell = cell(name).or_else(|| cell((*renamed)?));
+            let value = cell.map_or(Ok(Value::Null), |cell| cell.value(dtype));
             row = row.set(*name, value.map_err(|error| error.at(place(name)))?);
         }
-        match cell(DELETED_COLUMN) {
-            None | Some(Json::Null | Json::Bool(false)) => Ok(row),
-            Some(Json::Bool(true)) => Ok(row.deleted()),
-            Some(other) => Err(Error::invalid(format!("is true or false, not {other}")).at(place(DELETED_COLUMN))),
+        match cell(DELETED_COLUMN).filter(|cell| !cell.is_null()).map(|cell| (cell.as_bool(), cell)) {
+            None | Some((Some(false), _)) => Ok(row),
+            Some((Some(true), _)) => Ok(row.deleted()),
+            Some((None, other)) => {
+                Err(Error::invalid(format!("is true or false, not {other}")).at(place(DELETED_COLUMN)))
+            }
         }
     }
 
@@ -95,28 +149,19 @@ impl<'a> RowReader<'a> {
 ///
 /// # Errors
 /// They are too many; one is no object; those of [`RowReader::read`].
-pub(super) fn rows_of_objects(view: &FeatureView, objects: &[Json]) -> Result<(Vec<Row>, Vec<String>)> {
+pub(super) fn rows_of_objects(view: &FeatureView, objects: &[&RawValue]) -> Result<(Vec<Row>, Vec<String>)> {
     let reader = RowReader::new(view);
     if check_values(objects.len(), reader.columns.len()).is_err() {
         let why = format!("{} rows of {} columns are too many values", objects.len(), reader.columns.len());
         return Err(Error::invalid(why).remedy("send them in parts, or import them as JSON Lines: ?import=true"));
     }
-    let mut ignored: BTreeSet<&str> = BTreeSet::new();
+    let mut ignored: BTreeSet<String> = BTreeSet::new();
     let mut rows = Vec::with_capacity(objects.len());
     for (at, object) in objects.iter().enumerate() {
-        let Json::Object(cells) = object else {
-            return Err(Error::invalid("a row is an object of its columns").at(format!("row {at}")));
-        };
-        ignored.extend(cells.keys().map(String::as_str).filter(|name| !reader.knows(name)));
-        rows.push(reader.read(at, |name| cells.get(name))?);
+        let cells: HashMap<String, &RawValue> = serde_json::from_str(object.get())
+            .map_err(|_| Error::invalid("a row is an object of its columns").at(format!("row {at}")))?;
+        rows.push(reader.read(at, |name| cells.get(name).map(|raw| Cell::Written(raw)))?);
+        ignored.extend(cells.into_keys().filter(|name| !reader.knows(name)));
     }
-    Ok((rows, ignored.into_iter().map(str::to_owned).collect()))
-}
-
-fn value(dtype: &DataType, json: &Json) -> Result<Value> {
-    match (dtype, json) {
-        // As join keys of a request may be.
-        (DataType::Int32 | DataType::Int64 | DataType::Bool, Json::String(text)) => parse_value(dtype, text),
-        (_, json) => from_json(dtype, json),
-    }
+    Ok((rows, ignored.into_iter().collect()))
 }

@@ -27,6 +27,25 @@ pub struct HttpServer;
 impl HttpServer {
     /// Listens, and serves the store from threads of its own until what this gives is stopped or dropped.
     ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::net::TcpStream;
+    ///
+    /// use asof::Store;
+    /// use asof::server::http::{HttpOptions, HttpServer};
+    ///
+    /// let store = Store::temporary()?;
+    /// let options = HttpOptions { address: ([127, 0, 0, 1], 0).into(), ..HttpOptions::default() };
+    /// let server = HttpServer::start(store.clone(), options)?;
+    /// let mut client = TcpStream::connect(server.address())?;
+    /// client.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    /// let mut answer = String::new();
+    /// client.read_to_string(&mut answer)?;
+    /// assert!(answer.starts_with("HTTP/1.1 200"));
+    /// server.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The address is taken or not to be had, or the system has no descriptors or threads left. `Refused`: other machines could reach it,
     /// and it would ask nobody for a key and speak no TLS.

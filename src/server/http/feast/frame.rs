@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::refusal::Refusal;
 use super::request::Columns;
 use crate::definition::{EventTime, FeatureView};
-use crate::server::http::rows::RowReader;
+use crate::server::http::rows::{Cell, RowReader};
 use crate::store::Row;
 
 /// The rows of a view that a frame has. Columns that the view does not know are left out, as in an import.
@@ -35,6 +35,6 @@ pub(super) fn rows_of(frame: &Columns, view: &FeatureView) -> Result<Vec<Row>, R
     {
         return Err(Refusal::mistake(format!("'Field \"{name}\" does not exist in schema'")));
     }
-    let row = |at: usize| reader.read(at, |name| given.get(name)?.get(at));
+    let row = |at: usize| reader.read(at, |name| given.get(name)?.get(at).map(Cell::Read));
     Ok((0..count).map(row).collect::<crate::Result<_>>()?)
 }

@@ -9,7 +9,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::api_key::Scope;
 use crate::definition::{FeatureView, ViewRef};
@@ -64,12 +65,17 @@ enum BadRowsOf {
     Quarantine,
 }
 
-/// Rows of JSON.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Rows {
-    Bare(Vec<Json>),
-    Named { rows: Vec<Json> },
+/// Rows of JSON, beside each other or by name, each as it is written.
+fn rows_of_body(body: &[u8]) -> serde_json::Result<Vec<&RawValue>> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        rows: Vec<&'a RawValue>,
+    }
+    match body.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice::<Named<'_>>(body).map(|named| named.rows),
+        _ => serde_json::from_slice(body),
+    }
 }
 
 /// Writes rows to a view, all of them or none.
@@ -211,7 +217,7 @@ fn write_rows(
     options: &WriteOptions,
     body: &[u8],
 ) -> Result<Response, Problem> {
-    let (Rows::Bare(objects) | Rows::Named { rows: objects }) = serde_json::from_slice(body)
+    let objects = rows_of_body(body)
         .map_err(|error| Problem::mistake(format!("rows are an array of objects, or {{\"rows\": [...]}}: {error}")))?;
     let in_force = shared.definitions()?;
     let (rows, ignored) = rows_of_objects(known_view(&in_force, grant, &view.parse()?)?, &objects)?;

@@ -4,6 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::own::store;
 use super::{Peer, serve, spool_of};
+use crate::definition::{Definitions, FeatureView};
+use crate::value::DataType;
+use crate::{ApplyOptions, Store};
 
 #[test]
 fn rows_of_json_are_written_all_or_none() {
@@ -57,6 +60,28 @@ fn rows_of_json_are_written_all_or_none() {
     assert_eq!(store.summary().unwrap().rows, rows_before, "nothing of these was written");
     let ahead = peer.post("/v1/write/weather@1?allow_future=true", &with("event_timestamp", json!("2113-01-01")));
     assert_eq!(ahead.status, 200, "{ahead:?}");
+}
+
+/// Read as JSON it would be other digits, in another order.
+#[test]
+fn a_document_is_kept_as_it_is_written() {
+    let store = Store::temporary().unwrap();
+    let view = FeatureView::new("doc").entity("thing").feature("d", DataType::Json);
+    let view = view.feature("exact", DataType::Decimal { precision: 38, scale: 2 });
+    let definitions = Definitions::new("docs").entity("thing", [("id", DataType::Int64)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let (document, number) =
+        (r#"{"z":1.10,"a":[123456789012345678901234567890]}"#, "123456789012345678901234567890.12");
+    let row = |id: &str| format!(r#"{{"id":{id},"event_timestamp":"2013-01-05","d":{document},"exact":{number}}}"#);
+    for (id, body) in [("7", format!("[{}]", row("7"))), ("8", format!(" {{\"rows\": [{}]}}", row("\"8\"")))] {
+        let written = peer.ask("POST", "/v1/write/doc", "", &body);
+        assert_eq!((written.status, &written.json()["rows"]), (200, &json!(1)), "{written:?}");
+        let body = format!(r#"{{"features":["doc:d","doc:exact"],"entities":[{{"id":{id}}}]}}"#);
+        let answer = String::from_utf8(peer.ask("POST", "/v1/get", "", &body).body).unwrap();
+        assert!(answer.contains(document) && answer.contains(number), "{answer}");
+    }
 }
 
 #[test]
