@@ -188,13 +188,7 @@ impl Reads {
     /// What reading the registry takes.
     pub fn snapshots(&self) -> Result<Vec<SnapshotSummary>> {
         let picture = self.sight()?.picture;
-        let summaries = picture.state.snapshots().map(|snapshot| SnapshotSummary {
-            name: snapshot.name.clone(),
-            seq: snapshot.seq,
-            ingested_at: Timestamp(snapshot.ingested_at_us),
-            created_at: Timestamp(snapshot.created_at_us),
-        });
-        Ok(summaries.collect())
+        Ok(picture.state.snapshots().map(|snapshot| SnapshotSummary::from(&**snapshot)).collect())
     }
 
     /// The store as a whole.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::api_key::Scope;
 use crate::definition::{Feature, Selection, Source, ViewKind};
 use crate::redis_key::KeyTemplate;
-use crate::registry::records::{KeyRecord, RunSource};
+use crate::registry::records::{KeyRecord, RunSource, SnapshotRecord};
 use crate::time::Timestamp;
 use crate::value::DataType;
 
@@ -166,6 +166,17 @@ pub struct SnapshotSummary {
     pub ingested_at: Timestamp,
     /// When the snapshot was made.
     pub created_at: Timestamp,
+}
+
+impl From<&SnapshotRecord> for SnapshotSummary {
+    fn from(record: &SnapshotRecord) -> SnapshotSummary {
+        SnapshotSummary {
+            name: record.name.clone(),
+            seq: record.seq,
+            ingested_at: Timestamp(record.ingested_at_us),
+            created_at: Timestamp(record.created_at_us),
+        }
+    }
 }
 
 /// An API key, without what it is checked against.

@@ -61,6 +61,7 @@ fn table() -> Vec<Route> {
         ("/v1/runs", Some(Scope::Read), get(own::runs)),
         ("/v1/stats", Some(Scope::Read), get(own::stats)),
         ("/v1/snapshots", Some(Scope::Read), get(own::snapshots)),
+        ("/v1/snapshots/{name}", Some(Scope::Admin), post(own::snapshot)),
         ("/v1/explain", Some(Scope::Read), get(own::explain)),
     ]
 }

@@ -214,6 +214,11 @@ fn catalog() -> Vec<Documented> {
         lists("/v1/runs", "Files of history"),
         one("/v1/stats", "The store in numbers"),
         lists("/v1/snapshots", "Named states of knowledge"),
+        Documented::post("/v1/snapshots/{name}", "Names the state of knowledge of now")
+            .tag(WRITES)
+            .says("Reads with known_at=NAME are as of it, whatever is written later.")
+            .name("name", "What it is to be called", "before_march")
+            .answer(JSON, object("As /v1/snapshots lists it."), None),
         explain,
     ]
 }

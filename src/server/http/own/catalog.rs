@@ -9,10 +9,10 @@ use axum::response::Response;
 
 use crate::api_key::Scope;
 use crate::definition::ViewRef;
-use crate::engine::summary::{EntitySummary, RunSummary, ServiceSummary, ViewSummary};
+use crate::engine::summary::{EntitySummary, RunSummary, ServiceSummary, SnapshotSummary, ViewSummary};
 use crate::error::{Error, nearest};
 use crate::server::auth::Grant;
-use crate::server::http::answer::{aside, json_of};
+use crate::server::http::answer::{aside, json_of, on_disk};
 use crate::server::http::guard;
 use crate::server::http::params::Name;
 use crate::server::http::problem::Problem;
@@ -108,4 +108,13 @@ pub(in crate::server::http) async fn stats((State(shared), Extension(grant)): As
 pub(in crate::server::http) async fn snapshots((State(shared), Extension(grant)): Asker) -> Answer {
     guard::check_all(&grant, Scope::Read)?;
     json_of(&shared.store.snapshots()?)
+}
+
+/// Names the state of knowledge of now, and tells of it as the list does.
+pub(in crate::server::http) async fn snapshot((State(shared), _): Asker, Name(name): Name) -> Answer {
+    on_disk(move || {
+        let made = shared.store.snapshot(&name)?;
+        json_of(&SnapshotSummary::from(&made))
+    })
+    .await
 }

@@ -7,7 +7,7 @@ mod get_arrow;
 mod history;
 mod write;
 
-pub(super) use catalog::{entities, find_view, may_read, runs, services, snapshots, stats, view, views};
+pub(super) use catalog::{entities, find_view, may_read, runs, services, snapshot, snapshots, stats, view, views};
 pub(super) use explain::explain;
 pub(super) use get::get;
 pub(super) use history::history;

@@ -187,6 +187,24 @@ fn what_the_store_holds_is_told() {
 }
 
 #[test]
+fn what_was_known_is_named_and_read_by_its_name() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let made = peer.ask("POST", "/v1/snapshots/model_2", "", "").json();
+    assert_eq!((&made["name"], &made["seq"]), (&json!("model_2"), &json!(store.summary().unwrap().seq)));
+    let listed = peer.ask("GET", "/v1/snapshots", "", "").json();
+    assert!(listed.as_array().unwrap().contains(&made), "{listed}");
+    let ask = json!({ "features": ["weather:temp"], "entities": [{ "origin": "JFK" }], "known_at": "model_2" });
+    let before = peer.post("/v1/get", &ask).json();
+    let row = json!([{ "origin": "JFK", "event_timestamp": "2013-01-09", "temp": 99 }]);
+    assert_eq!(peer.post("/v1/write/weather", &row).status, 200);
+    assert_eq!(peer.post("/v1/get", &ask).json()["rows"], before["rows"]);
+    assert_eq!(peer.ask("POST", "/v1/snapshots/model_2", "", "").status, 409);
+    assert_eq!(peer.ask("POST", "/v1/snapshots/a%20b", "", "").status, 400);
+}
+
+#[test]
 fn an_explanation_names_the_row_that_decided() {
     let store = store();
     let server = serve(&store);
