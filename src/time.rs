@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, SecondsFormat, TimeZone, Timelike as _, Utc};
 
 use crate::error::{Error, Result};
 use crate::text::is_short_year;
@@ -60,8 +60,61 @@ impl Timestamp {
     }
 }
 
+/// An instant as it is written, in years that have four digits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimestampText {
+    digits: [u8; 27],
+    length: usize,
+}
+
+impl TimestampText {
+    pub(crate) fn as_str(&self) -> &str {
+        // Digits and what stands between them.
+        std::str::from_utf8(&self.digits[..self.length]).unwrap_or_default()
+    }
+}
+
+impl Timestamp {
+    /// What `Display` writes, without memory of its own: a fifth of what chrono takes for it, and answers have one for each value. `None` in
+    /// years of more digits.
+    pub(crate) fn text(self) -> Option<TimestampText> {
+        let instant = Utc.timestamp_micros(self.0).single()?.naive_utc();
+        let year = u32::try_from(instant.year()).ok().filter(|year| *year <= 9_999)?;
+        let mut digits = *b"0000-00-00T00:00:00.000000Z";
+        let mut put = |at: std::ops::Range<usize>, number: u32| {
+            let mut rest = number;
+            for digit in digits[at].iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        };
+        put(0..4, year);
+        put(5..7, instant.month());
+        put(8..10, instant.day());
+        put(11..13, instant.hour());
+        put(14..16, instant.minute());
+        put(17..19, instant.second());
+        let length = match instant.nanosecond() / 1_000 {
+            0 => 20,
+            micros if micros % 1_000 == 0 => {
+                put(20..23, micros / 1_000);
+                24
+            }
+            micros => {
+                put(20..26, micros);
+                27
+            }
+        };
+        digits[length - 1] = b'Z';
+        Some(TimestampText { digits, length })
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.text() {
+            return f.write_str(text.as_str());
+        }
         match Utc.timestamp_micros(self.0).single() {
             Some(instant) => {
                 let format = match self.0.rem_euclid(MICROS_PER_SECOND) {
@@ -247,6 +300,33 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_those_that_chrono_writes() {
+        let mut state = 1_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 2).cast_signed()
+        };
+        // Of all years that have four digits, to the second, the millisecond and the microsecond.
+        let (first, last) = (-62_167_219_200_000_000_i64, 253_402_300_799_999_999_i64);
+        let mut instants = vec![first, last, 0, -1, 951_782_400_000_000, 68_169_600_000_000];
+        instants.extend((0..20_000).map(|i| {
+            let unit = [1, 1_000, MICROS_PER_SECOND, MICROS_PER_DAY][i % 4];
+            (first + random().rem_euclid(last - first)).div_euclid(unit) * unit
+        }));
+        for us in instants {
+            let instant = Utc.timestamp_micros(us).single().unwrap();
+            let format = match us.rem_euclid(MICROS_PER_SECOND) {
+                0 => SecondsFormat::Secs,
+                fraction if fraction % 1_000 == 0 => SecondsFormat::Millis,
+                _ => SecondsFormat::Micros,
+            };
+            assert_eq!(Timestamp(us).text().unwrap().as_str(), instant.to_rfc3339_opts(format, true), "{us}");
+        }
+        assert!(Timestamp(first - 1).text().is_none() && Timestamp(last + 1).text().is_none());
+        assert!(Timestamp::MIN.text().is_none() && Timestamp::MAX.text().is_none());
+    }
 
     #[test]
     fn timestamps_print_as_rfc_3339_and_read_back() {

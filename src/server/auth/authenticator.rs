@@ -1,6 +1,6 @@
 //! Who may connect, and for what.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 
@@ -9,9 +9,11 @@ use super::{Access, Grant, KeyRing};
 /// The name of who shows no key.
 const DEFAULT_USER: &str = "default";
 
-/// Of who may do everything.
-static EVERYTHING: LazyLock<Arc<Grant>> =
-    LazyLock::new(|| Arc::new(Grant { key: None, name: DEFAULT_USER.into(), access: Access::EVERYTHING }));
+thread_local! {
+    /// Of who may do everything. Each thread has its own: most requests take it, and it counts who has it.
+    static EVERYTHING: Arc<Grant> =
+        Arc::new(Grant { key: None, name: DEFAULT_USER.into(), access: Access::EVERYTHING });
+}
 
 /// What `AUTH` and `HELLO AUTH` are held against.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +40,7 @@ impl Authenticator {
 
     /// What a connection may do that showed nothing, if it may do anything.
     pub fn unasked(&self) -> Option<Arc<Grant>> {
-        (!self.is_required()).then(|| Arc::clone(&EVERYTHING))
+        (!self.is_required()).then(|| EVERYTHING.with(Arc::clone))
     }
 
     /// What a user may do who shows this password, if it is right. Where none is required the user `default` has every one.
@@ -47,12 +49,12 @@ impl Authenticator {
         match self {
             Authenticator::Password(expected) => {
                 let is_right: bool = password.ct_eq(expected).into();
-                (is_right & is_default).then(|| Arc::clone(&EVERYTHING))
+                (is_right & is_default).then(|| EVERYTHING.with(Arc::clone))
             }
             Authenticator::Keys(keys) if keys.is_required() => {
                 keys.admit(password).filter(|grant| is_default || *user == *grant.name.as_bytes())
             }
-            Authenticator::None | Authenticator::Keys(_) => is_default.then(|| Arc::clone(&EVERYTHING)),
+            Authenticator::None | Authenticator::Keys(_) => is_default.then(|| EVERYTHING.with(Arc::clone)),
         }
     }
 

@@ -101,6 +101,8 @@ async fn connection(
 ) {
     let mut socket = TimeoutStream::new(socket);
     socket.set_write_timeout(Some(shared.options.stall_time));
+    // Each request takes one: counted for the connection, it is not counted by all threads at once.
+    let front = Arc::new(front);
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let front = Arc::clone(&front);
         async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) }

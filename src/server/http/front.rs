@@ -7,18 +7,19 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
 use tower_http::compression::Compression;
 use tower_service::Service;
 
 use super::guard::{self, Gate};
-use super::params::{Name, Params};
+use super::params::Params;
 use super::problem::Problem;
 use super::routes::{self, COMPRESSED_BYTES_MIN, is_worth_compressing};
 use super::shared::Shared;
 use super::{feast, own, platform, request_log};
+use crate::server::auth::Grant;
 
 /// Where requests arrive.
 #[derive(Debug)]
@@ -102,25 +103,37 @@ impl Front {
         let by = guard::by(&grant);
         let (parts, body) = request.into_parts();
         let accepts = parts.headers.get(header::ACCEPT_ENCODING).cloned();
-        let (shared, grant) = (State(Arc::clone(&self.shared)), Extension(grant));
+        let shared = || State(Arc::clone(&self.shared));
         let response = match read {
-            Read::GetOnlineFeatures => Box::pin(feast::get_online_features(shared, grant, body)).await,
-            Read::GetFeatures => Box::pin(platform::get_features(shared, grant, body)).await.into_response(),
+            Read::Online => self.online(&grant, &parts.uri),
+            Read::GetOnlineFeatures => Box::pin(feast::get_online_features(shared(), Extension(grant), body)).await,
+            Read::GetFeatures => {
+                Box::pin(platform::get_features(shared(), Extension(grant), body)).await.into_response()
+            }
             Read::Get => match Query::try_from_uri(&parts.uri) {
                 Ok(Query(query)) => {
-                    Box::pin(own::get(shared, grant, Params(query), parts.headers, body)).await.into_response()
-                }
-                Err(error) => Problem::of_query(&error).into_response(),
-            },
-            Read::Online => match Query::try_from_uri(&parts.uri) {
-                Ok(Query(query)) => {
-                    let name = Name(entity_id(parts.uri.path()).unwrap_or_default().to_owned());
-                    platform::online(shared, grant, name, Params(query)).await.into_response()
+                    let got = own::get(shared(), Extension(grant), Params(query), parts.headers, body);
+                    Box::pin(got).await.into_response()
                 }
                 Err(error) => Problem::of_query(&error).into_response(),
             },
         };
         counted.end(guard::signed(packed(accepts, response).await, by))
+    }
+
+    /// One entity, which is named in the path.
+    fn online(&self, grant: &Grant, uri: &Uri) -> Response {
+        let query = match uri.query().and_then(platform::OnlineQuery::of_plain) {
+            Some(query) => Ok(query),
+            None => Query::try_from_uri(uri).map(|Query(query)| query),
+        };
+        match query {
+            Ok(query) => {
+                let entity_id = entity_id(uri.path()).unwrap_or_default();
+                platform::online_of(&self.shared, grant, entity_id, query).into_response()
+            }
+            Err(error) => Problem::of_query(&error).into_response(),
+        }
     }
 }
 

@@ -53,8 +53,13 @@ pub(super) fn push_string(text: &str, out: &mut Vec<u8>) {
 
 /// An instant.
 pub(super) fn push_time(time: Timestamp, out: &mut Vec<u8>) {
-    // Into memory nothing fails.
-    let _ = write!(out, "\"{time}\"");
+    out.push(b'"');
+    match time.text() {
+        Some(text) => out.extend_from_slice(text.as_str().as_bytes()),
+        // Into memory nothing fails.
+        None => drop(write!(out, "{time}")),
+    }
+    out.push(b'"');
 }
 
 /// An instant in quotes is mostly no longer.

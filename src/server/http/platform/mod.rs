@@ -11,5 +11,5 @@ mod row;
 pub(super) use batch::batch;
 pub(super) use describe::{feature, lineage};
 pub(super) use get_features::get_features;
-pub(super) use online::online;
+pub(super) use online::{OnlineQuery, online, online_of};
 pub(super) use register::register;

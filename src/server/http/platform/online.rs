@@ -23,7 +23,7 @@ use crate::server::http::shared::Shared;
 use crate::store::Resolution;
 
 /// Which features, and as of when.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::server::http) struct OnlineQuery {
     #[serde(default)]
@@ -36,6 +36,29 @@ pub(in crate::server::http) struct OnlineQuery {
     definitions: Option<DefinitionsOf>,
 }
 
+impl OnlineQuery {
+    /// Of a query that says one thing, and that in plain letters; `None` of others, which are read as queries are.
+    pub(in crate::server::http) fn of_plain(query: &str) -> Option<OnlineQuery> {
+        let (name, value) = query.split_once('=')?;
+        if value.contains(['&', '%', '+', '=']) {
+            return None;
+        }
+        let nothing = || OnlineQuery {
+            features: String::new(),
+            service: None,
+            full_names: false,
+            at: None,
+            known_at: None,
+            definitions: None,
+        };
+        match name {
+            "service" => Some(OnlineQuery { service: Some(value.to_owned()), ..nothing() }),
+            "features" => Some(OnlineQuery { features: value.to_owned(), ..nothing() }),
+            _ => None,
+        }
+    }
+}
+
 /// Features of one entity, with their statuses and event times.
 pub(in crate::server::http) async fn online(
     State(shared): State<Arc<Shared>>,
@@ -43,10 +66,23 @@ pub(in crate::server::http) async fn online(
     Name(entity_id): Name,
     Params(query): Params<OnlineQuery>,
 ) -> Result<Response, Problem> {
+    online_of(&shared, &grant, &entity_id, query)
+}
+
+/// [`online`], for who has no need to share anything.
+///
+/// # Errors
+/// As there.
+pub(in crate::server::http) fn online_of(
+    shared: &Shared,
+    grant: &Grant,
+    entity_id: &str,
+    query: OnlineQuery,
+) -> Result<Response, Problem> {
     let when = When { at: query.at.as_deref(), known_at: query.known_at.as_ref(), definitions: query.definitions };
     let ask = Ask::new(&references(&query.features), query.service, when, query.full_names)?;
     let json =
-        aside(!ask.is_of_now(), || shared.read(&grant, &ask, |reading| answer(reading, &entity_id, ask.full_names)))?;
+        aside(!ask.is_of_now(), || shared.read(grant, &ask, |reading| answer(reading, entity_id, ask.full_names)))?;
     Ok(json_answer(json))
 }
 
@@ -98,4 +134,33 @@ fn only_key(asked: &Resolution) -> Result<&str, Error> {
         _ => format!("an entity of these features has the join keys {}", columns.join(", ")),
     });
     Err(error.remedy("ask by POST /v1/get, which takes any number of join keys"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::Query;
+
+    use super::*;
+
+    #[test]
+    fn a_plain_query_is_read_as_every_query_is() {
+        for query in [
+            "service=s",
+            "features=a:x,b@2:y",
+            "features=",
+            "service=%73",
+            "service=a+b",
+            "service=s&at=1",
+            "at=1",
+            "service",
+            "",
+        ] {
+            let uri = format!("/features/online/7?{query}").parse().unwrap();
+            let read = Query::<OnlineQuery>::try_from_uri(&uri).map(|Query(query)| query);
+            if let Some(plain) = OnlineQuery::of_plain(query) {
+                assert_eq!(plain, read.unwrap(), "{query}");
+            }
+        }
+        assert!(OnlineQuery::of_plain("service=s").is_some() && OnlineQuery::of_plain("features=a:x").is_some());
+    }
 }
