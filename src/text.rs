@@ -341,9 +341,31 @@ pub(crate) fn is_float_word(text: &str) -> bool {
     matches!(text, NAN | INFINITY | MINUS_INFINITY)
 }
 
-/// Whether a text is one JSON document.
+/// Deepest nesting of a JSON document: most readers, serde_json among them, read no deeper.
+const JSON_DEPTH_MAX: usize = 127;
+
+/// Whether a text is one JSON document, of arrays and objects that readers can read.
 pub(crate) fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() && json_depth(text) <= JSON_DEPTH_MAX
+}
+
+/// How deep arrays and objects stand in one another.
+fn json_depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut bytes) = (0_usize, 0, json.bytes());
+    let mut is_text = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_text = !is_text,
+            b'\\' if is_text => drop(bytes.next()),
+            b'[' | b'{' if !is_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 #[cfg(test)]

@@ -308,3 +308,18 @@ fn documents_and_decimals_in_lists_keep_every_digit() {
         assert!(parse_json_text(&documents, bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn documents_are_as_deep_as_they_are_read() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    for (text, is) in [
+        (nested(127), true),
+        (nested(128), false),
+        (nested(100_000), false),
+        (format!("{{\"a\": \"{}\\\"[\"}}", "[".repeat(1_000)), true),
+        (format!("[{}]", "{},".repeat(1_000).trim_end_matches(',')), true),
+    ] {
+        assert_eq!(is_json(&text), is, "{}", clip(&text));
+        assert_eq!(serde_json::from_str::<Json>(&text).is_ok(), is, "{}", clip(&text));
+    }
+}
