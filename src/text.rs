@@ -226,7 +226,7 @@ pub fn parse_json_text(dtype: &DataType, text: &str) -> Result<Value> {
         return Ok(Value::Null);
     }
     match dtype {
-        DataType::Json if is_json(trimmed) => return Ok(Value::Json(trimmed.to_owned())),
+        DataType::Json => return parse_value(dtype, trimmed),
         DataType::Int32 | DataType::Int64 | DataType::Decimal { .. } if !trimmed.starts_with('"') => {
             return parse_value(dtype, trimmed);
         }
@@ -258,6 +258,11 @@ pub(crate) fn clip(text: &str) -> String {
 }
 
 fn unexpected(dtype: &DataType, text: &str) -> Error {
+    Error::invalid(why_unexpected(dtype, text))
+}
+
+/// Why a text is no value of a type.
+pub(crate) fn why_unexpected(dtype: &DataType, text: &str) -> String {
     let hint = match dtype {
         DataType::Bool => " (true or false)",
         DataType::Bytes => " (base64)",
@@ -268,9 +273,12 @@ fn unexpected(dtype: &DataType, text: &str) -> Error {
         DataType::Date => " (YYYY-MM-DD)",
         DataType::Uuid => " (32 hexadecimal digits, with or without hyphens)",
         DataType::List(_) | DataType::Vector(_) => " (a JSON array)",
+        DataType::Json if json_depth(text) > JSON_DEPTH_MAX => {
+            return format!("wants {dtype} that nests at most {JSON_DEPTH_MAX} deep, got '{}'", clip(text));
+        }
         _ => "",
     };
-    Error::invalid(format!("wants {dtype}{hint}, got '{}'", clip(text)))
+    format!("wants {dtype}{hint}, got '{}'", clip(text))
 }
 
 fn scale_of(dtype: &DataType) -> u8 {
@@ -341,10 +349,11 @@ pub(crate) fn is_float_word(text: &str) -> bool {
     matches!(text, NAN | INFINITY | MINUS_INFINITY)
 }
 
-/// Deepest nesting of a JSON document: most readers, serde_json among them, read no deeper.
-const JSON_DEPTH_MAX: usize = 127;
+/// Deepest nesting of a JSON document. Many readers, serde_json among them, read 127 levels: one deeper document would keep
+/// them from a whole answer. An answer has some levels of its own around it.
+const JSON_DEPTH_MAX: usize = 100;
 
-/// Whether a text is one JSON document, of arrays and objects that readers can read.
+/// Whether a text is one JSON document, and nests no deeper than readers of it can follow.
 pub(crate) fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() && json_depth(text) <= JSON_DEPTH_MAX
 }

@@ -506,9 +506,9 @@ fn one_answer_prints_as_table_json_and_csv() {
 fn a_document_is_shown_as_it_was_written() {
     let project = Project::defined(DOCUMENTS);
     project.run(&["apply"]).done();
-    // Digits that no float64 has, members out of order, one of them twice; and a document deeper than most parsers go.
+    // Digits that no float64 has, members out of order, one of them twice; and a document as deep as they go.
     let basket = r#"{"z":12345678901234567890123,"y":1.10,"y":2}"#;
-    let deep = format!("{}7{}", "[".repeat(200), "]".repeat(200));
+    let deep = format!("{}7{}", "[".repeat(100), "]".repeat(100));
     let row = |id: u32, basket: &str| {
         format!(
             r#"{{"customer_id":{id},"event_timestamp":"2024-01-01T00:00:00Z","basket":{basket},"seen":[{basket},null]}}"#
@@ -536,6 +536,9 @@ fn a_document_is_shown_as_it_was_written() {
         assert!(explain.contains(&format!("\"value\": {document},\n")), "{explain}");
     }
     assert!(project.run(&["get", "--features", "profile:basket", "customer_id=1"]).done().stdout().contains(basket));
+    project.put("deeper.jsonl", row(3, &format!("[{deep}]")));
+    let told = "line 1: column basket: wants json that nests at most 100 deep, got '[[[";
+    project.run(&["import", "profile", "deeper.jsonl"]).fails(1, &[told]);
 }
 
 /// A document that is a text lost its quotes, one that is null was no value at all.

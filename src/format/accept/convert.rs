@@ -20,7 +20,7 @@ use super::{Refusal, nested};
 use crate::error::{Error, Result};
 use crate::format::columns::value_bytes;
 use crate::format::value::{canonical_f32, canonical_f64};
-use crate::text::{clip, is_json, parse_uuid, rescale};
+use crate::text::{clip, is_json, parse_uuid, rescale, why_unexpected};
 use crate::time::{MICROS_PER_DAY, Timestamp};
 use crate::value::{DECIMAL_PRECISION_MAX, DataType};
 
@@ -48,7 +48,7 @@ pub(super) fn convert(dtype: &DataType, array: &ArrayRef, refused: &mut Vec<Refu
             let before = refused.len();
             for (row, text) in strings.iter().enumerate() {
                 if let Some(text) = text.filter(|text| !is_json(text)) {
-                    refused.push(Refusal::new(row, format!("wants json, got '{}'", clip(text))));
+                    refused.push(Refusal::new(row, why_unexpected(dtype, text)));
                 }
             }
             let nulls = without(strings.nulls(), strings.len(), &refused[before..]);
