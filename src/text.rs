@@ -21,6 +21,7 @@
 
 mod bytes;
 mod decimal;
+mod document;
 mod masked;
 mod number;
 mod timestamp_format;
@@ -39,6 +40,7 @@ use crate::value::{DataType, Value};
 pub use bytes::{from_bytes, to_bytes};
 use decimal::{format_decimal, significant_digits};
 pub(crate) use decimal::{parse_decimal, rescale};
+use document::document_fault;
 pub(crate) use masked::without_password;
 #[cfg(feature = "server")]
 pub(crate) use number::F64Text;
@@ -273,12 +275,13 @@ pub(crate) fn why_unexpected(dtype: &DataType, text: &str) -> String {
         DataType::Date => " (YYYY-MM-DD)",
         DataType::Uuid => " (32 hexadecimal digits, with or without hyphens)",
         DataType::List(_) | DataType::Vector(_) => " (a JSON array)",
-        DataType::Json if json_depth(text) > JSON_DEPTH_MAX => {
-            return format!("wants {dtype} that nests at most {JSON_DEPTH_MAX} deep, got '{}'", clip(text));
-        }
         _ => "",
     };
-    format!("wants {dtype}{hint}, got '{}'", clip(text))
+    let fault = match dtype {
+        DataType::Json => document_fault(text).map_or_else(String::new, |fault| format!(": {fault}")),
+        _ => String::new(),
+    };
+    format!("wants {dtype}{hint}, got '{}'{fault}", clip(text))
 }
 
 fn scale_of(dtype: &DataType) -> u8 {
@@ -349,32 +352,9 @@ pub(crate) fn is_float_word(text: &str) -> bool {
     matches!(text, NAN | INFINITY | MINUS_INFINITY)
 }
 
-/// Deepest nesting of a JSON document. Many readers, serde_json among them, read 127 levels: one deeper document would keep
-/// them from a whole answer. An answer has some levels of its own around it.
-const JSON_DEPTH_MAX: usize = 100;
-
-/// Whether a text is one JSON document, and nests no deeper than readers of it can follow.
+/// Whether a text is one JSON document.
 pub(crate) fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() && json_depth(text) <= JSON_DEPTH_MAX
-}
-
-/// How deep arrays and objects stand in one another.
-fn json_depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut bytes) = (0_usize, 0, json.bytes());
-    let mut is_text = false;
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => is_text = !is_text,
-            b'\\' if is_text => drop(bytes.next()),
-            b'[' | b'{' if !is_text => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
+    document_fault(text).is_none()
 }
 
 #[cfg(test)]

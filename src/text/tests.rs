@@ -308,27 +308,3 @@ fn documents_and_decimals_in_lists_keep_every_digit() {
         assert!(parse_json_text(&documents, bad).is_err(), "{bad}");
     }
 }
-
-#[test]
-fn documents_are_as_deep_as_they_are_read_within_an_answer() {
-    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-    for (text, is) in [
-        (nested(100), true),
-        (nested(101), false),
-        (nested(100_000), false),
-        (format!("{{\"a\": \"{}\\\"[\"}}", "[".repeat(1_000)), true),
-        (format!("[{}]", "{},".repeat(1_000).trim_end_matches(',')), true),
-    ] {
-        assert_eq!(is_json(&text), is, "{}", clip(&text));
-        let answer = format!(r#"{{"rows":[{{"values":[{text}]}}]}}"#);
-        assert!(!is || serde_json::from_str::<Json>(&answer).is_ok(), "{}", clip(&text));
-        let why = parse_value(&DataType::Json, &text).map_err(|e| e.to_string()).err();
-        assert_eq!(
-            why.is_some_and(|why| why.contains("wants json that nests at most 100 deep")),
-            !is,
-            "{}",
-            clip(&text)
-        );
-    }
-    assert!(parse_value(&DataType::Json, "{").unwrap_err().to_string().contains("wants json, got '{'"));
-}

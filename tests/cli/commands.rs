@@ -537,8 +537,8 @@ fn a_document_is_shown_as_it_was_written() {
     }
     assert!(project.run(&["get", "--features", "profile:basket", "customer_id=1"]).done().stdout().contains(basket));
     project.put("deeper.jsonl", row(3, &format!("[{deep}]")));
-    let told = "line 1: column basket: wants json that nests at most 100 deep, got '[[[";
-    project.run(&["import", "profile", "deeper.jsonl"]).fails(1, &[told]);
+    let told = ["line 1: column basket: wants json, got '[[[", ": nests more than 100 deep"];
+    project.run(&["import", "profile", "deeper.jsonl"]).fails(1, &told);
 }
 
 /// A document that is a text lost its quotes, one that is null was no value at all.
