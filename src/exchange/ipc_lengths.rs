@@ -31,7 +31,7 @@ pub(super) fn check_file_lengths(file: &SourceFile, options: &SourceOptions) -> 
     let footer = bytes_at(file, tail.checked_sub(footer_len).ok_or_else(beyond)?, footer_len)?;
     let footer = arrow_ipc::root_as_footer(&footer).map_err(|error| ArrowError::IpcError(error.to_string()))?;
     let blocks = footer.dictionaries().into_iter().flatten().chain(footer.recordBatches().into_iter().flatten());
-    let mut decoded = Decoded::new(options);
+    let mut decoded = Decoded::new(options, false);
     for block in blocks {
         let start = u64::try_from(block.offset()).map_err(|_| beyond())?;
         let head_len = u64::try_from(block.metaDataLength()).map_err(|_| beyond())?;
@@ -50,7 +50,7 @@ pub(super) fn check_file_lengths(file: &SourceFile, options: &SourceOptions) -> 
 
 /// Checks a stream: message by message, as a file.
 pub(super) fn check_stream_lengths(file: &SourceFile, options: &SourceOptions) -> Result<()> {
-    let mut decoded = Decoded::new(options);
+    let mut decoded = Decoded::new(options, true);
     let mut at = 0;
     while at + 4 <= file.len_bytes() {
         let mut len = u32_of(&bytes_at(file, at, 4)?);
@@ -85,16 +85,26 @@ fn message_of(head: &[u8]) -> Result<Message<'_>> {
 struct Decoded {
     /// By their ids.
     dictionaries: HashMap<i64, u64>,
+    /// Of all of these.
+    dictionaries_bytes: u64,
     /// Of what was there before, where that is kept.
     kept: u64,
     keeps_all: bool,
+    /// The batches of a stream have the dictionaries that there were when they were written; those of a file the last ones.
+    is_stream: bool,
     bytes_max: u64,
 }
 
 impl Decoded {
-    fn new(options: &SourceOptions) -> Decoded {
-        let bytes_max = options.decoded_bytes_max.unwrap_or(u64::MAX);
-        Decoded { dictionaries: HashMap::new(), kept: 0, keeps_all: options.is_read_whole, bytes_max }
+    fn new(options: &SourceOptions, is_stream: bool) -> Decoded {
+        Decoded {
+            dictionaries: HashMap::new(),
+            dictionaries_bytes: 0,
+            kept: 0,
+            keeps_all: options.is_read_whole,
+            is_stream,
+            bytes_max: options.decoded_bytes_max.unwrap_or(u64::MAX),
+        }
     }
 
     /// Checks a message, whose body begins at `body` and has `body_len` bytes: what its compressed buffers say they will be, each, and all
@@ -104,30 +114,31 @@ impl Decoded {
         let batch = message.header_as_record_batch().or(dictionary.and_then(|dictionary| dictionary.data()));
         let buffers = batch.map_or(Ok(0), |batch| check_buffers(file, batch, body, body_len))?;
         let mut decoded = buffers.max(body_len);
-        if let Some(dictionary) = dictionary {
-            let before = self.dictionaries.get(&dictionary.id()).copied().unwrap_or(0);
-            if dictionary.isDelta() {
-                // What it is added to is copied with it.
-                decoded = decoded.saturating_add(before);
-            }
-            self.dictionaries.insert(dictionary.id(), decoded);
-            if self.keeps_all {
-                self.kept = self.kept.saturating_add(before);
-            }
-            // Until it takes the place of the one before.
-            self.ask(file, before)
-        } else {
+        let Some(dictionary) = dictionary else {
             self.ask(file, decoded)?;
             if self.keeps_all {
                 self.kept = self.kept.saturating_add(decoded);
             }
-            Ok(())
+            return Ok(());
+        };
+        let before = self.dictionaries.get(&dictionary.id()).copied().unwrap_or(0);
+        if dictionary.isDelta() {
+            // What it is added to is copied with it.
+            decoded = decoded.saturating_add(before);
         }
+        // The one before is there until this one takes its place, and longer if batches have it.
+        self.ask(file, decoded)?;
+        if self.keeps_all && self.is_stream {
+            self.kept = self.kept.saturating_add(before);
+        }
+        self.dictionaries.insert(dictionary.id(), decoded);
+        self.dictionaries_bytes = self.dictionaries_bytes.saturating_sub(before).saturating_add(decoded);
+        Ok(())
     }
 
     /// Whether there may be so many bytes more.
     fn ask(&self, file: &SourceFile, more: u64) -> Result<()> {
-        let together = self.dictionaries.values().copied().fold(self.kept, u64::saturating_add).saturating_add(more);
+        let together = self.kept.saturating_add(self.dictionaries_bytes).saturating_add(more);
         if together > self.bytes_max {
             let error = Error::invalid(format!("takes more than {} bytes of memory at once", self.bytes_max))
                 .at(file.path().display())

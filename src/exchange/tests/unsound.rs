@@ -1,9 +1,9 @@
 use std::sync::Mutex;
 
-use arrow_array::DictionaryArray;
 use arrow_array::types::Int32Type;
+use arrow_array::{DictionaryArray, Int32Array, StringArray};
 use arrow_ipc::CompressionType;
-use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+use arrow_ipc::writer::{DictionaryHandling, FileWriter, IpcWriteOptions, StreamWriter};
 
 use super::*;
 use crate::error::ErrorKind;
@@ -236,7 +236,7 @@ fn a_sink_that_cannot_be_made_says_why() {
     assert_eq!(folder.names(), [""; 0]);
 }
 
-/// Found by fuzzing: Arrow panics where a buffer's place lies beyond the file.
+/// Found by fuzzing: Arrow panicked where a buffer's place lay beyond the file.
 #[test]
 fn no_flipped_byte_of_an_arrow_file_is_a_panic() {
     let folder = Folder::new();
@@ -252,7 +252,7 @@ fn no_flipped_byte_of_an_arrow_file_is_a_panic() {
             reasons += &error.to_string();
         }
     }
-    assert!(reasons.contains("a length in it is greater than the file"), "the test reaches what Arrow panics at");
+    assert!(reasons.contains("a length in it is greater than the file"), "lengths are held against the file");
 }
 
 /// A file and a stream of a thousand numbers and a dictionary of a thousand words of ten bytes, compressed.
@@ -318,4 +318,32 @@ fn rows_that_are_set_aside_are_no_fault_of_the_file_where_types_are_inferred_eit
     // Nor are objects without a key.
     let empty = folder.file("b.jsonl", "{}\n{}\n");
     assert!(read(&empty, &SourceOptions::default()).is_ok());
+}
+
+/// A file has its dictionaries once, as they are at last, however many parts they came in; a stream has each as it was.
+#[test]
+fn what_dictionaries_grow_by_counts_once_in_a_file() {
+    let folder = Folder::new();
+    let words: Vec<String> = (0..200).map(|word| format!("{word:01000}")).collect();
+    let batch = |count: usize| {
+        let keys = Int32Array::from(vec![i32::try_from(count).unwrap() - 1]);
+        let words = StringArray::from_iter_values(&words[..count]);
+        let words: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(words)));
+        RecordBatch::try_from_iter([("w", words)]).unwrap()
+    };
+    let options = || IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
+    let mut file = FileWriter::try_new_with_options(Vec::new(), batch(1).schema_ref(), options()).unwrap();
+    let mut stream = StreamWriter::try_new_with_options(Vec::new(), batch(1).schema_ref(), options()).unwrap();
+    for count in 1..=200 {
+        file.write(&batch(count)).unwrap();
+        stream.write(&batch(count)).unwrap();
+    }
+    let within = SourceOptions { decoded_bytes_max: Some(2 << 20), is_read_whole: true, ..SourceOptions::default() };
+    let read = |name: &str, bytes: Vec<u8>| {
+        assert!(bytes.len() < 1 << 20, "{name}: {} bytes, of each word once", bytes.len());
+        open_source(&folder.file(name, bytes), &within).and_then(|mut source| source.read_all())
+    };
+    assert_eq!(read("a.feather", file.into_inner().unwrap()).unwrap().num_rows(), 200);
+    let error = read("a.arrows", stream.into_inner().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("takes more than 2097152 bytes of memory at once"), "{error}");
 }
