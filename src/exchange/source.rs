@@ -203,6 +203,9 @@ impl Source {
     pub fn read_all(&mut self) -> Result<RecordBatch> {
         let bytes_max = self.options.decoded_bytes_max.unwrap_or(u64::MAX);
         let (mut batches, mut bytes) = (Vec::new(), 0_u64);
+        if self.schema().fields().is_empty() {
+            return Err(Error::invalid("has no columns").at(self.origin.file.display()));
+        }
         while let Some(batch) = self.next_batch()? {
             // Empty ones take something too.
             let of_columns =

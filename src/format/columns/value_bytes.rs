@@ -1,9 +1,11 @@
 //! How many bytes values take when each has bytes of its own: what an array shows many times, through views, dictionaries or runs, counts
 //! as often. So much is allocated when it becomes an array of the same values without them.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::ByteViewType;
-use arrow_array::{Array, GenericByteViewArray, RecordBatch, downcast_run_array};
+use arrow_array::{Array, ArrayRef, GenericByteViewArray, OffsetSizeTrait, RecordBatch, downcast_run_array};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::DataType as ArrowType;
 
@@ -48,13 +50,16 @@ impl ValueBytes {
             ArrowType::RunEndEncoded(..) => of_runs(array),
             ArrowType::List(_) => {
                 let list = array.as_list::<i32>();
-                ValueBytes::Offsets(list.offsets().clone(), of(list.values()))
+                ValueBytes::Offsets(from_nought(list.offsets()), of(&shown(list.values(), list.offsets())))
             }
             ArrowType::LargeList(_) => {
                 let list = array.as_list::<i64>();
-                ValueBytes::LongOffsets(list.offsets().clone(), of(list.values()))
+                ValueBytes::LongOffsets(from_nought(list.offsets()), of(&shown(list.values(), list.offsets())))
             }
-            ArrowType::Map(..) => ValueBytes::Offsets(array.as_map().offsets().clone(), of(array.as_map().entries())),
+            ArrowType::Map(..) => {
+                let (map, entries) = (array.as_map(), Arc::new(array.as_map().entries().clone()) as ArrayRef);
+                ValueBytes::Offsets(from_nought(map.offsets()), of(&shown(&entries, map.offsets())))
+            }
             ArrowType::ListView(_) => {
                 let list = array.as_list_view::<i32>();
                 let ranges =
@@ -121,6 +126,20 @@ where
     offsets.get(index).copied().map_or(0, length)
 }
 
+/// What lists between these offsets show of their elements: a slice of lists has all elements that the whole has.
+fn shown<O: OffsetSizeTrait>(elements: &ArrayRef, offsets: &OffsetBuffer<O>) -> ArrayRef {
+    let first = offsets[0].as_usize();
+    elements.slice(first, offsets[offsets.len() - 1].as_usize() - first)
+}
+
+fn from_nought<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> OffsetBuffer<O> {
+    let first = offsets[0];
+    match first.is_zero() {
+        true => offsets.clone(),
+        false => OffsetBuffer::new(offsets.iter().map(|offset| *offset - first).collect()),
+    }
+}
+
 fn of_views<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> ValueBytes {
     // The length is in the low bits.
     sums(array.views().iter().map(|view| (view & u128::from(u32::MAX)) as u64))
@@ -140,12 +159,10 @@ fn of_dictionary(array: &dyn Array) -> ValueBytes {
 fn of_runs(array: &dyn Array) -> ValueBytes {
     downcast_run_array!(
         array => {
-            let values = ValueBytes::of(array.values());
-            let (ends, offset) = (array.run_ends(), array.run_ends().offset() as u64);
-            let mut runs = Vec::with_capacity(ends.values().len());
+            let values = ValueBytes::of(&array.values_slice());
+            let mut runs = Vec::new();
             let (mut before, mut start) = (0_u64, 0);
-            for (run, end) in ends.values().iter().enumerate() {
-                let end = length(*end).saturating_sub(offset);
+            for (run, end) in array.run_ends().sliced_values().map(length).enumerate() {
                 let each = values.between(run as u64, run as u64 + 1);
                 runs.push((end, each, before));
                 before = before.saturating_add(each.saturating_mul(end - start));
@@ -185,7 +202,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Those of a batch. One without rows is a part too.
+    /// Those of a batch. One without rows is a part too; one without columns is one part.
     pub fn new(batch: RecordBatch, bytes_max: u64, rows_max: usize) -> Parts {
         Parts { batch, bytes_max, rows_max, from: 0 }
     }
@@ -201,6 +218,11 @@ impl Iterator for Parts {
             let is_first = rows == 0 && from == 0;
             self.from = 1;
             return is_first.then(|| self.batch.clone());
+        }
+        // Rows of nothing are as many as somebody says.
+        if self.batch.num_columns() == 0 {
+            self.from = rows;
+            return Some(self.batch.clone());
         }
         // What few rows take is asked of few rows: they may say that there are very many.
         let part = self.batch.slice(from, self.rows_max.min(rows - from));
@@ -222,14 +244,13 @@ impl Iterator for Parts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow_array::builder::StringRunBuilder;
     use arrow_array::types::{Int8Type, Int32Type};
     use arrow_array::{
-        ArrayRef, DictionaryArray, FixedSizeListArray, Int64Array, ListArray, NullArray, StringArray, StringViewArray,
-        StructArray,
+        DictionaryArray, FixedSizeListArray, Int64Array, ListArray, NullArray, RecordBatchOptions, StringArray,
+        StringViewArray, StructArray,
     };
+    use arrow_schema::Schema;
 
     use super::*;
 
@@ -255,7 +276,9 @@ mod tests {
             let name = array.data_type();
             assert_eq!(firsts(array), [0, 3, 3, 32, 35], "{name}");
             assert_eq!(firsts(&array.slice(2, 2)), [0, 29, 32], "{name}");
-            assert_eq!(firsts(&list(Arc::clone(array))), [0, 0, 3, 32, 35], "lists of {name}");
+            let lists = list(Arc::clone(array));
+            assert_eq!(firsts(&lists), [0, 0, 3, 32, 35], "lists of {name}");
+            assert_eq!(firsts(&lists.slice(2, 2)), [0, 29, 32], "some lists of {name}");
             let field = Arc::new(arrow_schema::Field::new("item", array.data_type().clone(), true));
             let pairs = FixedSizeListArray::new(Arc::clone(&field), 2, Arc::clone(array), None);
             assert_eq!(firsts(&pairs), [0, 3, 35], "pairs of {name}");
@@ -265,6 +288,22 @@ mod tests {
             assert_eq!(firsts(&both), [0, 11, 19, 56, 67], "structs of {name}");
         }
         assert_eq!(value_bytes(&NullArray::new(1 << 40)), 1 << 44);
+    }
+
+    /// Of each part of a batch, what the whole had in its lists and runs was gone through again.
+    #[test]
+    fn a_slice_is_asked_for_what_it_shows() {
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values((0..1_000).map(|n| n.to_string())));
+        let ends: arrow_array::Int32Array = (1..=1_000).map(|n| 2 * n).collect();
+        let runs = arrow_array::RunArray::<Int32Type>::try_new(&ends, &texts).unwrap();
+        let field = Arc::new(arrow_schema::Field::new("item", texts.data_type().clone(), true));
+        let lists = ListArray::new(field, OffsetBuffer::from_lengths([2; 500]), texts, None);
+        let ValueBytes::Offsets(_, elements) = ValueBytes::of(&lists.slice(100, 5)) else { panic!("offsets of lists") };
+        let ValueBytes::Sums(sums) = *elements else { panic!("sums of views") };
+        assert_eq!(sums, (0..=10).map(|count| 3 * count).collect::<Vec<_>>());
+        let ValueBytes::Runs(runs) = ValueBytes::of(&runs.slice(201, 4)) else { panic!("runs") };
+        assert_eq!(runs, [(1, 3, 0), (3, 3, 3), (4, 3, 9)]);
+        assert!(matches!(ValueBytes::of(&lists.slice(0, 0)), ValueBytes::Offsets(..)));
     }
 
     #[test]
@@ -284,5 +323,10 @@ mod tests {
         // A row that is longer alone is a part.
         assert_eq!(rows(5), [1; 10]);
         assert_eq!(Parts::new(batch.slice(0, 0), 5, 100).map(|part| part.num_rows()).collect::<Vec<_>>(), [0]);
+        let rows_of_nothing = RecordBatchOptions::new().with_row_count(Some(usize::MAX));
+        let of_nothing =
+            RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &rows_of_nothing).unwrap();
+        let rows: Vec<usize> = Parts::new(of_nothing, 5, 100).map(|part| part.num_rows()).collect();
+        assert_eq!(rows, [usize::MAX]);
     }
 }
