@@ -69,8 +69,7 @@ pub(crate) struct TimestampText {
 
 impl TimestampText {
     pub(crate) fn as_str(&self) -> &str {
-        // Digits and what stands between them.
-        std::str::from_utf8(&self.digits[..self.length]).unwrap_or_default()
+        std::str::from_utf8(&self.digits[..self.length]).expect("digits, and what stands between them")
     }
 }
 

@@ -65,6 +65,14 @@ impl DataType {
         }
     }
 
+    /// The bytes of its elements in an array, where a null has as many as others: those of a vector.
+    pub(crate) const fn vector_bytes(&self) -> usize {
+        match self {
+            DataType::Vector(len) => *len as usize * size_of::<f32>(),
+            _ => 0,
+        }
+    }
+
     /// Whether values differ in length, and so live behind a reference.
     pub const fn is_variable(&self) -> bool {
         matches!(self, DataType::String | DataType::Bytes | DataType::Json | DataType::List(_) | DataType::Vector(_))
@@ -258,6 +266,20 @@ pub enum Value {
 }
 
 impl Value {
+    /// Bytes of it in an array, about: its own, or as many as a reference has, and those that it refers to.
+    #[cfg(feature = "http")]
+    pub(crate) fn bytes(&self) -> usize {
+        const REFERENCE_BYTES: usize = 16;
+        REFERENCE_BYTES
+            + match self {
+                Value::String(text) | Value::Json(text) => text.len(),
+                Value::Bytes(bytes) => bytes.len(),
+                Value::Vector(floats) => size_of_val(floats.as_slice()),
+                Value::List(elements) => elements.iter().map(Value::bytes).sum(),
+                _ => 0,
+            }
+    }
+
     /// Whether this is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

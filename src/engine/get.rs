@@ -105,6 +105,26 @@ impl Reads {
         options: &GetOptions,
         now: Timestamp,
     ) -> Result<Answers> {
+        let mut rows = Vec::with_capacity(entities.len());
+        let (at, seq) = self.each_as_of(features, entities, options, now, |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(Answers { at, seq, rows })
+    }
+
+    /// Entities' features as of the moment asked for, one by one, in order. Gives that moment and the newest number of its rows.
+    ///
+    /// # Errors
+    /// As [`Reads::get_many`]; those of `visit`, which end it.
+    pub(crate) fn each_as_of(
+        self: &Arc<Self>,
+        features: &Features,
+        entities: &[&[(&str, Value)]],
+        options: &GetOptions,
+        now: Timestamp,
+        mut visit: impl FnMut(Vec<FeatureValue>) -> Result<()>,
+    ) -> Result<(Timestamp, u64)> {
         let known_at = match &options.known_at {
             Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,
@@ -114,8 +134,10 @@ impl Reads {
             let definitions_at = if options.definitions_current { None } else { known_at };
             let selections = resolve(features, &sight.picture.state.definitions_at(definitions_at))?;
             let question = AsOf { known_at: known_at.unwrap_or(sight.seq).min(sight.seq), ..AsOf::new(at.0) };
-            let rows = entities.iter().map(|entity| answer(sight, self.hash_seed(), &selections, entity, question));
-            Ok(Answers { at, seq: question.known_at, rows: rows.collect::<Result<_>>()? })
+            for entity in entities {
+                visit(answer(sight, self.hash_seed(), &selections, entity, question)?)?;
+            }
+            Ok((at, question.known_at))
         })
     }
 }

@@ -4,6 +4,7 @@
 //! Texts and bytes, in lists too, are decoded as views, which do not repeat what they show. Of these as many rows at a time are made what the schema says as
 //! stay within the bound. Of other types the rows of a batch are so few that their columns do.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{Array as _, RecordBatch, RecordBatchOptions};
@@ -19,7 +20,7 @@ const BATCH_BYTES_MAX: usize = 128 << 20;
 const VALUE_BYTES: usize = 16;
 
 /// The metadata with texts and bytes as views; `None` where there are none, or none that can be.
-pub(super) fn as_views(metadata: &ArrowReaderMetadata) -> Option<ArrowReaderMetadata> {
+pub(super) fn as_views(metadata: &ArrowReaderMetadata, path: &Path) -> Option<ArrowReaderMetadata> {
     let schema = metadata.schema();
     let fields: Vec<FieldRef> =
         schema.fields().iter().map(|field| viewed(field).unwrap_or_else(|| field.clone())).collect();
@@ -31,7 +32,8 @@ pub(super) fn as_views(metadata: &ArrowReaderMetadata) -> Option<ArrowReaderMeta
     match ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options) {
         Ok(metadata) => Some(metadata),
         Err(error) => {
-            tracing::warn!(%error, "texts of a Parquet file are not read as views: what repeats takes memory each time");
+            let file = path.display();
+            tracing::warn!(%file, %error, "texts are not read as views: what repeats takes memory each time");
             None
         }
     }

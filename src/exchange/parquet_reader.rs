@@ -174,7 +174,7 @@ fn load(file: &SourceFile, options: &SourceOptions) -> Result<Loaded> {
         metadata.schema().project(&wanted).map(Arc::new).map_err(|error| damaged(error.into()))
     };
     let schema = of_wanted(&metadata)?;
-    let metadata = as_views(&metadata).unwrap_or(metadata);
+    let metadata = as_views(&metadata, file.path()).unwrap_or(metadata);
     let decoded = of_wanted(&metadata)?;
     Ok(Loaded { metadata, wanted, schema, decoded })
 }

@@ -17,6 +17,8 @@ use crate::value::DataType;
 
 /// A batch ends early when its text takes more than this: rows can be long.
 const BATCH_TEXT_BYTES_MAX: usize = 32 << 20;
+/// The same of its vectors, which take their memory where they are null too.
+const BATCH_VECTORS_BYTES_MAX: usize = 128 << 20;
 
 /// Gathers rows, cell by cell, into batches.
 pub(super) struct RowBatcher {
@@ -25,6 +27,7 @@ pub(super) struct RowBatcher {
     names: Vec<String>,
     builders: Vec<ColumnBuilder>,
     options: SourceOptions,
+    rows_max: usize,
     /// Number of the batch's first row in its file, from 1.
     first_row: u64,
     rows: usize,
@@ -45,12 +48,15 @@ impl RowBatcher {
             }
         };
         let fields: Vec<Field> = columns.iter().map(field).collect();
+        let vectors_bytes: usize = columns.iter().map(|(_, dtype)| dtype.vector_bytes()).sum();
+        let rows_max = options.batch_rows.min(BATCH_VECTORS_BYTES_MAX / vectors_bytes.max(1)).max(1);
         RowBatcher {
             path: path.to_path_buf(),
             schema: Arc::new(Schema::new(fields)),
             builders: columns.iter().map(|(_, dtype)| ColumnBuilder::new(dtype)).collect(),
             names: columns.into_iter().map(|(name, _)| name).collect(),
             options: options.clone(),
+            rows_max,
             first_row: 1,
             rows: 0,
             text_bytes: 0,
@@ -109,7 +115,7 @@ impl RowBatcher {
 
     /// Whether the batch should be taken now.
     pub fn is_full(&self) -> bool {
-        self.rows >= self.options.batch_rows.max(1) || self.text_bytes > BATCH_TEXT_BYTES_MAX
+        self.rows >= self.rows_max || self.text_bytes > BATCH_TEXT_BYTES_MAX
     }
 
     /// The rows so far, without the bad ones; `None` when there were no rows at all.

@@ -6,6 +6,7 @@ use super::source::open_source;
 use super::source_options::SourceOptions;
 use super::view_source::ViewSource;
 use crate::error::Result;
+use crate::format::columns::value_bytes;
 use crate::format::log::FRAME_BYTES_MAX;
 use crate::request::WriteOptions;
 use crate::store::{Store, WriteReport};
@@ -40,10 +41,10 @@ impl Store {
     /// # Errors
     /// There is no such view or file; a row cannot be read or stored: the error names file, row and column. As [`Store::write_with`].
     pub fn write_file(&self, view: &str, path: &Path, options: &WriteOptions) -> Result<WriteReport> {
-        self.write_file_within(view, path, options, FILE_BYTES_MAX)
+        self.write_file_within(view, path, options, FILE_BYTES_MAX, |_| ())
     }
 
-    /// [`Store::write_file`] of what takes so many bytes of memory at most.
+    /// [`Store::write_file`] of what takes so many bytes of memory at most; `read` is told how many it takes until it is written.
     ///
     /// # Errors
     /// It takes more. As there.
@@ -53,6 +54,7 @@ impl Store {
         path: &Path,
         options: &WriteOptions,
         bytes_max: u64,
+        read: impl FnOnce(u64),
     ) -> Result<WriteReport> {
         let definition = self.view_definition(view)?;
         let within =
@@ -60,6 +62,9 @@ impl Store {
         let found = ViewSource::find(&definition, path, within)?;
         let mut source = open_source(path, &found.options)?;
         let batch = source.read_all()?;
+        let vectors: usize = definition.features.iter().map(|feature| feature.dtype.vector_bytes()).sum();
+        let vectors = vectors.saturating_mul(batch.num_rows()) as u64;
+        read(batch.columns().iter().map(|column| value_bytes(column)).fold(vectors, u64::saturating_add));
         found.check_met(&definition, path, source.met_columns())?;
         let mut report = self.write_with(view, &batch, options).map_err(|error| error.at(path.display()))?;
         let met = source.met_columns();

@@ -45,7 +45,7 @@ impl ColumnBuilder {
             DataType::List(element) => {
                 Values::List { offsets: vec![0], elements: Box::new(ColumnBuilder::new(element)) }
             }
-            DataType::Vector(len) => Values::Fixed { width: *len as usize * 4, bytes: MutableBuffer::new(0) },
+            DataType::Vector(_) => Values::Fixed { width: data_type.vector_bytes(), bytes: MutableBuffer::new(0) },
             _ => Values::Fixed { width: data_type.fixed_width_bytes(), bytes: MutableBuffer::new(0) },
         };
         ColumnBuilder { data_type: data_type.clone(), validity: BooleanBufferBuilder::new(0), values }

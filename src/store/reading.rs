@@ -71,6 +71,22 @@ impl Store {
         self.reads.get_many(features, entities, options, self.now())
     }
 
+    /// [`Store::get_many`] of a moment, one entity after the other: gives the moment and the newest number of its rows.
+    ///
+    /// # Errors
+    /// As there; those of `visit`, which end it.
+    #[cfg(feature = "http")]
+    pub(crate) fn get_each(
+        &self,
+        features: &Features,
+        entities: &[Entity<'_>],
+        options: &GetOptions,
+        visit: impl FnMut(Vec<FeatureValue>) -> Result<()>,
+    ) -> Result<(crate::time::Timestamp, u64)> {
+        let entities: Vec<&[(&str, Value)]> = entities.iter().map(Vec::as_slice).collect();
+        self.reads.each_as_of(features, &entities, options, self.now(), visit)
+    }
+
     /// Resolves features once, to read them now for many entities. Clone the handle for each thread.
     ///
     /// A handle needs no [`Store`] beside it: while there is one, nobody else opens the store for writing. [`Store::close`] ends it:

@@ -26,7 +26,7 @@ impl FeatureBytes {
         let mut bytes = FeatureBytes { fixed: 0, variable: Vec::new() };
         for (column, dtype) in types.enumerate() {
             match dtype {
-                DataType::Vector(len) => bytes.fixed += *len as usize * size_of::<f32>(),
+                DataType::Vector(_) => bytes.fixed += dtype.vector_bytes(),
                 dtype if dtype.is_variable() => bytes.variable.push((column, VARIABLE_BYTES)),
                 dtype => bytes.fixed += dtype.fixed_width_bytes(),
             }

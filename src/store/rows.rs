@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema};
 
+use super::writing::check_vectors;
 use super::{Store, WriteReport};
 use crate::definition::{EventTime, FeatureView};
 use crate::error::{Error, Result, nearest};
@@ -138,6 +139,7 @@ impl Store {
 /// The rows as a batch whose columns go by the view's names.
 pub(crate) fn batch_of(view: &FeatureView, rows: &[Row]) -> Result<RecordBatch> {
     check_names(view, rows)?;
+    check_vectors(view, rows.len())?;
     let mut columns: Vec<(String, ArrayRef)> = Vec::new();
     let mut add = |name: &str, array: ArrayRef| {
         if columns.iter().all(|(known, _)| known != name) {

@@ -4,14 +4,15 @@ use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use super::{BulkWriter, Store, Writes};
-use crate::definition::{Feature, FeatureView};
+use crate::definition::FeatureView;
 use crate::engine::entity::entity_key;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
 use crate::format::accept::{Accepted, Refusal, accept_batch};
+use crate::format::log::FRAME_BYTES_MAX;
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 use crate::time::Timestamp;
-use crate::value::{DataType, Value};
+use crate::value::Value;
 
 /// What a write did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,17 +39,13 @@ pub struct DeleteReport {
     pub created: Option<Timestamp>,
 }
 
-/// A batch's vectors may take so many bytes of memory. Null ones take as much as others there.
-const VECTORS_BYTES_MAX: u64 = 4 << 30;
+/// A batch's vectors may take so many bytes of memory, as a commit does. Null ones take as much as others there.
+const VECTORS_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
-/// Refuses rows whose vectors alone take too much memory.
-fn check_vectors(view: &FeatureView, rows: usize) -> Result<()> {
-    let bytes_of = |feature: &Feature| match feature.dtype {
-        DataType::Vector(len) => 4 * u64::from(len),
-        _ => 0,
-    };
-    let row_bytes: u64 = view.features.iter().map(bytes_of).sum();
-    if row_bytes.saturating_mul(rows as u64) <= VECTORS_BYTES_MAX {
+/// Refuses rows whose vectors alone take too much memory, before it is taken.
+pub(super) fn check_vectors(view: &FeatureView, rows: usize) -> Result<()> {
+    let row_bytes: usize = view.features.iter().map(|feature| feature.dtype.vector_bytes()).sum();
+    if row_bytes.saturating_mul(rows) <= VECTORS_BYTES_MAX {
         return Ok(());
     }
     Err(Error::invalid(format!("vectors of {rows} rows take more than {VECTORS_BYTES_MAX} bytes of memory"))

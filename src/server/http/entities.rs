@@ -3,6 +3,7 @@
 use arrow_array::RecordBatch;
 use serde_json::{Map, Value as Json};
 
+use super::options::HttpOptions;
 use crate::engine::get::Entity;
 use crate::error::{Error, Result};
 use crate::exchange::Cells;
@@ -53,6 +54,19 @@ pub(super) fn check_values(entities: usize, features: usize) -> Result<usize> {
         return Ok(values);
     }
     Err(Error::invalid(format!("{entities} entities by {features} features are more than {VALUES_MAX} values"))
+        .remedy("ask in parts, or for a point-in-time join: POST /v1/history"))
+}
+
+/// How many bytes an answer has.
+///
+/// # Errors
+/// More than one may have that is put together in memory.
+pub(super) fn check_bytes(bytes: usize, options: &HttpOptions) -> Result<usize> {
+    let bytes_max = options.held_bytes_max;
+    if bytes <= bytes_max {
+        return Ok(bytes);
+    }
+    Err(Error::invalid(format!("the answer has more than {bytes_max} bytes"))
         .remedy("ask in parts, or for a point-in-time join: POST /v1/history"))
 }
 

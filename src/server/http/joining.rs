@@ -69,7 +69,7 @@ pub(super) async fn join(
     let _waiting = Waiting(Arc::clone(&is_vain));
     let work = Arc::clone(&shared);
     let by = Arc::clone(&grant);
-    shared.in_turn(Turns::Joins, by, move || answer(&work, &grant, join, spool, spine, &is_vain)).await
+    shared.in_turn(Turns::Joins, by, move |_turn| answer(&work, &grant, join, spool, spine, &is_vain)).await
 }
 
 fn answer(

@@ -47,6 +47,8 @@ pub struct HttpOptions {
     pub stream_bytes_max: u64,
     /// A request is answered 408 whose body of that kind takes longer in all; an answer out of a file that its peer takes longer for is cut off.
     pub stream_time: Duration,
+    /// Most bytes of an answer that is put together in memory: of entities.
+    pub held_bytes_max: usize,
     /// Most bytes of an answer that goes through a file, as they are in memory.
     pub answer_bytes_max: u64,
     /// So many requests keep such files at a time; one more is answered 503.
@@ -72,6 +74,8 @@ impl Default for HttpOptions {
             body_bytes_max: 16 << 20,
             bodies_bytes_max: 64 << 20,
             stream_bytes_max: 4 << 30,
+            // Of as many values as there may be it has half, unless they are long.
+            held_bytes_max: 512 << 20,
             answer_bytes_max: 8 << 30,
             stream_time: Duration::from_secs(600),
             spools_max: 64,

@@ -2,10 +2,11 @@
 
 use super::answer::aside;
 use super::ask::Ask;
-use super::entities::{check_values, is_much};
+use super::entities::{check_bytes, check_values, is_much};
 use super::guard;
 use super::metrics::ServedColumns;
 use super::names::Asked;
+use super::options::HttpOptions;
 use super::problem::Problem;
 use super::shared::Shared;
 use crate::engine::get::{Entity, FeatureValue, GetOptions};
@@ -68,6 +69,7 @@ enum Source<'a> {
 pub(super) struct Reading<'a> {
     pub asked: &'a Asked,
     store: &'a Store,
+    options: &'a HttpOptions,
     source: Source<'a>,
 }
 
@@ -79,27 +81,37 @@ pub(super) struct Moment {
 }
 
 impl Reading<'_> {
-    /// Reads the features of all these entities; `visit` is given each one's position and answer, in order.
+    /// Reads the features of all these entities; `visit` is given each one's position and answer, in order, and gives how many bytes the
+    /// answer has so far.
     ///
     /// # Errors
-    /// Join keys that are missing or unknown; a damaged run.
-    pub(super) fn each(self, entities: &[Entity<'_>], mut visit: impl FnMut(usize, AnswerRow<'_>)) -> Result<Moment> {
+    /// Join keys that are missing or unknown; a damaged run; an answer that is too long.
+    pub(super) fn each(
+        self,
+        entities: &[Entity<'_>],
+        mut visit: impl FnMut(usize, AnswerRow<'_>) -> usize,
+    ) -> Result<Moment> {
         let values = check_values(entities.len(), self.asked.columns.len())?;
+        let within = self.options;
         aside(is_much(values), || match self.source {
             Source::Now(handle, served) => {
                 let keys: Vec<EntityKey> = entities.iter().map(|entity| handle.key(entity)).collect::<Result<_>>()?;
                 let now = self.store.now();
                 let count = self.asked.columns.len();
-                let mut told = Vec::with_capacity(count);
+                let (mut told, mut length) = (Vec::with_capacity(count), Ok(0));
                 let seq = handle.get_batch(&keys, now, |at, row| {
-                    visit(at, AnswerRow::now(row, count, &mut told, served));
+                    if length.is_ok() {
+                        length = check_bytes(visit(at, AnswerRow::now(row, count, &mut told, served)), within);
+                    }
                 })?;
-                Ok(Moment { at: now, seq })
+                length.map(|_| Moment { at: now, seq })
             }
             Source::Then(options) => {
-                let answers = self.store.get_many(&self.asked.features, entities, options)?;
-                answers.rows.iter().enumerate().for_each(|(at, row)| visit(at, AnswerRow::Then(row)));
-                Ok(Moment { at: answers.at, seq: answers.seq })
+                let mut places = 0..;
+                let (at, seq) = self.store.get_each(&self.asked.features, entities, options, |row| {
+                    places.next().map_or(Ok(0), |at| check_bytes(visit(at, AnswerRow::Then(&row)), within)).map(drop)
+                })?;
+                Ok(Moment { at, seq })
             }
         })
     }
@@ -130,6 +142,7 @@ impl Shared {
                     read(Reading {
                         asked: &prepared.asked,
                         store,
+                        options: &self.options,
                         source: Source::Now(&mut prepared.handle, &prepared.served),
                     })
                 },
@@ -137,6 +150,6 @@ impl Shared {
         }
         let asked = Asked::new(store.resolve(&ask.features, &ask.options)?);
         guard::check_resolved(grant, &asked)?;
-        read(Reading { asked: &asked, store, source: Source::Then(&ask.options) })
+        read(Reading { asked: &asked, store, options: &self.options, source: Source::Then(&ask.options) })
     }
 }

@@ -47,7 +47,8 @@ impl Cell<'_> {
             Cell::Read(Json::String(text)) if may_be_text => parse_value(dtype, text),
             Cell::Read(json) => from_json(dtype, json),
             Cell::Written(raw) if may_be_text && raw.get().starts_with('"') => {
-                parse_value(dtype, &serde_json::from_str::<String>(raw.get()).unwrap_or_default())
+                let text = serde_json::from_str::<String>(raw.get());
+                parse_value(dtype, text.as_deref().unwrap_or(raw.get()))
             }
             Cell::Written(raw) => parse_json_text(dtype, raw.get()),
         }
@@ -83,6 +84,20 @@ impl<'a> RowReader<'a> {
             }
         }
         RowReader { view, columns }
+    }
+
+    /// Refuses so many rows of the view where that is too much for memory: what a row does not say takes some too, and a vector as much as all
+    /// of its elements.
+    ///
+    /// # Errors
+    /// It is.
+    pub(super) fn check_count(&self, rows: usize) -> Result<()> {
+        let values = self.columns.iter().map(|(.., dtype)| (dtype.vector_bytes() / size_of::<f32>()).max(1)).sum();
+        if check_values(rows, values).is_ok() {
+            return Ok(());
+        }
+        let why = format!("{rows} rows of {values} values each are too many values");
+        Err(Error::invalid(why).remedy("send them in parts, or import them as JSON Lines: POST /v1/write?import=true"))
     }
 
     /// The row at a position; `cell` gives its value in a column, by the column's name. What is not given is null.
@@ -151,15 +166,13 @@ impl<'a> RowReader<'a> {
 /// They are too many; one is no object; those of [`RowReader::read`].
 pub(super) fn rows_of_objects(view: &FeatureView, objects: &[&RawValue]) -> Result<(Vec<Row>, Vec<String>)> {
     let reader = RowReader::new(view);
-    if check_values(objects.len(), reader.columns.len()).is_err() {
-        let why = format!("{} rows of {} columns are too many values", objects.len(), reader.columns.len());
-        return Err(Error::invalid(why).remedy("send them in parts, or import them as JSON Lines: ?import=true"));
-    }
+    reader.check_count(objects.len())?;
     let mut ignored: BTreeSet<String> = BTreeSet::new();
     let mut rows = Vec::with_capacity(objects.len());
     for (at, object) in objects.iter().enumerate() {
-        let cells: HashMap<String, &RawValue> = serde_json::from_str(object.get())
-            .map_err(|_| Error::invalid("a row is an object of its columns").at(format!("row {at}")))?;
+        let cells: HashMap<String, &RawValue> = serde_json::from_str(object.get()).map_err(|error| {
+            Error::invalid(format!("a row is an object of its columns: {error}")).at(format!("row {at}"))
+        })?;
         rows.push(reader.read(at, |name| cells.get(name).map(|raw| Cell::Written(raw)))?);
         ignored.extend(cells.into_keys().filter(|name| !reader.knows(name)));
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::on_disk;
 use super::body::{self, BODY_UNIT_BYTES, Received};
@@ -33,6 +33,9 @@ pub(super) enum Turns {
     /// Bodies that are files and are read whole.
     Wholes,
 }
+
+/// A turn, until it is dropped.
+pub(super) type Turn = OwnedSemaphorePermit;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -108,7 +111,7 @@ impl Shared {
         self.has_no_time.store(true, Ordering::Relaxed);
     }
 
-    /// Does what takes long when its turn has come. The turn goes with the work: a caller that leaves does not make room for another while
+    /// Does what takes long when its turn has come. The turn goes with the work, which may give it back before its end: a caller that leaves does not make room for another while
     /// the work goes on. The key may have been revoked meanwhile.
     ///
     /// # Errors
@@ -117,7 +120,7 @@ impl Shared {
         self: &Arc<Self>,
         turns: Turns,
         grant: Arc<Grant>,
-        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+        work: impl FnOnce(Turn) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let turns = match turns {
             Turns::Joins => &self.joins,
@@ -127,9 +130,8 @@ impl Shared {
         let Ok(turn) = Arc::clone(turns).acquire_owned().await else { return Err(Problem::stopping()) };
         let shared = Arc::clone(self);
         on_disk(move || {
-            let _turn = turn;
             shared.check_still(&grant)?;
-            work()
+            work(turn)
         })
         .await
     }
@@ -199,7 +201,7 @@ mod tests {
                 let (shared, begun, (end, ended)) = (Arc::clone(&shared), begun.clone(), channel::<()>());
                 ends.push(end);
                 runtime.spawn(async move {
-                    let work = move || {
+                    let work = move |_turn| {
                         begun.send(()).unwrap();
                         // Until its end is dropped.
                         let _ = ended.recv();
@@ -219,7 +221,7 @@ mod tests {
         assert_eq!(shared.joins.available_permits(), 0, "the work goes on");
         let waiting = runtime.spawn({
             let shared = Arc::clone(&shared);
-            async move { shared.in_turn(Turns::Joins, anybody(), || Ok(())).await }
+            async move { shared.in_turn(Turns::Joins, anybody(), |_turn| Ok(())).await }
         });
         shared.stop();
         assert_eq!(runtime.block_on(waiting).unwrap(), Err(Problem::stopping()));

@@ -23,6 +23,7 @@ pub(super) fn rows_of(frame: &Columns, view: &FeatureView) -> Result<Vec<Row>, R
     let given: HashMap<&str, &[Json]> =
         frame.0.iter().map(|(name, values)| (name.as_str(), values.as_slice())).collect();
     let reader = RowReader::new(view);
+    reader.check_count(count)?;
     let is_missing = |(name, renamed, _): &&(&str, Option<&str>, _)| {
         !given.contains_key(name) && renamed.is_none_or(|column| !given.contains_key(column))
     };

@@ -98,7 +98,7 @@ async fn import_sources(
     let sources: Vec<_> = aside(true, || views.iter().filter_map(of_view).collect::<Result<_>>())?;
     let names: Vec<&str> = views.iter().map(|view| view.name.as_str()).collect();
     let work = Arc::clone(&shared);
-    let import = move || {
+    let import = move |_turn| {
         for (view, files) in sources {
             if work.is_stopping() {
                 return Err(Problem::stopping());

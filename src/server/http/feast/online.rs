@@ -20,7 +20,7 @@ use crate::server::auth::Grant;
 use crate::server::http::answer::{aside, is_long};
 use crate::server::http::ask::kind_of;
 use crate::server::http::columns::Column;
-use crate::server::http::entities::{check_values, is_much};
+use crate::server::http::entities::{check_bytes, check_values, is_much};
 use crate::server::http::json::{Times, push_string};
 use crate::server::http::names::Asked;
 use crate::server::http::reading::AnswerRow;
@@ -114,13 +114,15 @@ fn read_rows(
         };
         let keys = (0..keys.count).map(|at| handle.key(&entity(at)));
         let keys: Vec<EntityKey> = keys.collect::<crate::Result<_>>()?;
-        let (mut told, mut times) = (Vec::new(), Times::default());
+        let (mut told, mut times, mut length) = (Vec::new(), Times::default(), Ok(0));
         handle.get_batch(&keys, shared.store.now(), |_, row| {
+            let Ok(before) = length else { return };
             let row = AnswerRow::now(row, places.len(), &mut told, served);
-            for (feature, &place) in places.iter().enumerate() {
-                columns[place].push_feature(&row, feature, &mut times);
-            }
-        })
+            let each = places.iter().enumerate();
+            let bytes = each.map(|(feature, &place)| columns[place].push_feature(&row, feature, &mut times));
+            length = check_bytes(before + bytes.sum::<usize>(), &shared.options);
+        })?;
+        length.map(drop)
     })??;
     Ok(())
 }

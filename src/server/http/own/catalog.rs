@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use serde::Deserialize;
 
 use crate::api_key::Scope;
 use crate::definition::ViewRef;
@@ -14,7 +16,7 @@ use crate::error::{Error, nearest};
 use crate::server::auth::Grant;
 use crate::server::http::answer::{aside, json_of, on_disk};
 use crate::server::http::guard;
-use crate::server::http::params::Name;
+use crate::server::http::params::{Name, Params};
 use crate::server::http::problem::Problem;
 use crate::server::http::shared::Shared;
 
@@ -110,8 +112,21 @@ pub(in crate::server::http) async fn snapshots((State(shared), Extension(grant))
     json_of(&shared.store.snapshots()?)
 }
 
-/// Names the state of knowledge of now, and tells of it as the list does.
-pub(in crate::server::http) async fn snapshot((State(shared), _): Asker, Name(name): Name) -> Answer {
+/// What says nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::server::http) struct Nothing {}
+
+/// Names the state of knowledge of now, and tells of it as the list does. No other state: what asks for one is refused, for a name stays.
+pub(in crate::server::http) async fn snapshot(
+    (State(shared), Extension(grant)): Asker,
+    Name(name): Name,
+    Params(Nothing {}): Params<Nothing>,
+    body: Body,
+) -> Answer {
+    if !shared.receive(&grant, body).await?.is_empty() {
+        return Err(Problem::mistake("a snapshot is of now, and has no body"));
+    }
     on_disk(move || {
         let made = shared.store.snapshot(&name)?;
         json_of(&SnapshotSummary::from(&made))

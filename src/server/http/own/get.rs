@@ -113,7 +113,7 @@ async fn of_arrow(
     let path = spool.file("body.arrows");
     receive(body, &path, &shared.options, shared.options.body_bytes_max as u64).await?;
     let (work, by) = (Arc::clone(shared), Arc::clone(grant));
-    let read = move || {
+    let read = move |_turn| {
         let decoded_bytes_max = Some(whole_bytes_max(&work.options));
         let options = SourceOptions { decoded_bytes_max, is_read_whole: true, ..SourceOptions::default() };
         let read = open_source(&path, &options).and_then(|mut source| source.read_all());
@@ -155,6 +155,7 @@ fn answer_in_json(reading: Reading<'_>, entities: &[Entity<'_>], full_names: boo
         out.extend_from_slice(b"],\"event_timestamps\":[");
         push_each(0..names.len(), &mut out, |feature, out| times.push_or_null(row.status(feature).1, out));
         out.extend_from_slice(b"]}");
+        out.len()
     })?;
     out.extend_from_slice(b"],\"at\":");
     push_time(moment.at, &mut out);

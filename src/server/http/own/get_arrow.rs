@@ -42,16 +42,19 @@ pub(super) fn answer_in_arrow(
     let mut values: Vec<ColumnBuilder> = types.map(ColumnBuilder::new).collect();
     let mut statuses: Vec<ColumnBuilder> = (0..count).map(|_| ColumnBuilder::new(&DataType::String)).collect();
     let mut times: Vec<ColumnBuilder> = (0..count).map(|_| ColumnBuilder::new(&DataType::Timestamp)).collect();
-    let mut pushed = Ok(());
+    let (mut pushed, mut bytes) = (Ok(()), 0);
     let moment = reading.each(entities, |_, row| {
         for feature in 0..count {
             let (status, event_ts) = row.status(feature);
             statuses[feature].push_string(status.name());
             let time = times[feature].push(event_ts.map_or(Value::Null, |at| Value::Timestamp(at.micros())));
-            let value = values[feature].push(row.value(feature));
+            let value = row.value(feature);
+            bytes += value.bytes();
+            let value = values[feature].push(value);
             // What cannot be told leaves columns of different lengths, and there is no answer.
             pushed = std::mem::replace(&mut pushed, Ok(())).and(time).and(value);
         }
+        bytes
     })?;
     pushed?;
     let columns: Vec<ArrayRef> =

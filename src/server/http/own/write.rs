@@ -33,6 +33,8 @@ use crate::store::WriteReport;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Its longest: that of an API key stands before it.
 const KEY_BYTES_MAX: usize = 200;
+/// Rows that take so much memory wait for the disk without a turn.
+const WAITING_BYTES_MAX: u64 = 1 << 20;
 
 /// How it is written.
 #[derive(Debug, Deserialize)]
@@ -118,13 +120,18 @@ pub(in crate::server::http) async fn write(
     let work = Arc::clone(&shared);
     if is_import {
         let by = Arc::clone(&grant);
-        return shared.in_turn(Turns::Imports, by, move || import(&work, &grant, &view, query, (&spool, &path))).await;
+        return shared
+            .in_turn(Turns::Imports, by, move |_turn| import(&work, &grant, &view, query, (&spool, &path)))
+            .await;
     }
     let by = Arc::clone(&grant);
-    let write = move || {
+    let write = move |turn| {
+        let mut turn = Some(turn);
+        // Many may wait for a sync of the disk together, if all that they keep is little.
+        let read = |bytes| drop(turn.take_if(|_| bytes <= WAITING_BYTES_MAX));
         let report = work
             .store
-            .write_file_within(&view, &path, &options, whole_bytes_max(&work.options))
+            .write_file_within(&view, &path, &options, whole_bytes_max(&work.options), read)
             .map_err(|error| spool.problem(error))?;
         told(&report, &report.ignored)
     };

@@ -53,6 +53,7 @@ pub(in crate::server::http) async fn get_features(
                     statuses.push(b'{');
                     push_statuses(names, &row, &mut statuses);
                     statuses.push(b'}');
+                    results.len() + statuses.len()
                 })?;
                 results.extend_from_slice(b"],\"statuses\":[");
                 results.append(&mut statuses);

@@ -109,6 +109,7 @@ fn answer(reading: Reading<'_>, entity_id: &str, full_names: bool) -> Result<Vec
             out.extend_from_slice(b":{");
             push(names, &row, &mut out);
         }
+        out.len()
     })?;
     out.extend_from_slice(b"},\"seq\":");
     out.extend_from_slice(itoa::Buffer::new().format(moment.seq).as_bytes());

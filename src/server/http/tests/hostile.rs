@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use arrow_array::types::{ArrowDictionaryKeyType, Int16Type, Int32Type};
 use arrow_array::{
-    ArrayRef, DictionaryArray, Float64Array, Int32Array, PrimitiveArray, RecordBatch, RunArray, StringArray,
-    StringViewArray, TimestampMicrosecondArray,
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, NullArray, PrimitiveArray, RecordBatch,
+    RecordBatchOptions, RunArray, StringArray, StringViewArray, TimestampMicrosecondArray,
 };
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
+use arrow_schema::Schema;
 use serde_json::json;
 
 use super::own::store;
-use super::{Answer, Peer, serve};
+use super::{Answer, Peer, options, serve, spool_of};
 use crate::definition::{Definitions, FeatureView};
+use crate::server::http::{HttpOptions, HttpServer};
 use crate::value::DataType;
-use crate::{ApplyOptions, Store};
+use crate::{ApplyOptions, Row, Store};
 
 const ARROW: (&str, &str) = ("content-type", "application/vnd.apache.arrow.stream");
 
@@ -159,6 +161,91 @@ fn rows_by_columns_are_so_many() {
     let mut peer = Peer::new(&server);
     // What a row does not say of is null.
     let rows = |count: usize| json!(vec![json!({ "id": 1, "event_timestamp": "2013-01-05" }); count]);
-    assert_refused(&peer.post("/v1/write/wide", &rows(100_000)), "100000 rows of 41 columns are too many");
+    assert_refused(&peer.post("/v1/write/wide", &rows(100_000)), "100000 rows of 41 values each are too many");
     assert_eq!(peer.post("/v1/write/wide", &rows(100)).status, 200);
+}
+
+/// Rows of nothing: as many as somebody says, in a body of two hundred bytes.
+#[test]
+fn a_batch_without_columns_is_refused_however_many_rows_it_has() {
+    let store = store();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let rows = RecordBatchOptions::new().with_row_count(Some(i64::MAX as usize));
+    let batch = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &rows).unwrap();
+    let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
+    writer.write(&batch).unwrap();
+    let body = writer.into_inner().unwrap();
+    assert_refused(&peer.ask_with("POST", "/v1/get?features=weather:temp", &[ARROW], &body), "has no columns");
+    assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "missing");
+}
+
+/// What a row does not say of a vector takes as much memory as a vector that it says.
+#[test]
+fn vectors_that_rows_do_not_have_are_not_made() {
+    let store = Store::temporary().unwrap();
+    let view = FeatureView::new("long").entity("thing").feature("x", DataType::Int64);
+    let view = view.feature("v", DataType::Vector(65_536));
+    let definitions = Definitions::new("p").entity("thing", [("id", DataType::Int64)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let server = serve(&store);
+    let mut peer = Peer::new(&server);
+    let row = json!({ "id": 1, "event_timestamp": "2013-01-05", "x": 1 });
+    let too_many = "20000 rows of 65538 values each are too many values";
+    assert_refused(&peer.post("/v1/write/long", &json!(vec![row.clone(); 20_000])), too_many);
+    let times = vec![json!("2013-01-05T00:00:00Z"); 20_000];
+    let ones = vec![json!(1); 20_000];
+    let frame = json!({ "id": ones, "event_timestamp": times, "x": ones, "v": vec![json!(null); 20_000] });
+    let push = peer.post("/push", &json!({ "push_source_name": "long", "df": frame, "to": "online" }));
+    assert_refused(&push, too_many);
+    let lines = format!("{row}\n").repeat(20_000);
+    let jsonl = ("content-type", "application/jsonl");
+    assert_refused(&peer.ask_with("POST", "/v1/write/long", &[jsonl], lines.as_bytes()), "bytes together");
+    let ones: ArrayRef = Arc::new(Int64Array::from(vec![1; 20_000]));
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0; 20_000]));
+    let nothing: ArrayRef = Arc::new(NullArray::new(20_000));
+    let body = stream(vec![("id", ones.clone()), ("event_timestamp", times), ("x", ones), ("v", nothing)], None);
+    assert_refused(&peer.ask_with("POST", "/v1/write/long", &[ARROW], &body), "vectors of 20000 rows take more than");
+    assert_eq!(store.summary().unwrap().rows, 0);
+    let few = peer.post("/v1/write/long", &json!(vec![row; 20]));
+    assert_eq!((few.status, &few.json()["rows"]), (200, &json!(20)), "{few:?}");
+    let few = peer.ask_with("POST", "/v1/write/long", &[jsonl], &lines.as_bytes()[..lines.len() / 1_000]);
+    assert_eq!((few.status, &few.json()["rows"]), (200, &json!(20)), "{few:?}");
+}
+
+/// One text, asked for many times.
+#[test]
+fn an_answer_that_is_put_together_in_memory_is_so_long() {
+    let store = Store::temporary().unwrap();
+    let view = FeatureView::new("note").entity("thing").feature("text", DataType::String);
+    let definitions = Definitions::new("fsx").entity("thing", [("id", DataType::Int64)]).view(view);
+    store.apply(&definitions, ApplyOptions::default()).unwrap();
+    let row = |id: i64| Row::new().at(store.now()).set("id", id).set("text", "x".repeat(1_000));
+    store.write_rows("note", [row(7)]).unwrap();
+    let spool_folder = spool_of(&store);
+    std::fs::create_dir_all(&spool_folder).unwrap();
+    let options = HttpOptions { held_bytes_max: 100_000, spool_folder, ..options() };
+    let server = HttpServer::start((*store).clone(), options).unwrap();
+    let mut peer = Peer::new(&server);
+    let long = "the answer has more than 100000 bytes";
+    let now = store.now().to_string();
+    for (rows, is_short) in [(10_usize, true), (1_000, false)] {
+        let ids = vec![7; rows];
+        let named: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
+        let keys = stream(vec![("id", Arc::new(Int64Array::from(vec![7; rows])))], None);
+        let answers = [
+            peer.post("/v1/get", &json!({ "features": ["note:text"], "entities": named })),
+            peer.post("/v1/get", &json!({ "features": ["note:text"], "entities": named, "at": now })),
+            peer.ask_with("POST", "/v1/get?features=note:text", &[ARROW], &keys),
+            peer.ask_with("POST", &format!("/v1/get?features=note:text&at={now}"), &[ARROW], &keys),
+            peer.post("/get-features", &json!({ "feature_refs": ["note:text"], "entity_rows": named })),
+            peer.post("/get-online-features", &json!({ "features": ["note:text"], "entities": { "id": ids } })),
+        ];
+        for (at, answer) in answers.iter().enumerate() {
+            match is_short {
+                true => assert_eq!(answer.status, 200, "answer {at}: {answer:?}"),
+                false => assert_refused(answer, long),
+            }
+        }
+    }
 }

@@ -201,6 +201,9 @@ fn what_was_known_is_named_and_read_by_its_name() {
     assert_eq!(peer.post("/v1/write/weather", &row).status, 200);
     assert_eq!(peer.post("/v1/get", &ask).json()["rows"], before["rows"]);
     assert_eq!(peer.ask("POST", "/v1/snapshots/model_2", "", "").status, 409);
+    assert_eq!(peer.ask("POST", "/v1/snapshots/model_3?known_at=2013-01-01", "", "").status, 400);
+    assert_eq!(peer.post("/v1/snapshots/model_3", &json!({ "known_at": "2013-01-01" })).status, 400);
+    assert!(store.snapshots().unwrap().iter().all(|snapshot| snapshot.name != "model_3"));
     assert_eq!(peer.ask("POST", "/v1/snapshots/a%20b", "", "").status, 400);
 }
 
