@@ -267,7 +267,6 @@ pub enum Value {
 
 impl Value {
     /// Bytes of it in an array, about: its own, or as many as a reference has, and those that it refers to.
-    #[cfg(feature = "http")]
     pub(crate) fn bytes(&self) -> usize {
         const REFERENCE_BYTES: usize = 16;
         REFERENCE_BYTES

@@ -72,7 +72,7 @@ impl Reads {
             let key = online.key(entity)?;
             return Ok(online.get(&key, now)?.to_vec());
         }
-        let mut answers = self.get_as_of(features, &[entity], options, now)?;
+        let mut answers = self.get_as_of(features, &[entity], options, now, usize::MAX)?;
         Ok(answers.rows.swap_remove(0))
     }
 
@@ -95,7 +95,24 @@ impl Reads {
             return Ok(Answers { at: now, seq, rows });
         }
         let entities: Vec<&[(&str, Value)]> = entities.iter().map(Vec::as_slice).collect();
-        self.get_as_of(features, &entities, options, now)
+        self.get_as_of(features, &entities, options, now, usize::MAX)
+    }
+
+    /// [`Reads::get_many`] of a moment that is not now, or of a state of knowledge, in values of so many bytes at most.
+    ///
+    /// # Errors
+    /// As there; it has more.
+    #[cfg(feature = "http")]
+    pub(crate) fn get_many_within(
+        self: &Arc<Self>,
+        features: &Features,
+        entities: &[Entity<'_>],
+        options: &GetOptions,
+        now: Timestamp,
+        bytes_max: usize,
+    ) -> Result<Answers> {
+        let entities: Vec<&[(&str, Value)]> = entities.iter().map(Vec::as_slice).collect();
+        self.get_as_of(features, &entities, options, now, bytes_max)
     }
 
     fn get_as_of(
@@ -104,27 +121,8 @@ impl Reads {
         entities: &[&[(&str, Value)]],
         options: &GetOptions,
         now: Timestamp,
+        bytes_max: usize,
     ) -> Result<Answers> {
-        let mut rows = Vec::with_capacity(entities.len());
-        let (at, seq) = self.each_as_of(features, entities, options, now, |row| {
-            rows.push(row);
-            Ok(())
-        })?;
-        Ok(Answers { at, seq, rows })
-    }
-
-    /// Entities' features as of the moment asked for, one by one, in order. Gives that moment and the newest number of its rows.
-    ///
-    /// # Errors
-    /// As [`Reads::get_many`]; those of `visit`, which end it.
-    pub(crate) fn each_as_of(
-        self: &Arc<Self>,
-        features: &Features,
-        entities: &[&[(&str, Value)]],
-        options: &GetOptions,
-        now: Timestamp,
-        mut visit: impl FnMut(Vec<FeatureValue>) -> Result<()>,
-    ) -> Result<(Timestamp, u64)> {
         let known_at = match &options.known_at {
             Some(known_at) => Some(self.resolve_known_at(known_at, now)?),
             None => None,
@@ -134,10 +132,17 @@ impl Reads {
             let definitions_at = if options.definitions_current { None } else { known_at };
             let selections = resolve(features, &sight.picture.state.definitions_at(definitions_at))?;
             let question = AsOf { known_at: known_at.unwrap_or(sight.seq).min(sight.seq), ..AsOf::new(at.0) };
+            let (mut rows, mut bytes) = (Vec::with_capacity(entities.len()), 0);
             for entity in entities {
-                visit(answer(sight, self.hash_seed(), &selections, entity, question)?)?;
+                let row = answer(sight, self.hash_seed(), &selections, entity, question)?;
+                bytes += row.iter().map(|feature| feature.value.bytes()).sum::<usize>();
+                if bytes > bytes_max {
+                    return Err(Error::invalid(format!("the answer has more than {bytes_max} bytes"))
+                        .remedy("ask for fewer entities at a time"));
+                }
+                rows.push(row);
             }
-            Ok((at, question.known_at))
+            Ok(Answers { at, seq: question.known_at, rows })
         })
     }
 }

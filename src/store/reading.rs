@@ -71,20 +71,19 @@ impl Store {
         self.reads.get_many(features, entities, options, self.now())
     }
 
-    /// [`Store::get_many`] of a moment, one entity after the other: gives the moment and the newest number of its rows.
+    /// [`Store::get_many`] of a moment that is not now, or of a state of knowledge, in values of so many bytes at most.
     ///
     /// # Errors
-    /// As there; those of `visit`, which end it.
+    /// As there; it has more.
     #[cfg(feature = "http")]
-    pub(crate) fn get_each(
+    pub(crate) fn get_many_within(
         &self,
         features: &Features,
         entities: &[Entity<'_>],
         options: &GetOptions,
-        visit: impl FnMut(Vec<FeatureValue>) -> Result<()>,
-    ) -> Result<(crate::time::Timestamp, u64)> {
-        let entities: Vec<&[(&str, Value)]> = entities.iter().map(Vec::as_slice).collect();
-        self.reads.each_as_of(features, &entities, options, self.now(), visit)
+        bytes_max: usize,
+    ) -> Result<Answers> {
+        self.reads.get_many_within(features, entities, options, self.now(), bytes_max)
     }
 
     /// Resolves features once, to read them now for many entities. Clone the handle for each thread.

@@ -107,11 +107,12 @@ impl Reading<'_> {
                 length.map(|_| Moment { at: now, seq })
             }
             Source::Then(options) => {
-                let mut places = 0..;
-                let (at, seq) = self.store.get_each(&self.asked.features, entities, options, |row| {
-                    places.next().map_or(Ok(0), |at| check_bytes(visit(at, AnswerRow::Then(&row)), within)).map(drop)
-                })?;
-                Ok(Moment { at, seq })
+                let (features, bytes_max) = (&self.asked.features, within.held_bytes_max);
+                let answers = self.store.get_many_within(features, entities, options, bytes_max)?;
+                for (at, row) in answers.rows.iter().enumerate() {
+                    check_bytes(visit(at, AnswerRow::Then(row)), within)?;
+                }
+                Ok(Moment { at: answers.at, seq: answers.seq })
             }
         })
     }
