@@ -21,6 +21,8 @@ const LZ4_RATIO_MAX: u64 = 255;
 const ZSTD_RATIO_MAX: u64 = 32 << 10;
 /// A compressed buffer begins with its length when it is not.
 const PREFIX_BYTES: u64 = 8;
+/// What dictionaries were, together, before they grew or others took their places, is at most so many times what may be in memory.
+const DICTIONARIES_TIMES_MAX: u64 = 16;
 /// What stands there instead when it was not compressed after all.
 const NOT_COMPRESSED: i64 = -1;
 
@@ -31,13 +33,18 @@ pub(super) fn check_file_lengths(file: &SourceFile, options: &SourceOptions) -> 
     let footer = bytes_at(file, tail.checked_sub(footer_len).ok_or_else(beyond)?, footer_len)?;
     let footer = arrow_ipc::root_as_footer(&footer).map_err(|error| ArrowError::IpcError(error.to_string()))?;
     let blocks = footer.dictionaries().into_iter().flatten().chain(footer.recordBatches().into_iter().flatten());
-    let mut decoded = Decoded::new(options, false);
+    let (mut decoded, mut blocks_bytes) = (Decoded::new(options, false), 0_u64);
     for block in blocks {
         let start = u64::try_from(block.offset()).map_err(|_| beyond())?;
         let head_len = u64::try_from(block.metaDataLength()).map_err(|_| beyond())?;
         let body_len = u64::try_from(block.bodyLength()).map_err(|_| beyond())?;
         let body = start.checked_add(head_len).ok_or_else(beyond)?;
         if body.checked_add(body_len).is_none_or(|end| end > file.len_bytes()) {
+            return Err(beyond());
+        }
+        // Nor are any of the same bytes.
+        blocks_bytes = blocks_bytes.saturating_add(head_len).saturating_add(body_len);
+        if blocks_bytes > file.len_bytes() {
             return Err(beyond());
         }
         let head = bytes_at(file, start, head_len)?;
@@ -87,6 +94,8 @@ struct Decoded {
     dictionaries: HashMap<i64, u64>,
     /// Of all of these.
     dictionaries_bytes: u64,
+    /// Of all that ever took the place of others, and of these.
+    dictionaries_made: u64,
     /// Of what was there before, where that is kept.
     kept: u64,
     keeps_all: bool,
@@ -100,6 +109,7 @@ impl Decoded {
         Decoded {
             dictionaries: HashMap::new(),
             dictionaries_bytes: 0,
+            dictionaries_made: 0,
             kept: 0,
             keeps_all: options.is_read_whole,
             is_stream,
@@ -113,21 +123,26 @@ impl Decoded {
         let dictionary = message.header_as_dictionary_batch();
         let batch = message.header_as_record_batch().or(dictionary.and_then(|dictionary| dictionary.data()));
         let buffers = batch.map_or(Ok(0), |batch| check_buffers(file, batch, body, body_len))?;
-        let mut decoded = buffers.max(body_len);
+        let own = buffers.max(body_len);
         let Some(dictionary) = dictionary else {
-            self.ask(file, decoded)?;
+            self.ask(file, own)?;
             if self.keeps_all {
-                self.kept = self.kept.saturating_add(decoded);
+                self.kept = self.kept.saturating_add(own);
             }
             return Ok(());
         };
         let before = self.dictionaries.get(&dictionary.id()).copied().unwrap_or(0);
-        if dictionary.isDelta() {
-            // What it is added to is copied with it.
-            decoded = decoded.saturating_add(before);
-        }
+        // What a delta is added to is copied with it.
+        let (decoded, copied) = match dictionary.isDelta() {
+            true => (own.saturating_add(before), own),
+            false => (own, 0),
+        };
         // The one before is there until this one takes its place, and longer if batches have it.
-        self.ask(file, decoded)?;
+        self.ask(file, decoded.saturating_add(copied))?;
+        self.dictionaries_made = self.dictionaries_made.saturating_add(decoded);
+        if self.dictionaries_made / DICTIONARIES_TIMES_MAX > self.bytes_max {
+            return Err(self.refusal(file, "makes its dictionaries anew too often"));
+        }
         if self.keeps_all && self.is_stream {
             self.kept = self.kept.saturating_add(before);
         }
@@ -140,15 +155,17 @@ impl Decoded {
     fn ask(&self, file: &SourceFile, more: u64) -> Result<()> {
         let together = self.kept.saturating_add(self.dictionaries_bytes).saturating_add(more);
         if together > self.bytes_max {
-            let error = Error::invalid(format!("takes more than {} bytes of memory at once", self.bytes_max))
-                .at(file.path().display())
-                .remedy(if self.keeps_all { WHOLE_WAY_OUT } else { "write it as several batches of fewer rows" });
-            return Err(ArrowError::ExternalError(Box::new(error)));
+            return Err(self.refusal(file, &format!("takes more than {} bytes of memory at once", self.bytes_max)));
         }
         match can_allocate(together) {
             true => Ok(()),
             false => Err(ArrowError::IpcError(format!("it takes {together} bytes of memory, which there are not"))),
         }
+    }
+
+    fn refusal(&self, file: &SourceFile, what: &str) -> ArrowError {
+        let way_out = if self.keeps_all { WHOLE_WAY_OUT } else { "write it as several batches of fewer rows" };
+        ArrowError::ExternalError(Box::new(Error::invalid(what).at(file.path().display()).remedy(way_out)))
     }
 }
 

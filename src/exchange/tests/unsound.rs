@@ -347,3 +347,39 @@ fn what_dictionaries_grow_by_counts_once_in_a_file() {
     let error = read("a.arrows", stream.into_inner().unwrap()).unwrap_err();
     assert!(error.to_string().contains("takes more than 2097152 bytes of memory at once"), "{error}");
 }
+
+/// A few bytes made a dictionary anew for as long as a file listed them.
+#[test]
+fn work_that_a_file_asks_for_has_bounds() {
+    let folder = Folder::new();
+    let batch = |number: usize| {
+        let words: StringArray = (0..100).map(|word| Some(format!("{:01000}", 100 * number + word))).collect();
+        let words: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from(vec![0]), Arc::new(words)));
+        RecordBatch::try_from_iter([("w", words)]).unwrap()
+    };
+    let within = SourceOptions { decoded_bytes_max: Some(300_000), ..SourceOptions::default() };
+    let read = |batches: usize| {
+        let mut stream = StreamWriter::try_new(Vec::new(), batch(0).schema_ref()).unwrap();
+        (0..batches).for_each(|number| stream.write(&batch(number)).unwrap());
+        read(&folder.file("a.arrows", stream.into_inner().unwrap()), &within).map(drop)
+    };
+    read(40).unwrap();
+    assert!(read(60).unwrap_err().to_string().contains("makes its dictionaries anew too often"));
+    // Each block of a file may be as long as the file, and not all of them.
+    let mut file = FileWriter::try_new(Vec::new(), batch(0).schema_ref()).unwrap();
+    let same = batch(0);
+    (0..3).for_each(|_| file.write(&same).unwrap());
+    let mut bytes = file.into_inner().unwrap();
+    let footer_bytes = i32::from_le_bytes(*bytes[bytes.len() - 10..].first_chunk().unwrap()).unsigned_abs() as usize;
+    let footer = bytes.len() - 10 - footer_bytes;
+    let read_footer = arrow_ipc::root_as_footer(&bytes[footer..footer + footer_bytes]).unwrap();
+    let blocks: Vec<arrow_ipc::Block> = read_footer.recordBatches().unwrap().iter().copied().collect();
+    for block in &blocks {
+        let at = footer + bytes[footer..].windows(24).position(|window| *window == block.0).unwrap();
+        let head_end = block.offset() + i64::from(block.metaDataLength());
+        let rest = i64::try_from(footer).unwrap() - head_end;
+        bytes[at + 16..at + 24].copy_from_slice(&rest.to_le_bytes());
+    }
+    let error = open_source(&folder.file("a.feather", bytes), &SourceOptions::default()).map(drop).unwrap_err();
+    assert!(error.to_string().contains("a length in it is greater than the file"), "{error}");
+}
