@@ -128,6 +128,12 @@ impl OnlineHandle {
         Arc::as_ptr(&self.prepared.picture).addr()
     }
 
+    /// Whether that is how the store is now.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_of_newest(&self) -> bool {
+        Arc::ptr_eq(&self.prepared.picture, &self.reads.picture())
+    }
+
     /// Encodes an entity's join keys, for this handle and its clones.
     ///
     /// # Errors

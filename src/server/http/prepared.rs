@@ -56,8 +56,8 @@ impl Pool {
         check: impl FnOnce(&Asked) -> Result<(), E>,
         read: impl FnOnce(&mut Prepared) -> T,
     ) -> Result<T, E> {
-        if self.revision.load(Ordering::Relaxed) != revision {
-            self.revision.store(revision, Ordering::Relaxed);
+        if self.revision.load(Ordering::Relaxed) < revision {
+            self.revision.fetch_max(revision, Ordering::Relaxed);
             self.forget();
         }
         let idle = idle_of(self.idle.mine()).get_mut(kind).and_then(Vec::pop);
@@ -83,6 +83,10 @@ impl Pool {
     fn keep(&self, kind: &str, prepared: Prepared) {
         let holds = prepared.handle.holds();
         if self.holds.load(Ordering::Relaxed) != holds {
+            // It was read for long, and is of a state before.
+            if !prepared.handle.is_of_newest() {
+                return;
+            }
             self.holds.store(holds, Ordering::Relaxed);
             self.forget();
         }
@@ -141,11 +145,17 @@ mod tests {
     }
 
     fn read(shared: &Shared) {
+        read_while(shared, || ());
+    }
+
+    /// Reads, and does something else before the handle is given back.
+    fn read_while(shared: &Shared, other: impl FnOnce()) {
         let kind = (shared.store.definitions_revision().unwrap(), "v:x");
         let features = || Features::list(["v:x"]).unwrap();
         let read = |prepared: &mut Prepared| {
             let key = prepared.handle.key(&[("id", 1_i64.into())]).unwrap();
             prepared.handle.get(&key, shared.store.now()).map(|_| ()).unwrap();
+            other();
         };
         shared.pool.with(shared, kind, features, |_| Ok::<_, Error>(()), read).unwrap();
     }
@@ -174,5 +184,16 @@ mod tests {
         store.seal().unwrap();
         read(&shared);
         assert_eq!(idle(&shared), 1, "of the new runs and tables");
+        // One that began before a change, and ends after it and after others.
+        read_while(&shared, || {
+            store
+                .write_rows("v", [Row::new().at(store.now()).set("id", 2_i64).set("x", 1_i64).set("y", 1_i64)])
+                .unwrap();
+            store.seal().unwrap();
+            std::thread::scope(|scope| scope.spawn(|| read(&shared)).join().unwrap());
+        });
+        let holds = shared.pool.holds.load(Ordering::Relaxed);
+        let newest = store.online(&Features::list(["v:x"]).unwrap()).unwrap().holds();
+        assert_eq!((idle(&shared), holds), (1, newest), "of the newest state");
     }
 }
