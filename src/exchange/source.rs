@@ -203,14 +203,11 @@ impl Source {
     pub fn read_all(&mut self) -> Result<RecordBatch> {
         let bytes_max = self.options.decoded_bytes_max.unwrap_or(u64::MAX);
         let (mut batches, mut bytes) = (Vec::new(), 0_u64);
-        if self.schema().fields().is_empty() {
-            return Err(Error::invalid("has no columns").at(self.origin.file.display()));
-        }
         while let Some(batch) = self.next_batch()? {
-            // Empty ones take something too.
-            let of_columns =
-                batch.columns().iter().map(|column| value_bytes(column).saturating_add(column.len() as u64));
-            bytes = of_columns.fold(bytes, u64::saturating_add);
+            // Empty values take something too, and so does a row of none.
+            let rows = batch.num_rows() as u64;
+            let of_columns = batch.columns().iter().map(|column| value_bytes(column).saturating_add(rows));
+            bytes = of_columns.fold(bytes.saturating_add(rows), u64::saturating_add);
             if bytes > bytes_max {
                 return Err(Error::invalid(format!("its values take more than {bytes_max} bytes together"))
                     .at(self.origin.file.display())

@@ -1,11 +1,16 @@
 //! A file's rows into the log, as one commit.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use arrow_array::{Array as _, RecordBatch};
+use arrow_data::ArrayData;
+
 use super::source::open_source;
-use super::source_options::SourceOptions;
+use super::source_options::{SourceOptions, WHOLE_WAY_OUT};
 use super::view_source::ViewSource;
-use crate::error::Result;
+use crate::definition::FeatureView;
+use crate::error::{Error, Result};
 use crate::format::columns::value_bytes;
 use crate::format::log::FRAME_BYTES_MAX;
 use crate::request::WriteOptions;
@@ -62,16 +67,85 @@ impl Store {
         let found = ViewSource::find(&definition, path, within)?;
         let mut source = open_source(path, &found.options)?;
         let batch = source.read_all()?;
-        let vectors: usize = definition.features.iter().map(|feature| feature.dtype.vector_bytes()).sum();
-        let vectors = vectors.saturating_mul(batch.num_rows()) as u64;
-        read(batch.columns().iter().map(|column| value_bytes(column)).fold(vectors, u64::saturating_add));
         found.check_met(&definition, path, source.met_columns())?;
+        let met = source.met_columns().clone();
+        // With it go the dictionaries of the file.
+        drop(source);
+        let bytes = bytes_of(&definition, &batch);
+        if bytes > bytes_max {
+            let error = Error::invalid(format!("its rows take more than {bytes_max} bytes together"));
+            return Err(error.at(path.display()).remedy(WHOLE_WAY_OUT));
+        }
+        read(bytes.max(kept_bytes(&batch)));
         let mut report = self.write_with(view, &batch, options).map_err(|error| error.at(path.display()))?;
-        let met = source.met_columns();
         let mut ignored = found.ignored.clone();
-        ignored.extend(found.unused(met).into_iter().chain(met.late.iter().cloned()));
+        ignored.extend(found.unused(&met).into_iter().chain(met.late.iter().cloned()));
         ignored.retain(|name| !report.ignored.contains(name));
         report.ignored.append(&mut ignored);
         Ok(report)
+    }
+}
+
+/// What a batch's values take, each by itself, and vectors where they are null too.
+fn bytes_of(view: &FeatureView, batch: &RecordBatch) -> u64 {
+    let vectors: usize = view.features.iter().map(|feature| feature.dtype.vector_bytes()).sum();
+    let vectors = vectors.saturating_mul(batch.num_rows()) as u64;
+    batch.columns().iter().map(|column| value_bytes(column)).fold(vectors, u64::saturating_add)
+}
+
+/// The memory that a batch keeps, whatever it shows of it. Columns may be parts of the same.
+fn kept_bytes(batch: &RecordBatch) -> u64 {
+    let mut kept = HashMap::new();
+    let mut waiting: Vec<ArrayData> = batch.columns().iter().map(|column| column.to_data()).collect();
+    while let Some(data) = waiting.pop() {
+        let nulls = data.nulls().map(|nulls| nulls.inner().inner());
+        kept.extend(data.buffers().iter().chain(nulls).map(|buffer| (buffer.data_ptr(), buffer.capacity() as u64)));
+        waiting.extend_from_slice(data.child_data());
+    }
+    kept.into_values().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArray};
+    use arrow_ipc::writer::StreamWriter;
+
+    use super::*;
+    use crate::definition::Definitions;
+    use crate::request::ApplyOptions;
+    use crate::value::DataType;
+
+    /// A row of a short text was told as short, whatever its column kept.
+    #[test]
+    fn what_a_file_keeps_until_it_is_written_is_told() {
+        let store = Store::temporary().unwrap();
+        let view = |name: &str| FeatureView::new(name).entity("e").feature("note", DataType::String);
+        let long = view("long").feature("v", DataType::Vector(1_000));
+        let definitions = Definitions::new("p").entity("e", [("id", DataType::Int64)]).view(view("short")).view(long);
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        let path = store.path().with_file_name("rows.arrows");
+        let told = |view: &str, buffer: usize, rows: usize, bytes_max: u64| {
+            let note = StringViewArray::new(vec![0; rows].into(), vec![vec![b'x'; buffer].into()], None);
+            let batch = RecordBatch::try_from_iter([
+                ("id", Arc::new(Int64Array::from(vec![1; rows])) as ArrayRef),
+                ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0; rows]))),
+                ("note", Arc::new(note)),
+                ("v", Arc::new(arrow_array::NullArray::new(rows))),
+            ])
+            .unwrap();
+            let mut writer = StreamWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema_ref()).unwrap();
+            writer.write(&batch).unwrap();
+            writer.finish().unwrap();
+            let mut told = 0;
+            let options = WriteOptions::default();
+            store.write_file_within(view, &path, &options, bytes_max, |bytes| told = bytes).map(|_| told)
+        };
+        assert!(told("short", 0, 1, 1 << 30).unwrap() < 4_000);
+        assert!((1 << 20..3 << 20).contains(&told("short", 1 << 20, 1, 1 << 30).unwrap()));
+        assert!((4_000_000..5_000_000).contains(&told("long", 0, 1_000, 1 << 30).unwrap()));
+        let error = told("long", 0, 1_000, 1 << 20).unwrap_err().to_string();
+        assert!(error.contains("its rows take more than 1048576 bytes together"), "{error}");
     }
 }

@@ -9,7 +9,6 @@ use crate::engine::entity::entity_key;
 use crate::engine::write::Deleted;
 use crate::error::{Error, Result};
 use crate::format::accept::{Accepted, Refusal, accept_batch};
-use crate::format::log::FRAME_BYTES_MAX;
 use crate::request::{BulkOptions, DeleteOptions, WriteOptions};
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -39,8 +38,8 @@ pub struct DeleteReport {
     pub created: Option<Timestamp>,
 }
 
-/// A batch's vectors may take so many bytes of memory, as a commit does. Null ones take as much as others there.
-const VECTORS_BYTES_MAX: usize = FRAME_BYTES_MAX;
+/// A batch's vectors may take so many bytes of memory. Null ones take as much as others there.
+const VECTORS_BYTES_MAX: usize = 4 << 30;
 
 /// Refuses rows whose vectors alone take too much memory, before it is taken.
 pub(super) fn check_vectors(view: &FeatureView, rows: usize) -> Result<()> {

@@ -97,7 +97,8 @@ impl<'a> RowReader<'a> {
             return Ok(());
         }
         let why = format!("{rows} rows of {values} values each are too many values");
-        Err(Error::invalid(why).remedy("send them in parts, or import them as JSON Lines: POST /v1/write?import=true"))
+        let import = format!("POST /v1/write/{}?import=true", self.view.reference());
+        Err(Error::invalid(why).remedy(format!("send them in parts, or import them as JSON Lines: {import}")))
     }
 
     /// The row at a position; `cell` gives its value in a column, by the column's name. What is not given is null.

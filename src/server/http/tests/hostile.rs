@@ -12,7 +12,7 @@ use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
 use arrow_schema::Schema;
 use serde_json::json;
 
-use super::own::store;
+use super::own::{batch_of, store};
 use super::{Answer, Peer, options, serve, spool_of};
 use crate::definition::{Definitions, FeatureView};
 use crate::server::http::{HttpOptions, HttpServer};
@@ -165,19 +165,27 @@ fn rows_by_columns_are_so_many() {
     assert_eq!(peer.post("/v1/write/wide", &rows(100)).status, 200);
 }
 
-/// Rows of nothing: as many as somebody says, in a body of two hundred bytes.
+/// Rows of nothing: as many as somebody says, in a body of two hundred bytes. Of a view without entities each is one.
 #[test]
-fn a_batch_without_columns_is_refused_however_many_rows_it_has() {
-    let store = store();
+fn a_batch_without_columns_has_so_many_rows() {
+    let store = Store::temporary().unwrap();
+    let view = FeatureView::new("whole").feature("x", DataType::Int64);
+    store.apply(&Definitions::new("p").view(view), ApplyOptions::default()).unwrap();
+    store.write_rows("whole", [Row::new().at(store.now()).set("x", 7_i64)]).unwrap();
     let server = serve(&store);
     let mut peer = Peer::new(&server);
-    let rows = RecordBatchOptions::new().with_row_count(Some(i64::MAX as usize));
-    let batch = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &rows).unwrap();
-    let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
-    writer.write(&batch).unwrap();
-    let body = writer.into_inner().unwrap();
-    assert_refused(&peer.ask_with("POST", "/v1/get?features=weather:temp", &[ARROW], &body), "has no columns");
-    assert_refused(&peer.ask_with("POST", "/v1/write/weather", &[ARROW], &body), "missing");
+    let body = |rows: usize| {
+        let rows = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &rows).unwrap();
+        let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    };
+    let get = "/v1/get?features=whole:x";
+    let two = peer.ask_with("POST", get, &[ARROW], &body(2));
+    assert_eq!((two.status, batch_of(&two.body).num_rows()), (200, 2), "{two:?}");
+    assert_refused(&peer.ask_with("POST", get, &[ARROW], &body(i64::MAX as usize)), "bytes together");
+    assert_refused(&peer.ask_with("POST", "/v1/write/whole", &[ARROW], &body(i64::MAX as usize)), "missing");
 }
 
 /// What a row does not say of a vector takes as much memory as a vector that it says.
@@ -205,7 +213,10 @@ fn vectors_that_rows_do_not_have_are_not_made() {
     let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0; 20_000]));
     let nothing: ArrayRef = Arc::new(NullArray::new(20_000));
     let body = stream(vec![("id", ones.clone()), ("event_timestamp", times), ("x", ones), ("v", nothing)], None);
-    assert_refused(&peer.ask_with("POST", "/v1/write/long", &[ARROW], &body), "vectors of 20000 rows take more than");
+    assert_refused(
+        &peer.ask_with("POST", "/v1/write/long", &[ARROW], &body),
+        "its rows take more than 134217728 bytes together",
+    );
     assert_eq!(store.summary().unwrap().rows, 0);
     let few = peer.post("/v1/write/long", &json!(vec![row; 20]));
     assert_eq!((few.status, &few.json()["rows"]), (200, &json!(20)), "{few:?}");

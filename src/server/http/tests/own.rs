@@ -301,7 +301,7 @@ fn answers_in_arrow_say_what_those_in_json_do() {
     }
 }
 
-fn batch_of(stream: &[u8]) -> arrow_array::RecordBatch {
+pub(super) fn batch_of(stream: &[u8]) -> arrow_array::RecordBatch {
     let mut batches = arrow_ipc::reader::StreamReader::try_new(stream, None).unwrap();
     let batch = batches.next().unwrap().unwrap();
     assert!(batches.next().is_none());
