@@ -24,16 +24,16 @@ impl Column {
         self.times.clear();
     }
 
-    /// One entity's answer for a feature. A null is `PRESENT`, as Feast has it. Gives how many bytes its value takes.
+    /// One entity's answer for a feature. A null is `PRESENT`, as Feast has it. Gives how many bytes it takes.
     pub(super) fn push_feature(&mut self, row: &AnswerRow<'_>, feature: usize, times: &mut Times) -> usize {
-        let before = self.values.len();
+        let before = self.len();
         let (status, event_ts) = row.status(feature);
         let name = if status == Status::NullValue { Status::Present.name() } else { status.name() };
         self.begin();
         push_value(row, feature, status, &mut self.values);
         push_quoted(name, &mut self.statuses);
         times.push(event_ts.unwrap_or(NO_TIME), &mut self.times);
-        self.values.len() - before
+        self.len() - before
     }
 
     /// One entity that cannot be looked for: a join key of it was not given.
@@ -69,6 +69,11 @@ impl Column {
         out.extend_from_slice(b"],\"event_timestamps\":[");
         out.extend_from_slice(&self.times);
         out.extend_from_slice(b"]}");
+    }
+
+    /// Bytes that it keeps.
+    pub(super) fn capacity(&self) -> usize {
+        self.values.capacity() + self.statuses.capacity() + self.times.capacity()
     }
 
     /// Bytes that [`Column::write`] writes, about.

@@ -111,8 +111,8 @@ impl Shared {
         self.has_no_time.store(true, Ordering::Relaxed);
     }
 
-    /// Does what takes long when its turn has come. The turn goes with the work, which may give it back before its end: a caller that leaves does not make room for another while
-    /// the work goes on. The key may have been revoked meanwhile.
+    /// Does what takes long when its turn has come. The turn goes with the work, which may give it back before its end: a caller that leaves
+    /// does not make room for another while the work goes on. The key may have been revoked meanwhile.
     ///
     /// # Errors
     /// Those of `work`; 401; 503 when the server stops before.

@@ -62,17 +62,19 @@ fn answer(shared: &Shared, grant: &Grant, body: &[u8]) -> Result<Vec<u8>, Refusa
                 columns.resize_with(features, Column::default);
             }
             columns[..features].iter_mut().for_each(Column::clear);
-            read_rows(shared, &in_force, &read, &keys, columns)?;
-            for part in selected.parts.iter().filter(|part| !keys.has_all_of(part)) {
-                for column in &mut columns[part.columns.clone()] {
-                    (0..keys.count).for_each(|_| column.push_not_found());
+            let was_read = read_rows(shared, &in_force, &read, &keys, columns);
+            if was_read.is_ok() {
+                for part in selected.parts.iter().filter(|part| !keys.has_all_of(part)) {
+                    for column in &mut columns[part.columns.clone()] {
+                        (0..keys.count).for_each(|_| column.push_not_found());
+                    }
                 }
+                write(&request, &selected, &keys, &columns[..features], &mut out);
             }
-            write(&request, &selected, &keys, &columns[..features], &mut out);
-            if out.capacity() > COLUMNS_BYTES_MAX {
+            if columns.iter().map(Column::capacity).sum::<usize>() > COLUMNS_BYTES_MAX {
                 *columns = Vec::new();
             }
-            Ok::<_, Refusal>(())
+            was_read
         })
     };
     aside(is_much(values), read_and_write)?;

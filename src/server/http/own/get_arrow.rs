@@ -49,7 +49,7 @@ pub(super) fn answer_in_arrow(
             statuses[feature].push_string(status.name());
             let time = times[feature].push(event_ts.map_or(Value::Null, |at| Value::Timestamp(at.micros())));
             let value = row.value(feature);
-            bytes += value.bytes();
+            bytes += value.bytes() + status.name().len() + size_of::<i64>();
             let value = values[feature].push(value);
             // What cannot be told leaves columns of different lengths, and there is no answer.
             pushed = std::mem::replace(&mut pushed, Ok(())).and(time).and(value);
