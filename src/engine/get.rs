@@ -138,7 +138,7 @@ impl Reads {
                 bytes += row.iter().map(|feature| feature.value.bytes()).sum::<usize>();
                 if bytes > bytes_max {
                     return Err(Error::invalid(format!("the answer has more than {bytes_max} bytes"))
-                        .remedy("ask for fewer entities at a time"));
+                        .remedy("ask for fewer entities at a time, or for a point-in-time join"));
                 }
                 rows.push(row);
             }

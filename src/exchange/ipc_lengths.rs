@@ -21,8 +21,8 @@ const LZ4_RATIO_MAX: u64 = 255;
 const ZSTD_RATIO_MAX: u64 = 32 << 10;
 /// A compressed buffer begins with its length when it is not.
 const PREFIX_BYTES: u64 = 8;
-/// What dictionaries were, together, before they grew or others took their places, is at most so many times what may be in memory.
-const DICTIONARIES_TIMES_MAX: u64 = 16;
+/// What is copied of dictionaries that grow is at most so many times what may be in memory: work of some minutes.
+const COPIES_TIMES_MAX: u64 = 256;
 /// What stands there instead when it was not compressed after all.
 const NOT_COMPRESSED: i64 = -1;
 
@@ -94,8 +94,8 @@ struct Decoded {
     dictionaries: HashMap<i64, u64>,
     /// Of all of these.
     dictionaries_bytes: u64,
-    /// Of all that ever took the place of others, and of these.
-    dictionaries_made: u64,
+    /// Of all that were copied to grow.
+    copied: u64,
     /// Of what was there before, where that is kept.
     kept: u64,
     keeps_all: bool,
@@ -109,7 +109,7 @@ impl Decoded {
         Decoded {
             dictionaries: HashMap::new(),
             dictionaries_bytes: 0,
-            dictionaries_made: 0,
+            copied: 0,
             kept: 0,
             keeps_all: options.is_read_whole,
             is_stream,
@@ -133,15 +133,16 @@ impl Decoded {
         };
         let before = self.dictionaries.get(&dictionary.id()).copied().unwrap_or(0);
         // What a delta is added to is copied with it.
-        let (decoded, copied) = match dictionary.isDelta() {
+        let (decoded, added) = match dictionary.isDelta() {
             true => (own.saturating_add(before), own),
             false => (own, 0),
         };
         // The one before is there until this one takes its place, and longer if batches have it.
-        self.ask(file, decoded.saturating_add(copied))?;
-        self.dictionaries_made = self.dictionaries_made.saturating_add(decoded);
-        if self.dictionaries_made / DICTIONARIES_TIMES_MAX > self.bytes_max {
-            return Err(self.refusal(file, "makes its dictionaries anew too often"));
+        self.ask(file, decoded.saturating_add(added))?;
+        self.copied = self.copied.saturating_add(decoded - own);
+        if self.copied / COPIES_TIMES_MAX > self.bytes_max {
+            let way_out = "write it as fewer, longer batches, or its texts without dictionaries";
+            return Err(refusal(file, "its dictionaries grow too often", way_out));
         }
         if self.keeps_all && self.is_stream {
             self.kept = self.kept.saturating_add(before);
@@ -155,18 +156,18 @@ impl Decoded {
     fn ask(&self, file: &SourceFile, more: u64) -> Result<()> {
         let together = self.kept.saturating_add(self.dictionaries_bytes).saturating_add(more);
         if together > self.bytes_max {
-            return Err(self.refusal(file, &format!("takes more than {} bytes of memory at once", self.bytes_max)));
+            let way_out = if self.keeps_all { WHOLE_WAY_OUT } else { "write it as several batches of fewer rows" };
+            return Err(refusal(file, &format!("takes more than {} bytes of memory at once", self.bytes_max), way_out));
         }
         match can_allocate(together) {
             true => Ok(()),
             false => Err(ArrowError::IpcError(format!("it takes {together} bytes of memory, which there are not"))),
         }
     }
+}
 
-    fn refusal(&self, file: &SourceFile, what: &str) -> ArrowError {
-        let way_out = if self.keeps_all { WHOLE_WAY_OUT } else { "write it as several batches of fewer rows" };
-        ArrowError::ExternalError(Box::new(Error::invalid(what).at(file.path().display()).remedy(way_out)))
-    }
+fn refusal(file: &SourceFile, what: &str, way_out: &str) -> ArrowError {
+    ArrowError::ExternalError(Box::new(Error::invalid(what).at(file.path().display()).remedy(way_out)))
 }
 
 /// What the buffers of a batch will be together, decompressed, when each of them may be what it says.
@@ -178,18 +179,19 @@ fn check_buffers(file: &SourceFile, batch: RecordBatch<'_>, body: u64, body_len:
         // Arrow refuses it.
         Some(_) => return Ok(0),
     };
-    let mut together = 0_u64;
+    let (mut together, mut stored) = (0_u64, 0_u64);
     for buffer in batch.buffers().into_iter().flatten() {
         let start = u64::try_from(buffer.offset()).map_err(|_| beyond())?;
         let len = u64::try_from(buffer.length()).map_err(|_| beyond())?;
-        if start.checked_add(len).is_none_or(|end| end > body_len) {
+        // Nor are several of the same bytes: what they stand for is copied for each.
+        stored = stored.saturating_add(len);
+        if stored > body_len || start.checked_add(len).is_none_or(|end| end > body_len) {
             return Err(beyond());
         }
         let declared = match (ratio_max, len.checked_sub(PREFIX_BYTES)) {
             (Some(ratio_max), Some(compressed)) => declared_at(file, body + start, compressed, ratio_max)?,
             _ => None,
         };
-        // Several may be of the same bytes, and each is copied.
         together = together.saturating_add(declared.unwrap_or(len));
     }
     Ok(together)

@@ -19,6 +19,9 @@ use crate::store::{Store, WriteReport};
 /// No commit has more.
 const FILE_BYTES_MAX: u64 = FRAME_BYTES_MAX as u64;
 
+/// What a row takes on its way into the log beside its values, about: its key, encoded, and its record's head.
+const ROW_BYTES: u64 = 64;
+
 impl Store {
     /// Writes the rows of a file to a view as [`Store::write_with`] does: into the log, all of them as one commit, or none. Columns are found
     /// as [`Store::import_files`] finds them. For what takes up to a gigabyte of memory: much at once is better imported.
@@ -49,7 +52,7 @@ impl Store {
         self.write_file_within(view, path, options, FILE_BYTES_MAX, |_| ())
     }
 
-    /// [`Store::write_file`] of what takes so many bytes of memory at most; `read` is told how many it takes until it is written.
+    /// [`Store::write_file`] of what takes so many bytes of memory at most; `read` is told how many it takes, about, until it is written.
     ///
     /// # Errors
     /// It takes more. As there.
@@ -76,7 +79,7 @@ impl Store {
             let error = Error::invalid(format!("its rows take more than {bytes_max} bytes together"));
             return Err(error.at(path.display()).remedy(WHOLE_WAY_OUT));
         }
-        read(bytes.max(kept_bytes(&batch)));
+        read(bytes.saturating_add(kept_bytes(&batch)).saturating_add(ROW_BYTES * batch.num_rows() as u64));
         let mut report = self.write_with(view, &batch, options).map_err(|error| error.at(path.display()))?;
         let mut ignored = found.ignored.clone();
         ignored.extend(found.unused(&met).into_iter().chain(met.late.iter().cloned()));
@@ -86,11 +89,11 @@ impl Store {
     }
 }
 
-/// What a batch's values take, each by itself, and vectors where they are null too.
+/// What a batch's values take, each by itself; at least what its vectors do, where they are null too.
 fn bytes_of(view: &FeatureView, batch: &RecordBatch) -> u64 {
     let vectors: usize = view.features.iter().map(|feature| feature.dtype.vector_bytes()).sum();
     let vectors = vectors.saturating_mul(batch.num_rows()) as u64;
-    batch.columns().iter().map(|column| value_bytes(column)).fold(vectors, u64::saturating_add)
+    batch.columns().iter().map(|column| value_bytes(column)).fold(0, u64::saturating_add).max(vectors)
 }
 
 /// The memory that a batch keeps, whatever it shows of it. Columns may be parts of the same.
@@ -109,7 +112,9 @@ fn kept_bytes(batch: &RecordBatch) -> u64 {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArray};
+    use arrow_array::{
+        ArrayRef, FixedSizeListArray, Float32Array, Int64Array, NullArray, StringViewArray, TimestampMicrosecondArray,
+    };
     use arrow_ipc::writer::StreamWriter;
 
     use super::*;
@@ -126,13 +131,20 @@ mod tests {
         let definitions = Definitions::new("p").entity("e", [("id", DataType::Int64)]).view(view("short")).view(long);
         store.apply(&definitions, ApplyOptions::default()).unwrap();
         let path = store.path().with_file_name("rows.arrows");
-        let told = |view: &str, buffer: usize, rows: usize, bytes_max: u64| {
+        let vectors = |rows: usize| -> ArrayRef {
+            let field = Arc::new(arrow_schema::Field::new("item", arrow_schema::DataType::Float32, false));
+            let floats = Float32Array::from(vec![0.5; 1_000 * rows]);
+            Arc::new(FixedSizeListArray::new(field, 1_000, Arc::new(floats), None))
+        };
+        let nothing = |rows: usize| -> ArrayRef { Arc::new(NullArray::new(rows)) };
+        let told = |view: &str, buffer: usize, v: ArrayRef, bytes_max: u64| {
+            let rows = v.len();
             let note = StringViewArray::new(vec![0; rows].into(), vec![vec![b'x'; buffer].into()], None);
             let batch = RecordBatch::try_from_iter([
                 ("id", Arc::new(Int64Array::from(vec![1; rows])) as ArrayRef),
                 ("event_timestamp", Arc::new(TimestampMicrosecondArray::from(vec![0; rows]))),
                 ("note", Arc::new(note)),
-                ("v", Arc::new(arrow_array::NullArray::new(rows))),
+                ("v", v),
             ])
             .unwrap();
             let mut writer = StreamWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema_ref()).unwrap();
@@ -142,10 +154,13 @@ mod tests {
             let options = WriteOptions::default();
             store.write_file_within(view, &path, &options, bytes_max, |bytes| told = bytes).map(|_| told)
         };
-        assert!(told("short", 0, 1, 1 << 30).unwrap() < 4_000);
-        assert!((1 << 20..3 << 20).contains(&told("short", 1 << 20, 1, 1 << 30).unwrap()));
-        assert!((4_000_000..5_000_000).contains(&told("long", 0, 1_000, 1 << 30).unwrap()));
-        let error = told("long", 0, 1_000, 1 << 20).unwrap_err().to_string();
-        assert!(error.contains("its rows take more than 1048576 bytes together"), "{error}");
+        assert!(told("short", 0, nothing(1), 1 << 30).unwrap() < 8_000);
+        assert!((1 << 20..3 << 20).contains(&told("short", 1 << 20, nothing(1), 1 << 30).unwrap()));
+        assert!((4_000_000..5_000_000).contains(&told("long", 0, nothing(1_000), 1 << 30).unwrap()));
+        assert!((8_000_000..9_000_000).contains(&told("long", 0, vectors(1_000), 4_200_000).unwrap()));
+        for vectors in [nothing(1_000), vectors(1_000)] {
+            let error = told("long", 0, vectors, 3_900_000).unwrap_err().to_string();
+            assert!(error.contains("more than 3900000 bytes"), "{error}");
+        }
     }
 }

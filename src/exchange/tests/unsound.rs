@@ -357,14 +357,24 @@ fn work_that_a_file_asks_for_has_bounds() {
         let words: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from(vec![0]), Arc::new(words)));
         RecordBatch::try_from_iter([("w", words)]).unwrap()
     };
-    let within = SourceOptions { decoded_bytes_max: Some(300_000), ..SourceOptions::default() };
-    let read = |batches: usize| {
-        let mut stream = StreamWriter::try_new(Vec::new(), batch(0).schema_ref()).unwrap();
-        (0..batches).for_each(|number| stream.write(&batch(number)).unwrap());
-        read(&folder.file("a.arrows", stream.into_inner().unwrap()), &within).map(drop)
+    // Dictionaries that take the place of others are as long as the file; those that grow are copied each time.
+    let within = |bytes_max| SourceOptions { decoded_bytes_max: Some(bytes_max), ..SourceOptions::default() };
+    let mut stream = StreamWriter::try_new(Vec::new(), batch(0).schema_ref()).unwrap();
+    (0..60).for_each(|number| stream.write(&batch(number)).unwrap());
+    read(&folder.file("a.arrows", stream.into_inner().unwrap()), &within(300_000)).map(drop).unwrap();
+    let grown = |batches: usize| {
+        let words = |count: usize| -> ArrayRef {
+            let words: StringArray = (0..count).map(|word| Some(format!("{word:04}"))).collect();
+            Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from(vec![0]), Arc::new(words)))
+        };
+        let batch = |count| RecordBatch::try_from_iter([("w", words(count))]).unwrap();
+        let deltas = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
+        let mut stream = StreamWriter::try_new_with_options(Vec::new(), batch(1).schema_ref(), deltas).unwrap();
+        (1..=batches).for_each(|count| stream.write(&batch(count)).unwrap());
+        read(&folder.file("grown.arrows", stream.into_inner().unwrap()), &within(500_000)).map(drop)
     };
-    read(40).unwrap();
-    assert!(read(60).unwrap_err().to_string().contains("makes its dictionaries anew too often"));
+    grown(1_000).unwrap();
+    assert!(grown(1_800).unwrap_err().to_string().contains("its dictionaries grow too often"));
     // Each block of a file may be as long as the file, and not all of them.
     let mut file = FileWriter::try_new(Vec::new(), batch(0).schema_ref()).unwrap();
     let same = batch(0);

@@ -255,8 +255,8 @@ mod tests {
     use arrow_array::builder::StringRunBuilder;
     use arrow_array::types::{Int8Type, Int32Type};
     use arrow_array::{
-        DictionaryArray, FixedSizeListArray, Int64Array, ListArray, NullArray, RecordBatchOptions, StringArray,
-        StringViewArray, StructArray,
+        DictionaryArray, FixedSizeListArray, Int64Array, ListArray, ListViewArray, NullArray, RecordBatchOptions,
+        StringArray, StringViewArray, StructArray,
     };
     use arrow_schema::Schema;
 
@@ -312,6 +312,14 @@ mod tests {
         let ValueBytes::Runs(runs) = ValueBytes::of(&runs.slice(201, 4)) else { panic!("runs") };
         assert_eq!(runs, [(1, 3, 0), (3, 3, 3), (4, 3, 9)]);
         assert_eq!(value_bytes(&lists.slice(0, 0)), 0);
+        // Out of order, one within another, of nothing far away.
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values((0..1_000).map(|n| n.to_string())));
+        let field = Arc::new(arrow_schema::Field::new("item", texts.data_type().clone(), true));
+        let (starts, counts) = (vec![990, 100, 101, 1_000, 5], vec![2, 4, 1, 0, 3]);
+        let views = ListViewArray::new(field, starts.into(), counts.into(), texts, None);
+        let firsts = |bytes: &ValueBytes| (0..=3).map(|count| bytes.of_first(count)).collect::<Vec<_>>();
+        assert_eq!(firsts(&ValueBytes::of(&views)), [0, 6, 18, 21]);
+        assert_eq!(firsts(&ValueBytes::of(&views.slice(2, 3))), [0, 3, 3, 6]);
     }
 
     #[test]

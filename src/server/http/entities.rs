@@ -67,7 +67,7 @@ pub(super) fn check_bytes(bytes: usize, options: &HttpOptions) -> Result<usize> 
         return Ok(bytes);
     }
     Err(Error::invalid(format!("the answer has more than {bytes_max} bytes"))
-        .remedy("ask for fewer entities at a time, or for a point-in-time join: POST /v1/history"))
+        .remedy("ask for fewer entities at a time, or for a point-in-time join"))
 }
 
 /// Whether so many values take long enough for others to wait.

@@ -175,3 +175,33 @@ fn end_list(out: &mut Vec<u8>) {
     }
     out.push(b']');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{Definitions, FeatureView};
+    use crate::request::ApplyOptions;
+    use crate::server::http::options::HttpOptions;
+    use crate::store::{Row, Store};
+    use crate::value::DataType;
+
+    /// Those of an answer that was too long stayed with the thread.
+    #[test]
+    fn buffers_of_a_long_answer_are_not_kept_nor_those_of_one_that_is_too_long() {
+        let store = Store::temporary().unwrap();
+        let view = FeatureView::new("note").entity("thing").feature("text", DataType::String);
+        let definitions = Definitions::new("p").entity("thing", [("id", DataType::Int64)]).view(view);
+        store.apply(&definitions, ApplyOptions::default()).unwrap();
+        store.write_rows("note", [Row::new().at(store.now()).set("id", 7_i64).set("text", "x".repeat(1_000))]).unwrap();
+        let options = HttpOptions { held_bytes_max: 4 << 20, project: "p".to_owned(), ..HttpOptions::default() };
+        let shared = Shared::new((*store).clone(), options);
+        let grant = shared.options.authenticator.unasked().unwrap();
+        for (entities, is_answered, is_kept) in [(10, true, true), (2_000, true, false), (8_000, false, false)] {
+            let ids = vec![7; entities];
+            let body = serde_json::json!({ "features": ["note:text"], "entities": { "id": ids } }).to_string();
+            assert_eq!(answer(&shared, &grant, body.as_bytes()).is_ok(), is_answered, "{entities} entities");
+            let kept = COLUMNS.with_borrow(|columns| columns.iter().map(Column::capacity).sum::<usize>());
+            assert_eq!((1..=COLUMNS_BYTES_MAX).contains(&kept), is_kept, "{entities} entities: {kept} bytes");
+        }
+    }
+}
